@@ -1,0 +1,84 @@
+//! Values that belong to a person.
+//!
+//! [`Personal`] keeps a name, an address or an identifier out of logs, errors
+//! and snapshots: neither `Debug` nor `Display` shows it, and reading it is a
+//! word that can be searched for, [`Personal::reveal`].
+
+use std::fmt;
+
+/// A value that belongs to a person and is not shown by accident.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Personal<T>(T);
+
+impl<T> Personal<T> {
+    /// Marks a value as a person's.
+    pub fn new(value: T) -> Self {
+        Personal(value)
+    }
+
+    /// The value itself, for the message to that person and for keyed hashing only.
+    pub fn reveal(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> fmt::Debug for Personal<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[personal]")
+    }
+}
+
+impl<T> fmt::Display for Personal<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[personal]")
+    }
+}
+
+/// A key with which persons are turned into pseudonyms (HMAC-SHA-256, 32 bytes).
+///
+/// It lives outside the data and outside the ledger. Whoever has the ledger and
+/// not this key cannot tell by trying all identifiers whom an entry concerns,
+/// which a plain hash would allow.
+#[derive(Clone)]
+pub struct PseudonymKey([u8; 32]);
+
+impl PseudonymKey {
+    /// A key from its 32 bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        PseudonymKey(bytes)
+    }
+
+    /// HMAC-SHA-256 of the parts under `purpose`, unambiguous: each part is preceded by its length.
+    pub fn digest(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+        use hmac::{KeyInit, Mac};
+        // An HMAC key may have any length, so this cannot fail; a zero tag would still be a tag.
+        let Ok(mut mac) = hmac::Hmac::<sha2::Sha256>::new_from_slice(&self.0) else { return [0; 32] };
+        for part in std::iter::once(purpose.as_bytes()).chain(parts.iter().copied()) {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    /// The pseudonym of a person: 16 bytes of the digest, in lower-case hexadecimal.
+    pub fn pseudonym(&self, subject_id: &Personal<String>) -> String {
+        hex(&self.digest("subject", &[subject_id.reveal().as_bytes()])[..16])
+    }
+}
+
+impl fmt::Debug for PseudonymKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[key]")
+    }
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+        }
+    }
+    text
+}

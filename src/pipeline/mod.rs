@@ -1,0 +1,438 @@
+//! An agency's request, as written and as checked.
+//!
+//! `reader` keeps lines, `check` reads every file of `pipelines/` and returns a
+//! [`Pipeline`] together with *all* faults. The rest of the program sees only
+//! the checked form. This module reads files under `pipelines/` and nothing
+//! else: no database, no network, no secret, no clock.
+
+pub mod authorisation;
+pub mod check;
+pub mod law;
+pub mod reader;
+pub mod secret;
+
+use std::path::PathBuf;
+
+use num_rational::Ratio;
+
+use crate::language::Text;
+use authorisation::{Authorisation, Class};
+use law::Law;
+use secret::SecretRef;
+
+pub use check::{agencies, read};
+
+/// Everything an agency asks for, checked.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    /// Name of the agency's folder under `pipelines/`.
+    pub id: String,
+    /// The file it was read from, relative to the installation folder.
+    pub path: PathBuf,
+    /// Who sends.
+    pub agency: Agency,
+    /// When it runs.
+    pub schedule: Schedule,
+    /// What it reminds of, in the order of the file.
+    pub items: Vec<Item>,
+    /// How messages leave.
+    pub channel: Channel,
+    /// Where it is responsible.
+    pub unit: Unit,
+    /// Procedure groups, a code list shared by all agencies.
+    pub procedure_groups: Vec<ProcedureGroup>,
+    /// What it reads.
+    pub sources: Vec<Source>,
+    /// What obligations and figures may read.
+    pub standard_tables: Vec<StandardTable>,
+    /// Dated rules.
+    pub law: Law,
+    /// How published figures are protected; without one, nothing is published.
+    pub privacy: Option<PrivacyPolicy>,
+}
+
+impl Pipeline {
+    /// The source of this name.
+    pub fn source(&self, name: &str) -> Option<&Source> {
+        self.sources.iter().find(|source| source.name == name)
+    }
+
+    /// The item of this name.
+    pub fn item(&self, id: &str) -> Option<&Item> {
+        self.items.iter().find(|item| item.id == id)
+    }
+}
+
+/// The agency that sends and publishes.
+#[derive(Debug, Clone)]
+pub struct Agency {
+    /// Its name.
+    pub name: Text,
+    /// Base address of its portal, without a slash at the end.
+    pub portal: String,
+    /// The page on which a person refuses reminders.
+    pub refuse: String,
+    /// How to reach it, in words.
+    pub contact: Text,
+}
+
+/// When the nightly job runs.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    /// Five Unix fields: minute, hour, day of month, month, day of week; in Vietnam's time.
+    pub cron: String,
+    /// What to do about nights that did not run.
+    pub missed: Missed,
+}
+
+/// What to do about nights that did not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missed {
+    /// Nothing.
+    None,
+    /// Run the last one missed.
+    Last,
+    /// Run each, in order.
+    All,
+}
+
+/// An obligation that the agency has switched on.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// Name of its folder, of its SQL file, of its table.
+    pub id: String,
+    /// What a person has to do.
+    pub title: Text,
+    /// Level of proactive service, 1 to 3 (*nhắc thực hiện*, *chuẩn bị hồ sơ*, *khuyến nghị phương án*; Decree 224/2026, Art. 16).
+    pub level: u8,
+    /// The rules its due date depends on.
+    pub rules: Vec<String>,
+    /// Days before the due date on which a reminder goes out, the longest first. Each is a stage.
+    pub notice_days: Vec<u16>,
+    /// Code in the national catalogue of procedures, where one is sourced.
+    pub procedure_code: Option<String>,
+    /// Path on the agency's portal where it is done.
+    pub procedure_path: String,
+    /// What happens to a message that a crash left uncertain.
+    pub uncertain: Uncertain,
+}
+
+/// What happens to a message of which a crash left unknown whether the peer took it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uncertain {
+    /// Send it again: better twice than never.
+    Resend,
+    /// Leave it to a clerk: better asked than twice.
+    LeaveToClerk,
+}
+
+/// How messages leave the building. A closed list: real, or into a folder.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    /// The address in `From`.
+    pub from: String,
+    /// The name beside it.
+    pub from_name: Text,
+    /// Which one.
+    pub kind: ChannelKind,
+}
+
+impl Channel {
+    /// The word in the outbox's key.
+    pub fn name(&self) -> &'static str {
+        match self.kind {
+            ChannelKind::Folder => "folder",
+            ChannelKind::Smtp(_) => "smtp",
+        }
+    }
+}
+
+/// The channels.
+#[derive(Debug, Clone)]
+pub enum ChannelKind {
+    /// One `.eml` file per message in `outbox/` of the state folder.
+    Folder,
+    /// A mail server.
+    Smtp(Smtp),
+}
+
+/// A mail server.
+#[derive(Debug, Clone)]
+pub struct Smtp {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub tls: Tls,
+    /// Account and the reference to its password.
+    pub credentials: Option<(String, SecretRef)>,
+    /// How many connections at once.
+    pub connections: usize,
+}
+
+/// How a connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// Not at all: loopback only, refused elsewhere.
+    None,
+    /// `STARTTLS`, required.
+    StartTls,
+    /// TLS from the first byte.
+    Wrapped,
+}
+
+/// A province or another unit, with its communes (*xã, phường, đặc khu*).
+#[derive(Debug, Clone)]
+pub struct Unit {
+    /// Code, Decision 19/2025/QĐ-TTg: two digits for a province.
+    pub code: String,
+    /// Its name.
+    pub name: Text,
+    /// Its communes, the public code list of published figures.
+    pub communes: Vec<Commune>,
+}
+
+/// A commune.
+#[derive(Debug, Clone)]
+pub struct Commune {
+    /// Five digits.
+    pub code: String,
+    /// Its name.
+    pub name: Text,
+}
+
+/// Procedures that figures speak of together.
+#[derive(Debug, Clone)]
+pub struct ProcedureGroup {
+    /// Its word in tables.
+    pub id: String,
+    /// Its name.
+    pub name: Text,
+    /// Codes of the national catalogue.
+    pub procedures: Vec<String>,
+}
+
+/// A database or a folder that the agency may read.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Its word; landed tables are called `<source>.<table>`.
+    pub name: String,
+    /// Its name for people.
+    pub title: Text,
+    /// What kind, and where.
+    pub kind: SourceKind,
+    /// On what ground it is read.
+    pub authorisation: Authorisation,
+    /// What is read from it.
+    pub tables: Vec<SourceTable>,
+}
+
+/// Where a source is.
+#[derive(Debug, Clone)]
+pub enum SourceKind {
+    /// An SQLite file.
+    Sqlite {
+        /// Relative to the installation folder.
+        path: PathBuf,
+    },
+    /// A folder of CSV files.
+    Csv {
+        /// Relative to the installation folder.
+        path: PathBuf,
+        /// One byte between fields.
+        delimiter: u8,
+    },
+    /// A folder of Parquet files.
+    Parquet {
+        /// Relative to the installation folder.
+        path: PathBuf,
+    },
+    /// A PostgreSQL server.
+    Postgres {
+        /// Host name, address, or folder of a Unix socket.
+        host: String,
+        /// Port.
+        port: u16,
+        /// Database.
+        database: String,
+        /// Account.
+        user: String,
+        /// Reference to its password.
+        password: Option<SecretRef>,
+    },
+}
+
+/// A table of a source.
+#[derive(Debug, Clone)]
+pub struct SourceTable {
+    /// Its word; the landed table is `<source>.<name>`.
+    pub name: String,
+    /// Table or view at the source, where it differs from `name`; for files, the file's name.
+    pub from: String,
+    /// The columns that identify a row.
+    pub key: Vec<String>,
+    /// The columns granted, in alphabetical order.
+    pub columns: Vec<Column>,
+    /// Where in the pipeline file it stands.
+    pub line: Option<usize>,
+}
+
+/// A column of a landed or a standard table.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: Type,
+    /// Whom it concerns.
+    pub class: Class,
+    /// How text is read as a date, in `strftime` letters (`%d/%m/%Y`); none means ISO 8601.
+    pub format: Option<String>,
+    /// What happens to a row whose value is not of this type.
+    pub on_fault: OnFault,
+    /// Whether it may be empty. Columns of sources may; key columns never.
+    pub nullable: bool,
+    /// What it means, where the file says so.
+    pub meaning: Option<String>,
+}
+
+/// The types of columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// UTF-8, brought to NFC.
+    Text,
+    /// 64 bits with a sign.
+    Int,
+    /// Double precision, finite.
+    Float,
+    /// Yes or no.
+    Bool,
+    /// A civil date, year 1900 to 2200.
+    Date,
+}
+
+impl Type {
+    /// The words of the files.
+    pub const WORDS: [(&'static str, Type); 5] =
+        [("text", Type::Text), ("int", Type::Int), ("float", Type::Float), ("bool", Type::Bool), ("date", Type::Date)];
+
+    /// The word of the files.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, kind)| *kind == self).map_or("?", |(word, _)| word)
+    }
+
+    /// The Arrow type.
+    pub fn arrow(self) -> arrow::datatypes::DataType {
+        use arrow::datatypes::DataType;
+        match self {
+            Type::Text => DataType::Utf8,
+            Type::Int => DataType::Int64,
+            Type::Float => DataType::Float64,
+            Type::Bool => DataType::Boolean,
+            Type::Date => DataType::Date32,
+        }
+    }
+}
+
+/// What happens to a row with a value that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFault {
+    /// The pull of the table stops.
+    Error,
+    /// The row is set aside with its reason, and counted.
+    Quarantine,
+    /// The value becomes empty, and is counted.
+    Null,
+}
+
+/// A table that obligations and figures read.
+#[derive(Debug, Clone)]
+pub struct StandardTable {
+    /// Its name; the table is `staging.<name>`.
+    pub name: String,
+    /// What one row is.
+    pub meaning: Text,
+    /// The columns that identify a row.
+    pub grain: Vec<String>,
+    /// Its columns, in alphabetical order.
+    pub columns: Vec<Column>,
+}
+
+/// An exact budget or cost in zero-concentrated differential privacy (Bun and Steinke 2016).
+pub type Rho = Ratio<i64>;
+
+/// How published figures are protected.
+#[derive(Debug, Clone)]
+pub struct PrivacyPolicy {
+    /// Name and version; part of every release's identity.
+    pub policy: String,
+    /// The most that one person's activity in one month may cost.
+    pub rho_cap: Rho,
+    /// For stating the cost as (epsilon, delta), as written (`1e-9`).
+    pub delta: f64,
+    /// Days after the end of a month before it is published.
+    pub close_after_days: u16,
+    /// Ratings of one person that count in a month.
+    pub ratings_per_person: u32,
+    /// Dossiers of one person that count in a month.
+    pub dossiers_per_person: u32,
+    /// What is measured, each with noise of its own.
+    pub measures: Vec<Measure>,
+}
+
+/// One table of counts that is measured with noise.
+#[derive(Debug, Clone)]
+pub struct Measure {
+    /// Name of the published table.
+    pub table: String,
+    /// What is counted.
+    pub of: Counted,
+    /// By what: nothing means the whole province.
+    pub by: Vec<Dimension>,
+    /// Into which bins.
+    pub bins: Bins,
+    /// Standard deviation of the discrete Gaussian noise in each count.
+    pub sigma: u32,
+    /// Cells whose noisy count is below this are rolled up.
+    pub min_count: u32,
+}
+
+/// What a measure counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Counted {
+    /// Ratings of service.
+    Ratings,
+    /// Dossiers received.
+    Dossiers,
+}
+
+/// A dimension of published cells; its values come from a public code list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dimension {
+    /// `commune_code`.
+    Commune,
+    /// `procedure_group`.
+    ProcedureGroup,
+}
+
+impl Dimension {
+    /// The column that holds it.
+    pub fn column(self) -> &'static str {
+        match self {
+            Dimension::Commune => "commune_code",
+            Dimension::ProcedureGroup => "procedure_group",
+        }
+    }
+}
+
+/// Into which bins a measure counts. The bins of one measure do not overlap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bins {
+    /// Five levels, 1 very dissatisfied to 5 very satisfied.
+    Level,
+    /// Satisfied (levels 4 and 5), or not.
+    Satisfied,
+    /// On time or late, online or not: four bins.
+    TimelinessAndChannel,
+}

@@ -1,0 +1,13 @@
+//! The one integration binary.
+mod delivery;
+mod disclosure;
+mod landing;
+mod messages;
+mod pipelines;
+mod publication;
+mod samples;
+
+/// The installation folder: the repository itself.
+pub fn root() -> &'static std::path::Path {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+}
