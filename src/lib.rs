@@ -1,6 +1,7 @@
 //! chudong (*chủ động*, "proactive").
 pub mod calendar;
 pub mod fault;
+pub mod files;
 pub mod language;
 pub mod personal;
 pub mod pipeline;
@@ -9,7 +10,9 @@ pub mod tables;
 pub mod delivery;
 pub mod disclosure;
 pub mod landing;
+pub mod ledger;
 pub mod publication;
 pub mod reminders;
 pub mod samples;
 pub mod satisfaction;
+pub mod sql;

@@ -82,3 +82,9 @@ pub fn hex(bytes: &[u8]) -> String {
     }
     text
 }
+
+/// SHA-256 in lower-case hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    hex(&sha2::Sha256::digest(bytes))
+}

@@ -293,6 +293,18 @@ impl<'d> Node<'d> {
         self.required(key, "[1, 2]", |v| v.as_array()?.iter().map(|item| as_int(item.get_ref())).collect())
     }
 
+    /// A text, number, date or truth value as it would be written in a table of text.
+    pub fn scalar(&self, key: &str) -> Option<String> {
+        self.optional(key, "a text, a number, a date, true or false", |value| match value {
+            DeValue::String(text) => Some(text.to_string()),
+            DeValue::Integer(_) => as_int(value).map(|int| int.to_string()),
+            DeValue::Float(float) => Some(float.as_str().to_owned()),
+            DeValue::Boolean(is) => Some(is.to_string()),
+            DeValue::Datetime(_) => as_date(value).map(|date| date.to_string()),
+            DeValue::Array(_) | DeValue::Table(_) => None,
+        })
+    }
+
     /// Whether the key holds a list.
     pub fn is_list(&self, key: &str) -> bool {
         self.get(key).is_some_and(|value| value.get_ref().is_array())

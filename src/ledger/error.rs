@@ -1,0 +1,176 @@
+//! What can go wrong with the ledger.
+
+use std::path::{Path, PathBuf};
+
+use crate::fault::{Explain, Place};
+
+/// Something could not be written to or read from the ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is none yet.
+    #[error("there is no ledger yet")]
+    None {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// The file cannot be opened.
+    #[error("the ledger cannot be opened")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// It belongs to another agency.
+    #[error("this state folder belongs to the agency {known}, not to {asked}")]
+    OtherAgency {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        known: String,
+        /// Who asked.
+        asked: String,
+    },
+    /// It was written by another version of the program.
+    #[error("the ledger has the format {found}, which this program does not know")]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
+    /// The disk is full.
+    #[error("the disk is full: could not {doing}")]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+    },
+    /// The folder or the file may not be written.
+    #[error("the ledger may not be written: could not {doing}")]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+    },
+    /// The file is damaged.
+    #[error("the ledger's file is damaged: could not {doing}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// Anything else SQLite says.
+    #[error("could not {doing}")]
+    Failed {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The head could not be written beside the ledger.
+    #[error("the head of the ledger could not be written beside it")]
+    Anchor {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process is at work in this state folder.
+    #[error("another run is at work in this state folder")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The lock file cannot be made.
+    #[error("the state folder cannot be locked")]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    pub(super) fn open(path: &Path, source: rusqlite::Error) -> Self {
+        match Self::failed(path, "open it", source) {
+            Error::Failed { path, source, .. } => Error::Open { path, source },
+            other => other,
+        }
+    }
+
+    pub(super) fn failed(path: &Path, doing: &'static str, source: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        let path = path.to_path_buf();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Error::Full { path, doing },
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Error::ReadOnly { path, doing },
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::Damaged { path, doing, source },
+            _ => Error::Failed { path, doing, source },
+        }
+    }
+}
+
+impl Explain for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Error::None { .. } => "ledger.none",
+            Error::Open { .. } => "ledger.open",
+            Error::OtherAgency { .. } => "ledger.other-agency",
+            Error::Version { .. } => "ledger.version",
+            Error::Full { .. } => "ledger.disk-full",
+            Error::ReadOnly { .. } => "ledger.read-only",
+            Error::Damaged { .. } => "ledger.damaged",
+            Error::Failed { .. } => "ledger.failed",
+            Error::Anchor { .. } => "ledger.anchor",
+            Error::Locked { .. } => "ledger.locked",
+            Error::Lock { .. } => "ledger.lock",
+        }
+    }
+
+    fn place(&self) -> Place {
+        match self {
+            Error::None { path }
+            | Error::Open { path, .. }
+            | Error::OtherAgency { path, .. }
+            | Error::Version { path, .. }
+            | Error::Full { path, .. }
+            | Error::ReadOnly { path, .. }
+            | Error::Damaged { path, .. }
+            | Error::Failed { path, .. }
+            | Error::Anchor { path, .. }
+            | Error::Locked { path }
+            | Error::Lock { path, .. } => Place::file(path),
+        }
+    }
+
+    fn next(&self) -> String {
+        match self {
+            Error::None { .. } => "run `chudong run` first, or name the state folder with --state".into(),
+            Error::OtherAgency { .. } => "give each agency a state folder of its own with --state".into(),
+            Error::Version { .. } => "use the version of chudong that wrote it, or restore a backup".into(),
+            Error::Full { .. } => "make room on the disk and run again: what was recorded stays recorded".into(),
+            Error::ReadOnly { .. } | Error::Open { .. } | Error::Anchor { .. } | Error::Lock { .. } => {
+                "let the service's account write to the state folder, or name another with --state".into()
+            }
+            Error::Damaged { .. } => {
+                "keep the file, run `chudong ledger verify`, and restore the newest backup that verifies".into()
+            }
+            Error::Failed { .. } => "run again; if it happens again, run `chudong ledger verify`".into(),
+            Error::Locked { .. } => "wait until the other run has ended".into(),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What happened: append-only, hash-chained, verifiable.
+//!
+//! Everything that left the building, or was spent, is an [`Entry`]: a run, a
+//! pull, a message, a draw of noise, a publication. An entry carries the hash of
+//! the one before it, so that a changed, removed or reordered entry is found and
+//! named by [`verify`]. Beside the entries stand three tables made from them
+//! (outbox, releases, runs); `verify` makes them again and compares.
+//!
+//! This is one of the two gates: only this chapter makes a [`Recorded`], and
+//! `delivery` takes nothing else. It must not know a person: subjects are keyed
+//! pseudonyms, and no name, address or message text is written here.
+//!
+//! SQLite with a write-ahead log and `synchronous = full`: a commit that
+//! returned survives a power loss. One process writes at a time; [`Lock`] sees to it.
+
+mod budget;
+mod chain;
+mod error;
+mod lock;
+mod outbox;
+mod runs;
+pub mod verify;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+use serde_json::Value;
+
+pub use budget::{Publication, Reservation, StoredRelease};
+pub use chain::{Entry, Head};
+pub use error::Error;
+pub use lock::Lock;
+pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Settlement};
+pub use runs::{PullEntry, Run, RunOutcome};
+
+const SCHEMA_VERSION: i64 = 1;
+
+/// An open ledger.
+#[derive(Debug)]
+pub struct Ledger {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Ledger {
+    /// Opens the ledger of an agency in `state`, and makes it when it is not there.
+    ///
+    /// A state folder belongs to one agency: the ledger of another is refused.
+    pub fn open(state: &Path, agency: &str) -> Result<Self, Error> {
+        let path = state.join("ledger.sqlite");
+        let at = |source| Error::open(&path, source);
+        let connection = Connection::open(&path).map_err(at)?;
+        connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(at)?;
+        connection.pragma_update(None, "journal_mode", "wal").map_err(at)?;
+        connection.pragma_update(None, "synchronous", "full").map_err(at)?;
+        connection.pragma_update(None, "foreign_keys", true).map_err(at)?;
+        connection.execute_batch(include_str!("schema.sql")).map_err(at)?;
+        let mut ledger = Ledger { connection, path };
+        ledger.claim(agency)?;
+        Ok(ledger)
+    }
+
+    /// Opens an existing ledger for reading.
+    pub fn read(state: &Path) -> Result<Self, Error> {
+        let path = state.join("ledger.sqlite");
+        if !path.exists() {
+            return Err(Error::None { path });
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags).map_err(|source| Error::open(&path, source))?;
+        Ok(Ledger { connection, path })
+    }
+
+    /// The file it is in.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn claim(&mut self, agency: &str) -> Result<(), Error> {
+        let known: Option<String> = self
+            .connection
+            .query_row("select value from meta where name = 'agency'", [], |row| row.get(0))
+            .optional()
+            .map_err(|source| self.failed("read whose ledger this is", source))?;
+        match known {
+            Some(known) if known == agency => self.check_version(),
+            Some(known) => {
+                Err(Error::OtherAgency { path: self.path.clone(), known, asked: agency.to_owned() })
+            }
+            None => self.write("begin the ledger", |transaction| {
+                let mut insert = transaction.prepare("insert into meta (name, value) values (?1, ?2)")?;
+                insert.execute(params!["agency", agency])?;
+                insert.execute(params!["schema_version", SCHEMA_VERSION.to_string()])?;
+                Ok(())
+            }),
+        }
+    }
+
+    fn check_version(&self) -> Result<(), Error> {
+        let version: Option<String> = self
+            .connection
+            .query_row("select value from meta where name = 'schema_version'", [], |row| row.get(0))
+            .optional()
+            .map_err(|source| self.failed("read the ledger's version", source))?;
+        match version {
+            Some(version) if version == SCHEMA_VERSION.to_string() => Ok(()),
+            other => Err(Error::Version { path: self.path.clone(), found: other.unwrap_or_else(|| "none".into()) }),
+        }
+    }
+
+    fn failed(&self, doing: &'static str, source: rusqlite::Error) -> Error {
+        Error::failed(&self.path, doing, source)
+    }
+
+    /// Runs `act` in one immediate transaction: all of it is durable, or nothing.
+    fn write<T>(
+        &mut self,
+        doing: &'static str,
+        act: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, Error> {
+        let path = self.path.clone();
+        let failed = |source| Error::failed(&path, doing, source);
+        let transaction =
+            self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
+        let value = act(&transaction).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        Ok(value)
+    }
+
+    /// The newest entries, the newest last; `kind` keeps those whose kind begins with it.
+    pub fn list(&self, kind: Option<&str>, last: usize) -> Result<Vec<Entry>, Error> {
+        let failed = |source| self.failed("list the entries", source);
+        let mut select = self
+            .connection
+            .prepare(
+                "select seq, at, run, kind, key, body, prev, hash from entry
+                 where substr(kind, 1, length(?1)) = ?1 order by seq desc limit ?2",
+            )
+            .map_err(failed)?;
+        let limit = i64::try_from(last).unwrap_or(i64::MAX);
+        let rows = select.query_map(params![kind.unwrap_or(""), limit], Entry::from_row).map_err(failed)?;
+        let mut entries = rows.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        entries.reverse();
+        Ok(entries)
+    }
+
+    /// Number and hash of the newest entry: what a clerk writes down, and what `verify` compares.
+    pub fn head(&self) -> Result<Head, Error> {
+        chain::head(&self.connection).map_err(|source| self.failed("read the newest entry", source))
+    }
+
+    /// Writes the head beside the ledger, so that entries cut off its end are noticed.
+    pub fn anchor(&self) -> Result<Head, Error> {
+        let head = self.head()?;
+        let path = self.path.with_extension("head");
+        crate::files::replace(&path, head.line().as_bytes())
+            .map_err(|source| Error::Anchor { path: path.clone(), source })?;
+        Ok(head)
+    }
+}
+
+/// Appends one entry to the chain.
+fn append(
+    transaction: &Transaction<'_>,
+    run: &str,
+    kind: &str,
+    key: &str,
+    body: &Value,
+) -> Result<i64, rusqlite::Error> {
+    chain::append(transaction, run, kind, key, body)
+}

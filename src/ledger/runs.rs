@@ -1,0 +1,145 @@
+//! Runs and pulls.
+
+use jiff::civil::Date;
+use rusqlite::{OptionalExtension, params};
+use serde_json::{Value, json};
+
+use super::{Error, Ledger, append};
+use crate::calendar::AsOf;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunOutcome {
+    /// All of it was done.
+    Done,
+    /// Done, but something waits for a person.
+    Held,
+    /// It stopped with an error.
+    Failed,
+}
+
+impl RunOutcome {
+    /// The word in the ledger.
+    pub fn word(self) -> &'static str {
+        match self {
+            RunOutcome::Done => "done",
+            RunOutcome::Held => "held",
+            RunOutcome::Failed => "failed",
+        }
+    }
+}
+
+/// A run as the ledger knows it.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// `2026-11-21.1`: the date it spoke for, and which run for that date.
+    pub id: String,
+    /// The date it spoke for.
+    pub as_of: String,
+    /// `done`, `held`, `failed`; none when it never ended.
+    pub outcome: Option<String>,
+    /// Its summary, as JSON.
+    pub summary: Option<String>,
+}
+
+/// What was asked of a source, and what came.
+#[derive(Debug, Clone)]
+pub struct PullEntry {
+    /// `<source>.<table>`.
+    pub table: String,
+    /// What the data may be used for.
+    pub purposes: Vec<&'static str>,
+    /// The articles it rests on.
+    pub legal_ground: String,
+    /// The columns asked for.
+    pub columns: Vec<String>,
+    /// What was asked: a select, or a file's name.
+    pub asked: String,
+    /// Rows the source had.
+    pub rows_read: u64,
+    /// Rows that landed.
+    pub rows_landed: u64,
+    /// Rows set aside.
+    pub rows_quarantined: u64,
+    /// SHA-256 of the stored generation, where one was stored.
+    pub sha256: Option<String>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl Ledger {
+    /// Begins a run for a date and gives its name.
+    pub fn begin_run(&mut self, as_of: AsOf) -> Result<String, Error> {
+        self.write("begin the run", |transaction| {
+            let before: i64 = transaction.query_row(
+                "select count(*) from run where as_of = ?1",
+                [as_of.to_string()],
+                |row| row.get(0),
+            )?;
+            let id = format!("{as_of}.{}", before + 1);
+            let started_at = crate::calendar::now().to_string();
+            let body = json!({ "as_of": as_of.to_string(), "version": env!("CARGO_PKG_VERSION") });
+            let entry = append(transaction, &id, "run.started", &id, &body)?;
+            transaction.execute(
+                "insert into run (run, as_of, started_at, entry) values (?1, ?2, ?3, ?4)",
+                params![id, as_of.to_string(), started_at, entry],
+            )?;
+            Ok(id)
+        })
+    }
+
+    /// Ends a run.
+    pub fn finish_run(&mut self, run: &str, outcome: RunOutcome, summary: &Value) -> Result<(), Error> {
+        self.write("end the run", |transaction| {
+            let body = json!({ "outcome": outcome.word(), "summary": summary });
+            let entry = append(transaction, run, "run.finished", run, &body)?;
+            transaction.execute(
+                "update run set finished_at = ?2, outcome = ?3, summary = ?4, entry = ?5 where run = ?1",
+                params![run, crate::calendar::now().to_string(), outcome.word(), summary.to_string(), entry],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Records what was asked of a source and how many rows came.
+    pub fn pulled(&mut self, run: &str, pulls: &[PullEntry]) -> Result<(), Error> {
+        self.write("record the pulls", |transaction| {
+            for pull in pulls {
+                let body = json!({
+                    "asked": pull.asked, "columns": pull.columns, "legal_ground": pull.legal_ground,
+                    "purposes": pull.purposes, "rows_landed": pull.rows_landed,
+                    "rows_quarantined": pull.rows_quarantined, "rows_read": pull.rows_read,
+                    "seconds": (pull.seconds * 1000.0).round() / 1000.0, "sha256": pull.sha256,
+                });
+                append(transaction, run, "pull", &pull.table, &body)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// All runs, the oldest first.
+    pub fn runs(&self) -> Result<Vec<Run>, Error> {
+        let failed = |source| self.failed("read the runs", source);
+        let mut select = self
+            .connection
+            .prepare("select run, as_of, outcome, summary from run order by entry")
+            .map_err(failed)?;
+        let rows = select
+            .query_map([], |row| {
+                Ok(Run { id: row.get(0)?, as_of: row.get(1)?, outcome: row.get(2)?, summary: row.get(3)? })
+            })
+            .map_err(failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    /// The newest date for which a run ended as done or held: a night that is proven.
+    pub fn newest_proven(&self) -> Result<Option<Date>, Error> {
+        let text: Option<String> = self
+            .connection
+            .query_row("select max(as_of) from run where outcome in ('done', 'held')", [], |row| row.get(0))
+            .optional()
+            .map_err(|source| self.failed("read the runs", source))?
+            .flatten();
+        Ok(text.and_then(|text| text.parse().ok()))
+    }
+}

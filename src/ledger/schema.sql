@@ -1,0 +1,74 @@
+create table if not exists meta (
+    name text primary key,
+    value text not null
+) strict;
+
+-- One row per thing that happened; never updated, never deleted.
+create table if not exists entry (
+    seq integer primary key,
+    at text not null,
+    run text not null,
+    kind text not null,
+    key text not null,
+    body text not null,
+    prev blob not null,
+    hash blob not null
+) strict;
+
+create trigger if not exists entry_is_not_updated before update on entry
+begin
+    select raise(abort, 'entries of the ledger are never changed');
+end;
+
+create trigger if not exists entry_is_not_deleted before delete on entry
+begin
+    select raise(abort, 'entries of the ledger are never removed');
+end;
+
+-- The state of each message, made from entries of kind message.*.
+create table if not exists outbox (
+    key text primary key,
+    subject text not null,
+    obligation text not null,
+    item text not null,
+    stage integer not null,
+    channel text not null,
+    message_id text not null,
+    state text not null,
+    attempts integer not null,
+    run text not null,
+    entry integer not null references entry (seq)
+) strict, without rowid;
+
+create index if not exists outbox_by_state on outbox (state) where state in ('in_flight', 'uncertain', 'deferred');
+
+-- One row per draw of noise, made from entries of kind release.*; draws is what was drawn.
+create table if not exists release (
+    release_id text not null,
+    attempt integer not null,
+    period text not null,
+    spec_id text not null,
+    policy text not null,
+    rho text not null,
+    state text not null,
+    draws blob,
+    entry integer not null references entry (seq),
+    primary key (release_id, attempt)
+) strict, without rowid;
+
+-- One row per published period, with the SHA-256 of each file.
+create table if not exists publication (
+    period text primary key,
+    files text not null,
+    entry integer not null references entry (seq)
+) strict, without rowid;
+
+create table if not exists run (
+    run text primary key,
+    as_of text not null,
+    started_at text not null,
+    finished_at text,
+    outcome text,
+    summary text,
+    entry integer not null references entry (seq)
+) strict, without rowid;

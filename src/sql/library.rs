@@ -1,0 +1,384 @@
+//! Finds the files in `sql/`: name from path, head comment, dependencies from the parsed select.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use datafusion::common::TableReference;
+use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
+use datafusion::sql::resolve::resolve_table_references;
+use datafusion::sql::sqlparser::ast::{Expr, Query, SetExpr, Statement, Value, visit_expressions};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+
+use crate::fault::{Fault, Place};
+use crate::pipeline::Pipeline;
+use crate::pipeline::authorisation::Purpose;
+use crate::pipeline::reader::{Faults, read_text};
+use crate::tables::TableName;
+
+/// One file of `sql/`: one select that makes one table.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Its table, from its path.
+    pub name: TableName,
+    /// Its file, relative to the installation folder.
+    pub path: PathBuf,
+    /// What its head comment says.
+    pub head: Head,
+    /// The tables it reads, its own common table expressions left out.
+    pub reads: BTreeSet<TableName>,
+    /// The select, parsed.
+    pub query: Box<Query>,
+}
+
+/// The head comment of a model.
+#[derive(Debug, Clone, Default)]
+pub struct Head {
+    /// The first sentence or paragraph.
+    pub about: String,
+    /// `key: value` lines: `grain`, `private`, `rule`, `severity`.
+    pub keys: BTreeMap<String, String>,
+}
+
+impl Head {
+    /// The comma-separated words of a key.
+    pub fn words(&self, key: &str) -> Vec<&str> {
+        let text = self.keys.get(key).map(String::as_str).unwrap_or_default();
+        text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect()
+    }
+}
+
+/// All models of an agency, each after those it reads.
+#[derive(Debug, Clone, Default)]
+pub struct Library {
+    /// The models.
+    pub models: Vec<Model>,
+}
+
+/// The tables that exist before any model runs, beside the landed ones.
+pub const GIVEN: [(&str, &str); 2] = [("codes", "communes"), ("codes", "procedures")];
+
+/// The words that a select may use as bound values.
+pub const BOUND: [&str; 2] = ["$as_of", "$until"];
+
+impl Library {
+    /// Reads the files that an agency needs, with all faults.
+    pub fn read(root: &Path, pipeline: &Pipeline, faults: &Faults) -> Self {
+        let mut found = Vec::new();
+        for (folder, schema, wanted) in folders(root, pipeline) {
+            for file in sql_files(&root.join(&folder)) {
+                let table = file.trim_end_matches(".sql").to_owned();
+                if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&table)) {
+                    continue;
+                }
+                found.extend(read_model(root, &folder.join(&file), TableName::new(schema, table), faults));
+            }
+        }
+        let mut given: BTreeSet<TableName> = GIVEN.iter().map(|(s, t)| TableName::new(*s, *t)).collect();
+        for source in &pipeline.sources {
+            given.extend(source.tables.iter().map(|table| TableName::new(&source.name, &table.name)));
+        }
+        given.extend(pipeline.law.rules.iter().map(|rule| TableName::new("law", &rule.name)));
+        check_staging(pipeline, &found, faults);
+        check_items(pipeline, &found, faults);
+        let library = order(found, &given, faults);
+        library.check_purposes(pipeline, faults);
+        library
+    }
+
+    /// The model of this table.
+    pub fn model(&self, name: &TableName) -> Option<&Model> {
+        self.models.iter().find(|model| model.name == *name)
+    }
+
+    /// The models in one folder of `sql/`.
+    pub fn folder<'a>(&'a self, schema: &'a str) -> impl Iterator<Item = &'a Model> {
+        self.models.iter().filter(move |model| model.name.schema == schema)
+    }
+
+    /// The landed tables that a table is made from, directly or through others.
+    pub fn origins(&self, name: &TableName) -> BTreeSet<TableName> {
+        let mut origins = BTreeSet::new();
+        let mut waiting = vec![name.clone()];
+        let mut seen = BTreeSet::new();
+        while let Some(name) = waiting.pop() {
+            if !seen.insert(name.clone()) {
+                continue;
+            }
+            match self.model(&name) {
+                Some(model) => waiting.extend(model.reads.iter().cloned()),
+                None if name.schema != "law" && name.schema != "codes" => {
+                    origins.insert(name);
+                }
+                None => {}
+            }
+        }
+        origins
+    }
+
+    /// Whether everything that a model reads is there: a check of a table that
+    /// this agency does not fill says nothing about it.
+    fn check_purposes(&self, pipeline: &Pipeline, faults: &Faults) {
+        for model in &self.models {
+            let purpose = match model.name.schema.as_str() {
+                "obligations" => Purpose::Reminders,
+                "satisfaction" | "quality" => Purpose::ServiceQuality,
+                _ => continue,
+            };
+            let mut origins = self.origins(&model.name);
+            if purpose == Purpose::Reminders {
+                origins.extend(self.origins(&TableName::new("staging", "people")));
+            }
+            let sources: BTreeSet<&str> = origins.iter().map(|origin| origin.schema.as_str()).collect();
+            for source in sources.into_iter().filter_map(|name| pipeline.source(name)) {
+                if !source.authorisation.purposes.contains(&purpose) {
+                    faults.push(Fault::new(
+                        "sql.purpose",
+                        Place::file(&model.path),
+                        format!(
+                            "{} reads the source {}, whose authorisation ({}) does not name the purpose {}",
+                            model.name,
+                            source.name,
+                            source.authorisation.legal_ground.en,
+                            purpose.word()
+                        ),
+                        "have the purpose granted and add it to the authorisation, or read another source",
+                    ));
+                }
+            }
+        }
+    }
+}
+
+type Folder = (PathBuf, &'static str, Option<BTreeSet<String>>);
+
+fn folders(root: &Path, pipeline: &Pipeline) -> Vec<Folder> {
+    let items = pipeline.items.iter().map(|item| item.id.clone()).collect();
+    let mut folders: Vec<Folder> = vec![
+        (Path::new("sql/staging").join(&pipeline.id), "staging", None),
+        ("sql/obligations".into(), "obligations", Some(items)),
+    ];
+    if pipeline.privacy.is_some() {
+        folders.push(("sql/satisfaction".into(), "satisfaction", None));
+        folders.push(("sql/quality".into(), "quality", None));
+    }
+    if root.join("sql/checks").is_dir() {
+        folders.push(("sql/checks".into(), "checks", None));
+    }
+    folders
+}
+
+fn sql_files(folder: &Path) -> Vec<String> {
+    let Ok(listing) = std::fs::read_dir(folder) else { return Vec::new() };
+    let names: BTreeSet<String> = listing
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".sql"))
+        .collect();
+    names.into_iter().collect()
+}
+
+fn check_staging(pipeline: &Pipeline, models: &[Model], faults: &Faults) {
+    for model in models.iter().filter(|model| model.name.schema == "staging") {
+        if !pipeline.standard_tables.iter().any(|table| table.name == model.name.table) {
+            faults.push(Fault::new(
+                "sql.no-standard-table",
+                Place::file(&model.path),
+                format!("there is no standard table {}", model.name.table),
+                "name the file after a table of pipelines/standard-tables.toml",
+            ));
+        }
+    }
+    if !models.iter().any(|model| model.name == TableName::new("staging", "people")) {
+        faults.push(Fault::new(
+            "sql.no-people",
+            Place::file(Path::new("sql/staging").join(&pipeline.id)),
+            "the agency does not fill the standard table people, so nobody can be written to",
+            "add people.sql there",
+        ));
+    }
+}
+
+fn check_items(pipeline: &Pipeline, models: &[Model], faults: &Faults) {
+    for item in &pipeline.items {
+        let name = TableName::new("obligations", &item.id);
+        let Some(model) = models.iter().find(|model| model.name == name) else {
+            faults.push(Fault::new(
+                "sql.no-obligation",
+                Place::file(format!("sql/obligations/{}.sql", item.id)),
+                format!("the item {} has no select that says who must act by when", item.id),
+                "add the file: one select that gives subject_id, object_id, period, due_on, rule_version and the facts",
+            ));
+            continue;
+        };
+        for rule in model.head.words("rule") {
+            if !item.rules.iter().any(|known| known == rule) {
+                faults.push(Fault::new(
+                    "sql.rule-not-declared",
+                    Place::file(&model.path),
+                    format!("the head names the rule {rule}, which the item {} does not", item.id),
+                    format!("add it to rules in pipelines/items/{}/item.toml", item.id),
+                ));
+            }
+        }
+    }
+}
+
+fn read_model(root: &Path, path: &Path, name: TableName, faults: &Faults) -> Option<Model> {
+    let text = read_text(root, path, faults)?;
+    let head = read_head(&text);
+    match parse_select(&text) {
+        Ok(query) => {
+            let reads = relations(&query);
+            for word in placeholders(&query).into_iter().filter(|word| !BOUND.contains(&word.as_str())) {
+                let line = line_of(&text, &word);
+                let next = format!("use {}, or read a rule as the table law.<rule>", BOUND.join(" or "));
+                faults.push(Fault::new("sql.unknown-value", Place::line(path, line), format!("{word} is not a bound value"), next));
+            }
+            Some(Model { name, path: path.to_path_buf(), head, reads, query })
+        }
+        Err((what, line)) => {
+            let place = line.map_or_else(|| Place::file(path), |line| Place::line(path, line));
+            let next = "write one select statement, with common table expressions if need be";
+            faults.push(Fault::new("sql.not-a-select", place, what, next));
+            None
+        }
+    }
+}
+
+fn line_of(text: &str, word: &str) -> usize {
+    1 + text.lines().position(|line| line.contains(word)).unwrap_or(0)
+}
+
+fn read_head(text: &str) -> Head {
+    let mut head = Head::default();
+    let mut is_about = true;
+    for line in text.lines().map_while(|line| line.trim_start().strip_prefix("--")) {
+        let line = line.trim();
+        match line.split_once(':') {
+            _ if line.is_empty() => is_about = head.about.is_empty(),
+            Some((key, value)) if !key.contains(' ') && ["grain", "private", "rule", "severity"].contains(&key) => {
+                head.keys.insert(key.to_owned(), value.trim().to_owned());
+            }
+            _ if is_about => {
+                if !head.about.is_empty() {
+                    head.about.push(' ');
+                }
+                head.about.push_str(line);
+            }
+            _ => {}
+        }
+    }
+    head
+}
+
+/// Parses text that must be one select; the error says what it is instead, and the line where known.
+pub fn parse_select(text: &str) -> Result<Box<Query>, (String, Option<usize>)> {
+    let dialect = PostgreSqlDialect {};
+    let parsed = DFParserBuilder::new(text).with_dialect(&dialect).build().and_then(|mut parser| parser.parse_statements());
+    let mut statements = parsed.map_err(|error| {
+        let text = error.strip_backtrace();
+        let line = text.split("Line: ").nth(1).and_then(|rest| rest.split([',', ' ']).next()?.parse().ok());
+        let what = text.lines().next().unwrap_or_default().to_owned();
+        (format!("this is not SQL: {}", what.replace("SQL error: ParserError(", "").replace("\")", "\"")), line)
+    })?;
+    let first = statements.pop_front();
+    if !statements.is_empty() {
+        return Err((format!("there are {} statements", statements.len() + 1), None));
+    }
+    match first {
+        Some(DfStatement::Statement(statement)) => match *statement {
+            Statement::Query(query) if is_plain(&query) => Ok(query),
+            Statement::Query(_) => Err(("it locks, writes or inserts beside selecting".into(), None)),
+            other => {
+                let word = other.to_string().split_whitespace().next().unwrap_or_default().to_lowercase();
+                Err((format!("it is a {word} statement"), None))
+            }
+        },
+        Some(_) => Err(("it is a statement that is not a select".into(), None)),
+        None => Err(("the file holds no statement".into(), None)),
+    }
+}
+
+fn is_plain(query: &Query) -> bool {
+    fn body_is_plain(body: &SetExpr) -> bool {
+        match body {
+            SetExpr::Select(select) => select.into.is_none(),
+            SetExpr::Query(query) => is_plain(query),
+            SetExpr::SetOperation { left, right, .. } => body_is_plain(left) && body_is_plain(right),
+            SetExpr::Values(_) | SetExpr::Table(_) => true,
+            _ => false,
+        }
+    }
+    let ctes = query.with.iter().flat_map(|with| &with.cte_tables);
+    query.locks.is_empty() && body_is_plain(&query.body) && ctes.into_iter().all(|cte| is_plain(&cte.query))
+}
+
+fn relations(query: &Query) -> BTreeSet<TableName> {
+    let statement = DfStatement::Statement(Box::new(Statement::Query(Box::new(query.clone()))));
+    let Ok((tables, _)) = resolve_table_references(&statement, true) else { return BTreeSet::new() };
+    tables
+        .into_iter()
+        .map(|table| match table {
+            TableReference::Bare { table } => TableName::new("", table.to_string()),
+            TableReference::Partial { schema, table } | TableReference::Full { schema, table, .. } => {
+                TableName::new(schema.to_string(), table.to_string())
+            }
+        })
+        .collect()
+}
+
+fn placeholders(query: &Query) -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    let _: ControlFlow<()> = visit_expressions(query, |expr| {
+        if let Expr::Value(value) = expr
+            && let Value::Placeholder(word) = &value.value
+        {
+            words.insert(word.clone());
+        }
+        ControlFlow::Continue(())
+    });
+    words
+}
+
+/// Puts each model after those it reads; what cannot be placed is a fault.
+fn order(mut waiting: Vec<Model>, given: &BTreeSet<TableName>, faults: &Faults) -> Library {
+    let all: BTreeSet<TableName> = waiting.iter().map(|model| model.name.clone()).chain(given.iter().cloned()).collect();
+    waiting.retain(|model| {
+        let missing: Vec<&TableName> = model.reads.iter().filter(|table| !all.contains(table)).collect();
+        // A check or a figure of a table that this agency does not fill has nothing to say.
+        let may_be_absent = model.name.schema == "checks" && missing.iter().all(|table| table.schema == "staging");
+        if !may_be_absent {
+            for table in &missing {
+                let next = match table.schema.as_str() {
+                    "staging" => format!("add {}.sql to the agency's folder in sql/staging/, or switch the item off", table.table),
+                    "law" => format!("add pipelines/law/{}.toml", table.table),
+                    "" => "name the table with its folder, like staging.people".into(),
+                    _ => "correct the name, or add the table to the pipeline's sources".into(),
+                };
+                let name = if table.schema.is_empty() { table.table.clone() } else { table.to_string() };
+                faults.push(Fault::new("sql.unknown-table", Place::file(&model.path), format!("there is no table {name}"), next));
+            }
+        }
+        missing.is_empty()
+    });
+    let mut library = Library::default();
+    let mut placed: BTreeSet<TableName> = given.clone();
+    while !waiting.is_empty() {
+        let (ready, rest): (Vec<Model>, Vec<Model>) =
+            waiting.into_iter().partition(|model| model.reads.iter().all(|table| placed.contains(table)));
+        if ready.is_empty() {
+            for model in &rest {
+                let unplaced = model.reads.iter().filter(|table| !placed.contains(table)).map(ToString::to_string);
+                let list: Vec<String> = unplaced.collect();
+                let what = format!("{} waits for {}, which cannot be made", model.name, list.join(", "));
+                faults.push(Fault::new("sql.circle", Place::file(&model.path), what, "break the circle, or correct the table it waits for"));
+            }
+            return library;
+        }
+        placed.extend(ready.iter().map(|model| model.name.clone()));
+        library.models.extend(ready);
+        waiting = rest;
+    }
+    library
+}

@@ -1,0 +1,18 @@
+//! Finds and runs the files in `sql/`.
+//!
+//! Plain SQL that any client can run, without templates: the path of a file is
+//! the name of its table, dependencies come from parsing, and the day of the run
+//! is a bound value. [`library`] reads the files, [`engine`] is the one place in
+//! which a DataFusion session is set up, [`functions`] holds the functions that
+//! SQL lacks, [`cases`] proves a model on a few rows. This chapter must not know
+//! what a model is for.
+
+pub mod cases;
+pub mod engine;
+mod error;
+pub mod functions;
+pub mod library;
+
+pub use engine::Engine;
+pub use error::Error;
+pub use library::{Library, Model};
