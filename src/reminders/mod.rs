@@ -1,1 +1,6 @@
-//! reminders
+//! Which obligations deserve a message today, and what it says.
+//!
+//! [`plan`](plan::plan) decides, `letter` writes. Both are pure: they know
+//! neither the ledger nor any channel.
+
+pub mod plan;

@@ -56,7 +56,9 @@ pub struct Library {
 }
 
 /// The tables that exist before any model runs, beside the landed ones.
-pub const GIVEN: [(&str, &str); 2] = [("codes", "communes"), ("codes", "procedures")];
+///
+/// `obligations.due` is made between two models: `subject_id` of all obligations of the night.
+pub const GIVEN: [(&str, &str); 3] = [("codes", "communes"), ("codes", "procedures"), ("obligations", "due")];
 
 /// The words that a select may use as bound values.
 pub const BOUND: [&str; 2] = ["$as_of", "$until"];
@@ -157,6 +159,7 @@ fn folders(root: &Path, pipeline: &Pipeline) -> Vec<Folder> {
     let mut folders: Vec<Folder> = vec![
         (Path::new("sql/staging").join(&pipeline.id), "staging", None),
         ("sql/obligations".into(), "obligations", Some(items)),
+        ("sql/reminders".into(), "reminders", None),
     ];
     if pipeline.privacy.is_some() {
         folders.push(("sql/satisfaction".into(), "satisfaction", None));

@@ -1,0 +1,176 @@
+//! Who must do what, by when.
+//!
+//! A row of `obligations.<item>` becomes an [`Obligation`] with a key that is
+//! the same on every night. This chapter reads tables and must know neither the
+//! ledger nor how anybody is reminded.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+
+use crate::fault::{Explain, Place};
+use crate::personal::{Personal, PseudonymKey, hex};
+use crate::pipeline::Item;
+use crate::sql::engine::Contract;
+use crate::tables::{self, Table, TableName};
+
+use arrow::datatypes::DataType;
+
+/// Something that a person must do by a day.
+#[derive(Debug, Clone)]
+pub struct Obligation {
+    /// Keyed digest of item, subject, object and period: 32 hexadecimal digits.
+    pub key: String,
+    /// Name of the item.
+    pub item: String,
+    /// Who must do it.
+    pub subject_id: Personal<String>,
+    /// The last day on which it may be done.
+    pub due_on: Date,
+    /// The version of the rule that says so: `driving_licence_term@2025-01-01`.
+    pub rule_version: String,
+    /// The other columns, for the message: by name, empty where null.
+    pub facts: BTreeMap<String, Fact>,
+}
+
+/// A value that a message may show.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// Text.
+    Text(String),
+    /// A whole number.
+    Int(i64),
+    /// A date.
+    Date(Date),
+    /// Yes or no.
+    Bool(bool),
+}
+
+/// The columns that every obligation gives, beside its facts.
+const COLUMNS: [(&str, DataType, bool); 5] = [
+    ("subject_id", DataType::Utf8, false),
+    ("object_id", DataType::Utf8, true),
+    ("period", DataType::Utf8, false),
+    ("due_on", DataType::Date32, false),
+    ("rule_version", DataType::Utf8, false),
+];
+
+/// What a select in `sql/obligations/` must give.
+pub fn contract() -> Contract {
+    Contract {
+        columns: COLUMNS.iter().map(|(name, kind, nullable)| ((*name).to_owned(), kind.clone(), *nullable)).collect(),
+        is_open: true,
+    }
+}
+
+/// The names of the facts that a table gives beside the fixed columns.
+pub fn fact_names(table: &Table) -> Vec<String> {
+    let is_fixed = |name: &str| COLUMNS.iter().any(|(known, _, _)| *known == name);
+    table.schema.fields().iter().map(|field| field.name().clone()).filter(|name| !is_fixed(name)).collect()
+}
+
+/// An obligation table that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A column is missing or of another type.
+    #[error("the obligations of {table} cannot be read")]
+    Table {
+        /// The table.
+        table: TableName,
+        /// What is wrong.
+        #[source]
+        source: tables::Error,
+    },
+    /// Two rows are the same obligation with different due dates.
+    #[error("{table} gives {rows} obligations with two due dates each")]
+    Ambiguous {
+        /// The table.
+        table: TableName,
+        /// How many.
+        rows: usize,
+    },
+}
+
+impl Explain for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Error::Table { .. } => "obligations.table",
+            Error::Ambiguous { .. } => "obligations.ambiguous",
+        }
+    }
+
+    fn place(&self) -> Place {
+        let (Error::Table { table, .. } | Error::Ambiguous { table, .. }) = self;
+        Place::Table(table.to_string())
+    }
+
+    fn next(&self) -> String {
+        match self {
+            Error::Table { .. } => "correct the select in sql/obligations/".into(),
+            Error::Ambiguous { .. } => "make period tell the rows apart, or choose one row in the select".into(),
+        }
+    }
+}
+
+/// Reads the obligations of one item, in order of due date and key.
+///
+/// Rows that are the same in item, subject, object and period are one obligation.
+pub fn read(item: &Item, table: &Table, key: &PseudonymKey) -> Result<Vec<Obligation>, Error> {
+    let name = TableName::new("obligations", &item.id);
+    let failed = |source| Error::Table { table: name.clone(), source };
+    let subjects = table.texts("subject_id").map_err(failed)?;
+    let objects = table.texts("object_id").map_err(failed)?;
+    let periods = table.texts("period").map_err(failed)?;
+    let due = table.dates("due_on").map_err(failed)?;
+    let rules = table.texts("rule_version").map_err(failed)?;
+    let facts = read_facts(table).map_err(failed)?;
+    let mut found: BTreeMap<String, Obligation> = BTreeMap::new();
+    let mut ambiguous = 0;
+    let rows = subjects.into_iter().zip(objects).zip(periods).zip(due).zip(rules).zip(facts);
+    for (((((subject, object), period), due_on), rule), facts) in rows {
+        let (Some(subject), Some(period), Some(due_on), Some(rule)) = (subject, period, due_on, rule) else { continue };
+        let object = object.unwrap_or_default();
+        let parts = [item.id.as_bytes(), subject.as_bytes(), object.as_bytes(), period.as_bytes()];
+        let digest = hex(key.digest("obligation", &parts).get(..16).unwrap_or_default());
+        let obligation = Obligation {
+            key: digest.clone(),
+            item: item.id.clone(),
+            subject_id: Personal::new(subject),
+            due_on,
+            rule_version: rule,
+            facts,
+        };
+        if let Some(other) = found.insert(digest, obligation)
+            && other.due_on != due_on
+        {
+            ambiguous += 1;
+        }
+    }
+    if ambiguous > 0 {
+        return Err(Error::Ambiguous { table: name, rows: ambiguous });
+    }
+    let mut all: Vec<Obligation> = found.into_values().collect();
+    all.sort_by(|a, b| (a.due_on, &a.key).cmp(&(b.due_on, &b.key)));
+    Ok(all)
+}
+
+fn read_facts(table: &Table) -> Result<Vec<BTreeMap<String, Fact>>, tables::Error> {
+    let mut rows = vec![BTreeMap::new(); table.rows()];
+    for name in fact_names(table) {
+        let kind = table.schema.field_with_name(&name).map(|field| field.data_type().clone());
+        let values: Vec<Option<Fact>> = match kind.as_ref() {
+            Ok(DataType::Date32) => table.dates(&name)?.into_iter().map(|value| value.map(Fact::Date)).collect(),
+            Ok(DataType::Boolean) => table.bools(&name)?.into_iter().map(|value| value.map(Fact::Bool)).collect(),
+            Ok(kind) if kind.is_integer() => {
+                table.ints(&name)?.into_iter().map(|value| value.map(Fact::Int)).collect()
+            }
+            _ => table.texts(&name)?.into_iter().map(|value| value.map(Fact::Text)).collect(),
+        };
+        for (row, value) in rows.iter_mut().zip(values) {
+            if let Some(value) = value {
+                row.insert(name.clone(), value);
+            }
+        }
+    }
+    Ok(rows)
+}

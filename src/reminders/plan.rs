@@ -1,0 +1,226 @@
+//! Which obligations deserve a message today, the most urgent first.
+//!
+//! Pure: it is given the obligations, the people, the day, and the state of
+//! every message that was ever recorded, and returns what to send and what not,
+//! with the reason.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::civil::Date;
+
+use crate::calendar::AsOf;
+use crate::language::Language;
+use crate::obligations::Obligation;
+use crate::personal::{Personal, PseudonymKey, hex};
+use crate::pipeline::{Channel, Item, Uncertain};
+use crate::tables::{self, Table};
+
+/// How to write to a person.
+#[derive(Debug, Clone)]
+pub struct Recipient {
+    /// Their name.
+    pub full_name: Personal<String>,
+    /// Their language.
+    pub language: Language,
+    /// Where, if they have an address.
+    pub email: Option<Personal<String>>,
+    /// Nobody writes to the dead.
+    pub is_deceased: bool,
+    /// They used their right to refuse.
+    pub refuses_reminders: bool,
+}
+
+/// People by `subject_id`.
+pub type Recipients = HashMap<Personal<String>, Recipient>;
+
+/// What became of a message earlier, as far as planning cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// It was taken: this stage is over.
+    Sent,
+    /// It was refused for good: this stage is over.
+    Refused,
+    /// The peer said later: send it again.
+    Deferred,
+    /// Unknown whether it was taken: the item says what to do.
+    Uncertain,
+}
+
+/// A message that is to be sent today.
+#[derive(Debug, Clone)]
+pub struct Reminder<'a> {
+    /// Its unique key: a keyed digest of subject, item, period, stage and channel.
+    pub key: String,
+    /// What it is about.
+    pub obligation: &'a Obligation,
+    /// The item.
+    pub item: &'a Item,
+    /// To whom.
+    pub recipient: &'a Recipient,
+    /// Keyed pseudonym of the person.
+    pub subject: String,
+    /// The stage, by its notice in days.
+    pub stage_notice_days: u16,
+    /// Days from today to the due date.
+    pub days_left: i32,
+}
+
+/// Why a message is not sent today although its obligation is due soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// This stage was sent before.
+    AlreadySent,
+    /// The person has no address.
+    NoAddress,
+    /// The address cannot be written to.
+    BadAddress,
+    /// The person refuses reminders.
+    Refuses,
+    /// The person has died.
+    Deceased,
+    /// The person is not in the register of people.
+    NotInRegister,
+    /// The mail server refused this stage's message for good.
+    RefusedByServer,
+    /// A crash left open whether it was taken, and the item leaves such messages to a clerk.
+    LeftToClerk,
+    /// The first notice lies in the future.
+    TooEarly,
+}
+
+impl Reason {
+    /// In words, for the summary.
+    pub fn words(self) -> &'static str {
+        match self {
+            Reason::AlreadySent => "already reminded at this stage",
+            Reason::NoAddress => "no address",
+            Reason::BadAddress => "address cannot be written to",
+            Reason::Refuses => "refuses reminders",
+            Reason::Deceased => "deceased",
+            Reason::NotInRegister => "not in the register of people",
+            Reason::RefusedByServer => "refused by the mail server",
+            Reason::LeftToClerk => "uncertain after a crash, left to a clerk",
+            Reason::TooEarly => "first notice lies ahead",
+        }
+    }
+
+    /// Whether a person has to look at it.
+    pub fn needs_a_person(self) -> bool {
+        self == Reason::LeftToClerk
+    }
+}
+
+/// What to send today, and what not.
+#[derive(Debug, Default)]
+pub struct Plan<'a> {
+    /// The most urgent first: by days left, then by key.
+    pub reminders: Vec<Reminder<'a>>,
+    /// How many are held, by item and reason.
+    pub held: BTreeMap<(String, Reason), u64>,
+}
+
+impl Plan<'_> {
+    /// Counts one message that is not sent.
+    pub fn hold(&mut self, item: &str, reason: Reason) {
+        *self.held.entry((item.to_owned(), reason)).or_default() += 1;
+    }
+}
+
+/// Reads the recipients from the table of `sql/reminders/recipients.sql`.
+pub fn recipients(table: &Table) -> Result<Recipients, tables::Error> {
+    let subjects = table.texts("subject_id")?;
+    let names = table.texts("full_name")?;
+    let languages = table.texts("language")?;
+    let emails = table.texts("email")?;
+    let deceased = table.bools("is_deceased")?;
+    let refuses = table.bools("refuses_reminders")?;
+    let mut people = Recipients::with_capacity(table.rows());
+    let rows = subjects.into_iter().zip(names).zip(languages).zip(emails).zip(deceased).zip(refuses);
+    for (((((subject, name), language), email), is_deceased), refuses_reminders) in rows {
+        let (Some(subject), Some(name)) = (subject, name) else { continue };
+        let recipient = Recipient {
+            full_name: Personal::new(name),
+            language: Language::from_tag(language.as_deref()),
+            email: email.map(|email| email.trim().to_owned()).filter(|email| !email.is_empty()).map(Personal::new),
+            // Where the register does not say, nobody is taken for willing or alive.
+            is_deceased: is_deceased.unwrap_or(true),
+            refuses_reminders: refuses_reminders.unwrap_or(true),
+        };
+        people.insert(Personal::new(subject), recipient);
+    }
+    Ok(people)
+}
+
+/// The stage that an obligation is in: the shortest notice that covers the days left.
+///
+/// A night that was missed does not send two messages on the next: the later
+/// stage takes the place of the earlier one.
+pub fn stage(notice_days: &[u16], days_left: i32) -> Option<u16> {
+    notice_days.iter().copied().filter(|notice| days_left <= i32::from(*notice)).min()
+}
+
+/// Decides for every obligation whether its message goes out today.
+pub fn plan<'a>(
+    obligations: &'a [Obligation],
+    items: &'a [Item],
+    people: &'a Recipients,
+    before: &HashMap<String, Before>,
+    channel: &Channel,
+    as_of: AsOf,
+    key: &PseudonymKey,
+) -> Plan<'a> {
+    let mut plan = Plan::default();
+    for obligation in obligations {
+        let Some(item) = items.iter().find(|item| item.id == obligation.item) else { continue };
+        match decide(obligation, item, people, before, channel, as_of, key) {
+            Ok(reminder) => plan.reminders.push(reminder),
+            Err(reason) => plan.hold(&item.id, reason),
+        }
+    }
+    plan.reminders.sort_by(|a, b| (a.days_left, &a.key).cmp(&(b.days_left, &b.key)));
+    plan
+}
+
+fn decide<'a>(
+    obligation: &'a Obligation,
+    item: &'a Item,
+    people: &'a Recipients,
+    before: &HashMap<String, Before>,
+    channel: &Channel,
+    as_of: AsOf,
+    key: &PseudonymKey,
+) -> Result<Reminder<'a>, Reason> {
+    let days_left = days_between(as_of.date(), obligation.due_on);
+    let stage_notice_days = stage(&item.notice_days, days_left).ok_or(Reason::TooEarly)?;
+    let message_key = message_key(obligation, stage_notice_days, channel, key);
+    match before.get(&message_key) {
+        Some(Before::Sent) => return Err(Reason::AlreadySent),
+        Some(Before::Refused) => return Err(Reason::RefusedByServer),
+        Some(Before::Uncertain) if item.uncertain == Uncertain::LeaveToClerk => return Err(Reason::LeftToClerk),
+        Some(Before::Uncertain | Before::Deferred) | None => {}
+    }
+    let recipient = people.get(&obligation.subject_id).ok_or(Reason::NotInRegister)?;
+    if recipient.is_deceased {
+        return Err(Reason::Deceased);
+    }
+    if recipient.refuses_reminders {
+        return Err(Reason::Refuses);
+    }
+    if recipient.email.is_none() {
+        return Err(Reason::NoAddress);
+    }
+    let subject = key.pseudonym(&obligation.subject_id);
+    Ok(Reminder { key: message_key, obligation, item, recipient, subject, stage_notice_days, days_left })
+}
+
+/// The obligation's key already holds subject, item, object and period.
+fn message_key(obligation: &Obligation, stage_notice_days: u16, channel: &Channel, key: &PseudonymKey) -> String {
+    let stage = stage_notice_days.to_string();
+    let parts = [obligation.key.as_bytes(), stage.as_bytes(), channel.name().as_bytes()];
+    hex(key.digest("message", &parts).get(..16).unwrap_or_default())
+}
+
+fn days_between(from: Date, to: Date) -> i32 {
+    crate::calendar::to_days(to) - crate::calendar::to_days(from)
+}

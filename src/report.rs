@@ -1,0 +1,304 @@
+//! What a run did, for a clerk and for a program.
+//!
+//! The same facts as text and as JSON. Counts only: no person is in a report.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::ledger::RunOutcome;
+
+/// The summary of a run or of a plan.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Report {
+    /// The agency's folder.
+    pub agency: String,
+    /// The date it speaks for.
+    pub as_of: String,
+    /// The run's name in the ledger; none for a plan.
+    pub run: Option<String>,
+    /// `done`, `held` or `failed`.
+    pub outcome: String,
+    /// One line per landed table.
+    pub tables: Vec<TableLine>,
+    /// One line per item.
+    pub items: Vec<ItemLine>,
+    /// One line per closed month or quarter.
+    pub releases: Vec<ReleaseLine>,
+    /// Checks that found something.
+    pub checks: Vec<CheckLine>,
+    /// What went wrong.
+    pub faults: Vec<FaultLine>,
+    /// Things that a person should know.
+    pub notes: Vec<String>,
+    /// Where to look.
+    pub look: BTreeMap<String, PathBuf>,
+}
+
+/// What was pulled of one table.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct TableLine {
+    /// `<source>.<table>`.
+    pub table: String,
+    /// Rows the source had.
+    pub rows_read: u64,
+    /// Rows that landed.
+    pub rows_landed: u64,
+    /// Rows set aside, by reason.
+    pub quarantined: BTreeMap<String, u64>,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+/// What became of one item.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ItemLine {
+    /// The item.
+    pub item: String,
+    /// Obligations in the notice window.
+    pub obligations: u64,
+    /// Messages that left (for a plan: that would leave).
+    pub messages: u64,
+    /// Messages the server asked to bring later.
+    pub deferred: u64,
+    /// Messages the server refused.
+    pub refused: u64,
+    /// Messages of which it is not known whether they were taken.
+    pub uncertain: u64,
+    /// Obligations without a message today, by reason.
+    pub held: BTreeMap<String, u64>,
+}
+
+/// What became of one period.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ReleaseLine {
+    /// `2026-10` or `2026-Q3`.
+    pub period: String,
+    /// `published`, `unchanged`, `would publish`, `refused`.
+    pub status: String,
+    /// Tables in it.
+    pub tables: u64,
+    /// What this run spent on it, in zCDP; exact.
+    pub rho_spent: String,
+    /// What is spent on it in all, and the cap.
+    pub rho_total: String,
+    /// Epsilon of that total at the policy's delta.
+    pub epsilon: f64,
+}
+
+/// A check that found something.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct CheckLine {
+    /// Its name.
+    pub check: String,
+    /// `warn` or `hold`.
+    pub severity: String,
+    /// Rows it found.
+    pub rows: u64,
+    /// What they are.
+    pub about: String,
+}
+
+/// Something that went wrong.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct FaultLine {
+    /// Stable code.
+    pub code: String,
+    /// Where.
+    pub place: String,
+    /// What.
+    pub what: String,
+    /// What to do.
+    pub next: String,
+}
+
+impl From<&Fault> for FaultLine {
+    fn from(fault: &Fault) -> Self {
+        FaultLine {
+            code: fault.code.into(),
+            place: fault.place.to_string(),
+            what: fault.what.clone(),
+            next: fault.next.clone(),
+        }
+    }
+}
+
+impl Report {
+    /// How the run ended: a fault fails it, something for a person holds it.
+    pub fn settle(&mut self) -> RunOutcome {
+        let is_held = self.checks.iter().any(|check| check.severity == "hold")
+            || self.releases.iter().any(|release| release.status == "refused")
+            || self.items.iter().any(|item| item.held.contains_key(HELD_FOR_A_PERSON));
+        let outcome = match (self.faults.is_empty(), is_held) {
+            (false, _) => RunOutcome::Failed,
+            (true, true) => RunOutcome::Held,
+            (true, false) => RunOutcome::Done,
+        };
+        self.outcome = outcome.word().into();
+        outcome
+    }
+
+    /// What differs from an earlier report, item by item.
+    pub fn difference(&self, earlier: &Report) -> Vec<String> {
+        let mut lines = Vec::new();
+        for item in &self.items {
+            let before = earlier.items.iter().find(|other| other.item == item.item);
+            let (obligations, messages) = before.map_or((0, 0), |other| (other.obligations, other.messages));
+            lines.push(format!(
+                "{}: obligations {obligations} → {} ({:+}), messages {messages} → {} ({:+})",
+                item.item,
+                item.obligations,
+                difference(obligations, item.obligations),
+                item.messages,
+                difference(messages, item.messages),
+            ));
+        }
+        for gone in earlier.items.iter().filter(|other| !self.items.iter().any(|item| item.item == other.item)) {
+            lines.push(format!("{}: no longer switched on", gone.item));
+        }
+        lines
+    }
+}
+
+fn difference(before: u64, now: u64) -> i64 {
+    i64::try_from(now).unwrap_or(i64::MAX).saturating_sub(i64::try_from(before).unwrap_or(i64::MAX))
+}
+
+/// The reason under which messages wait for a clerk.
+pub const HELD_FOR_A_PERSON: &str = "uncertain after a crash, left to a clerk";
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = self.run.as_ref().map_or_else(|| "plan".to_owned(), |run| format!("run {run}"));
+        writeln!(f, "{}, {what}, as of {}: {}", self.agency, self.as_of, self.outcome)?;
+        self.tables(f)?;
+        self.items(f)?;
+        self.releases(f)?;
+        self.rest(f)
+    }
+}
+
+impl Report {
+    fn tables(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.tables.is_empty() {
+            return Ok(());
+        }
+        let mut rows = vec![row(["table", "read", "landed", "set aside", "seconds", ""])];
+        for line in &self.tables {
+            let aside: u64 = line.quarantined.values().sum();
+            let why = counts(&line.quarantined);
+            let seconds = format!("{:.2}", line.seconds);
+            rows.push(row([&line.table, &number(line.rows_read), &number(line.rows_landed), &number(aside), &seconds, &why]));
+        }
+        writeln!(f, "\nPulled\n{}", aligned(&rows))
+    }
+
+    fn items(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.items.is_empty() {
+            return Ok(());
+        }
+        let verb = if self.run.is_some() { "messages" } else { "would send" };
+        let mut rows = vec![row(["item", "obligations", verb, "held", "", ""])];
+        for line in &self.items {
+            let held: u64 = line.held.values().sum();
+            let mut why = counts(&line.held);
+            for (count, word) in [(line.deferred, "deferred"), (line.refused, "refused"), (line.uncertain, "uncertain")] {
+                if count > 0 {
+                    let _ = write!(why, "{}{count} {word}", if why.is_empty() { "" } else { ", " });
+                }
+            }
+            rows.push(row([&line.item, &number(line.obligations), &number(line.messages), &number(held), "", &why]));
+        }
+        writeln!(f, "\nReminders\n{}", aligned(&rows))
+    }
+
+    fn releases(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.releases.is_empty() {
+            return Ok(());
+        }
+        let mut rows = vec![row(["period", "status", "tables", "spent now", "spent in all", "epsilon"])];
+        for line in &self.releases {
+            let epsilon = if line.rho_total.is_empty() { String::new() } else { format!("{:.2}", line.epsilon) };
+            rows.push(row([&line.period, &line.status, &number(line.tables), &line.rho_spent, &line.rho_total, &epsilon]));
+        }
+        writeln!(f, "\nFigures (privacy budget in zCDP)\n{}", aligned(&rows))
+    }
+
+    fn rest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.checks.is_empty() {
+            writeln!(f, "\nChecks that found something")?;
+            for line in &self.checks {
+                writeln!(f, "  {} [{}]: {} rows. {}", line.check, line.severity, line.rows, line.about)?;
+            }
+        }
+        if !self.faults.is_empty() {
+            writeln!(f, "\nFaults")?;
+            for line in &self.faults {
+                writeln!(f, "  error[{}]: {}\n    at:   {}\n    next: {}", line.code, line.what, line.place, line.next)?;
+            }
+        }
+        if !self.notes.is_empty() {
+            writeln!(f)?;
+            for note in &self.notes {
+                writeln!(f, "{note}")?;
+            }
+        }
+        if !self.look.is_empty() {
+            writeln!(f, "\nWhere to look")?;
+            for (what, path) in &self.look {
+                writeln!(f, "  {what:<10} {}", path.display())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn row(cells: [&str; 6]) -> [String; 6] {
+    cells.map(str::to_owned)
+}
+
+/// Thousands apart, so that a clerk can read a million.
+fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn counts(reasons: &BTreeMap<String, u64>) -> String {
+    reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect::<Vec<_>>().join(", ")
+}
+
+/// First column to the left, numbers to the right, the last as it is.
+fn aligned(rows: &[[String; 6]]) -> String {
+    let mut widths = [0; 6];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::from(" ");
+        for (index, (cell, width)) in row.iter().zip(widths).enumerate() {
+            if width == 0 {
+                continue;
+            }
+            let pad = " ".repeat(width - cell.chars().count());
+            let is_left = index == 0 || index == 5 || cell.chars().any(char::is_alphabetic);
+            line.push_str(&if is_left { format!(" {cell}{pad} ") } else { format!(" {pad}{cell} ") });
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.pop();
+    text
+}

@@ -1,0 +1,148 @@
+//! The outside things a run needs, built once: folders, key, progress.
+//!
+//! Only `run` and `cli` know it.
+
+use std::path::{Path, PathBuf};
+
+use crate::fault::{Explain, Place};
+use crate::files;
+use crate::personal::PseudonymKey;
+use crate::telemetry::Progress;
+
+/// The installation folder, the state folder, and how progress is told.
+#[derive(Debug)]
+pub struct World {
+    /// Where `pipelines/` and `sql/` are.
+    pub root: PathBuf,
+    /// Where everything is kept that a run makes.
+    pub state: PathBuf,
+    /// Tells the steps.
+    pub progress: Progress,
+}
+
+/// The state folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be made or written.
+    #[error("the state folder cannot be used")]
+    State {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The key is gone although there is a ledger.
+    #[error("the pseudonym key is missing although there is a ledger")]
+    KeyMissing(PathBuf),
+    /// The key file does not hold a key.
+    #[error("the pseudonym key is not 32 bytes")]
+    KeyLength(PathBuf),
+    /// No random bytes can be had.
+    #[error("the system gives no random bytes for a new key")]
+    Random,
+}
+
+impl Explain for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Error::State { source, .. } => match source.kind() {
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => "state.disk-full",
+                std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied => "state.read-only",
+                _ => "state.unusable",
+            },
+            Error::KeyMissing(_) => "state.key-missing",
+            Error::KeyLength(_) => "state.key-length",
+            Error::Random => "state.no-random",
+        }
+    }
+
+    fn place(&self) -> Place {
+        match self {
+            Error::State { path, .. } | Error::KeyMissing(path) | Error::KeyLength(path) => Place::file(path),
+            Error::Random => Place::Thing("the operating system".into()),
+        }
+    }
+
+    fn next(&self) -> String {
+        match self {
+            Error::State { .. } => "make room, or let the service's account write there, or name another folder with --state".into(),
+            Error::KeyMissing(_) | Error::KeyLength(_) => {
+                "restore the key from your backup: with a new key everybody would be reminded a second time".into()
+            }
+            Error::Random => "check that /dev/urandom can be read".into(),
+        }
+    }
+}
+
+impl World {
+    /// A world in these folders. Nothing is made yet.
+    pub fn new(root: PathBuf, state: PathBuf) -> Self {
+        World { root, state, progress: Progress::new() }
+    }
+
+    /// Makes the state folder, readable by the service's account alone.
+    pub fn make_state(&self) -> Result<(), Error> {
+        files::private_folder(&self.state).map_err(|source| Error::State { path: self.state.clone(), source })
+    }
+
+    /// The pseudonym key; made on the first run, outside the ledger.
+    pub fn pseudonym_key(&self) -> Result<PseudonymKey, Error> {
+        let path = self.key_path();
+        match read_key(&path)? {
+            Some(key) => Ok(key),
+            None if self.state.join("ledger.sqlite").exists() => Err(Error::KeyMissing(path)),
+            None => {
+                let key = new_key()?;
+                let failed = |source| Error::State { path: path.clone(), source };
+                files::private_folder(&self.state.join("keys")).map_err(failed)?;
+                files::replace(&path, &key).map_err(failed)?;
+                Ok(PseudonymKey::new(key))
+            }
+        }
+    }
+
+    /// The key for a plan: the one there is, or one that is forgotten when the plan ends.
+    pub fn pseudonym_key_or_new(&self) -> Result<PseudonymKey, Error> {
+        match read_key(&self.key_path())? {
+            Some(key) => Ok(key),
+            None => Ok(PseudonymKey::new(new_key()?)),
+        }
+    }
+
+    fn key_path(&self) -> PathBuf {
+        self.state.join("keys/pseudonym.key")
+    }
+
+    /// Where messages of the folder channel go.
+    pub fn outbox(&self) -> PathBuf {
+        self.state.join("outbox")
+    }
+
+    /// Where landed tables are kept.
+    pub fn landing(&self) -> PathBuf {
+        self.state.join("landing")
+    }
+
+    /// Where published files are.
+    pub fn published(&self) -> PathBuf {
+        self.state.join("published")
+    }
+}
+
+fn read_key(path: &Path) -> Result<Option<PseudonymKey>, Error> {
+    match std::fs::read(path) {
+        Ok(bytes) => match <[u8; 32]>::try_from(bytes) {
+            Ok(key) => Ok(Some(PseudonymKey::new(key))),
+            Err(_) => Err(Error::KeyLength(path.to_path_buf())),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::State { path: path.to_path_buf(), source }),
+    }
+}
+
+fn new_key() -> Result<[u8; 32], Error> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|_| Error::Random)?;
+    Ok(key)
+}
