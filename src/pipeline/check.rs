@@ -497,6 +497,10 @@ fn privacy(node: &Node<'_>) -> Option<PrivacyPolicy> {
         }
         delta
     });
+    let first_month = node.date("first_month");
+    if first_month.is_some_and(|date| date.day() != 1) {
+        node.fault("first_month", "pipeline.first-month", "first_month is not the first day of a month", "write it like 2026-01-01");
+    }
     let close_after_days = in_range(node, "close_after_days", node.int_or("close_after_days", 10), 0, 365);
     let ratings_per_person = in_range(node, "ratings_per_person", node.int_or("ratings_per_person", 1), 1, 100);
     let dossiers_per_person = in_range(node, "dossiers_per_person", node.int_or("dossiers_per_person", 2), 1, 100);
@@ -517,6 +521,7 @@ fn privacy(node: &Node<'_>) -> Option<PrivacyPolicy> {
         policy: policy?,
         rho_cap: rho_cap?,
         delta: delta?,
+        first_month: first_month?,
         close_after_days: u16::try_from(close_after_days?).ok()?,
         ratings_per_person: u32::try_from(ratings_per_person?).ok()?,
         dossiers_per_person: u32::try_from(dossiers_per_person?).ok()?,

@@ -371,6 +371,8 @@ pub struct PrivacyPolicy {
     pub rho_cap: Rho,
     /// For stating the cost as (epsilon, delta), as written (`1e-9`).
     pub delta: f64,
+    /// The first day of the first month that is published: said here, never read off the data.
+    pub first_month: jiff::civil::Date,
     /// Days after the end of a month before it is published.
     pub close_after_days: u16,
     /// Ratings of one person that count in a month.

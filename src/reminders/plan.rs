@@ -87,6 +87,8 @@ pub enum Reason {
     LeftToClerk,
     /// The first notice lies in the future.
     TooEarly,
+    /// The message could not be written; the report says why.
+    NotWritten,
 }
 
 impl Reason {
@@ -102,6 +104,7 @@ impl Reason {
             Reason::RefusedByServer => "refused by the mail server",
             Reason::LeftToClerk => "uncertain after a crash, left to a clerk",
             Reason::TooEarly => "first notice lies ahead",
+            Reason::NotWritten => "message could not be written",
         }
     }
 

@@ -1,0 +1,506 @@
+//! The verbs.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | failed: standard error says what, where, and what to do |
+//! | 2 | wrong usage |
+//! | 3 | done, but something is held for a person |
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::calendar::cron::Cron;
+use crate::calendar::{AsOf, now, vietnam};
+use crate::check::{self, Checked};
+use crate::fault::{Explain, Fault, Place};
+use crate::ledger::Ledger;
+use crate::pipeline::Pipeline;
+use crate::report::Report;
+use crate::samples;
+use crate::sql::{Engine, cases};
+use crate::world::World;
+use crate::{ledger, pipeline, query, run, schedule};
+
+/// Proactive public services: from authorised databases to reminders, and from ratings to protected figures.
+#[derive(Debug, Parser)]
+#[command(name = "chudong", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// The installation folder, which holds pipelines/ and sql/.
+    #[arg(long, global = true, env = "CHUDONG_ROOT", default_value = ".", value_name = "DIR")]
+    root: PathBuf,
+    /// The agency: a folder of pipelines/. An Bình is the sample agency.
+    #[arg(long, global = true, env = "CHUDONG_AGENCY", default_value = "an-binh", value_name = "NAME")]
+    agency: String,
+    /// The state folder of this agency: ledger, outbox, published figures.
+    #[arg(long, global = true, env = "CHUDONG_STATE", default_value = "var", value_name = "DIR")]
+    state: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Say everything that is wrong with pipelines, rules, templates and SQL; touch nothing.
+    Check,
+    /// Say what tonight would send and publish, and how it differs from the last run; write nothing.
+    Plan {
+        #[command(flatten)]
+        day: Day,
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t)]
+        format: ReportFormat,
+    },
+    /// Run the night: pull, compute, remind, publish.
+    Run {
+        #[command(flatten)]
+        day: Day,
+        /// How to print the summary.
+        #[arg(long, value_enum, default_value_t)]
+        format: ReportFormat,
+    },
+    /// Run each night at the time that the pipeline says, until stopped.
+    Schedule {
+        /// Print the next five times of every agency and end.
+        #[arg(long)]
+        list: bool,
+    },
+    /// Ask the published tables and the run history; nothing can be changed from here.
+    Query {
+        /// One select, for example: select * from history.runs
+        #[arg(required_unless_present = "tables")]
+        select: Option<String>,
+        /// How to print the rows.
+        #[arg(long, value_enum, default_value_t)]
+        format: QueryFormat,
+        /// List the tables and their columns.
+        #[arg(long)]
+        tables: bool,
+    },
+    /// Look at the ledger, or verify it.
+    Ledger {
+        #[command(subcommand)]
+        verb: LedgerVerb,
+    },
+    /// Run the case files in tests/cases: given rows, expected rows.
+    Test {
+        /// Only cases whose path contains this.
+        filter: Option<String>,
+    },
+    /// Make synthetic data: large tables for measuring, or the sample agency's sources.
+    Samples {
+        /// How many people.
+        #[arg(long, default_value_t = 5_000)]
+        people: u64,
+        /// The same seed gives the same data.
+        #[arg(long, default_value_t = samples::SEED)]
+        seed: u64,
+        /// Where to.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// In which form.
+        #[arg(long, value_enum, default_value_t)]
+        format: SamplesFormat,
+    },
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Day {
+    /// The civil date in Vietnam that the run speaks for; today if left out.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    as_of: Option<AsOf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum LedgerVerb {
+    /// Print the newest entries.
+    List {
+        /// Only kinds that begin with this: run, pull, message, release.
+        #[arg(long)]
+        kind: Option<String>,
+        /// How many.
+        #[arg(long, default_value_t = 20)]
+        last: usize,
+        /// How to print them.
+        #[arg(long, value_enum, default_value_t)]
+        format: ReportFormat,
+    },
+    /// Find any entry that was changed, removed or moved.
+    Verify,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum ReportFormat {
+    /// For a person.
+    #[default]
+    Text,
+    /// For a program.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum QueryFormat {
+    /// Aligned columns.
+    #[default]
+    Table,
+    /// Comma-separated, with a header.
+    Csv,
+    /// One object per row.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum SamplesFormat {
+    /// The standard tables, as Parquet and as CSV.
+    #[default]
+    Both,
+    /// The standard tables as Parquet.
+    Parquet,
+    /// The standard tables as CSV.
+    Csv,
+    /// The sources of the sample agency: SQLite and CSV drops.
+    Agency,
+}
+
+/// How a verb ended.
+enum Ended {
+    Done,
+    Held,
+    Failed,
+}
+
+/// Runs the verb of the command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return ended(Err(vec![thread_fault(&error)])),
+    };
+    ended(runtime.block_on(verb(cli)))
+}
+
+fn thread_fault(error: &std::io::Error) -> Fault {
+    let place = Place::Thing("the operating system".into());
+    Fault::new("cli.no-threads", place, format!("no threads could be started: {error}"), "raise the limit on processes")
+}
+
+fn ended(result: Result<Ended, Vec<Fault>>) -> ExitCode {
+    match result {
+        Ok(Ended::Done) => ExitCode::SUCCESS,
+        Ok(Ended::Failed) => ExitCode::from(1),
+        Ok(Ended::Held) => ExitCode::from(3),
+        Err(faults) => {
+            for fault in &faults {
+                say(&mut std::io::stderr(), &format!("{fault}\n"));
+            }
+            if faults.len() > 1 {
+                say(&mut std::io::stderr(), &format!("{} faults\n", faults.len()));
+            }
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Writes text; a reader that went away (`| head`) is no error.
+fn say(to: &mut impl Write, text: &str) {
+    let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
+}
+
+fn print(text: &str) {
+    say(&mut std::io::stdout(), text);
+}
+
+async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
+    let Cli { verb, root, agency, state } = cli;
+    match verb {
+        Verb::Check => check_all(&root).await,
+        Verb::Plan { day, format } => {
+            let checked = check::check(&root, &agency).await?;
+            let world = World::new(root, state);
+            let report = run::plan(&world, &checked, day.as_of.unwrap_or_else(AsOf::today)).await.map_err(one)?;
+            Ok(show(&report, format))
+        }
+        Verb::Run { day, format } => {
+            let checked = check::check(&root, &agency).await?;
+            let world = World::new(root, state);
+            let report = run::run(&world, &checked, day.as_of.unwrap_or_else(AsOf::today)).await.map_err(one)?;
+            Ok(show(&report, format))
+        }
+        Verb::Schedule { list: true } => list_times(&root),
+        Verb::Schedule { list: false } => keep_running(&root, &agency, state).await,
+        Verb::Query { select, format, tables } => ask(&state, select.filter(|_| !tables), format).await,
+        Verb::Ledger { verb } => look(&state, &verb),
+        Verb::Test { filter } => test(&root, &agency, filter.as_deref()).await,
+        Verb::Samples { people, seed, out, format } => make_samples(people, seed, out, format),
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "chudong", &mut script);
+            say(&mut std::io::stdout(), &String::from_utf8_lossy(&script));
+            Ok(Ended::Done)
+        }
+    }
+}
+
+fn one(fault: Fault) -> Vec<Fault> {
+    vec![fault]
+}
+
+fn explained(error: impl Explain) -> Vec<Fault> {
+    vec![error.fault()]
+}
+
+fn show(report: &Report, format: ReportFormat) -> Ended {
+    match format {
+        ReportFormat::Text => print(&report.to_string()),
+        ReportFormat::Json => print(&json(report)),
+    }
+    match report.outcome.as_str() {
+        "failed" => Ended::Failed,
+        "held" => Ended::Held,
+        _ => Ended::Done,
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    // Reports hold text, numbers and maps with text keys: all of it can be written.
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+async fn check_all(root: &std::path::Path) -> Result<Ended, Vec<Fault>> {
+    let agencies = pipeline::agencies(root);
+    if agencies.is_empty() {
+        let next = "name the installation folder with --root: it holds pipelines/ and sql/";
+        let place = Place::file(root.join("pipelines"));
+        return Err(vec![Fault::new("pipeline.no-agency", place, "there is no agency here", next)]);
+    }
+    let mut faults: Vec<Fault> = Vec::new();
+    for agency in &agencies {
+        match check::check(root, agency).await {
+            Ok(checked) => print(&format!(
+                "{agency}: {} sources, {} items, {} models\n",
+                checked.pipeline.sources.len(),
+                checked.pipeline.items.len(),
+                checked.library.models.len()
+            )),
+            // What agencies share is wrong for each of them, and is said once.
+            Err(found) => faults.extend(found.into_iter().filter(|fault| !faults.contains(fault)).collect::<Vec<_>>()),
+        }
+    }
+    if faults.is_empty() { Ok(Ended::Done) } else { Err(faults) }
+}
+
+fn read_pipeline(root: &std::path::Path, agency: &str) -> Result<Pipeline, Vec<Fault>> {
+    let faults = pipeline::reader::Faults::default();
+    let found = pipeline::read(root, agency, &faults);
+    match (found, faults.into_vec()) {
+        (Some(pipeline), faults) if faults.is_empty() => Ok(pipeline),
+        (_, faults) => Err(faults),
+    }
+}
+
+fn list_times(root: &std::path::Path) -> Result<Ended, Vec<Fault>> {
+    for agency in pipeline::agencies(root) {
+        let pipeline = read_pipeline(root, &agency)?;
+        let cron = cron(&pipeline)?;
+        print(&format!("{agency}  {}\n", pipeline.schedule.cron));
+        for time in cron.after(now()).take(5) {
+            print(&format!("  {}\n", time.to_zoned(vietnam()).strftime("%Y-%m-%d %H:%M %:z")));
+        }
+    }
+    Ok(Ended::Done)
+}
+
+fn cron(pipeline: &Pipeline) -> Result<Cron, Vec<Fault>> {
+    Cron::parse(&pipeline.schedule.cron).map_err(|error| {
+        vec![Fault::new("pipeline.cron", Place::file(&pipeline.path), error.to_string(), error.next())]
+    })
+}
+
+/// After a night that failed, the next attempt.
+const RETRY: Duration = Duration::from_secs(15 * 60);
+/// How long at most to sleep: the clock may be set while we do.
+const NAP: Duration = Duration::from_secs(30);
+
+async fn keep_running(root: &std::path::Path, agency: &str, state: PathBuf) -> Result<Ended, Vec<Fault>> {
+    let alive_since = now();
+    let mut not_before = alive_since;
+    let stop = stop_signal();
+    tokio::pin!(stop);
+    loop {
+        // Read again each time: an edited pipeline holds from the next night on.
+        let pipeline = read_pipeline(root, agency)?;
+        let proven = match Ledger::read(&state) {
+            Ok(ledger) => ledger.newest_proven().map_err(explained)?,
+            Err(ledger::Error::None { .. }) => None,
+            Err(error) => return Err(explained(error)),
+        };
+        let cron = cron(&pipeline)?;
+        let due = schedule::due(&cron, pipeline.schedule.missed, proven, alive_since, now());
+        if let Some(as_of) = due.first().copied().filter(|_| now() >= not_before) {
+            if !night(root, agency, &state, as_of).await {
+                not_before = now() + RETRY;
+            }
+            continue;
+        }
+        tokio::select! {
+            () = &mut stop => return Ok(Ended::Done),
+            () = tokio::time::sleep(NAP) => {}
+        }
+    }
+}
+
+/// Runs one night of the schedule; false when it failed.
+async fn night(root: &std::path::Path, agency: &str, state: &std::path::Path, as_of: AsOf) -> bool {
+    tracing::info!(%as_of, "night begins");
+    let checked: Result<Checked, Vec<Fault>> = check::check(root, agency).await;
+    let world = World::new(root.to_path_buf(), state.to_path_buf());
+    let result = match checked {
+        Ok(checked) => run::run(&world, &checked, as_of).await.map_err(one),
+        Err(faults) => Err(faults),
+    };
+    match result {
+        Ok(report) => {
+            print(&report.to_string());
+            report.outcome != "failed"
+        }
+        Err(faults) => {
+            ended(Err(faults));
+            false
+        }
+    }
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}
+
+async fn ask(state: &std::path::Path, select: Option<String>, format: QueryFormat) -> Result<Ended, Vec<Fault>> {
+    let tables = query::tables(state).map_err(one)?;
+    let Some(select) = select else {
+        for (name, table) in &tables {
+            let columns: Vec<_> = table.schema.fields().iter().map(|field| field.name().as_str()).collect();
+            print(&format!("{name} ({})\n", columns.join(", ")));
+        }
+        return Ok(Ended::Done);
+    };
+    let engine = Engine::new().map_err(explained)?;
+    for (name, table) in &tables {
+        engine.register(name, table).map_err(explained)?;
+    }
+    let answer = engine.query(&select).await.map_err(explained)?;
+    let text = match format {
+        QueryFormat::Table => query::as_table(&answer),
+        QueryFormat::Csv => query::as_csv(&answer),
+        QueryFormat::Json => query::as_json(&answer),
+    };
+    print(&text.map_err(one)?);
+    Ok(Ended::Done)
+}
+
+fn look(state: &std::path::Path, verb: &LedgerVerb) -> Result<Ended, Vec<Fault>> {
+    match verb {
+        LedgerVerb::List { kind, last, format } => {
+            let entries = Ledger::read(state).and_then(|ledger| ledger.list(kind.as_deref(), *last)).map_err(explained)?;
+            for entry in entries {
+                let line = match format {
+                    ReportFormat::Text => format!("{:>7} {} {} {} {} {}\n", entry.seq, entry.at, entry.run, entry.kind, entry.key, entry.body),
+                    ReportFormat::Json => {
+                        let body: serde_json::Value = serde_json::from_str(&entry.body).unwrap_or_default();
+                        format!("{}\n", serde_json::json!({
+                            "seq": entry.seq, "at": entry.at, "run": entry.run, "kind": entry.kind,
+                            "key": entry.key, "body": body, "hash": crate::personal::hex(&entry.hash),
+                        }))
+                    }
+                };
+                print(&line);
+            }
+            Ok(Ended::Done)
+        }
+        LedgerVerb::Verify => {
+            let verified = ledger::verify::verify(state).map_err(explained)?;
+            if !verified.faults.is_empty() {
+                return Err(verified.faults);
+            }
+            print(&format!("sound: {} entries, head {} {}\n", verified.entries, verified.head.seq, verified.head.hash));
+            Ok(Ended::Done)
+        }
+    }
+}
+
+async fn test(root: &std::path::Path, agency: &str, filter: Option<&str>) -> Result<Ended, Vec<Fault>> {
+    let checked = check::check(root, agency).await?;
+    let faults = pipeline::reader::Faults::default();
+    let rewrite = std::env::var_os("UPDATE_EXPECT").is_some_and(|value| value == "1");
+    let (mut passed, mut failed) = (0, 0);
+    for path in cases::find(root) {
+        if filter.is_some_and(|filter| !path.to_string_lossy().contains(filter)) {
+            continue;
+        }
+        let Some(case) = cases::read(root, &path, &checked.pipeline, &faults) else { continue };
+        if rewrite {
+            case.rewrite(root, &checked.pipeline, &checked.library).await.map_err(one)?;
+        }
+        match case.run(&checked.pipeline, &checked.library).await.map_err(explained)? {
+            None => passed += 1,
+            Some(difference) => {
+                failed += 1;
+                print(&format!("{}: {}\n{difference}", path.display(), case.about));
+            }
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults.into_vec());
+    }
+    print(&format!("{passed} cases as expected, {failed} not\n"));
+    Ok(if failed == 0 { Ended::Done } else { Ended::Failed })
+}
+
+fn make_samples(people: u64, seed: u64, out: PathBuf, format: SamplesFormat) -> Result<Ended, Vec<Fault>> {
+    let format = match format {
+        SamplesFormat::Both => samples::Format::Both,
+        SamplesFormat::Parquet => samples::Format::Parquet,
+        SamplesFormat::Csv => samples::Format::Csv,
+        SamplesFormat::Agency => samples::Format::Agency,
+    };
+    let summary = samples::write(&samples::Options { people, seed, out, format }).map_err(explained)?;
+    for file in summary.files {
+        let text = format!("{:>12} rows {:>14} bytes  {}\n", file.rows, file.bytes, file.path.display());
+        if std::io::stdout().is_terminal() || !text.is_empty() {
+            print(&text);
+        }
+    }
+    Ok(Ended::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

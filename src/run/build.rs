@@ -1,0 +1,123 @@
+//! Step two: staging, obligations, recipients and figures, in SQL.
+
+use std::collections::BTreeSet;
+
+use jiff::ToSpan;
+
+use super::Night;
+use super::pull::Harvest;
+use crate::check::{contract, due_name, due_table};
+use crate::fault::{Explain, Fault, Place};
+use crate::obligations::{self, Obligation};
+use crate::report::{CheckLine, FaultLine, ItemLine};
+use crate::sql::engine::{Bound, given_tables};
+use crate::sql::{Engine, Model};
+use crate::tables::{TableName, Tables};
+
+/// The tables of the night, and an engine that can read them.
+pub(super) struct Built {
+    pub(super) engine: Engine,
+    pub(super) tables: Tables,
+    blocked: BTreeSet<TableName>,
+}
+
+impl Built {
+    pub(super) fn is_blocked(&self, name: &TableName) -> bool {
+        self.blocked.contains(name)
+    }
+}
+
+impl Night<'_> {
+    /// Registers what landed and runs staging, satisfaction and quality.
+    pub(super) async fn build(&mut self, harvest: Harvest) -> Result<Built, Fault> {
+        let engine = Engine::new().map_err(|error| error.fault())?;
+        let mut built = Built { engine, tables: Tables::new(), blocked: harvest.blocked.into_iter().collect() };
+        for (name, table) in given_tables(&self.checked.pipeline, self.as_of) {
+            built.engine.register(&name, &table).map_err(|error| error.fault())?;
+        }
+        for landed in harvest.landed {
+            built.engine.register(&landed.name, &landed.table).map_err(|error| error.fault())?;
+        }
+        for folder in ["staging", "satisfaction", "quality"] {
+            for model in self.checked.library.folder(folder) {
+                self.make(&mut built, model, 0, folder != "staging").await;
+            }
+        }
+        Ok(built)
+    }
+
+    /// Runs the obligations of each item, then looks up those who have something due.
+    pub(super) async fn obligations(&mut self, built: &mut Built) -> Result<Vec<Obligation>, Fault> {
+        let mut all = Vec::new();
+        for item in &self.checked.pipeline.items {
+            let name = TableName::new("obligations", &item.id);
+            let Some(model) = self.checked.library.model(&name) else { continue };
+            let ahead_days = item.notice_days.first().copied().unwrap_or(0);
+            self.make(built, model, ahead_days, true).await;
+            let mut line = ItemLine { item: item.id.clone(), ..ItemLine::default() };
+            if let Some(table) = built.tables.get(&name) {
+                match obligations::read(item, table, &self.key) {
+                    Ok(found) => {
+                        line.obligations = found.len() as u64;
+                        all.extend(found);
+                    }
+                    Err(error) => self.report.faults.push(FaultLine::from(&error.fault())),
+                }
+            }
+            self.report.items.push(line);
+        }
+        let due: BTreeSet<&str> = all.iter().map(|obligation| obligation.subject_id.reveal().as_str()).collect();
+        let due: Vec<&str> = due.into_iter().collect();
+        built.engine.register(&due_name(), &due_table(&due)).map_err(|error| error.fault())?;
+        for model in self.checked.library.folder("reminders") {
+            self.make(built, model, 0, true).await;
+        }
+        Ok(all)
+    }
+
+    /// Runs one model. What it reads may be blocked, or it may fail: then it is blocked too, and the night goes on.
+    async fn make(&mut self, built: &mut Built, model: &Model, ahead_days: u16, keep: bool) {
+        if let Some(missing) = model.reads.iter().find(|table| built.is_blocked(table)) {
+            let what = format!("{} is left out tonight: it reads {missing}, which could not be had", model.name);
+            let fault = Fault::new("run.blocked", Place::file(&model.path), what, "see the fault of that table");
+            self.report.faults.push(FaultLine::from(&fault));
+            built.blocked.insert(model.name.clone());
+            return;
+        }
+        self.world.progress.step(format!("building {}", model.name));
+        let until = self.as_of.date().saturating_add(i64::from(ahead_days).days());
+        let bound: Bound = [("$as_of", self.as_of.date()), ("$until", until)].into();
+        let contract = contract(&self.checked.pipeline, model);
+        match built.engine.build(model, &bound, contract.as_ref()).await {
+            Ok(table) if keep => {
+                built.tables.insert(model.name.clone(), table);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.report.faults.push(FaultLine::from(&error.fault()));
+                built.blocked.insert(model.name.clone());
+            }
+        }
+    }
+
+    /// Runs the checks: queries that must return no rows.
+    pub(super) async fn checks(&mut self, built: &Built) -> Result<(), Fault> {
+        for model in self.checked.library.folder("checks") {
+            if model.reads.iter().any(|table| built.is_blocked(table)) {
+                continue;
+            }
+            let bound: Bound = [("$as_of", self.as_of.date()), ("$until", self.as_of.date())].into();
+            let table = built.engine.build(model, &bound, None).await.map_err(|error| error.fault())?;
+            if table.rows() > 0 {
+                let severity = model.head.keys.get("severity").cloned().unwrap_or_else(|| "warn".into());
+                self.report.checks.push(CheckLine {
+                    check: model.name.table.clone(),
+                    severity,
+                    rows: table.rows() as u64,
+                    about: model.head.about.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! One night, top to bottom: the whole product in one function.
+//!
+//! ```text
+//! pull → build → obligations → reminders → record → send
+//!             └→ satisfaction, quality → release → publish → report
+//! ```
+//!
+//! Each step is in a file of its own beside this one; each decision is in its
+//! chapter. This is where the world meets them.
+
+mod build;
+mod figures;
+mod pull;
+mod remind;
+
+use serde_json::json;
+
+use crate::calendar::AsOf;
+use crate::check::{self, Checked};
+use crate::fault::{Explain, Fault};
+use crate::landing::Store;
+use crate::ledger::{Ledger, Lock, RunOutcome};
+use crate::personal::PseudonymKey;
+use crate::pipeline::Rho;
+use crate::report::{FaultLine, Report};
+use crate::world::World;
+
+/// Runs the night of `as_of` and reports it. A fault ends the run; what was done before it stays done and recorded.
+pub async fn run(world: &World, checked: &Checked, as_of: AsOf) -> Result<Report, Fault> {
+    refuse(checked, as_of)?;
+    world.make_state().map_err(|error| error.fault())?;
+    let _lock = Lock::take(&world.state).map_err(|error| error.fault())?;
+    let key = world.pseudonym_key().map_err(|error| error.fault())?;
+    let mut ledger = Ledger::open(&world.state, &checked.pipeline.id).map_err(|error| error.fault())?;
+    let run = ledger.begin_run(as_of).map_err(|error| error.fault())?;
+    let mut night = Night { world, checked, as_of, key, run: run.clone(), spent: Vec::new(), report: new_report(checked, as_of) };
+    night.report.run = Some(run.clone());
+    let worked = night.work(&mut ledger).await;
+    world.progress.done();
+    let mut report = night.report;
+    if let Err(fault) = &worked {
+        report.faults.push(FaultLine::from(fault));
+    }
+    look(world, &mut report);
+    let outcome = report.settle();
+    let finished = ledger.finish_run(&run, outcome, &json!(report)).and_then(|()| ledger.anchor());
+    worked?;
+    finished.map_err(|error| error.fault())?;
+    Ok(report)
+}
+
+/// Says what the night of `as_of` would do, and how it differs from the last run. Nothing is written.
+pub async fn plan(world: &World, checked: &Checked, as_of: AsOf) -> Result<Report, Fault> {
+    refuse(checked, as_of)?;
+    let key = world.pseudonym_key_or_new().map_err(|error| error.fault())?;
+    let ledger = match Ledger::read(&world.state) {
+        Ok(ledger) => Some(ledger),
+        Err(crate::ledger::Error::None { .. }) => None,
+        Err(error) => return Err(error.fault()),
+    };
+    let report = new_report(checked, as_of);
+    let mut night = Night { world, checked, as_of, key, run: String::new(), spent: Vec::new(), report };
+    let landed = night.pull(&Store::Nowhere);
+    let mut built = night.build(landed).await?;
+    let obligations = night.obligations(&mut built).await?;
+    night.preview(ledger.as_ref(), &built, &obligations)?;
+    night.foresee(ledger.as_ref(), &built)?;
+    night.checks(&built).await?;
+    world.progress.done();
+    let mut report = night.report;
+    compare(ledger.as_ref(), &mut report)?;
+    report.settle();
+    Ok(report)
+}
+
+/// A night under way.
+struct Night<'a> {
+    world: &'a World,
+    checked: &'a Checked,
+    as_of: AsOf,
+    key: PseudonymKey,
+    run: String,
+    /// What this run reserved and drew, by month.
+    spent: Vec<(String, Rho)>,
+    report: Report,
+}
+
+impl Night<'_> {
+    async fn work(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
+        let died = ledger.mark_uncertain(&self.run).map_err(|error| error.fault())?;
+        if died > 0 {
+            self.report.notes.push(format!("{died} messages were in flight when an earlier run ended; each is settled by its item's policy"));
+        }
+        let landed = self.pull(&Store::Folder(self.world.landing()));
+        self.record_pulls(ledger, &landed)?;
+        let mut built = self.build(landed).await?;
+        let obligations = self.obligations(&mut built).await?;
+        self.send(ledger, &built, &obligations).await?;
+        self.publish(ledger, &built)?;
+        self.checks(&built).await
+    }
+}
+
+fn new_report(checked: &Checked, as_of: AsOf) -> Report {
+    Report { agency: checked.pipeline.id.clone(), as_of: as_of.to_string(), ..Report::default() }
+}
+
+/// A source without a term, or a rule that is not in force, stops the night before it begins.
+fn refuse(checked: &Checked, as_of: AsOf) -> Result<(), Fault> {
+    match check::faults_on(&checked.pipeline, as_of).into_iter().next() {
+        Some(fault) => Err(fault),
+        None => Ok(()),
+    }
+}
+
+fn look(world: &World, report: &mut Report) {
+    report.look.insert("messages".into(), world.outbox());
+    report.look.insert("set aside".into(), world.landing());
+    report.look.insert("figures".into(), world.published().join("index.html"));
+    report.look.insert("ledger".into(), world.state.join("ledger.sqlite"));
+    report.look.retain(|_, path| path.exists());
+}
+
+/// Puts the difference from the last run that ended into the notes.
+fn compare(ledger: Option<&Ledger>, report: &mut Report) -> Result<(), Fault> {
+    let Some(ledger) = ledger else {
+        report.notes.push("There was no night before this one.".into());
+        return Ok(());
+    };
+    let runs = ledger.runs().map_err(|error| error.fault())?;
+    let is_over = |outcome: &Option<String>| outcome.as_deref().is_some_and(|word| word != RunOutcome::Failed.word());
+    let last = runs.iter().rev().find(|run| is_over(&run.outcome));
+    let earlier = last.and_then(|run| serde_json::from_str::<Report>(run.summary.as_deref()?).ok());
+    match (last, earlier) {
+        (Some(run), Some(earlier)) => {
+            report.notes.push(format!("Difference from run {}:", run.id));
+            let lines = report.difference(&earlier);
+            report.notes.extend(lines.into_iter().map(|line| format!("  {line}")));
+        }
+        _ => report.notes.push("There was no night before this one that ended.".into()),
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! Step one: every source, in a snapshot of its own.
+
+use std::collections::BTreeMap;
+
+use super::Night;
+use crate::fault::{Explain, Fault};
+use crate::landing::{self, Landed, Store};
+use crate::ledger::{Ledger, PullEntry};
+use crate::personal::hex;
+use crate::report::{FaultLine, TableLine};
+use crate::tables::TableName;
+
+/// What landed, and the tables that did not.
+pub(super) struct Harvest {
+    pub(super) landed: Vec<Landed>,
+    /// Tables of sources that could not be pulled: whatever reads them is left out tonight.
+    pub(super) blocked: Vec<TableName>,
+}
+
+impl Night<'_> {
+    /// Pulls all sources. A source that fails blocks its own tables and no others.
+    pub(super) fn pull(&mut self, store: &Store) -> Harvest {
+        let mut harvest = Harvest { landed: Vec::new(), blocked: Vec::new() };
+        for source in &self.checked.pipeline.sources {
+            self.world.progress.step(format!("pulling {}", source.name));
+            match landing::pull(source, &self.world.root, self.as_of, store) {
+                Ok(pulled) => harvest.landed.extend(pulled.tables),
+                Err(error) => {
+                    self.report.faults.extend(error.faults().iter().map(FaultLine::from));
+                    let tables = source.tables.iter().map(|table| TableName::new(&source.name, &table.name));
+                    harvest.blocked.extend(tables);
+                }
+            }
+        }
+        self.report.tables = harvest.landed.iter().map(line).collect();
+        harvest
+    }
+
+    /// Writes down what was asked of whom, on what ground, and how many rows came.
+    pub(super) fn record_pulls(&mut self, ledger: &mut Ledger, harvest: &Harvest) -> Result<(), Fault> {
+        let entries: Vec<PullEntry> = harvest.landed.iter().filter_map(|landed| self.entry(landed)).collect();
+        ledger.pulled(&self.run, &entries).map_err(|error| error.fault())
+    }
+
+    fn entry(&self, landed: &Landed) -> Option<PullEntry> {
+        let authorisation = &self.checked.pipeline.source(&landed.name.schema)?.authorisation;
+        Some(PullEntry {
+            table: landed.name.to_string(),
+            purposes: authorisation.purposes.iter().map(|purpose| purpose.word()).collect(),
+            legal_ground: authorisation.legal_ground.vi.clone(),
+            columns: landed.columns.clone(),
+            asked: landed.asked.clone(),
+            rows_read: landed.rows_read,
+            rows_landed: landed.rows_landed,
+            rows_quarantined: landed.rows_quarantined,
+            sha256: landed.generation.as_ref().map(|generation| hex(&generation.digest)),
+            seconds: landed.seconds,
+        })
+    }
+}
+
+fn line(landed: &Landed) -> TableLine {
+    let mut quarantined = BTreeMap::new();
+    for finding in &landed.findings {
+        let column = finding.column.as_deref().map(|column| format!("{column}: ")).unwrap_or_default();
+        let effect = match finding.effect {
+            landing::Effect::Quarantined => "",
+            landing::Effect::Nulled => " (left empty)",
+        };
+        *quarantined.entry(format!("{column}{}{effect}", finding.reason.words())).or_default() += finding.rows;
+    }
+    TableLine {
+        table: landed.name.to_string(),
+        rows_read: landed.rows_read,
+        rows_landed: landed.rows_landed,
+        rows_quarantined: landed.rows_quarantined,
+        findings: quarantined,
+        seconds: landed.seconds,
+    }
+}

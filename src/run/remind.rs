@@ -1,0 +1,243 @@
+//! Step three: decide, write, record, send, settle.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::Night;
+use super::build::Built;
+use crate::delivery::{self, Address, Envelope, Outcome, Sender, Timeouts};
+use crate::fault::{Explain, Fault, Place};
+use crate::ledger::{Ledger, MessageKey, MessageState, Record, Settlement};
+use crate::obligations::Obligation;
+use crate::personal::Personal;
+use crate::reminders::letter::{self, Occasion, RuleReference};
+use crate::reminders::plan::{self, Before, Plan, Reason, Recipients, Reminder};
+use crate::report::{FaultLine, ItemLine};
+use crate::tables::TableName;
+
+/// Messages recorded in one commit and then sent: what a crash can leave uncertain.
+const BATCH: usize = 500;
+
+/// What is the same in every letter of an item.
+struct Standing {
+    reasons: Vec<letter::Reason>,
+    rules: Vec<RuleReference>,
+}
+
+impl Night<'_> {
+    /// Sends tonight's reminders, the most urgent first, in batches whose intent is durable before the wire.
+    pub(super) async fn send(
+        &mut self,
+        ledger: &mut Ledger,
+        built: &Built,
+        obligations: &[Obligation],
+    ) -> Result<(), Fault> {
+        let people = self.recipients(built)?;
+        let before = before(ledger)?;
+        let mut plan = self.decide(obligations, &people, &before);
+        let reminders = std::mem::take(&mut plan.reminders);
+        if !reminders.is_empty() {
+            self.world.progress.step(format!("opening the channel for {} reminders", reminders.len()));
+            let outbox = self.world.outbox();
+            let mut sender = Sender::open(&self.checked.pipeline.channel, &outbox, Timeouts::default())
+                .await
+                .map_err(|error| error.fault())?;
+            let standing = self.standing();
+            for batch in reminders.chunks(BATCH) {
+                let written = self.write(batch, &standing, &mut plan);
+                self.dispatch(ledger, &mut sender, written).await?;
+                if let Some(trouble) = sender.trouble() {
+                    self.report.faults.push(FaultLine::from(&trouble.fault()));
+                    break;
+                }
+            }
+            sender.close().await;
+        }
+        self.count_held(&plan);
+        Ok(())
+    }
+
+    /// Decides and writes like [`Night::send`], and only counts.
+    pub(super) fn preview(&mut self, ledger: Option<&Ledger>, built: &Built, obligations: &[Obligation]) -> Result<(), Fault> {
+        let people = self.recipients(built)?;
+        let before = match ledger {
+            Some(ledger) => before(ledger)?,
+            None => HashMap::new(),
+        };
+        let mut plan = self.decide(obligations, &people, &before);
+        let reminders = std::mem::take(&mut plan.reminders);
+        let standing = self.standing();
+        for (record, _) in self.write(&reminders, &standing, &mut plan) {
+            self.line(&record.item).messages += 1;
+        }
+        self.count_held(&plan);
+        Ok(())
+    }
+
+    fn recipients(&self, built: &Built) -> Result<Recipients, Fault> {
+        let name = TableName::new("reminders", "recipients");
+        let Some(table) = built.tables.get(&name) else { return Ok(Recipients::new()) };
+        plan::recipients(table).map_err(|error| error.fault())
+    }
+
+    fn decide<'o>(
+        &self,
+        obligations: &'o [Obligation],
+        people: &'o Recipients,
+        before: &HashMap<String, Before>,
+    ) -> Plan<'o>
+    where
+        Self: 'o,
+    {
+        let pipeline = &self.checked.pipeline;
+        plan::plan(obligations, &pipeline.items, people, before, &pipeline.channel, self.as_of, &self.key)
+    }
+
+    fn standing(&self) -> BTreeMap<String, Standing> {
+        let pipeline = &self.checked.pipeline;
+        let people = self.checked.library.origins(&TableName::new("staging", "people"));
+        let mut standing = BTreeMap::new();
+        for item in &pipeline.items {
+            let mut origins = self.checked.library.origins(&TableName::new("obligations", &item.id));
+            origins.extend(people.iter().cloned());
+            let sources = pipeline.sources.iter().filter(|source| origins.iter().any(|o| o.schema == source.name));
+            let reasons = sources.map(letter::Reason::of).collect();
+            let rules = RuleReference::in_force(&pipeline.law, item, self.as_of);
+            standing.insert(item.id.clone(), Standing { reasons, rules });
+        }
+        standing
+    }
+
+    /// Writes the letters of a batch; one that cannot be written is held and reported.
+    fn write(
+        &mut self,
+        batch: &[Reminder<'_>],
+        standing: &BTreeMap<String, Standing>,
+        plan: &mut Plan<'_>,
+    ) -> Vec<(Record, Envelope)> {
+        self.world.progress.step(format!("writing {} reminders", batch.len()));
+        let mut written = Vec::with_capacity(batch.len());
+        for reminder in batch {
+            let Some(standing) = standing.get(&reminder.item.id) else { continue };
+            match self.write_one(reminder, standing) {
+                Ok(one) => written.push(one),
+                Err(Unwritten::Held(reason)) => plan.hold(&reminder.item.id, reason),
+                Err(Unwritten::Fault(fault)) => {
+                    plan.hold(&reminder.item.id, Reason::NotWritten);
+                    // One fault of a template is every letter's: it is said once.
+                    if !self.report.faults.iter().any(|line| line.what == fault.what) {
+                        self.report.faults.push(FaultLine::from(&fault));
+                    }
+                }
+            }
+        }
+        written
+    }
+
+    fn write_one(&self, reminder: &Reminder<'_>, standing: &Standing) -> Result<(Record, Envelope), Unwritten> {
+        let pipeline = &self.checked.pipeline;
+        let email = reminder.recipient.email.as_ref().ok_or(Unwritten::Held(Reason::NoAddress))?;
+        let address: Address = email.reveal().parse().map_err(|_| Unwritten::Held(Reason::BadAddress))?;
+        let to = Personal::new(address);
+        let obligation = reminder.obligation;
+        let occasion = Occasion {
+            item: reminder.item,
+            agency: &pipeline.agency,
+            language: reminder.recipient.language,
+            as_of: self.as_of,
+            name: &reminder.recipient.full_name,
+            due_on: obligation.due_on,
+            stage: reminder.stage_notice_days,
+            facts: &obligation.facts,
+            reasons: &standing.reasons,
+            rules: &standing.rules,
+        };
+        let letter = self.checked.letters.render(&occasion).map_err(|error| Unwritten::Fault(error.fault()))?;
+        let head = delivery::Head { key: &reminder.key, channel: &pipeline.channel, agency: &pipeline.agency, as_of: self.as_of, to: &to };
+        let envelope = delivery::build(&letter, &head).map_err(|error| Unwritten::Fault(error.fault()))?;
+        let record = Record {
+            key: MessageKey(reminder.key.clone()),
+            subject: reminder.subject.clone(),
+            obligation: obligation.key.clone(),
+            item: reminder.item.id.clone(),
+            stage_notice_days: reminder.stage_notice_days,
+            channel: pipeline.channel.name(),
+            message_id: envelope.message_id.clone(),
+            due_on: obligation.due_on,
+            rule_version: obligation.rule_version.clone(),
+            template_version: letter.template_version.clone(),
+            rendered_hash: letter.rendered_hash.clone(),
+        };
+        Ok((record, envelope))
+    }
+
+    /// Records a batch, sends it, and settles it.
+    async fn dispatch(
+        &mut self,
+        ledger: &mut Ledger,
+        sender: &mut Sender,
+        written: Vec<(Record, Envelope)>,
+    ) -> Result<(), Fault> {
+        let items: HashMap<String, String> =
+            written.iter().map(|(record, _)| (record.key.0.clone(), record.item.clone())).collect();
+        let recorded = ledger.record(&self.run, written).map_err(|error| error.fault())?;
+        self.world.progress.step(format!("sending {} reminders", recorded.len()));
+        let outcomes = sender.send(&recorded).await;
+        let mut settlements = Vec::with_capacity(recorded.len());
+        for (message, outcome) in recorded.iter().zip(outcomes) {
+            let state = state(outcome);
+            let item = items.get(&message.key().0).cloned().unwrap_or_default();
+            let line = self.line(&item);
+            match state {
+                MessageState::Accepted => line.messages += 1,
+                MessageState::Deferred => line.deferred += 1,
+                MessageState::Refused => line.refused += 1,
+                MessageState::Uncertain | MessageState::InFlight => line.uncertain += 1,
+            }
+            let reason = outcome.reason().unwrap_or_else(|| "accepted".into());
+            settlements.push(Settlement { key: message.key().clone(), state, reason });
+        }
+        ledger.settle(&self.run, &settlements).map_err(|error| error.fault())
+    }
+
+    fn line(&mut self, item: &str) -> &mut ItemLine {
+        let lines = &mut self.report.items;
+        let index = lines.iter().position(|line| line.item == item).unwrap_or_else(|| {
+            lines.push(ItemLine { item: item.to_owned(), ..ItemLine::default() });
+            lines.len() - 1
+        });
+        &mut lines[index]
+    }
+
+    fn count_held(&mut self, plan: &Plan<'_>) {
+        for ((item, reason), count) in &plan.held {
+            self.line(item).held.insert(reason.words().to_owned(), *count);
+        }
+    }
+}
+
+enum Unwritten {
+    Held(Reason),
+    Fault(Fault),
+}
+
+fn state(outcome: Outcome) -> MessageState {
+    match outcome {
+        Outcome::Accepted => MessageState::Accepted,
+        Outcome::Deferred { .. } => MessageState::Deferred,
+        Outcome::Refused { .. } => MessageState::Refused,
+        Outcome::Uncertain { .. } => MessageState::Uncertain,
+    }
+}
+
+/// What became of every message that was ever recorded.
+fn before(ledger: &Ledger) -> Result<HashMap<String, Before>, Fault> {
+    let rows = ledger.outbox().map_err(|error| error.fault())?;
+    let before = |state| match state {
+        MessageState::Accepted => Before::Sent,
+        MessageState::Refused => Before::Refused,
+        MessageState::Deferred => Before::Deferred,
+        // A plan may be made while a run is at work: what is in flight is as good as uncertain.
+        MessageState::Uncertain | MessageState::InFlight => Before::Uncertain,
+    };
+    Ok(rows.into_iter().map(|row| (row.key.0, before(row.state))).collect())
+}
