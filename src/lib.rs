@@ -13,3 +13,4 @@ pub mod publication;
 pub mod reminders;
 pub mod samples;
 pub mod satisfaction;
+pub mod sources;
