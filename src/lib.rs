@@ -1,4 +1,58 @@
-//! chudong (*chủ động*, "proactive").
+//! chudong (*chủ động*, "proactive"): an agency stops waiting for citizens to come.
+//!
+//! Authorised tables come in, dated rules say who must do what by when, reminders
+//! go out; people rate the service, ratings become counts, counts are made safe,
+//! safe figures are published. Everything that left the building is in the ledger.
+//!
+//! # The map, in reading order
+//!
+//! Telling the story:
+//!
+//! - [`cli`]: the verbs and their exit codes.
+//! - [`run`]: one night, top to bottom; start reading here.
+//! - [`check`]: everything an agency wrote, read together, with all its faults.
+//! - [`schedule`]: which nights are due, from the cron line and the proven nights.
+//! - [`query`]: published tables and run history, for a select.
+//! - [`report`]: what a night did, for a clerk and for a program.
+//! - [`world`]: the outside things a run needs; [`telemetry`]: logs and progress.
+//!
+//! Acting, at the rim:
+//!
+//! - [`ledger`]: what happened, append-only and verifiable: runs, pulls, outbox, releases, budget.
+//! - [`delivery`]: messages leave here: a folder, or SMTP.
+//! - [`publication`]: released tables become files and the page.
+//!
+//! Deciding, pure:
+//!
+//! - [`obligations`]: who must do what, by when.
+//! - [`reminders`]: who is written to today, and the letter.
+//! - [`satisfaction`], [`quality`]: what the figures are counted from; still private.
+//! - [`disclosure`]: the only way from private to public: bounding, noise, roll-up.
+//!
+//! Taking in, computing:
+//!
+//! - [`sources`]: reads authorised databases and files, read-only.
+//! - [`landing`]: checks, quarantines, proves the counts, keeps immutable Parquet.
+//! - [`sql`]: finds and runs the files in `sql/`.
+//!
+//! Words everyone shares: [`pipeline`] (an agency's request), [`tables`],
+//! [`calendar`], [`language`], [`personal`], [`fault`], [`files`].
+//!
+//! Beside the night: [`samples`] makes synthetic data.
+//!
+//! # Invariants
+//!
+//! - **Nothing is sent without a ledger entry.** Only `ledger` makes a
+//!   [`ledger::Recorded`], and `delivery` takes nothing else.
+//! - **Nothing is published without disclosure control.** Only `disclosure` makes a
+//!   [`disclosure::Released`], and `publication` takes nothing else.
+//! - **The day is an argument.** [`calendar::AsOf`] is passed down; nothing but
+//!   `calendar` reads the clock (`clippy.toml`).
+//! - **Deciders do not act.** They know neither the ledger nor DataFusion.
+//! - **Each heavy library has one home**, and who may import whom is a table at the
+//!   top of `tests/it/layering.rs`.
+//! - **No person in a log, an error, a report or the ledger**: [`personal`].
+
 pub mod calendar;
 pub mod fault;
 pub mod files;
@@ -7,17 +61,26 @@ pub mod personal;
 pub mod pipeline;
 pub mod tables;
 
-pub mod delivery;
-pub mod disclosure;
 pub mod landing;
-pub mod ledger;
-pub mod obligations;
-pub mod publication;
-pub mod reminders;
-pub mod report;
-pub mod samples;
-pub mod satisfaction;
-pub mod schedule;
+pub mod sources;
 pub mod sql;
+
+pub mod disclosure;
+pub mod obligations;
+pub mod quality;
+pub mod reminders;
+pub mod satisfaction;
+
+pub mod delivery;
+pub mod ledger;
+pub mod publication;
+
+pub mod check;
+pub mod cli;
+pub mod query;
+pub mod report;
+pub mod run;
+pub mod samples;
+pub mod schedule;
 pub mod telemetry;
 pub mod world;

@@ -409,7 +409,7 @@ fn as_date(value: &DeValue<'_>) -> Option<Date> {
 }
 
 /// Levenshtein distance in characters: how many keys were mistyped.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {

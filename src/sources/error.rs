@@ -1,0 +1,228 @@
+//! What can go wrong while reading a source.
+
+use std::path::PathBuf;
+
+use crate::fault::{Explain, Place};
+use crate::pipeline::secret;
+
+/// A source that cannot be read. No variant holds a value of a row.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such file.
+    #[error("the source file does not exist")]
+    NoFile {
+        /// Its path, relative to the installation folder.
+        path: PathBuf,
+    },
+    /// There is no such folder.
+    #[error("the source folder does not exist")]
+    NoFolder {
+        /// Its path, relative to the installation folder.
+        path: PathBuf,
+    },
+    /// The system refuses to read it.
+    #[error("the source cannot be read")]
+    Io {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// SQLite refuses.
+    #[error("the SQLite database cannot be read")]
+    Sqlite {
+        /// Its path.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The CSV file has no header row.
+    #[error("the file is empty, not even a header row is there")]
+    NoHeader {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The CSV file is in UTF-16.
+    #[error("the file is in UTF-16, not in UTF-8")]
+    Utf16 {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// A quotation mark is never closed: what follows it is not rows any more.
+    #[error("a quotation mark that is opened here is never closed")]
+    OpenQuote {
+        /// Its path.
+        path: PathBuf,
+        /// The line that opens it, counting from 1.
+        line: usize,
+    },
+    /// The Parquet file is damaged or not one.
+    #[error("the file is not a whole Parquet file")]
+    Parquet {
+        /// Its path.
+        path: PathBuf,
+        /// What the library said.
+        #[source]
+        source: ::parquet::errors::ParquetError,
+    },
+    /// The server is not on this machine, and the connection would not be protected.
+    #[error("the server {host} is not on this machine, and the connection would be in the clear")]
+    NotLocal {
+        /// The host.
+        host: String,
+    },
+    /// The password cannot be had.
+    #[error(transparent)]
+    Secret(#[from] secret::Error),
+    /// Nobody answers.
+    #[error("the server cannot be reached: {said}")]
+    Unreachable {
+        /// Host, port and database.
+        server: String,
+        /// What the library said.
+        said: String,
+    },
+    /// The server does not let us in.
+    #[error("the server refuses the connection: {said}")]
+    Refused {
+        /// Host, port and database.
+        server: String,
+        /// What the server said.
+        said: String,
+    },
+    /// The server failed, or the connection broke, while a table was described or read.
+    #[error("the server stopped in the middle: {said}")]
+    Server {
+        /// Host, port and database.
+        server: String,
+        /// What was read.
+        table: String,
+        /// What the server said, or its code alone where its words could quote a value.
+        said: String,
+    },
+    /// Our account lacks a right.
+    #[error("our account lacks a right: {said}")]
+    Denied {
+        /// Host, port and database.
+        server: String,
+        /// What was read.
+        table: String,
+        /// What the server said.
+        said: String,
+    },
+    /// The server sent what the protocol does not allow.
+    #[error("the server sent something that is not PostgreSQL's binary copy format")]
+    Protocol {
+        /// What was read.
+        table: String,
+    },
+    /// Rows do not fit into an Arrow batch.
+    #[error("the rows do not fit their declared types")]
+    Arrow {
+        /// What Arrow said.
+        #[source]
+        source: arrow::error::ArrowError,
+    },
+    /// The runtime of a connection cannot be started.
+    #[error("the system refuses what a connection needs")]
+    Runtime {
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The taker wanted no more rows, for a reason of its own.
+    #[error("reading was stopped")]
+    Stopped,
+}
+
+impl Explain for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Error::NoFile { .. } => "sources.no-file",
+            Error::NoFolder { .. } => "sources.no-folder",
+            Error::Io { .. } => "sources.unreadable",
+            Error::Sqlite { source, .. } => match source.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::NotADatabase) => "sources.not-a-database",
+                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => "sources.busy",
+                Some(rusqlite::ErrorCode::DatabaseCorrupt) => "sources.damaged",
+                _ => "sources.sqlite",
+            },
+            Error::NoHeader { .. } => "sources.no-header",
+            Error::Utf16 { .. } => "sources.utf-16",
+            Error::OpenQuote { .. } => "sources.open-quote",
+            Error::Parquet { .. } => "sources.parquet",
+            Error::NotLocal { .. } => "sources.clear-text",
+            Error::Secret(error) => error.code(),
+            Error::Unreachable { .. } => "sources.unreachable",
+            Error::Refused { .. } => "sources.refused",
+            Error::Server { .. } => "sources.server",
+            Error::Denied { .. } => "sources.denied",
+            Error::Protocol { .. } => "sources.protocol",
+            Error::Arrow { .. } => "sources.arrow",
+            Error::Runtime { .. } => "sources.runtime",
+            Error::Stopped => "sources.stopped",
+        }
+    }
+
+    fn place(&self) -> Place {
+        match self {
+            Error::NoFile { path }
+            | Error::NoFolder { path }
+            | Error::Io { path, .. }
+            | Error::Sqlite { path, .. }
+            | Error::NoHeader { path }
+            | Error::Utf16 { path }
+            | Error::Parquet { path, .. } => Place::file(path),
+            Error::OpenQuote { path, line } => Place::line(path, *line),
+            Error::NotLocal { host } => Place::Thing(format!("server {host}")),
+            Error::Secret(error) => error.place(),
+            Error::Unreachable { server, .. } | Error::Refused { server, .. } => {
+                Place::Thing(format!("server {server}"))
+            }
+            Error::Server { server, table, .. } | Error::Denied { server, table, .. } => {
+                Place::Thing(format!("{table} at server {server}"))
+            }
+            Error::Protocol { table } => Place::Thing(table.clone()),
+            Error::Arrow { .. } | Error::Runtime { .. } | Error::Stopped => Place::Thing("this process".into()),
+        }
+    }
+
+    fn next(&self) -> String {
+        match self {
+            Error::NoFile { .. } | Error::NoFolder { .. } => {
+                "put it there, or correct the path of the source in pipeline.toml".into()
+            }
+            Error::Io { .. } => "let the service's account read it".into(),
+            Error::Sqlite { source, .. } => match source.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::NotADatabase) => {
+                    "check the path in pipeline.toml, and ask the owner for the database file itself".into()
+                }
+                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+                    "another program holds the file; run again when it has finished".into()
+                }
+                _ => "ask the owner for an undamaged copy of the file".into(),
+            },
+            Error::NoHeader { .. } => "ask the owner for the file again; its first line names the columns".into(),
+            Error::Utf16 { .. } => "export it again as \"CSV UTF-8\"".into(),
+            Error::OpenQuote { .. } => "close it, or double it where it belongs to the text, and export again".into(),
+            Error::Parquet { .. } => {
+                "fetch the file again from its owner; it was cut short or is another format".into()
+            }
+            Error::NotLocal { .. } => {
+                "name a server on loopback or the folder of a Unix socket, for example through a tunnel".into()
+            }
+            Error::Secret(error) => error.next(),
+            Error::Unreachable { .. } => "check host and port, and that the server is running; then run again".into(),
+            Error::Refused { .. } => "check the database, the account and the secret that pipeline.toml names".into(),
+            Error::Server { .. } => "look at the server's log, and run again; nothing of this pull was kept".into(),
+            Error::Denied { .. } => {
+                "ask the owner to grant our account usage on the schema and select on the granted columns".into()
+            }
+            Error::Protocol { .. } => "check that the server is PostgreSQL 14 or newer with nothing in between".into(),
+            Error::Arrow { .. } | Error::Stopped => "report this with the code; it is a fault of chudong".into(),
+            Error::Runtime { .. } => "check the limits on threads and open files, and run again".into(),
+        }
+    }
+}

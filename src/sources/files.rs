@@ -1,0 +1,111 @@
+//! A folder of files: CSV or Parquet, one file per table.
+//!
+//! The readers are the plain ones of `csv` and `parquet`: they give each value
+//! as it stands in the file, so that our type policy decides and no library
+//! guesses a type, drops a field or replaces a byte before we have seen it.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::{Answer, Error, Found, Take};
+use crate::pipeline::SourceTable;
+
+/// The format of the files of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Text, one record per line.
+    Csv {
+        /// One byte between fields.
+        delimiter: u8,
+    },
+    /// Apache Parquet.
+    Parquet,
+}
+
+impl Kind {
+    fn extension(self) -> &'static str {
+        match self {
+            Kind::Csv { .. } => "csv",
+            Kind::Parquet => "parquet",
+        }
+    }
+}
+
+/// An open folder.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    shown: PathBuf,
+    kind: Kind,
+}
+
+/// One file: where it is, and how people call it.
+#[derive(Debug)]
+pub(super) struct Named {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// Relative to the installation folder.
+    pub(super) shown: PathBuf,
+}
+
+impl Named {
+    pub(super) fn failed(&self, source: std::io::Error) -> Error {
+        Error::Io { path: self.shown.clone(), source }
+    }
+
+    /// What was asked: the file and the granted columns.
+    pub(super) fn asked(&self, table: &SourceTable) -> String {
+        let columns: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
+        format!("{}: {}", self.shown.display(), columns.join(", "))
+    }
+}
+
+impl Folder {
+    /// Opens `path`, which errors name as `shown`.
+    pub(super) fn open(path: &Path, shown: &Path, kind: Kind) -> Result<Self, Error> {
+        if !path.is_dir() {
+            return Err(Error::NoFolder { path: shown.to_path_buf() });
+        }
+        Ok(Folder { path: path.to_path_buf(), shown: shown.to_path_buf(), kind })
+    }
+
+    pub(super) fn tables(&mut self) -> Result<Vec<String>, Error> {
+        let failed = |source| Error::Io { path: self.shown.clone(), source };
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.path).map_err(failed)? {
+            let name = PathBuf::from(entry.map_err(failed)?.file_name());
+            if name.extension().is_some_and(|extension| extension == self.kind.extension()) {
+                names.push(name.display().to_string());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    pub(super) fn describe(&mut self, table: &SourceTable) -> Result<Option<Vec<Found>>, Error> {
+        let Some(file) = self.file(table) else { return Ok(None) };
+        match self.kind {
+            Kind::Csv { delimiter } => super::csv::describe(&file, delimiter).map(Some),
+            Kind::Parquet => super::parquet::describe(&file).map(Some),
+        }
+    }
+
+    pub(super) fn read(&mut self, table: &SourceTable, take: &mut Take<'_>) -> Result<Answer, Error> {
+        let Some(file) = self.file(table) else { return Err(Error::NoFile { path: self.shown.join(&table.from) }) };
+        match self.kind {
+            Kind::Csv { delimiter } => super::csv::read(&file, delimiter, table, take),
+            Kind::Parquet => super::parquet::read(&file, table, take),
+        }
+    }
+
+    /// The file of a table: its name as written, or with the extension of the kind.
+    fn file(&self, table: &SourceTable) -> Option<Named> {
+        // A name that climbs out of the granted folder names nothing.
+        if Path::new(&table.from).components().any(|part| !matches!(part, Component::Normal(_))) {
+            return None;
+        }
+        [table.from.clone(), format!("{}.{}", table.from, self.kind.extension())].into_iter().find_map(|name| {
+            let path = self.path.join(&name);
+            path.is_file().then(|| Named { path, shown: self.shown.join(name) })
+        })
+    }
+}
