@@ -1,1 +1,2 @@
 //! reminders
+pub mod letter;
