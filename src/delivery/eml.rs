@@ -1,0 +1,114 @@
+//! A letter as a message of RFC 5322: headers, a plain part, an HTML part.
+//!
+//! The same letter gives the same bytes on every run: date, Message-ID and boundary
+//! come from the night and the key. No value of a person stands in a header of our
+//! own making, and the recipient's name in none at all.
+
+use lettre::Message;
+use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart, SinglePart};
+use sha2::{Digest, Sha256};
+
+use super::{Address, Envelope, Error};
+use crate::calendar::AsOf;
+use crate::personal::{Personal, hex};
+use crate::pipeline::{Agency, Channel};
+use crate::reminders::letter::Letter;
+
+/// What stands above a letter.
+#[derive(Debug, Clone)]
+pub struct Head<'a> {
+    /// The key in the outbox, which names the message for ever.
+    pub key: &'a str,
+    /// Gives `From`.
+    pub channel: &'a Channel,
+    /// Gives `List-Unsubscribe`.
+    pub agency: &'a Agency,
+    /// The night; its morning is the `Date`.
+    pub as_of: AsOf,
+    /// The recipient.
+    pub to: &'a Personal<Address>,
+}
+
+/// The Message-ID of a key, without angle brackets: `<32 hexadecimal digits>@<domain of the sender>`.
+///
+/// Mail servers log it beside the address, so it says nothing about the obligation.
+pub fn message_id(key: &str, from: &Address) -> String {
+    format!("{}@{}", digest("message-id", key), from.domain())
+}
+
+/// The message for a letter, ready for the wire.
+pub fn build(letter: &Letter, head: &Head<'_>) -> Result<Envelope, Error> {
+    let from: Address = head.channel.from.parse().map_err(Error::From)?;
+    let message_id = message_id(head.key, &from);
+    // The library cannot write a date before 1970.
+    if head.as_of.morning().as_second() < 0 {
+        return Err(Error::Date(head.as_of.date()));
+    }
+    let from_name = head.channel.from_name.get(letter.language).to_owned();
+    let parts = MultiPart::alternative()
+        .boundary(format!("=_{}", digest("boundary", head.key)))
+        .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(letter.text.clone()))
+        .singlepart(SinglePart::builder().header(ContentType::TEXT_HTML).body(letter.html.clone()));
+    let message = Message::builder()
+        .from(Mailbox::new(Some(from_name), from.clone()))
+        .to(Mailbox::new(None, head.to.reveal().clone()))
+        .subject(letter.subject.clone())
+        .date(head.as_of.morning().into())
+        .message_id(Some(format!("<{message_id}>")))
+        .header(ContentLanguage(letter.language.tag().to_owned()))
+        .header(AutoSubmitted("auto-generated".to_owned()))
+        .header(ListUnsubscribe(format!("<{}>", head.agency.refuse)))
+        .multipart(parts)
+        .map_err(Error::Message)?;
+    let bytes = message.formatted();
+    Ok(Envelope { key: head.key.to_owned(), message_id, from, to: head.to.clone(), bytes })
+}
+
+/// 128 bits of SHA-256, in hexadecimal. The key holds a pseudonym made under a secret, no identifier.
+fn digest(purpose: &str, key: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(purpose.as_bytes());
+    hash.update([0]);
+    hash.update(key.as_bytes());
+    hex(hash.finalize().get(..16).unwrap_or_default())
+}
+
+/// A header of one text, encoded and folded by the library: a line break in it cannot start another header.
+macro_rules! text_header {
+    ($(#[$doc:meta])* $type:ident, $name:literal) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        struct $type(String);
+
+        impl Header for $type {
+            fn name() -> HeaderName {
+                HeaderName::new_from_ascii_str($name)
+            }
+
+            fn parse(text: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+                Ok($type(text.to_owned()))
+            }
+
+            fn display(&self) -> HeaderValue {
+                HeaderValue::new(Self::name(), self.0.clone())
+            }
+        }
+    };
+}
+
+text_header!(
+    /// RFC 3282: the language of both parts.
+    ContentLanguage,
+    "Content-Language"
+);
+text_header!(
+    /// RFC 3834: no holiday notice is answered to this.
+    AutoSubmitted,
+    "Auto-Submitted"
+);
+text_header!(
+    /// RFC 2369: mail programs show a button for it.
+    ListUnsubscribe,
+    "List-Unsubscribe"
+);

@@ -1,0 +1,338 @@
+//! The mail server channel: SMTP (RFC 5321) over connections of our own.
+//!
+//! lettre's pool waits 43 ms on every message of a connection (Nagle's algorithm against
+//! delayed acknowledgement), so the streams are opened here with `TCP_NODELAY`, and each
+//! command is given by hand: only so is it known whether a message had begun to leave
+//! when something broke. Every step has a time limit. Nothing is logged.
+
+use std::collections::VecDeque;
+use std::error::Error as _;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use lettre::transport::smtp::{self, response};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::{Code, Envelope, Error, Outcome, Timeouts, tls};
+use crate::pipeline::{Smtp, Tls};
+
+/// How long a server may take to say goodbye; nothing depends on it.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A mail server and our connections to it.
+pub(super) struct Server {
+    settings: Settings,
+    /// One per connection that the pipeline allows; each is opened when it is first needed.
+    lanes: Vec<Option<AsyncSmtpConnection>>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("name", &self.settings.name()).finish_non_exhaustive()
+    }
+}
+
+/// What a connection is made with.
+struct Settings {
+    host: String,
+    port: u16,
+    protection: Protection,
+    credentials: Option<Credentials>,
+    hello: ClientId,
+    timeouts: Timeouts,
+}
+
+enum Protection {
+    None,
+    StartTls(TlsParameters),
+    Wrapped(TlsConnector),
+}
+
+impl Server {
+    /// Makes the first connection and logs in. `domain` is that of the sender, and our name in `EHLO`.
+    pub(super) async fn open(smtp: &Smtp, domain: &str, timeouts: Timeouts) -> Result<Server, Error> {
+        let server = format!("{}:{}", smtp.host, smtp.port);
+        let protection = match smtp.tls {
+            Tls::None => Protection::None,
+            Tls::StartTls => {
+                let parameters = TlsParameters::new_rustls(smtp.host.clone());
+                Protection::StartTls(parameters.map_err(|error| Error::Tls { server, why: error.to_string() })?)
+            }
+            Tls::Wrapped => Protection::Wrapped(tls::connector().map_err(|why| Error::Tls { server, why })?),
+        };
+        let credentials = match &smtp.credentials {
+            Some((user, secret)) => {
+                let secret = secret.resolve().map_err(Error::Secret)?;
+                Some(Credentials::new(user.clone(), secret.reveal().to_owned()))
+            }
+            None => None,
+        };
+        let (host, port) = (smtp.host.clone(), smtp.port);
+        let hello = ClientId::Domain(domain.to_owned());
+        let settings = Settings { host, port, protection, credentials, hello, timeouts };
+        let mut lanes = vec![Some(settings.connect().await?)];
+        lanes.resize_with(smtp.connections.max(1), || None);
+        Ok(Server { settings, lanes })
+    }
+
+    /// Sends over all connections at once; outcomes are in the order of the messages.
+    pub(super) async fn send(&mut self, envelopes: &[&Envelope]) -> (Vec<Outcome>, Option<Error>) {
+        let work = Work {
+            waiting: Mutex::new((0..envelopes.len()).collect()),
+            outcomes: Mutex::new(vec![Outcome::Deferred { code: Code::NotConnected }; envelopes.len()]),
+            trouble: Mutex::new(None),
+        };
+        let settings = &self.settings;
+        let lanes = self.lanes.iter_mut().take(envelopes.len());
+        join_all(lanes.map(|lane| work_off(settings, lane, envelopes, &work))).await;
+        let is_done = held(&work.waiting).is_empty();
+        let outcomes = work.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let trouble = work.trouble.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // A server that takes fewer connections than allowed is no trouble while one of them works.
+        (outcomes, trouble.filter(|_| !is_done))
+    }
+
+    /// Takes leave on every connection.
+    pub(super) async fn close(self) {
+        let quit = |mut connection: AsyncSmtpConnection| async move {
+            // All messages have their outcome; a server that does not say goodbye changes none of them.
+            let _ = timeout(QUIT_TIMEOUT, connection.quit()).await;
+        };
+        join_all(self.lanes.into_iter().flatten().map(quit)).await;
+    }
+}
+
+/// What the connections share while they work.
+struct Work {
+    /// Indexes of messages that nobody has begun.
+    waiting: Mutex<VecDeque<usize>>,
+    outcomes: Mutex<Vec<Outcome>>,
+    /// The first connection that could not be made.
+    trouble: Mutex<Option<Error>>,
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One connection takes messages until none waits, or until it cannot be made again.
+async fn work_off(settings: &Settings, lane: &mut Option<AsyncSmtpConnection>, envelopes: &[&Envelope], work: &Work) {
+    loop {
+        let Some(index) = held(&work.waiting).pop_front() else { return };
+        let Some(envelope) = envelopes.get(index) else { return };
+        match deliver(settings, lane, envelope).await {
+            Ok(outcome) => {
+                if let Some(place) = held(&work.outcomes).get_mut(index) {
+                    *place = outcome;
+                }
+            }
+            Err(error) => {
+                // The message has not begun to leave: another connection may take it.
+                held(&work.waiting).push_front(index);
+                held(&work.trouble).get_or_insert(error);
+                return;
+            }
+        }
+    }
+}
+
+/// What can still be done with a connection after a message.
+#[derive(PartialEq)]
+enum After {
+    /// It is ready for the next message.
+    Ready,
+    /// It is of no more use.
+    Broken,
+    /// It broke before the message began to leave: a new one may take the same message.
+    Stale,
+}
+
+/// One message, on the connection of this lane or on a new one. Servers close idle connections
+/// without a word, so a message that met such a one is tried once more on a fresh one.
+async fn deliver(
+    settings: &Settings,
+    lane: &mut Option<AsyncSmtpConnection>,
+    envelope: &Envelope,
+) -> Result<Outcome, Error> {
+    if let Some(connection) = lane {
+        let (outcome, after) = talk(connection, envelope, &settings.timeouts).await;
+        if after == After::Ready {
+            return Ok(outcome);
+        }
+        *lane = None;
+        if after == After::Broken {
+            return Ok(outcome);
+        }
+    }
+    let mut connection = settings.connect().await?;
+    let (outcome, after) = talk(&mut connection, envelope, &settings.timeouts).await;
+    if after == After::Ready {
+        *lane = Some(connection);
+    }
+    Ok(outcome)
+}
+
+/// The conversation about one message.
+async fn talk(connection: &mut AsyncSmtpConnection, envelope: &Envelope, timeouts: &Timeouts) -> (Outcome, After) {
+    if let Err((outcome, after)) = announce(connection, envelope, timeouts).await {
+        return match after {
+            After::Ready => {
+                // The server holds half of a transaction; it forgets it, or the connection goes.
+                let reset = timeout(timeouts.command, connection.command(Rset)).await;
+                (outcome, if matches!(reset, Ok(Ok(_))) { After::Ready } else { After::Broken })
+            }
+            after => (outcome, after),
+        };
+    }
+    // From here on a silence does not tell whether the server has taken the message.
+    match timeout(timeouts.data, connection.message(&envelope.bytes)).await {
+        Ok(Ok(reply)) if is_completion(&reply) => (Outcome::Accepted, After::Ready),
+        Ok(Ok(_)) => (Outcome::Uncertain { code: Code::NoAnswer }, After::Broken),
+        Ok(Err(error)) => match replied(&error) {
+            Some(outcome) => (outcome, if is_goodbye(&error) { After::Broken } else { After::Ready }),
+            None => (Outcome::Uncertain { code: Code::ConnectionLost }, After::Broken),
+        },
+        Err(_) => (Outcome::Uncertain { code: Code::TimedOut }, After::Broken),
+    }
+}
+
+/// Sender, recipient and the word that the message follows; nothing of it has left before `Ok`.
+async fn announce(
+    connection: &mut AsyncSmtpConnection,
+    envelope: &Envelope,
+    timeouts: &Timeouts,
+) -> Result<(), (Outcome, After)> {
+    let (from, to) = (&envelope.from, envelope.to.reveal());
+    let mut parameters = Vec::new();
+    let is_international = !AsRef::<str>::as_ref(from).is_ascii() || !AsRef::<str>::as_ref(to).is_ascii();
+    if is_international {
+        if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            return Err((Outcome::Refused { code: Code::NeedsSmtpUtf8 }, After::Ready));
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    if !envelope.bytes.is_ascii() {
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    command(connection, Mail::new(Some(from.clone()), parameters), timeouts).await?;
+    command(connection, Rcpt::new(to.clone(), Vec::new()), timeouts).await?;
+    let reply = command(connection, Data, timeouts).await?;
+    if reply.has_code(354) { Ok(()) } else { Err((Outcome::Deferred { code: Code::NoAnswer }, After::Broken)) }
+}
+
+async fn command(
+    connection: &mut AsyncSmtpConnection,
+    command: impl fmt::Display,
+    timeouts: &Timeouts,
+) -> Result<response::Response, (Outcome, After)> {
+    match timeout(timeouts.command, connection.command(command)).await {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(error)) => Err(match replied(&error) {
+            Some(outcome) => (outcome, if is_goodbye(&error) { After::Stale } else { After::Ready }),
+            None => (Outcome::Deferred { code: Code::NoAnswer }, After::Stale),
+        }),
+        Err(_) => Err((Outcome::Deferred { code: Code::TimedOut }, After::Broken)),
+    }
+}
+
+impl Settings {
+    fn name(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// A connection that is protected, greeted and logged in.
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
+        let stream = self.stream().await?;
+        let greeted = AsyncSmtpConnection::connect_with_transport(stream, &self.hello);
+        let refused = |code| Error::Server { server: self.name(), code };
+        let mut connection = timeout(self.timeouts.command, greeted)
+            .await
+            .map_err(|_| refused(Code::TimedOut))?
+            .map_err(|error| refused(reply_code(&error).unwrap_or(Code::NoAnswer)))?;
+        if let Protection::StartTls(parameters) = &self.protection {
+            self.start_tls(&mut connection, parameters).await?;
+        }
+        if let Some(credentials) = &self.credentials {
+            let refused = |code| Error::Account { server: self.name(), code };
+            timeout(self.timeouts.command, connection.auth(DEFAULT_MECHANISMS, credentials))
+                .await
+                .map_err(|_| refused(Code::TimedOut))?
+                .map_err(|error| {
+                    let ours = if error.is_client() { Code::NoMechanism } else { Code::NoAnswer };
+                    refused(reply_code(&error).unwrap_or(ours))
+                })?;
+        }
+        Ok(connection)
+    }
+
+    /// The stream below SMTP.
+    async fn stream(&self) -> Result<Box<dyn AsyncTokioStream>, Error> {
+        let failed = |source| Error::Connect { server: self.name(), source };
+        let late = || failed(std::io::ErrorKind::TimedOut.into());
+        let stream = timeout(self.timeouts.connect, TcpStream::connect((self.host.as_str(), self.port)));
+        let stream = stream.await.map_err(|_| late())?.map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        let Protection::Wrapped(connector) = &self.protection else { return Ok(Box::new(stream)) };
+        let wrapped = timeout(self.timeouts.connect, tls::wrap(connector, &self.host, stream)).await;
+        match wrapped.map_err(|_| late())? {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(Error::Tls { server: self.name(), why: error.to_string() }),
+        }
+    }
+
+    /// `STARTTLS` or nothing: a server, or somebody between, that leaves it out gets no message.
+    async fn start_tls(&self, connection: &mut AsyncSmtpConnection, parameters: &TlsParameters) -> Result<(), Error> {
+        let failed = |why: String| Error::Tls { server: self.name(), why };
+        if !connection.can_starttls() {
+            return Err(failed("the server does not offer STARTTLS".into()));
+        }
+        match timeout(self.timeouts.command, connection.starttls(parameters.clone(), &self.hello)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(failed(match (reply_code(&error), error.source()) {
+                (Some(code), _) => format!("the server answered {code}"),
+                (None, Some(source)) => source.to_string(),
+                (None, None) => "the handshake failed".into(),
+            })),
+            Err(_) => Err(failed("no answer in time".into())),
+        }
+    }
+}
+
+/// What a reply of the server means for the message; none where the error is not a reply.
+fn replied(error: &smtp::Error) -> Option<Outcome> {
+    let code = reply_code(error)?;
+    Some(if error.is_permanent() { Outcome::Refused { code } } else { Outcome::Deferred { code } })
+}
+
+/// Codes of a reply. Its words stay here: they may hold the recipient's address.
+fn reply_code(error: &smtp::Error) -> Option<Code> {
+    let reply = u16::from(error.status()?);
+    let words = error.source().map(ToString::to_string).unwrap_or_default();
+    Some(Code::Reply { reply, enhanced: enhanced_status(&words) })
+}
+
+/// The enhanced status code with which a reply begins (RFC 2034), `4.7.1`.
+fn enhanced_status(words: &str) -> Option<[u16; 3]> {
+    let mut numbers = words.split_whitespace().next()?.split('.').map(|number| number.parse::<u16>().ok());
+    let status = [numbers.next()??, numbers.next()??, numbers.next()??];
+    let is_status =
+        numbers.next().is_none() && matches!(status, [2 | 4 | 5, subject, detail] if subject < 1000 && detail < 1000);
+    is_status.then_some(status)
+}
+
+/// 421: the server closes the connection.
+fn is_goodbye(error: &smtp::Error) -> bool {
+    error.status().is_some_and(|code| u16::from(code) == 421)
+}
+
+fn is_completion(reply: &response::Response) -> bool {
+    reply.code().severity == response::Severity::PositiveCompletion
+}

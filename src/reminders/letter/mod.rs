@@ -1,0 +1,398 @@
+//! The letter a person receives, from the templates in `pipelines/items/`.
+//!
+//! A template is a Markdown file with minijinja holes, `<item>/message.<language>.md`;
+//! its first line, `# ...`, is the subject. `layout.<language>.md` stands around every
+//! one of them and says what no item may forget: why the person gets this, where to
+//! ask, how to refuse. From the one Markdown source both parts are made, so plain text
+//! and HTML always say the same.
+//!
+//! Templates are compiled once; rendering is pure. This module must not know when a
+//! letter is due, whether one was sent before, or how it leaves the building.
+
+mod document;
+mod parts;
+mod proof;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
+use minijinja::value::Value;
+use minijinja::{Environment, ErrorKind};
+use sha2::{Digest, Sha256};
+
+use crate::calendar::AsOf;
+use crate::fault::{Explain, Place};
+use crate::language::{Language, Text};
+use crate::personal::{Personal, hex};
+use crate::pipeline::law::Law;
+use crate::pipeline::reader::Faults;
+use crate::pipeline::{Agency, Item, Source};
+
+pub use document::Flaw;
+
+/// The columns that each item's obligations give, by the item's name: what its templates may print.
+pub type FactNames = BTreeMap<String, BTreeSet<String>>;
+
+/// All templates of the items in use, compiled.
+#[derive(Debug)]
+pub struct Letters {
+    vi: Templates,
+    en: Templates,
+}
+
+/// Why one letter is written, to whom, and with which values.
+#[derive(Debug, Clone)]
+pub struct Occasion<'a> {
+    /// The obligation; gives the template, the title and the path of the procedure.
+    pub item: &'a Item,
+    /// Who writes; gives `agency`, `portal`, `procedure_url`, `refuse_url` and `contact`.
+    pub agency: &'a Agency,
+    /// The language of the person.
+    pub language: Language,
+    /// The day for which the run speaks; `days_left` is counted from it.
+    pub as_of: AsOf,
+    /// Full name of the person.
+    pub name: &'a Personal<String>,
+    /// The last day on which the obligation can be met in time.
+    pub due_on: Date,
+    /// Which reminder this is, counting from 1; there are as many as the item has `notice_days`.
+    pub stage: u16,
+    /// What is known about this obligation, by column name. A null is left out.
+    pub facts: &'a BTreeMap<String, Fact>,
+    /// Which data was used, and on what ground.
+    pub reasons: &'a [Reason],
+    /// Which rules were applied.
+    pub rules: &'a [RuleReference],
+}
+
+/// A value of an obligation. It belongs to a person, so `Debug` does not show it.
+#[derive(Clone, PartialEq)]
+pub enum Fact {
+    /// Text; an identifier is printed through the filter `mask`.
+    Text(String),
+    /// A whole number, in the unit that ends the column's name.
+    Int(i64),
+    /// A civil date; printed through the filter `date` or `short_date`.
+    Date(Date),
+    /// Yes or no.
+    Bool(bool),
+}
+
+impl fmt::Debug for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[personal]")
+    }
+}
+
+/// A source whose data was used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// Its name.
+    pub source: Text,
+    /// Who owns it.
+    pub owner: Text,
+    /// The articles on which it is read.
+    pub legal_ground: Text,
+}
+
+impl Reason {
+    /// What a person is told about a source.
+    pub fn of(source: &Source) -> Self {
+        let authorisation = &source.authorisation;
+        Reason {
+            source: source.title.clone(),
+            owner: authorisation.owner.clone(),
+            legal_ground: authorisation.legal_ground.clone(),
+        }
+    }
+}
+
+/// A rule that was applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleReference {
+    /// What it says.
+    pub title: Text,
+    /// The article.
+    pub reference: Text,
+}
+
+impl RuleReference {
+    /// The rules of an item that are in force on a day, in the item's order.
+    pub fn in_force(law: &Law, item: &Item, as_of: AsOf) -> Vec<Self> {
+        let rules = item.rules.iter().filter_map(|name| law.rule(name));
+        rules
+            .filter_map(|rule| {
+                let version = rule.in_force(as_of)?;
+                Some(RuleReference { title: rule.title.clone(), reference: version.reference.clone() })
+            })
+            .collect()
+    }
+}
+
+/// A finished letter. It speaks of a person, so `Debug` shows its hashes alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// The subject line, one line of text.
+    pub subject: String,
+    /// The plain part, `\n` between lines.
+    pub text: String,
+    /// The HTML part, a whole document.
+    pub html: String,
+    /// The language of all three.
+    pub language: Language,
+    /// SHA-256 of the template and its layout, first 12 hexadecimal digits.
+    pub template_version: String,
+    /// SHA-256 of subject, text and HTML, in hexadecimal.
+    pub rendered_hash: String,
+}
+
+impl fmt::Debug for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Letter")
+            .field("language", &self.language)
+            .field("template_version", &self.template_version)
+            .field("rendered_hash", &self.rendered_hash)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A letter that cannot be written. No variant holds a value of a person.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No template was read for this item and language.
+    #[error("there is no usable {} message for {item}", language.tag())]
+    NoTemplate {
+        /// The item.
+        item: String,
+        /// The language.
+        language: Language,
+    },
+    /// A value that the template prints is missing or empty.
+    #[error("the template needs a value that is missing or empty{}", named(names))]
+    Missing {
+        /// The template.
+        path: PathBuf,
+        /// Line, counting from 1.
+        line: Option<usize>,
+        /// The missing names on that line, where they can be told.
+        names: Vec<String>,
+    },
+    /// The template engine refuses.
+    #[error("the template cannot be rendered: {kind}")]
+    Template {
+        /// The template.
+        path: PathBuf,
+        /// Line, counting from 1.
+        line: Option<usize>,
+        /// What kind of mistake it is; the engine's own words may hold values.
+        kind: ErrorKind,
+    },
+    /// The rendered Markdown is not fit for a letter.
+    #[error("the message cannot be written as text and HTML")]
+    Flaw {
+        /// The template.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        flaw: Flaw,
+    },
+}
+
+fn named(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) }
+}
+
+impl Explain for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Error::NoTemplate { .. } => "letter.no-template",
+            Error::Missing { .. } => "letter.value-missing",
+            Error::Template { .. } => "letter.template",
+            Error::Flaw { .. } => "letter.structure",
+        }
+    }
+
+    fn place(&self) -> Place {
+        match self {
+            Error::NoTemplate { item, language } => Place::file(message_path(item, *language)),
+            Error::Missing { path, line, .. } | Error::Template { path, line, .. } => {
+                Place::File { path: path.clone(), line: *line }
+            }
+            Error::Flaw { path, .. } => Place::file(path),
+        }
+    }
+
+    fn next(&self) -> String {
+        match self {
+            Error::NoTemplate { .. } => "run check, and correct the faults of this template".into(),
+            Error::Missing { .. } => {
+                "let the item's SQL give the value for every row, or ask with `is defined` before printing it".into()
+            }
+            Error::Template { .. } => "correct the line, then run check".into(),
+            Error::Flaw { .. } => "write the message with headings, paragraphs, lists and links alone".into(),
+        }
+    }
+}
+
+/// The templates of one language.
+#[derive(Debug)]
+struct Templates {
+    environment: Environment<'static>,
+    /// By item: version of the template together with its layout.
+    versions: BTreeMap<String, String>,
+}
+
+impl Letters {
+    /// Reads and compiles the templates of the items, and proves each on worst-case data.
+    ///
+    /// `root` is the installation folder. A template with a fault is left out, so that
+    /// rendering it later is an [`Error::NoTemplate`]. An item that is not in `facts` is
+    /// one whose SQL could not be read: which values it gives is then not checked.
+    pub fn read(root: &Path, items: &[Item], facts: &FactNames, faults: &Faults) -> Letters {
+        let templates = |language| proof::read(root, items, facts, language, faults);
+        Letters { vi: templates(Language::Vi), en: templates(Language::En) }
+    }
+
+    /// The letter for one occasion.
+    pub fn render(&self, occasion: &Occasion<'_>) -> Result<Letter, Error> {
+        let templates = match occasion.language {
+            Language::Vi => &self.vi,
+            Language::En => &self.en,
+        };
+        templates.render(occasion)
+    }
+}
+
+impl Templates {
+    fn render(&self, occasion: &Occasion<'_>) -> Result<Letter, Error> {
+        let (item, language) = (&occasion.item.id, occasion.language);
+        let missing = || Error::NoTemplate { item: item.clone(), language };
+        let version = self.versions.get(item).ok_or_else(missing)?;
+        let path = message_path(item, language);
+        let message = self.environment.get_template(&path).map_err(|_| missing())?;
+        let layout = self.environment.get_template(&layout_path(language)).map_err(|_| missing())?;
+
+        let mut values = values(occasion);
+        let refused = |error: minijinja::Error, values: &BTreeMap<String, Value>| self.refused(&error, values);
+        let body = message.render(Value::from(values.clone())).map_err(|error| refused(error, &values))?;
+        values.insert(MESSAGE.into(), Value::from_safe_string(body));
+        let markdown = layout.render(Value::from(values.clone())).map_err(|error| refused(error, &values))?;
+
+        let document = document::parse(&markdown).map_err(|flaw| Error::Flaw { path: path.into(), flaw })?;
+        let (text, html) = (parts::text(&document), parts::html(&document, language));
+        let rendered_hash = sha256(&[&document.subject, &text, &html]);
+        let template_version = version.clone();
+        Ok(Letter { subject: document.subject, text, html, language, template_version, rendered_hash })
+    }
+
+    /// An error of the engine, without its words: they may hold a value.
+    fn refused(&self, error: &minijinja::Error, values: &BTreeMap<String, Value>) -> Error {
+        let name = error.name().unwrap_or("pipelines/items");
+        let (path, line) = (PathBuf::from(name), error.line());
+        if error.kind() != ErrorKind::UndefinedError {
+            return Error::Template { path, line, kind: error.kind() };
+        }
+        let mut names = Vec::new();
+        if let (Ok(template), Some(line)) = (self.environment.get_template(name), line) {
+            let line = template.source().lines().nth(line.saturating_sub(1)).unwrap_or("");
+            let unknown = template.undeclared_variables(false);
+            names.extend(unknown.into_iter().filter(|name| !values.contains_key(name) && mentions(line, name)));
+            names.sort();
+        }
+        Error::Missing { path, line, names }
+    }
+}
+
+/// The hole of a layout in which the item's message stands.
+const MESSAGE: &str = "message";
+
+/// What every template may print, beside the facts of its item.
+const SHARED: [&str; 13] = [
+    "name",
+    "title",
+    "due_on",
+    "days_left",
+    "stage",
+    "stages",
+    "agency",
+    "portal",
+    "procedure_url",
+    "refuse_url",
+    "contact",
+    "reasons",
+    "rules",
+];
+
+fn values(occasion: &Occasion<'_>) -> BTreeMap<String, Value> {
+    let (item, agency, language) = (occasion.item, occasion.agency, occasion.language);
+    let text = |text: &Text| Value::from(text.get(language));
+    let mut values = BTreeMap::new();
+    for (name, fact) in occasion.facts {
+        let value = match fact {
+            Fact::Text(text) => Value::from(text.as_str()),
+            Fact::Int(number) => Value::from(*number),
+            Fact::Date(date) => Value::from(date.to_string()),
+            Fact::Bool(yes) => Value::from(*yes),
+        };
+        values.insert(name.clone(), value);
+    }
+    let days_left = (occasion.due_on - occasion.as_of.date()).get_days();
+    let reasons = occasion.reasons.iter().map(|reason| {
+        record([
+            ("source", text(&reason.source)),
+            ("owner", text(&reason.owner)),
+            ("legal_ground", text(&reason.legal_ground)),
+        ])
+    });
+    let rules =
+        occasion.rules.iter().map(|rule| record([("title", text(&rule.title)), ("reference", text(&rule.reference))]));
+    // These come last: a fact of the same name does not replace them.
+    let shared: [Value; SHARED.len()] = [
+        Value::from(occasion.name.reveal().as_str()),
+        text(&item.title),
+        Value::from(occasion.due_on.to_string()),
+        Value::from(days_left),
+        Value::from(occasion.stage),
+        Value::from(item.notice_days.len()),
+        text(&agency.name),
+        Value::from(agency.portal.as_str()),
+        Value::from(format!("{}{}", agency.portal, item.procedure_path)),
+        Value::from(agency.refuse.as_str()),
+        text(&agency.contact),
+        reasons.collect(),
+        rules.collect(),
+    ];
+    values.extend(SHARED.iter().map(|name| (*name).to_owned()).zip(shared));
+    values
+}
+
+fn record<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    Value::from(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<BTreeMap<_, _>>())
+}
+
+/// Whether a line of a template holds this name as a word.
+fn mentions(line: &str, name: &str) -> bool {
+    line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
+}
+
+fn sha256(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hex(&hash.finalize())
+}
+
+// The name of a template in its environment is its path, so that the engine's errors name the file.
+
+fn message_path(item: &str, language: Language) -> String {
+    format!("pipelines/items/{item}/message.{}.md", language.tag())
+}
+
+fn layout_path(language: Language) -> String {
+    format!("pipelines/items/layout.{}.md", language.tag())
+}

@@ -1,0 +1,125 @@
+//! What a template can do with a value: the filters, and the guard at every hole.
+//!
+//! It must not know what a letter is about.
+
+use jiff::civil::{Date, Weekday};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Value;
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
+
+use super::document::shield;
+use crate::language::Language;
+
+/// An environment for the templates of one language.
+///
+/// Filters beside the common ones of Jinja: `date` (2026-11-21 written out),
+/// `short_date` (as in a subject line), `mask` (the last characters of an identifier).
+pub(super) fn environment(language: Language) -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // Named so that the output of a macro is known to be already shielded, and is not shielded twice.
+    environment.set_auto_escape_callback(|_| AutoEscape::Custom("markdown".into()));
+    environment.set_formatter(|out, _, value| {
+        if value.is_safe() {
+            // The words of a template, of a macro or of the letter inside its layout.
+            return write!(out, "{value}").map_err(Error::from);
+        }
+        if value.is_undefined() || value.is_none() {
+            return Err(ErrorKind::UndefinedError.into());
+        }
+        let shielded = shield(&value.to_string());
+        if shielded.is_empty() {
+            return Err(ErrorKind::UndefinedError.into());
+        }
+        out.write_str(&shielded).map_err(Error::from)
+    });
+    // With it, a template could print a value as Markdown.
+    environment.remove_filter("safe");
+    environment.add_filter("date", move |value: &Value| Ok::<_, Error>(date_in_words(date_of(value)?, language)));
+    environment.add_filter("short_date", move |value: &Value| Ok::<_, Error>(short_date(date_of(value)?, language)));
+    environment.add_filter("mask", |value: &Value| match value.as_str() {
+        Some(text) => Ok(mask(text)),
+        None => Err(Error::new(ErrorKind::InvalidOperation, "mask takes a text")),
+    });
+    if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
+        environment.set_syntax(syntax);
+    }
+    environment
+}
+
+fn date_of(value: &Value) -> Result<Date, Error> {
+    if value.is_undefined() || value.is_none() {
+        return Err(ErrorKind::UndefinedError.into());
+    }
+    let date = value.as_str().and_then(|text| text.parse().ok());
+    date.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "the value is not a date"))
+}
+
+/// A date written out in full: "thứ Bảy, ngày 21 tháng 11 năm 2026", "Saturday, 21 November 2026".
+pub(super) fn date_in_words(date: Date, language: Language) -> String {
+    let (day, month, year) = (date.day(), date.month(), date.year());
+    match language {
+        Language::Vi => {
+            let weekday = match date.weekday() {
+                Weekday::Monday => "thứ Hai",
+                Weekday::Tuesday => "thứ Ba",
+                Weekday::Wednesday => "thứ Tư",
+                Weekday::Thursday => "thứ Năm",
+                Weekday::Friday => "thứ Sáu",
+                Weekday::Saturday => "thứ Bảy",
+                Weekday::Sunday => "Chủ nhật",
+            };
+            format!("{weekday}, ngày {day} tháng {month} năm {year}")
+        }
+        Language::En => format!("{}, {day} {} {year}", english_weekday(date.weekday()), english_month(month)),
+    }
+}
+
+/// A date for a subject line: "21/11/2026", "21 November 2026".
+fn short_date(date: Date, language: Language) -> String {
+    let (day, month, year) = (date.day(), date.month(), date.year());
+    match language {
+        Language::Vi => format!("{day:02}/{month:02}/{year}"),
+        Language::En => format!("{day} {} {year}", english_month(month)),
+    }
+}
+
+fn english_weekday(weekday: Weekday) -> &'static str {
+    match weekday {
+        Weekday::Monday => "Monday",
+        Weekday::Tuesday => "Tuesday",
+        Weekday::Wednesday => "Wednesday",
+        Weekday::Thursday => "Thursday",
+        Weekday::Friday => "Friday",
+        Weekday::Saturday => "Saturday",
+        Weekday::Sunday => "Sunday",
+    }
+}
+
+fn english_month(month: i8) -> &'static str {
+    match month {
+        1 => "January",
+        2 => "February",
+        3 => "March",
+        4 => "April",
+        5 => "May",
+        6 => "June",
+        7 => "July",
+        8 => "August",
+        9 => "September",
+        10 => "October",
+        11 => "November",
+        _ => "December",
+    }
+}
+
+/// The last three letters or digits of an identifier after an ellipsis; of a short one, fewer.
+///
+/// Whoever has the car or the card recognises it; whoever reads over a shoulder learns little.
+fn mask(identifier: &str) -> String {
+    let signs: Vec<char> = identifier.chars().filter(|c| c.is_alphanumeric()).collect();
+    let shown = (signs.len() / 2).min(3);
+    let mut masked = String::from("…");
+    masked.extend(signs.iter().skip(signs.len() - shown));
+    masked
+}
