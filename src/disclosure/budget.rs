@@ -1,7 +1,7 @@
 //! The privacy budget as exact arithmetic: what a measurement costs, and how a cost is said as (epsilon, delta).
 //!
 //! Costs are zero-concentrated differential privacy (zCDP; Bun and Steinke 2016, Def. 1.1), exact rationals. Only the
-//! last step, for readers, is a floating-point number, and that one is rounded up.
+//! last step, for readers, is a floating-point number.
 
 use super::Error;
 use crate::pipeline::Rho;
@@ -34,7 +34,7 @@ pub fn total(costs: impl IntoIterator<Item = Rho>) -> Result<Rho, Error> {
     costs.into_iter().try_fold(Rho::from_integer(0), add)
 }
 
-/// The least epsilon for which a cost of `rho` implies (epsilon, delta)-differential privacy, rounded up to two decimals.
+/// The least epsilon for which a cost of `rho` implies (epsilon, delta)-differential privacy.
 ///
 /// For every `α > 1`, `ε = αρ + ln((α−1)/α) + (ln(1/δ) − ln α)/(α−1)` is a valid answer (Canonne, Kamath and Steinke
 /// 2020, Prop. 12 and Cor. 13); the smallest is searched for. It is less than the `ρ + 2√(ρ ln(1/δ))` of Bun and Steinke 2016,
@@ -59,8 +59,7 @@ pub fn epsilon(rho: Rho, delta: f64) -> f64 {
             low += third;
         }
     }
-    let epsilon = epsilon_at(low).max(0.0);
-    (epsilon * 100.0).ceil() / 100.0
+    epsilon_at(low).max(0.0)
 }
 
 /// A cost as the nearest floating-point number, for comparing with a library's.

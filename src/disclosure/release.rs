@@ -258,13 +258,13 @@ impl<'a> Figures<'a> {
             derived_from: self.derived_from.clone(),
             sigma: self.measure.sigma,
             counts_added: self.counts_added,
-            bin_noise: (noise * 100.0).ceil() / 100.0,
+            bin_noise: up(noise),
             interval_percent: 95,
             per_person: bound,
             rho_table: budget::cost(bound, self.measure.sigma)?,
             rho_month,
             delta: policy.delta,
-            epsilon_month: budget::epsilon(rho_month, policy.delta),
+            epsilon_month: up(budget::epsilon(rho_month, policy.delta)),
             min_count: self.measure.min_count,
             rolled_up_to: self.rolled_up_to.clone(),
         })
@@ -338,6 +338,11 @@ fn percents(part: i64, total: i64, share_bins: usize, bins: usize, variance: f64
         // Adding zero turns a negative zero into a plain one.
         percent.clamp(0.0, 100.0) + 0.0
     })
+}
+
+/// Rounded up to two decimals.
+fn up(value: f64) -> f64 {
+    (value * 100.0).ceil() / 100.0
 }
 
 #[derive(Default)]
