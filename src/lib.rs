@@ -10,6 +10,7 @@ pub mod delivery;
 pub mod disclosure;
 pub mod landing;
 pub mod publication;
+pub mod quality;
 pub mod reminders;
 pub mod samples;
 pub mod satisfaction;

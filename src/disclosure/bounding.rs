@@ -1,0 +1,267 @@
+//! How much of one person counts: at most `per_person` records in a month, chosen by a keyed hash.
+//!
+//! A person's records of the month are ordered by the HMAC of their record id and the first ones are kept. The choice
+//! depends on that person's records alone, on no other person and on no order of rows; it cannot be foreseen without
+//! the key, and a second run makes the same one.
+//!
+//! Polars sorts, eagerly and in memory: its lazy form can be turned to the streaming engine by an environment variable,
+//! and that engine has counted groups wrongly.
+
+use std::collections::HashMap;
+use std::io::Cursor;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, LargeBinaryArray, RecordBatch, UInt8Array, UInt32Array};
+use arrow::compute::filter_record_batch;
+use arrow::ipc::writer::FileWriter;
+use polars::prelude::{DataFrame, IpcReader, PolarsError, PolarsResult, SerReader, SortMultipleOptions};
+use sha2::{Digest, Sha256};
+
+use super::bins::{Keys, bin_of, counted_word, handling_value};
+use super::{Error, Month};
+use crate::personal::{Personal, PseudonymKey};
+use crate::pipeline::{Bins, Counted, Dimension, Measure};
+use crate::quality::{self, Handling};
+use crate::satisfaction;
+use crate::tables::{Table, TableName};
+
+/// Records of the month that do not count. Exact and private: for the agency's own report on its data, never published.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Without a record, a person, or an answer that can be counted.
+    pub incomplete: usize,
+    /// With a commune or a procedure group that is not in the public code lists, or none.
+    pub unknown_code: usize,
+    /// The same record a second time.
+    pub repeated: usize,
+    /// More than count for one person.
+    pub over_bound: usize,
+}
+
+/// A record that counts: its cell as places in [`Keys`], and its value.
+struct Record {
+    commune: u32,
+    group: u32,
+    value: u8,
+}
+
+/// The records of one kind that count in a month. Private.
+pub(super) struct Bounded {
+    records: Vec<Record>,
+    root: [u8; 32],
+    pub left_out: LeftOut,
+}
+
+impl Bounded {
+    /// Reads, filters and bounds the records of a month.
+    pub fn new(
+        of: Counted,
+        month: Month,
+        per_person: u32,
+        table: &Table,
+        keys: &Keys,
+        key: &PseudonymKey,
+    ) -> Result<Self, Error> {
+        let name = table_name(of);
+        let mut left_out = LeftOut { incomplete: 0, unknown_code: 0, repeated: 0, over_bound: 0 };
+        let batch = readable(of, month, table, keys, key, &mut left_out)?;
+        let sorted = sort(&batch, &name)?;
+        let failed = |source: PolarsError| Error::Polars { table: name.clone(), kind: kind_of(&source) };
+        keep(&sorted, per_person, left_out).map_err(failed)
+    }
+
+    /// The exact counts of a measure, cell by cell and bin by bin, over all cells of the keys.
+    pub fn counts(&self, by: &[Dimension], bins: Bins, keys: &Keys) -> Vec<i64> {
+        let width = super::bins::names(bins).len();
+        let mut counts = vec![0_i64; keys.len(by).unwrap_or(0) * width];
+        for record in &self.records {
+            let cell = by.iter().fold(0_usize, |cell, dimension| {
+                let place = match dimension {
+                    Dimension::Commune => record.commune,
+                    Dimension::ProcedureGroup => record.group,
+                };
+                cell * keys.of(*dimension).len() + place as usize
+            });
+            let Some(bin) = bin_of(bins, record.value) else { continue };
+            if let Some(count) = counts.get_mut(cell * width + bin) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+
+    /// A hash of the records that count, whatever their order was. It is made of keyed hashes only, so that nobody can
+    /// find out by trying which records were among them.
+    pub fn root(&self) -> &[u8; 32] {
+        &self.root
+    }
+}
+
+/// The table that holds the records of a kind.
+pub(super) fn table_name(of: Counted) -> TableName {
+    match of {
+        Counted::Ratings => satisfaction::table(),
+        Counted::Dossiers => quality::table(),
+    }
+}
+
+/// How many records of a person a measure counts.
+pub(super) fn per_person(measure: &Measure, policy: &crate::pipeline::PrivacyPolicy) -> u32 {
+    match measure.of {
+        Counted::Ratings => policy.ratings_per_person,
+        Counted::Dossiers => policy.dossiers_per_person,
+    }
+}
+
+/// The records of the month that can be counted, without a name in them: `unit` and `record` are keyed hashes,
+/// `commune` and `group` places in the keys.
+fn readable(
+    of: Counted,
+    month: Month,
+    table: &Table,
+    keys: &Keys,
+    key: &PseudonymKey,
+    left_out: &mut LeftOut,
+) -> Result<RecordBatch, Error> {
+    let name = table_name(of);
+    let unreadable = |source| Error::Records { table: name.clone(), source: Box::new(source) };
+    let of_month = only_month(table, month, &name)?;
+    let records = of_month.texts("record_id").map_err(unreadable)?;
+    let subjects = of_month.texts("subject_id").map_err(unreadable)?;
+    let communes = of_month.texts("commune_code").map_err(unreadable)?;
+    let groups = of_month.texts("procedure_group").map_err(unreadable)?;
+    let values = values(of, &of_month).map_err(unreadable)?;
+
+    let (communes_known, groups_known) = (places(&keys.communes), places(&keys.groups));
+    let month = month.to_string();
+    let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let rows = records.into_iter().zip(subjects).zip(communes.into_iter().zip(groups)).zip(values);
+    for (((record, subject), (commune, group)), value) in rows {
+        let (Some(record), Some(subject), Some(value)) = (record, subject, value) else {
+            left_out.incomplete += 1;
+            continue;
+        };
+        let place = |known: &HashMap<&str, u32>, code: Option<String>| known.get(code?.as_str()).copied();
+        let (Some(commune), Some(group)) = (place(&communes_known, commune), place(&groups_known, group)) else {
+            left_out.unknown_code += 1;
+            continue;
+        };
+        let subject = Personal::new(subject);
+        let unit = key.digest("disclosure unit", &[subject.reveal().as_bytes(), month.as_bytes()]);
+        let record = key.digest("disclosure record", &[counted_word(of).as_bytes(), record.as_bytes()]);
+        columns.0.push(unit);
+        columns.1.push(record);
+        columns.2.push(commune);
+        columns.3.push(group);
+        columns.4.push(value);
+    }
+    let (units, records, communes, groups, values) = columns;
+    let arrays: [(&str, ArrayRef); 5] = [
+        ("unit", Arc::new(LargeBinaryArray::from_iter_values(units))),
+        ("record", Arc::new(LargeBinaryArray::from_iter_values(records))),
+        ("commune", Arc::new(UInt32Array::from(communes))),
+        ("group", Arc::new(UInt32Array::from(groups))),
+        ("value", Arc::new(UInt8Array::from(values))),
+    ];
+    RecordBatch::try_from_iter(arrays).map_err(|source| Error::Arrow { table: name.clone(), source })
+}
+
+fn only_month(table: &Table, month: Month, name: &TableName) -> Result<Table, Error> {
+    let months =
+        table.texts("month").map_err(|source| Error::Records { table: name.clone(), source: Box::new(source) })?;
+    let month = month.to_string();
+    let mut wanted = months.iter().map(|text| text.as_deref() == Some(month.as_str()));
+    let mut batches = Vec::with_capacity(table.batches.len());
+    for batch in &table.batches {
+        let mask: BooleanArray = wanted.by_ref().take(batch.num_rows()).map(Some).collect();
+        let rows = filter_record_batch(batch, &mask);
+        batches.push(rows.map_err(|source| Error::Arrow { table: name.clone(), source })?);
+    }
+    Ok(Table { schema: table.schema.clone(), batches })
+}
+
+/// The value of each record: the level of a rating, or the place of a dossier's handling in [`Handling::ALL`].
+fn values(of: Counted, table: &Table) -> Result<Vec<Option<u8>>, crate::tables::Error> {
+    match of {
+        Counted::Ratings => {
+            let is_level = |level: &i64| satisfaction::LEVELS.contains(level);
+            let levels = table.ints("level")?.into_iter();
+            Ok(levels.map(|level| level.filter(is_level).and_then(|level| u8::try_from(level).ok())).collect())
+        }
+        Counted::Dossiers => {
+            let (on_time, online) = (table.bools("is_on_time")?, table.bools("is_online")?);
+            let handling = |(is_on_time, is_online): (Option<bool>, Option<bool>)| {
+                Some(handling_value(Handling { is_on_time: is_on_time?, is_online: is_online? }))
+            };
+            Ok(on_time.into_iter().zip(online).map(handling).collect())
+        }
+    }
+}
+
+fn places(codes: &[String]) -> HashMap<&str, u32> {
+    codes.iter().zip(0_u32..).map(|(code, place)| (code.as_str(), place)).collect()
+}
+
+/// Sorts by person, then by hash of the record; the other columns make the order complete where a record is repeated.
+fn sort(batch: &RecordBatch, name: &TableName) -> Result<DataFrame, Error> {
+    let handed_over = || -> Result<Vec<u8>, arrow::error::ArrowError> {
+        let mut writer = FileWriter::try_new(Vec::new(), &batch.schema())?;
+        writer.write(batch)?;
+        writer.finish()?;
+        writer.into_inner()
+    };
+    let bytes = handed_over().map_err(|source| Error::Arrow { table: name.clone(), source })?;
+    let frame = IpcReader::new(Cursor::new(bytes)).finish();
+    frame
+        .and_then(|frame| frame.sort(["unit", "record", "commune", "group", "value"], SortMultipleOptions::default()))
+        .map_err(|source| Error::Polars { table: name.clone(), kind: kind_of(&source) })
+}
+
+/// Keeps the first `per_person` different records of each unit.
+fn keep(sorted: &DataFrame, per_person: u32, mut left_out: LeftOut) -> PolarsResult<Bounded> {
+    let cells = sorted.column("commune")?.u32()?.iter().zip(sorted.column("group")?.u32()?.iter());
+    let hashes = sorted.column("unit")?.binary()?.iter().zip(sorted.column("record")?.binary()?.iter());
+    let rows = hashes.zip(cells.zip(sorted.column("value")?.u8()?.iter()));
+
+    let mut kept = Vec::new();
+    let mut root = Sha256::new();
+    let mut last: Option<(&[u8], &[u8])> = None;
+    let mut of_unit = 0_u32;
+    for (hashes, cell) in rows {
+        // None of these columns has a blank: `readable` left such rows out.
+        let ((Some(unit), Some(record)), ((Some(commune), Some(group)), Some(value))) = (hashes, cell) else {
+            continue;
+        };
+        match last {
+            Some(same) if same == (unit, record) => {
+                left_out.repeated += 1;
+                continue;
+            }
+            Some((same, _)) if same == unit => of_unit = of_unit.saturating_add(1),
+            _ => of_unit = 1,
+        }
+        last = Some((unit, record));
+        if of_unit > per_person {
+            left_out.over_bound += 1;
+            continue;
+        }
+        root.update(unit);
+        root.update(record);
+        root.update(commune.to_be_bytes());
+        root.update(group.to_be_bytes());
+        root.update([value]);
+        kept.push(Record { commune, group, value });
+    }
+    Ok(Bounded { records: kept, root: root.finalize().into(), left_out })
+}
+
+fn kind_of(error: &PolarsError) -> &'static str {
+    match error {
+        PolarsError::IO { .. } => "input and output",
+        PolarsError::OutOfBounds(_) => "out of bounds",
+        PolarsError::SchemaMismatch(_) => "schema",
+        PolarsError::ColumnNotFound(_) => "column not found",
+        PolarsError::ComputeError(_) => "compute",
+        _ => "other",
+    }
+}

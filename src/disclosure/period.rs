@@ -1,0 +1,182 @@
+//! Months and quarters, and which of them have closed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use crate::calendar::AsOf;
+
+/// A calendar month, `2026-10`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Month {
+    // The first day of the month.
+    first: Date,
+}
+
+/// A quarter of a calendar year, `2026-Q3`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Quarter {
+    first: Month,
+}
+
+/// What a published table speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Period {
+    /// `2026-10`
+    Month(Month),
+    /// `2026-Q3`
+    Quarter(Quarter),
+}
+
+/// The months from `first` on that have closed by `as_of`, in order.
+///
+/// A month has closed when `close_after_days` whole days have passed since its last day ended: October with 10 days
+/// closes on 11 November.
+pub fn closed_months(first: Month, as_of: AsOf, close_after_days: u16) -> Vec<Month> {
+    std::iter::successors(Some(first), |month| month.next())
+        .take_while(|month| {
+            let closed_on =
+                month.next().and_then(|next| next.first.checked_add(i64::from(close_after_days).days()).ok());
+            closed_on.is_some_and(|day| day <= as_of.date())
+        })
+        .collect()
+}
+
+/// The quarters of which all three months are among these, in order.
+pub fn whole_quarters(months: &[Month]) -> Vec<Quarter> {
+    let mut quarters: Vec<Quarter> = months.iter().map(|month| month.quarter()).collect();
+    quarters.sort_unstable();
+    quarters.dedup();
+    quarters.retain(|quarter| quarter.months().iter().all(|month| months.contains(month)));
+    quarters
+}
+
+impl Month {
+    /// The month in which a day lies.
+    pub fn of(date: Date) -> Self {
+        Month { first: date.first_of_month() }
+    }
+
+    /// Its first day.
+    pub fn first_day(self) -> Date {
+        self.first
+    }
+
+    /// Its last day.
+    pub fn last_day(self) -> Date {
+        self.first.last_of_month()
+    }
+
+    /// The month after it; none after the year 9999.
+    pub fn next(self) -> Option<Month> {
+        Some(Month { first: self.first.checked_add(1.month()).ok()? })
+    }
+
+    /// The quarter in which it lies.
+    pub fn quarter(self) -> Quarter {
+        let back = i64::from((self.first.month() - 1) % 3);
+        // A quarter begins in the same year, so that going back cannot leave the calendar.
+        Quarter { first: Month { first: self.first.saturating_sub(back.months()) } }
+    }
+}
+
+impl Quarter {
+    /// Its three months; fewer only where the calendar ends, which no quarter reaches.
+    pub fn months(self) -> Vec<Month> {
+        std::iter::successors(Some(self.first), |month| month.next()).take(3).collect()
+    }
+}
+
+impl Period {
+    /// Its months, in order.
+    pub fn months(self) -> Vec<Month> {
+        match self {
+            Period::Month(month) => vec![month],
+            Period::Quarter(quarter) => quarter.months(),
+        }
+    }
+}
+
+impl fmt::Display for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}", self.first.year(), self.first.month())
+    }
+}
+
+impl fmt::Display for Quarter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = self.first.first;
+        write!(f, "{:04}-Q{}", first.year(), (first.month() - 1) / 3 + 1)
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Period::Month(month) => month.fmt(f),
+            Period::Quarter(quarter) => quarter.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Month {
+    type Err = Error;
+
+    /// From `2026-10`; years 0001 to 9999.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let wrong = || Error::Period { text: text.chars().take(20).collect() };
+        let (year, month) = text.split_once('-').ok_or_else(wrong)?;
+        let number = |digits: &str, length: usize| {
+            let is_number = digits.len() == length && digits.bytes().all(|b| b.is_ascii_digit());
+            if is_number { digits.parse::<i16>().map_err(|_| wrong()) } else { Err(wrong()) }
+        };
+        let month = i8::try_from(number(month, 2)?).map_err(|_| wrong())?;
+        let year = number(year, 4)?;
+        let first = Date::new(year, month, 1).map_err(|_| wrong())?;
+        if year == 0 { Err(wrong()) } else { Ok(Month { first }) }
+    }
+}
+
+impl FromStr for Period {
+    type Err = Error;
+
+    /// From `2026-10` or `2026-Q3`.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let Some((year, quarter)) = text.split_once("-Q") else { return Ok(Period::Month(text.parse()?)) };
+        let wrong = || Error::Period { text: text.chars().take(20).collect() };
+        let month = match quarter {
+            "1" => "01",
+            "2" => "04",
+            "3" => "07",
+            "4" => "10",
+            _ => return Err(wrong()),
+        };
+        let month: Month = format!("{year}-{month}").parse().map_err(|_| wrong())?;
+        Ok(Period::Quarter(month.quarter()))
+    }
+}
+
+impl TryFrom<String> for Month {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl From<Month> for String {
+    fn from(month: Month) -> String {
+        month.to_string()
+    }
+}
+
+impl Serialize for Period {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
