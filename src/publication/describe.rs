@@ -1,0 +1,267 @@
+//! The JSON sheet beside each table, and the list of names behind codes.
+//!
+//! A sheet is frozen with its table, so it holds nothing that lives: names of
+//! communes and telephone numbers change, and stand in `codes.json` and on the
+//! page instead.
+
+use std::collections::BTreeMap;
+
+use arrow::datatypes::DataType;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::{Error, Labels, Sheet};
+use crate::language::{Language, Text};
+use crate::personal::hex;
+use crate::pipeline::Counted;
+use crate::tables::Table;
+
+/// Under what terms published figures may be used.
+const LICENCE_NAME: &str = "CC BY 4.0";
+const LICENCE_URL: &str = "https://creativecommons.org/licenses/by/4.0/";
+
+/// The sheet of a table, as the text of a JSON file.
+pub(super) fn bytes(sheet: &Sheet, labels: &Labels, csv: &[u8], parquet: &[u8]) -> Result<String, Error> {
+    let title = sheet.title();
+    let title = Language::ALL.map(|language| {
+        format!("{}, {}, {}", title.get(language), labels.unit.get(language), sheet.period.words(language))
+    });
+    let [vi, en] = title;
+    let described = Described {
+        format: "chudong.sheet.1",
+        table: sheet.name,
+        period: sheet.period.to_string(),
+        title: Text::new(vi, en),
+        publisher: &labels.agency,
+        licence: Licence { name: LICENCE_NAME, url: LICENCE_URL },
+        files: vec![
+            file(sheet, "csv", "text/csv; charset=utf-8; header=present", csv),
+            file(sheet, "parquet", "application/vnd.apache.parquet", parquet),
+        ],
+        rows: sheet.table.num_rows(),
+        columns: columns(sheet),
+        codes: "../codes.json",
+        rolled_up: rolled_up(sheet)?,
+        protection: protection(sheet),
+    };
+    json(sheet.name, &described)
+}
+
+/// The names behind commune codes and procedure groups, as the text of a JSON file.
+pub(super) fn codes(labels: &Labels) -> Result<String, Error> {
+    #[derive(Serialize)]
+    struct Codes<'a> {
+        format: &'static str,
+        publisher: &'a Text,
+        unit: &'a Text,
+        commune_code: BTreeMap<&'a str, &'a Text>,
+        procedure_group: BTreeMap<&'a str, &'a Text>,
+    }
+    let codes = Codes {
+        format: "chudong.codes.1",
+        publisher: &labels.agency,
+        unit: &labels.unit,
+        commune_code: by_code(&labels.communes),
+        procedure_group: by_code(&labels.procedure_groups),
+    };
+    json("codes", &codes)
+}
+
+fn by_code(list: &[(String, Text)]) -> BTreeMap<&str, &Text> {
+    list.iter().map(|(code, name)| (code.as_str(), name)).collect()
+}
+
+/// The fields of a sheet, in the order of the file.
+#[derive(Serialize)]
+struct Described<'a> {
+    format: &'static str,
+    table: &'a str,
+    period: String,
+    title: Text,
+    publisher: &'a Text,
+    licence: Licence,
+    files: Vec<File>,
+    rows: usize,
+    columns: Vec<Column>,
+    /// Where the names behind codes are.
+    codes: &'static str,
+    rolled_up: RolledUp,
+    protection: Protection<'a>,
+}
+
+#[derive(Serialize)]
+struct Licence {
+    name: &'static str,
+    url: &'static str,
+}
+
+#[derive(Serialize)]
+struct File {
+    name: String,
+    media_type: &'static str,
+    bytes: usize,
+    sha256: String,
+}
+
+#[derive(Serialize)]
+struct Column {
+    name: String,
+    r#type: &'static str,
+    unit: Text,
+    meaning: Text,
+}
+
+/// Which cells have no figure of their own, and where their records are counted instead.
+#[derive(Serialize)]
+struct RolledUp {
+    meaning: Text,
+    cells: Vec<BTreeMap<&'static str, String>>,
+}
+
+#[derive(Serialize)]
+struct Protection<'a> {
+    guarantee: &'static str,
+    meaning: Text,
+    policy: &'a str,
+    release_ids: &'a [String],
+    protects: Text,
+    counted_per_person_and_month: u32,
+    noise: Noise<'a>,
+    interval: Interval,
+    budget: Budget,
+    /// Cells whose protected count is below this are rolled up.
+    min_count: u32,
+}
+
+#[derive(Serialize)]
+struct Noise<'a> {
+    distribution: &'static str,
+    /// Parameter of the noise in one measured count.
+    sigma: u32,
+    /// Measured counts that are added up in one published count.
+    counts_added: u32,
+    /// Standard deviation of the noise in one published count.
+    standard_deviation: f64,
+    /// Independent noise was drawn in each of these.
+    months: Vec<String>,
+    /// The measured table that this one sums, if it was not measured itself.
+    derived_from: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Interval {
+    level_percent: u8,
+    meaning: Text,
+}
+
+#[derive(Serialize)]
+struct Budget {
+    /// Zero-concentrated differential privacy (Bun and Steinke 2016), exact.
+    rho_of_this_measure_per_month: String,
+    rho_of_all_measures_per_month: String,
+    epsilon_per_month: f64,
+    delta: f64,
+}
+
+fn file(sheet: &Sheet, extension: &str, media_type: &'static str, bytes: &[u8]) -> File {
+    File {
+        name: format!("{}.{extension}", sheet.name),
+        media_type,
+        bytes: bytes.len(),
+        sha256: hex(&Sha256::digest(bytes)),
+    }
+}
+
+fn columns(sheet: &Sheet) -> Vec<Column> {
+    let kind = |name: &str| match sheet.table.schema_ref().column_with_name(name) {
+        Some((_, field)) if *field.data_type() == DataType::Int64 => "integer",
+        Some((_, field)) if *field.data_type() == DataType::Float64 => "number",
+        _ => "text",
+    };
+    let describe = |column: &crate::disclosure::ColumnSheet| Column {
+        r#type: kind(&column.name),
+        name: column.name.clone(),
+        unit: column.unit.clone(),
+        meaning: column.meaning.clone(),
+    };
+    sheet.columns.iter().map(describe).collect()
+}
+
+fn rolled_up(sheet: &Sheet) -> Result<RolledUp, Error> {
+    let table = Table::from_batch(sheet.table.clone());
+    let mut cells: Vec<BTreeMap<&'static str, String>> = vec![BTreeMap::new(); sheet.table.num_rows()];
+    for column in ["commune_code", "procedure_group", "status", "rolled_up_to"] {
+        if !sheet.has(column) {
+            continue;
+        }
+        let values = table.texts(column).map_err(|source| Error::Column { table: sheet.name.to_owned(), source })?;
+        for (cell, value) in cells.iter_mut().zip(values) {
+            if let Some(value) = value {
+                cell.insert(column, value);
+            }
+        }
+    }
+    cells.retain(|cell| cell.get("status").is_some_and(|status| status == "rolled_up"));
+    cells.iter_mut().for_each(|cell| {
+        cell.remove("status");
+    });
+    let meaning = Text::new(
+        "Những ô này có quá ít bản ghi để công bố riêng; bản ghi của chúng được tính trong số liệu nêu ở rolled_up_to, nếu có. Ô trống trong bảng không có nghĩa là số không.",
+        "These cells have too few records to be published by themselves; their records are counted in what rolled_up_to names, if anything. A blank cell in the table does not mean zero.",
+    );
+    Ok(RolledUp { meaning, cells })
+}
+
+fn protection<'a>(sheet: &'a Sheet) -> Protection<'a> {
+    let account = sheet.account;
+    let protects = match account.of {
+        Counted::Ratings => Text::new(
+            "mỗi người đánh giá, trong một tháng: việc có đánh giá hay không, và đã đánh giá thế nào",
+            "each person who rated, in one month: whether they rated, and how",
+        ),
+        Counted::Dossiers => Text::new(
+            "mỗi người nộp hồ sơ, trong một tháng: việc có hồ sơ hay không, và hồ sơ được giải quyết thế nào",
+            "each applicant, in one month: whether they had a dossier, and how it was handled",
+        ),
+    };
+    Protection {
+        guarantee: "zero-concentrated differential privacy",
+        meaning: Text::new(
+            "Mỗi số đếm đã được cộng nhiễu ngẫu nhiên trước khi công bố; nhiễu được rút một lần và không rút lại.",
+            "Random noise was added to each count before publication; it was drawn once and is not drawn again.",
+        ),
+        policy: &account.policy,
+        release_ids: &account.release_ids,
+        protects,
+        counted_per_person_and_month: account.per_person,
+        noise: Noise {
+            distribution: "discrete Gaussian",
+            sigma: account.sigma,
+            counts_added: account.counts_added,
+            standard_deviation: account.bin_noise,
+            months: account.months.iter().map(ToString::to_string).collect(),
+            derived_from: account.derived_from.as_deref(),
+        },
+        interval: Interval {
+            level_percent: account.interval_percent,
+            meaning: Text::new(
+                "Các cột _low và _high giới hạn sai số do nhiễu bảo vệ. Chúng không nói gì về những người không đánh giá hoặc không nộp hồ sơ.",
+                "The _low and _high columns bound the error that protection adds. They say nothing about people who did not rate or apply.",
+            ),
+        },
+        budget: Budget {
+            rho_of_this_measure_per_month: account.rho_table.to_string(),
+            rho_of_all_measures_per_month: account.rho_month.to_string(),
+            epsilon_per_month: account.epsilon_month,
+            delta: account.delta,
+        },
+        min_count: account.min_count,
+    }
+}
+
+fn json(table: &str, value: &impl Serialize) -> Result<String, Error> {
+    let mut text =
+        serde_json::to_string_pretty(value).map_err(|source| Error::Json { table: table.to_owned(), source })?;
+    text.push('\n');
+    Ok(text)
+}

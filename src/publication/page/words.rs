@@ -1,0 +1,221 @@
+//! What the page says, in both languages, and how it writes numbers.
+
+use serde::Serialize;
+
+use super::super::sheet::Breakdown;
+use super::figures::{Estimate, Indicator, RolledUp};
+use crate::language::Language;
+
+/// The words of the templates. A field is a place on the page; both languages must fill it.
+#[derive(Serialize)]
+pub(super) struct Words {
+    pub(super) title: &'static str,
+    pub(super) skip: &'static str,
+    pub(super) other_language: &'static str,
+    pub(super) contents: &'static str,
+    pub(super) overview: &'static str,
+    pub(super) overview_of: &'static str,
+    pub(super) interval: &'static str,
+    pub(super) counted: &'static str,
+    pub(super) nothing_yet: &'static str,
+    pub(super) not_published: &'static str,
+    pub(super) month: &'static str,
+    pub(super) period: &'static str,
+    pub(super) percent: &'static str,
+    pub(super) interval_head: &'static str,
+    pub(super) band: &'static str,
+    pub(super) bar: &'static str,
+    pub(super) scroll: &'static str,
+    pub(super) method: &'static str,
+    pub(super) downloads: &'static str,
+    pub(super) downloads_lead: &'static str,
+    pub(super) codes: &'static str,
+    pub(super) contact: &'static str,
+    pub(super) licence: &'static str,
+}
+
+impl Words {
+    /// The words in one language.
+    pub(super) fn of(language: Language) -> &'static Words {
+        match language {
+            Language::Vi => &VI,
+            Language::En => &EN,
+        }
+    }
+}
+
+const VI: Words = Words {
+    title: "Chất lượng phục vụ người dân",
+    skip: "Đến nội dung chính",
+    other_language: "English",
+    contents: "Mục lục",
+    overview: "Tổng quan",
+    overview_of: "Toàn địa bàn,",
+    interval: "Khoảng 95 %:",
+    counted: "tính trên khoảng",
+    nothing_yet: "Chưa có số liệu nào được công bố.",
+    not_published: "Chưa công bố.",
+    month: "Tháng",
+    period: "Kỳ",
+    percent: "Tỷ lệ",
+    interval_head: "Khoảng 95 %",
+    band: "Đường: tỷ lệ; dải màu: khoảng 95 %.",
+    bar: "Chấm: tỷ lệ; thanh: khoảng 95 %.",
+    scroll: "Bảng, cuộn ngang được:",
+    method: "Cách tính và cách bảo vệ",
+    downloads: "Tải số liệu",
+    downloads_lead: "Mỗi bảng có ba tệp: CSV cho bảng tính, Parquet cho chương trình phân tích, JSON mô tả từng cột, mức nhiễu và mức bảo vệ. Số liệu đã công bố không thay đổi.",
+    codes: "Tên ứng với mã xã và mã nhóm thủ tục",
+    contact: "Liên hệ:",
+    licence: "Số liệu được dùng lại theo giấy phép",
+};
+
+const EN: Words = Words {
+    title: "How well people are served",
+    skip: "Skip to the main content",
+    other_language: "Tiếng Việt",
+    contents: "Contents",
+    overview: "Overview",
+    overview_of: "The whole area,",
+    interval: "95% interval:",
+    counted: "out of about",
+    nothing_yet: "No figures have been published yet.",
+    not_published: "Not published yet.",
+    month: "Month",
+    period: "Period",
+    percent: "Share",
+    interval_head: "95% interval",
+    band: "Line: share; coloured band: 95% interval.",
+    bar: "Dot: share; bar: 95% interval.",
+    scroll: "Table, scrolls sideways:",
+    method: "How figures are computed and protected",
+    downloads: "Download the data",
+    downloads_lead: "Each table comes as three files: CSV for spreadsheets, Parquet for analysis, and JSON that describes every column, the noise and the protection. Published figures never change.",
+    codes: "Names behind commune codes and procedure groups",
+    contact: "Contact:",
+    licence: "The data may be reused under",
+};
+
+impl Indicator {
+    /// The plain reading of a figure, with the error that protection adds.
+    pub(super) fn reading(self, estimate: &Estimate, language: Language) -> String {
+        let of_100 = decimal(estimate.percent, 0, language);
+        let error = decimal(error_points(estimate), 1, language);
+        let (start, end) = match (self, language) {
+            (Indicator::Satisfied, Language::Vi) => ("Khoảng", "trên 100 lượt đánh giá là hài lòng"),
+            (Indicator::OnTime, Language::Vi) => ("Khoảng", "trên 100 hồ sơ đến hạn có kết quả đúng hẹn"),
+            (Indicator::Online, Language::Vi) => ("Khoảng", "trên 100 hồ sơ được nộp trực tuyến"),
+            (Indicator::Satisfied, Language::En) => ("About", "in 100 ratings are satisfied"),
+            (Indicator::OnTime, Language::En) => ("About", "in 100 dossiers due were settled on time"),
+            (Indicator::Online, Language::En) => ("About", "in 100 dossiers were submitted online"),
+        };
+        match language {
+            Language::Vi => format!("{start} {of_100} {end}; sai số do bảo vệ ±{error} điểm."),
+            Language::En => format!("{start} {of_100} {end}; protection adds an error of ±{error} points."),
+        }
+    }
+
+    /// What is counted, after a number.
+    pub(super) fn counted(self, language: Language) -> &'static str {
+        match (self, language) {
+            (Indicator::Satisfied, Language::Vi) => "lượt đánh giá",
+            (Indicator::Satisfied, Language::En) => "ratings",
+            (_, Language::Vi) => "hồ sơ",
+            (_, Language::En) => "dossiers",
+        }
+    }
+
+    /// What is counted, as the head of a column.
+    pub(super) fn count(self, language: Language) -> &'static str {
+        match (self, language) {
+            (Indicator::Satisfied, Language::Vi) => "Số lượt đánh giá",
+            (Indicator::Satisfied, Language::En) => "Ratings",
+            (_, Language::Vi) => "Số hồ sơ",
+            (_, Language::En) => "Dossiers",
+        }
+    }
+}
+
+/// That a cell was rolled up, and where its records are counted.
+pub(super) fn rolled_up(to: Option<RolledUp>, language: Language) -> String {
+    let (vi, en) = match to {
+        Some(RolledUp::Quarter) => (": tính gộp vào số của quý", ": counted in the quarter's figure"),
+        Some(RolledUp::Wider(Breakdown::Unit)) => {
+            (": tính gộp vào số của toàn địa bàn", ": counted in the figure for the whole area")
+        }
+        Some(RolledUp::Wider(Breakdown::Group)) => {
+            (": tính gộp vào số của nhóm thủ tục", ": counted in the procedure group's figure")
+        }
+        Some(RolledUp::Wider(_)) => (": tính gộp vào số của xã, phường", ": counted in the commune's figure"),
+        Some(RolledUp::Nowhere) | None => ("", ""),
+    };
+    match language {
+        Language::Vi => format!("Quá ít để công bố riêng{vi}."),
+        Language::En => format!("Too few to publish alone{en}."),
+    }
+}
+
+/// The same, short enough for a chart.
+pub(super) fn rolled_up_short(to: Option<RolledUp>, language: Language) -> &'static str {
+    match (to, language) {
+        (Some(RolledUp::Quarter), Language::Vi) => "gộp vào quý",
+        (Some(RolledUp::Quarter), Language::En) => "in the quarter",
+        (Some(RolledUp::Wider(Breakdown::Unit)), Language::Vi) => "gộp vào toàn địa bàn",
+        (Some(RolledUp::Wider(Breakdown::Unit)), Language::En) => "in the whole area",
+        (Some(RolledUp::Wider(_)), Language::Vi) => "gộp vào bảng rộng hơn",
+        (Some(RolledUp::Wider(_)), Language::En) => "in a wider table",
+        (_, Language::Vi) => "quá ít để công bố",
+        (_, Language::En) => "too few to publish",
+    }
+}
+
+/// A percentage with one decimal and its sign.
+pub(super) fn percent(value: f64, language: Language) -> String {
+    match language {
+        Language::Vi => format!("{}\u{a0}%", decimal(value, 1, language)),
+        Language::En => format!("{}%", decimal(value, 1, language)),
+    }
+}
+
+/// The 95 % interval of an estimate, "84,9–89,3 %".
+pub(super) fn interval(estimate: &Estimate, language: Language) -> String {
+    format!("{}–{}", decimal(estimate.low, 1, language), percent(estimate.high, language))
+}
+
+/// The larger half of the interval, in percentage points: clamping at 0 or 100 may have cut the other.
+pub(super) fn error_points(estimate: &Estimate) -> f64 {
+    (estimate.percent - estimate.low).max(estimate.high - estimate.percent)
+}
+
+/// A number with a fixed number of decimals, `,` in Vietnamese and `.` in English.
+pub(super) fn decimal(value: f64, places: usize, language: Language) -> String {
+    let text = format!("{value:.places$}");
+    match language {
+        Language::Vi => text.replace('.', ","),
+        Language::En => text,
+    }
+}
+
+/// A whole number in groups of three digits, `.` in Vietnamese and `,` in English.
+pub(super) fn whole(value: i64, language: Language) -> String {
+    let digits = value.unsigned_abs().to_string();
+    let sign = if value < 0 { "−" } else { "" };
+    let mark = match language {
+        Language::Vi => '.',
+        Language::En => ',',
+    };
+    let mut out = String::from(sign);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(mark);
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// With a capital at the beginning.
+pub(super) fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}

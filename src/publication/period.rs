@@ -1,0 +1,108 @@
+//! The month or quarter of a released table, as a folder name and in words.
+//!
+//! It must not know which periods are closed.
+
+use std::fmt;
+
+use crate::language::Language;
+
+/// A month or a quarter. The order is that of its last month; of two that end together the longer comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Period {
+    year: u16,
+    /// 1 to 12.
+    last_month: u8,
+    /// A quarter sorts before its last month, so that the finer of two equally recent periods is the later one.
+    span: Span,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Span {
+    Quarter,
+    Month,
+}
+
+impl Period {
+    /// From `2026-10` or `2026-Q3`, and nothing else: the text becomes a folder's name.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (year, rest) = text.split_once('-')?;
+        let digits = |text: &str, length: usize| text.len() == length && text.bytes().all(|b| b.is_ascii_digit());
+        if !digits(year, 4) {
+            return None;
+        }
+        let year = year.parse().ok()?;
+        let (last_month, span) = match rest.strip_prefix('Q') {
+            Some(quarter) if digits(quarter, 1) => (quarter.parse::<u8>().ok()? * 3, Span::Quarter),
+            None if digits(rest, 2) => (rest.parse::<u8>().ok()?, Span::Month),
+            _ => return None,
+        };
+        (1..=12).contains(&last_month).then_some(Period { year, last_month, span })
+    }
+
+    /// Whether it is a month.
+    pub(super) fn is_month(self) -> bool {
+        self.span == Span::Month
+    }
+
+    /// In words: "tháng 10/2026", "quý III/2026"; "October 2026", "third quarter of 2026".
+    pub(super) fn words(self, language: Language) -> String {
+        let year = self.year;
+        match (language, self.span) {
+            (Language::Vi, Span::Month) => format!("tháng {}/{year}", self.last_month),
+            (Language::En, Span::Month) => format!("{} {year}", self.month_name()),
+            (Language::Vi, Span::Quarter) => format!("quý {}/{year}", self.quarter(["I", "II", "III", "IV"])),
+            (Language::En, Span::Quarter) => {
+                format!("{} quarter of {year}", self.quarter(["first", "second", "third", "fourth"]))
+            }
+        }
+    }
+
+    /// Under a chart's axis: "T10" or "Oct".
+    pub(super) fn tick(self, language: Language) -> String {
+        match language {
+            Language::Vi => format!("T{}", self.last_month),
+            Language::En => self.month_name().chars().take(3).collect(),
+        }
+    }
+
+    /// The year, where an axis should show it: under January.
+    pub(super) fn year_tick(self) -> Option<String> {
+        (self.last_month == 1).then(|| self.year())
+    }
+
+    /// The year.
+    pub(super) fn year(self) -> String {
+        self.year.to_string()
+    }
+
+    fn quarter(self, words: [&'static str; 4]) -> &'static str {
+        words.get(usize::from(self.last_month.saturating_sub(1) / 3)).copied().unwrap_or("")
+    }
+
+    fn month_name(self) -> &'static str {
+        const NAMES: [&str; 12] = [
+            "January",
+            "February",
+            "March",
+            "April",
+            "May",
+            "June",
+            "July",
+            "August",
+            "September",
+            "October",
+            "November",
+            "December",
+        ];
+        NAMES.get(usize::from(self.last_month.saturating_sub(1))).copied().unwrap_or("")
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.span {
+            Span::Month => write!(f, "{:04}-{:02}", self.year, self.last_month),
+            Span::Quarter => write!(f, "{:04}-Q{}", self.year, self.last_month / 3),
+        }
+    }
+}

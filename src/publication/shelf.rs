@@ -1,0 +1,179 @@
+//! The shelf: a folder of frozen periods, and how a period gets there whole.
+//!
+//! Files are written into a staging folder beside the shelf, on the same file
+//! system, and made durable there; one rename per period then shows them. This
+//! module must not know what the files hold.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::error::Difference;
+use super::{Error, PublishedFile, Status};
+use crate::personal::hex;
+
+/// A publishing in progress: what is on the shelf is compared, what is new is staged.
+///
+/// Dropped without [`Shelving::commit`], it removes its staging folder and the
+/// shelf is as it was.
+pub(super) struct Shelving {
+    shelf: PathBuf,
+    staging: Staging,
+    new_periods: Vec<String>,
+    files: Vec<PublishedFile>,
+}
+
+impl Shelving {
+    /// Begins: makes the shelf if there is none and removes what a crash left beside it.
+    pub(super) fn begin(shelf: &Path) -> Result<Self, Error> {
+        make_folder(shelf)?;
+        let staging = Staging::begin(shelf)?;
+        Ok(Shelving { shelf: shelf.to_path_buf(), staging, new_periods: Vec::new(), files: Vec::new() })
+    }
+
+    /// Takes all files of one period: compares them where the period is published, stages them where it is not.
+    pub(super) fn period(&mut self, period: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
+        let published = self.shelf.join(period);
+        let is_new = match fs::symlink_metadata(&published) {
+            Err(error) if error.kind() == ErrorKind::NotFound => true,
+            Err(source) => return Err(Error::Read { path: published, source }),
+            Ok(_) => false,
+        };
+        let status = if is_new {
+            self.staging.folder(period, files)?;
+            self.new_periods.push(period.to_owned());
+            Status::Written
+        } else {
+            compare(&published, period, files)?;
+            Status::Unchanged
+        };
+        for (name, bytes) in files {
+            self.files.push(published_file(Path::new(period).join(name), bytes, status));
+        }
+        Ok(())
+    }
+
+    /// Shows what was staged, one period at a time, and returns every file.
+    pub(super) fn commit(self) -> Result<Vec<PublishedFile>, Error> {
+        for period in &self.new_periods {
+            let target = self.shelf.join(period);
+            fs::rename(self.staging.path.join(period), &target)
+                .map_err(write_error("put the period on the shelf", &target))?;
+        }
+        if !self.new_periods.is_empty() {
+            sync_folder(&self.shelf)?;
+        }
+        Ok(self.files)
+    }
+}
+
+/// Replaces one living file of the shelf: written aside, made durable, renamed. The same bytes are left alone.
+pub(super) fn replace(shelf: &Path, name: &str, bytes: &[u8]) -> Result<PublishedFile, Error> {
+    let target = shelf.join(name);
+    match fs::read(&target) {
+        Ok(present) if present == bytes => return Ok(published_file(name.into(), bytes, Status::Unchanged)),
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(source) => return Err(Error::Read { path: target, source }),
+    }
+    make_folder(shelf)?;
+    let staging = Staging::begin(shelf)?;
+    make_folder(&staging.path)?;
+    let aside = staging.path.join(name);
+    write_file(&aside, bytes)?;
+    fs::rename(&aside, &target).map_err(write_error("put the file on the shelf", &target))?;
+    sync_folder(shelf)?;
+    Ok(published_file(name.into(), bytes, Status::Written))
+}
+
+/// The folder beside the shelf in which everything is made; it goes when its owner goes.
+struct Staging {
+    path: PathBuf,
+}
+
+impl Staging {
+    fn begin(shelf: &Path) -> Result<Self, Error> {
+        // A sibling is on the same file system, where a rename is one step; a
+        // child of the shelf would be served by the web server while it grows.
+        let mut name = shelf.file_name().unwrap_or("shelf".as_ref()).to_os_string();
+        name.push(".staging");
+        let path = shelf.with_file_name(name);
+        match fs::remove_dir_all(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(source) => return Err(Error::Write { doing: "remove what an interrupted run left", path, source }),
+        }
+        Ok(Staging { path })
+    }
+
+    fn folder(&self, name: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
+        let folder = self.path.join(name);
+        make_folder(&folder)?;
+        for (name, bytes) in files {
+            write_file(&folder.join(name), bytes)?;
+        }
+        sync_folder(&folder)
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed by the next run; there is nothing better to do here.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Proves that a published period holds these files, byte for byte, and no others.
+fn compare(folder: &Path, period: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
+    let differs =
+        |name: &str, how| Error::WouldChange { period: period.to_owned(), file: Path::new(period).join(name), how };
+    for (name, bytes) in files {
+        let path = folder.join(name);
+        match fs::read(&path) {
+            Ok(present) if present == *bytes => {}
+            Ok(_) => return Err(differs(name, Difference::Content)),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Err(differs(name, Difference::Missing));
+            }
+            Err(source) => return Err(Error::Read { path, source }),
+        }
+    }
+    let read = |source| Error::Read { path: folder.to_path_buf(), source };
+    for entry in fs::read_dir(folder).map_err(read)? {
+        let name = entry.map_err(read)?.file_name();
+        let name = name.to_string_lossy();
+        // Hidden files are the lock files of somebody who has a table open.
+        if !files.contains_key(name.as_ref()) && !name.starts_with('.') {
+            return Err(differs(&name, Difference::Unexpected));
+        }
+    }
+    Ok(())
+}
+
+fn published_file(path: PathBuf, bytes: &[u8], status: Status) -> PublishedFile {
+    // A length in memory always fits 64 bits.
+    PublishedFile { path, bytes: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)), status }
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut file = File::create_new(path).map_err(write_error("create a file", path))?;
+    file.write_all(bytes).map_err(write_error("write a file", path))?;
+    file.sync_all().map_err(write_error("make a file durable", path))
+}
+
+fn make_folder(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).map_err(write_error("make a folder", path))
+}
+
+/// A rename is durable when the folder that holds the name is.
+fn sync_folder(path: &Path) -> Result<(), Error> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(write_error("make a folder durable", path))
+}
+
+fn write_error(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    let path = path.to_path_buf();
+    move |source| Error::Write { doing, path, source }
+}
