@@ -94,10 +94,10 @@ enum Verb {
     /// Make synthetic data: large tables for measuring, or the sample agency's sources.
     Samples {
         /// How many people.
-        #[arg(long, default_value_t = 5_000)]
+        #[arg(long, default_value_t = samples::DEFAULT_PEOPLE)]
         people: u64,
         /// The same seed gives the same data.
-        #[arg(long, default_value_t = samples::SEED)]
+        #[arg(long, default_value_t = samples::DEFAULT_SEED)]
         seed: u64,
         /// Where to.
         #[arg(long, value_name = "DIR")]

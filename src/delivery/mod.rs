@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::fault::{Explain, Place};
+use crate::ledger::Recorded;
 use crate::personal::Personal;
 use crate::pipeline::secret;
 use crate::pipeline::{Channel, ChannelKind};
@@ -294,7 +295,9 @@ impl Sender {
     ///
     /// Where the channel itself fails on the way, the messages that had not begun to leave are
     /// deferred, and [`Sender::trouble`] explains it.
-    pub async fn send(&mut self, envelopes: &[&Envelope]) -> Vec<Outcome> {
+    pub async fn send(&mut self, recorded: &[Recorded<Envelope>]) -> Vec<Outcome> {
+        let envelopes: Vec<&Envelope> = recorded.iter().map(Recorded::value).collect();
+        let envelopes = envelopes.as_slice();
         let (outcomes, trouble) = match &mut self.route {
             Route::Folder(folder) => folder.write(envelopes),
             Route::Smtp(server) => server.send(envelopes).await,

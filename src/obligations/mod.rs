@@ -33,17 +33,23 @@ pub struct Obligation {
     pub facts: BTreeMap<String, Fact>,
 }
 
-/// A value that a message may show.
-#[derive(Debug, Clone, PartialEq)]
+/// A value of an obligation, for its message. It belongs to a person, so `Debug` does not show it.
+#[derive(Clone, PartialEq)]
 pub enum Fact {
-    /// Text.
+    /// Text; a template prints an identifier through the filter `mask`.
     Text(String),
-    /// A whole number.
+    /// A whole number, in the unit that ends the column's name.
     Int(i64),
-    /// A date.
+    /// A civil date.
     Date(Date),
     /// Yes or no.
     Bool(bool),
+}
+
+impl std::fmt::Debug for Fact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[personal]")
+    }
 }
 
 /// The columns that every obligation gives, beside its facts.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::Night;
 use super::build::Built;
 use crate::delivery::{self, Address, Envelope, Outcome, Sender, Timeouts};
-use crate::fault::{Explain, Fault, Place};
+use crate::fault::{Explain, Fault};
 use crate::ledger::{Ledger, MessageKey, MessageState, Record, Settlement};
 use crate::obligations::Obligation;
 use crate::personal::Personal;

@@ -31,6 +31,7 @@ use crate::pipeline::law::Law;
 use crate::pipeline::reader::Faults;
 use crate::pipeline::{Agency, Item, Source};
 
+pub use crate::obligations::Fact;
 pub use document::Flaw;
 
 /// The columns that each item's obligations give, by the item's name: what its templates may print.
@@ -66,25 +67,6 @@ pub struct Occasion<'a> {
     pub reasons: &'a [Reason],
     /// Which rules were applied.
     pub rules: &'a [RuleReference],
-}
-
-/// A value of an obligation. It belongs to a person, so `Debug` does not show it.
-#[derive(Clone, PartialEq)]
-pub enum Fact {
-    /// Text; an identifier is printed through the filter `mask`.
-    Text(String),
-    /// A whole number, in the unit that ends the column's name.
-    Int(i64),
-    /// A civil date; printed through the filter `date` or `short_date`.
-    Date(Date),
-    /// Yes or no.
-    Bool(bool),
-}
-
-impl fmt::Debug for Fact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[personal]")
-    }
 }
 
 /// A source whose data was used.
