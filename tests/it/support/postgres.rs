@@ -41,15 +41,13 @@ impl Server {
         initdb.args(["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions", "--pgdata"]).arg(&data);
         let made = initdb.stdin(Stdio::null()).output().unwrap();
         assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut postgres = account.command(&programs.join("postgres"));
-        postgres.arg("-D").arg(&data).arg("-k").arg(folder.path()).args(["-p", &port.to_string()]);
-        postgres.args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "shared_buffers=16MB"]);
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let child = postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let server = Server { folder, child, runtime, port };
-        server.wait();
+        let (port, child) = serve(&account, &programs.join("postgres"), folder.path());
+        let mut server = Server { folder, child, runtime, port };
+        // Another process may have taken the port before the server could: then it ends at once, and tries another.
+        while !server.answers() {
+            (server.port, server.child) = serve(&account, &programs.join("postgres"), server.folder.path());
+        }
         server.run_in("postgres", "create database agency");
         server
     }
@@ -102,14 +100,30 @@ impl Server {
         Ok(client)
     }
 
-    fn wait(&self) {
+    /// Waits until the server answers; no when it has ended because its port was taken.
+    fn answers(&mut self) -> bool {
         let begun = Instant::now();
         while let Err(error) = self.runtime.block_on(self.client("postgres")) {
-            let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            assert!(begun.elapsed() < Duration::from_secs(60), "the server did not start: {error}\n{}", log());
+            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            if self.child.try_wait().unwrap().is_some() {
+                assert!(log.contains("Address already in use"), "the server ended: {log}");
+                return false;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "the server did not start: {error}\n{log}");
             std::thread::sleep(Duration::from_millis(20));
         }
+        true
     }
+}
+
+/// Starts the server on a port that is free at this moment.
+fn serve(account: &Account, program: &Path, folder: &Path) -> (u16, Child) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut postgres = account.command(program);
+    postgres.arg("-D").arg(folder.join("data")).arg("-k").arg(folder).args(["-p", &port.to_string()]);
+    postgres.args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "shared_buffers=16MB"]);
+    let log = std::fs::File::create(folder.join("log")).unwrap();
+    (port, postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap())
 }
 
 impl Drop for Server {
