@@ -30,13 +30,12 @@ pub enum Error {
         source: std::io::Error,
     },
     /// SQLite refuses.
-    #[error("the SQLite database cannot be read")]
+    #[error("the SQLite database cannot be read: {error}")]
     Sqlite {
         /// Its path.
         path: PathBuf,
-        /// What SQLite said.
-        #[source]
-        source: rusqlite::Error,
+        /// What SQLite said. It is told above, its causes would only repeat it.
+        error: rusqlite::Error,
     },
     /// The CSV file has no header row.
     #[error("the file is empty, not even a header row is there")]
@@ -143,7 +142,7 @@ impl Explain for Error {
             Error::NoFile { .. } => "sources.no-file",
             Error::NoFolder { .. } => "sources.no-folder",
             Error::Io { .. } => "sources.unreadable",
-            Error::Sqlite { source, .. } => match source.sqlite_error_code() {
+            Error::Sqlite { error, .. } => match error.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::NotADatabase) => "sources.not-a-database",
                 Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => "sources.busy",
                 Some(rusqlite::ErrorCode::DatabaseCorrupt) => "sources.damaged",
@@ -195,7 +194,7 @@ impl Explain for Error {
                 "put it there, or correct the path of the source in pipeline.toml".into()
             }
             Error::Io { .. } => "let the service's account read it".into(),
-            Error::Sqlite { source, .. } => match source.sqlite_error_code() {
+            Error::Sqlite { error, .. } => match error.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::NotADatabase) => {
                     "check the path in pipeline.toml, and ask the owner for the database file itself".into()
                 }

@@ -30,7 +30,7 @@ impl Database {
         if !path.is_file() {
             return Err(Error::NoFile { path: shown.to_path_buf() });
         }
-        let failed = |source| Error::Sqlite { path: shown.to_path_buf(), source };
+        let failed = |error| Error::Sqlite { path: shown.to_path_buf(), error };
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY_WAIT).map_err(failed)?;
@@ -44,29 +44,29 @@ impl Database {
     pub(super) fn tables(&mut self) -> Result<Vec<String>, Error> {
         let sql =
             "select name from sqlite_schema where type in ('table', 'view') and name not like 'sqlite_%' order by name";
-        let mut statement = self.connection.prepare(sql).map_err(|source| self.failed(source))?;
+        let mut statement = self.connection.prepare(sql).map_err(|error| self.failed(error))?;
         let names = statement.query_map([], |row| row.get(0)).and_then(Iterator::collect);
-        names.map_err(|source| self.failed(source))
+        names.map_err(|error| self.failed(error))
     }
 
     pub(super) fn describe(&mut self, table: &SourceTable) -> Result<Option<Vec<Found>>, Error> {
         let sql = "select name, type from pragma_table_xinfo(?1) where hidden <> 1";
-        let mut statement = self.connection.prepare(sql).map_err(|source| self.failed(source))?;
+        let mut statement = self.connection.prepare(sql).map_err(|error| self.failed(error))?;
         let columns = statement.query_map([&table.from], |row| {
             Ok(Found { name: row.get(0)?, kind: row.get(1)?, fills: &ANY, granted: true })
         });
-        let columns: Vec<_> = columns.and_then(Iterator::collect).map_err(|source| self.failed(source))?;
+        let columns: Vec<_> = columns.and_then(Iterator::collect).map_err(|error| self.failed(error))?;
         Ok(if columns.is_empty() { None } else { Some(columns) })
     }
 
     pub(super) fn read(&mut self, table: &SourceTable, take: &mut Take<'_>) -> Result<Answer, Error> {
         let (select, count) = selects(table, &quote(&table.from));
         let counted: i64 =
-            self.connection.query_row(&count, [], |row| row.get(0)).map_err(|source| self.failed(source))?;
-        let mut statement = self.connection.prepare(&select).map_err(|source| self.failed(source))?;
-        let mut cursor = statement.query([]).map_err(|source| self.failed(source))?;
+            self.connection.query_row(&count, [], |row| row.get(0)).map_err(|error| self.failed(error))?;
+        let mut statement = self.connection.prepare(&select).map_err(|error| self.failed(error))?;
+        let mut cursor = statement.query([]).map_err(|error| self.failed(error))?;
         let mut rows = Rows::new(table);
-        while let Some(row) = cursor.next().map_err(|source| self.failed(source))? {
+        while let Some(row) = cursor.next().map_err(|error| self.failed(error))? {
             rows.row(|column| match row.get_ref(column) {
                 Ok(ValueRef::Null) => Raw::Null,
                 Ok(ValueRef::Integer(value)) => Raw::Int(value),
@@ -80,8 +80,8 @@ impl Database {
         Ok(Answer { asked: select, rows_counted: u64::try_from(counted).unwrap_or(0) })
     }
 
-    fn failed(&self, source: rusqlite::Error) -> Error {
-        Error::Sqlite { path: self.shown.clone(), source }
+    fn failed(&self, error: rusqlite::Error) -> Error {
+        Error::Sqlite { path: self.shown.clone(), error }
     }
 }
 

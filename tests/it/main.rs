@@ -4,8 +4,10 @@ mod disclosure;
 mod landing;
 mod messages;
 mod pipelines;
+mod postgres;
 mod publication;
 mod samples;
+mod support;
 
 /// The installation folder: the repository itself.
 pub fn root() -> &'static std::path::Path {

@@ -1,0 +1,3 @@
+//! What several chapters' tests need.
+
+pub mod postgres;
