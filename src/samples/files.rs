@@ -17,7 +17,6 @@ use arrow::error::ArrowError;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, ZstdLevel};
-use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use tempfile::NamedTempFile;
@@ -139,12 +138,13 @@ fn encode(
     let batch = (rows.batch)(first..(first + CHUNK).min(rows.sources))?;
     let mut columns = Vec::new();
     if let Some(group) = group {
-        let writers = group.create_column_writers(usize::try_from(chunk).unwrap_or(usize::MAX))?;
+        let writers =
+            group.create_column_writers(usize::try_from(chunk).unwrap_or(usize::MAX)).map_err(ArrowError::from)?;
         for ((mut writer, field), array) in writers.into_iter().zip(rows.schema.fields()).zip(batch.columns()) {
-            for leaf in compute_leaves(field, array)? {
-                writer.write(&leaf)?;
+            for leaf in compute_leaves(field, array).map_err(ArrowError::from)? {
+                writer.write(&leaf).map_err(ArrowError::from)?;
             }
-            columns.push(writer.close()?);
+            columns.push(writer.close().map_err(ArrowError::from)?);
         }
     }
     let mut text = Vec::new();
@@ -209,25 +209,36 @@ impl ParquetFile {
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_created_by("chudong samples".to_owned())
             .build();
-        let writer = ArrowWriter::try_new(BufWriter::new(file), schema.clone(), Some(properties))?;
-        let (writer, group) = writer.into_serialized_writer()?;
-        Ok((ParquetFile { draft, writer }, group))
+        let writer = ArrowWriter::try_new(BufWriter::new(file), schema.clone(), Some(properties))
+            .and_then(ArrowWriter::into_serialized_writer);
+        match writer {
+            Ok((writer, group)) => Ok((ParquetFile { draft, writer }, group)),
+            Err(source) => Err(Error::Parquet { path: draft.path, source }),
+        }
     }
 
     fn append(&mut self, columns: Vec<ArrowColumnChunk>) -> Result<(), Error> {
-        let mut group = self.writer.next_row_group()?;
-        for column in columns {
-            column.append_to_row_group(&mut group)?;
+        let appended = self.writer.next_row_group().and_then(|mut group| {
+            for column in columns {
+                column.append_to_row_group(&mut group)?;
+            }
+            group.close()
+        });
+        match appended {
+            Ok(_) => Ok(()),
+            Err(source) => Err(Error::Parquet { path: self.draft.path.clone(), source }),
         }
-        group.close()?;
-        Ok(())
     }
 
     fn finish(self, rows: u64) -> Result<WrittenFile, Error> {
-        let written = self.writer.into_inner()?.into_inner();
+        let ParquetFile { draft, writer } = self;
+        let written = match writer.into_inner() {
+            Ok(buffer) => buffer.into_inner(),
+            Err(source) => return Err(Error::Parquet { path: draft.path, source }),
+        };
         match written {
-            Ok(_) => self.draft.place(rows),
-            Err(error) => Err(Error::Write { path: self.draft.path, source: error.into_error() }),
+            Ok(_) => draft.place(rows),
+            Err(error) => Err(Error::Write { path: draft.path, source: error.into_error() }),
         }
     }
 }
@@ -270,11 +281,5 @@ fn reopened(draft: &Draft) -> Result<File, Error> {
 impl From<ArrowError> for Error {
     fn from(source: ArrowError) -> Self {
         Error::Arrow { source }
-    }
-}
-
-impl From<ParquetError> for Error {
-    fn from(source: ParquetError) -> Self {
-        Error::Parquet { source }
     }
 }

@@ -125,8 +125,10 @@ pub enum Error {
         source: rusqlite::Error,
     },
     /// A Parquet file could not be written.
-    #[error("a Parquet file cannot be written")]
+    #[error("{} cannot be written", path.display())]
     Parquet {
+        /// Which.
+        path: PathBuf,
         /// What the library said.
         #[source]
         source: ParquetError,
@@ -158,8 +160,7 @@ impl Explain for Error {
     fn place(&self) -> Place {
         match self {
             Error::People { .. } => Place::Thing("option --people".into()),
-            Error::Write { path, .. } | Error::Database { path, .. } => Place::file(path),
-            Error::Parquet { .. } => Place::Thing("folder of --out".into()),
+            Error::Write { path, .. } | Error::Database { path, .. } | Error::Parquet { path, .. } => Place::file(path),
             Error::Arrow { .. } | Error::WorkerLost => Place::Thing("verb samples".into()),
         }
     }

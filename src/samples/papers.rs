@@ -124,7 +124,7 @@ pub fn identity_cards(world: &World, person: &Person) -> Few<IdentityCard> {
         return [Some(card(0, early)), None];
     }
     let first = (before - 200).max(first_cards);
-    let old = draw.day(8, first, (before + 1500).clamp(first, reached - 760));
+    let old = draw.day(8, first, (before + 1500).min(reached - 760).max(first));
     let renewed = draw.chance(9, 180).then(|| draw.day(10, reached - 180, (reached + 30).min(night() - 3)));
     [Some(card(0, old)), renewed.map(|day| card(1, day))]
 }
