@@ -68,6 +68,19 @@ fn a_message_is_ascii_in_short_lines_and_the_same_every_time() {
 }
 
 #[test]
+fn a_long_address_for_refusing_stays_whole() {
+    let letter = wish("driving_licence", Language::Vi).render().unwrap();
+    let pipeline = &SAMPLE.pipeline;
+    let mut agency = pipeline.agency.clone();
+    agency.refuse = format!("https://dichvucong.anbinh.example/tu-choi?{}", "ma=0123456789&".repeat(30));
+    let to = Personal::new("van@example.com".parse().unwrap());
+    let as_of = AsOf::new(date(2026, 11, 21));
+    let head = Head { key: "k", channel: &pipeline.channel, agency: &agency, as_of, to: &to };
+    let headers = headers(&delivery::build(&letter, &head).unwrap()).replace("\n ", " ");
+    assert!(headers.contains(&format!("List-Unsubscribe: <{}>", agency.refuse)), "{headers}");
+}
+
+#[test]
 fn a_night_before_1970_has_no_message() {
     let letter = wish("driving_licence", Language::Vi).render().unwrap();
     let pipeline = &SAMPLE.pipeline;
@@ -400,7 +413,7 @@ fn take_message<S: Read + Write>(reader: &mut BufReader<S>, to: &str, taken: &Ta
 }
 
 const QUICK: Timeouts =
-    Timeouts { connect: Duration::from_secs(5), command: Duration::from_secs(5), data: Duration::from_millis(500) };
+    Timeouts { connect: Duration::from_secs(5), command: Duration::from_secs(5), data: Duration::from_secs(5) };
 
 fn channel(port: u16, connections: usize, tls: Tls, password: Option<&Path>) -> Channel {
     let credentials = password.map(|path| ("user".to_owned(), SecretRef::File(path.to_path_buf())));
@@ -411,6 +424,11 @@ fn channel(port: u16, connections: usize, tls: Tls, password: Option<&Path>) -> 
     }
 }
 
+/// A run may work on several threads: what it waits for must be able to move between them.
+fn movable<T: Send>(future: T) -> T {
+    future
+}
+
 async fn open(port: u16, connections: usize) -> Result<Sender, Error> {
     Sender::open(&channel(port, connections, Tls::None, None), Path::new("unused"), QUICK).await
 }
@@ -418,7 +436,7 @@ async fn open(port: u16, connections: usize) -> Result<Sender, Error> {
 /// What became of one message each, in words.
 async fn send(sender: &mut Sender, recipients: &[&str]) -> Vec<String> {
     let messages: Vec<Envelope> = recipients.iter().map(|name| message(name, &format!("{name}@example.com"))).collect();
-    let outcomes = sender.send(&messages.iter().collect::<Vec<_>>()).await;
+    let outcomes = movable(sender.send(&messages.iter().collect::<Vec<_>>())).await;
     let said = |outcome: &Outcome| match outcome {
         Outcome::Accepted => "accepted".to_owned(),
         Outcome::Deferred { code } => format!("deferred: {code}"),
@@ -431,7 +449,9 @@ async fn send(sender: &mut Sender, recipients: &[&str]) -> Vec<String> {
 #[tokio::test]
 async fn each_message_gets_its_own_outcome_and_no_address_in_it() {
     let server = Server::start("220 test.example", &["PIPELINING"], 100);
-    let mut sender = open(server.port, 1).await.unwrap();
+    let timeouts = Timeouts { data: Duration::from_secs(1), ..QUICK };
+    let channel = channel(server.port, 1, Tls::None, None);
+    let mut sender = Sender::open(&channel, Path::new("unused"), timeouts).await.unwrap();
     let all = ["van", "grey", "unknown", "plain", "goodbye", "spam", "full", "dropped", "hung", "silent", "last", "an"];
     let outcomes = send(&mut sender, &all).await;
     let said: Vec<String> = all.iter().zip(&outcomes).map(|(to, said)| format!("{to}: {said}")).collect();
