@@ -45,7 +45,7 @@ impl Folder {
             let write_share = |share: &[&Envelope]| -> Vec<Outcome> {
                 share
                     .iter()
-                    .map(|envelope| self.write_one(envelope).unwrap_or_else(|source| failed(source, &report)))
+                    .map(|envelope| self.write_one(envelope).unwrap_or_else(|source| failed(source, report)))
                     .collect()
             };
             let threads: Vec<_> =

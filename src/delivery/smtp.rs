@@ -93,6 +93,12 @@ impl Server {
         let settings = &self.settings;
         let lanes = self.lanes.iter_mut().take(envelopes.len());
         join_all(lanes.map(|lane| work_off(settings, lane, envelopes, &work))).await;
+        // A connection that could not be made gives its message back, perhaps after the others had
+        // finished. Those that stand take it; each round settles a message or loses a connection.
+        while !held(&work.waiting).is_empty() && self.lanes.iter().any(Option::is_some) {
+            let standing = self.lanes.iter_mut().filter(|lane| lane.is_some());
+            join_all(standing.map(|lane| work_off(settings, lane, envelopes, &work))).await;
+        }
         let is_done = held(&work.waiting).is_empty();
         let outcomes = work.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
         let trouble = work.trouble.into_inner().unwrap_or_else(PoisonError::into_inner);

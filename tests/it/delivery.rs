@@ -1,1 +1,649 @@
-//! Tests of delivery.
+//! How messages leave: the bytes of a message, the folder, and a conversation with a mail server.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chudong::calendar::AsOf;
+use chudong::delivery::{self, Address, Envelope, Error, Head, Outcome, Sender, Timeouts};
+use chudong::fault::Explain;
+use chudong::language::{Language, Text};
+use chudong::personal::Personal;
+use chudong::pipeline::secret::SecretRef;
+use chudong::pipeline::{Channel, ChannelKind, Smtp, Tls};
+use jiff::civil::date;
+use proptest::prelude::*;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{self, ServerConfig, ServerConnection, StreamOwned};
+
+use crate::messages::{SAMPLE, wish};
+
+// ---- the message itself -----------------------------------------------------
+
+fn envelope(key: &str, to: &str, language: Language, name: &str) -> Envelope {
+    let letter = crate::messages::Wish { name, ..wish("driving_licence", language) }.render().unwrap();
+    let pipeline = &SAMPLE.pipeline;
+    let to = Personal::new(to.parse::<Address>().unwrap());
+    let as_of = AsOf::new(date(2026, 11, 21));
+    let head = Head { key, channel: &pipeline.channel, agency: &pipeline.agency, as_of, to: &to };
+    delivery::build(&letter, &head).unwrap()
+}
+
+fn message(key: &str, to: &str) -> Envelope {
+    envelope(key, to, Language::Vi, "Nguyễn Thị Hồng Vân")
+}
+
+/// The headers of a message as lines, folded ones as they are.
+fn headers(envelope: &Envelope) -> String {
+    let text = String::from_utf8(envelope.bytes.clone()).unwrap();
+    text.split("\r\n\r\n").next().unwrap().replace("\r\n", "\n")
+}
+
+#[test]
+fn headers_of_a_message() {
+    let vi = headers(&message("p1/driving_licence/2026/1/folder", "van@example.com"));
+    let en = envelope("p1/driving_licence/2026/1/folder", "van@example.com", Language::En, "Nguyễn Thị Hồng Vân");
+    insta::assert_snapshot!("eml_headers", format!("{vi}\n\n{}", headers(&en)));
+    assert!(!en.message_id.contains("driving") && !format!("{en:?}").contains("van@"));
+}
+
+#[test]
+fn a_message_is_ascii_in_short_lines_and_the_same_every_time() {
+    let message_of = || envelope("k", "van@example.com", Language::Vi, &"Nguyễn".repeat(300));
+    let first = message_of();
+    assert_eq!(first.bytes, message_of().bytes);
+    assert!(first.bytes.is_ascii());
+    let text = String::from_utf8(first.bytes.clone()).unwrap();
+    assert!(text.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n'])));
+    assert_ne!(first.message_id, message("other", "van@example.com").message_id);
+    // Plain first, HTML last: a mail program shows the last part that it can.
+    let (plain, html) = (text.find("text/plain").unwrap(), text.find("text/html").unwrap());
+    assert!(plain < html);
+}
+
+#[test]
+fn a_long_address_for_refusing_stays_whole() {
+    let letter = wish("driving_licence", Language::Vi).render().unwrap();
+    let pipeline = &SAMPLE.pipeline;
+    let mut agency = pipeline.agency.clone();
+    agency.refuse = format!("https://dichvucong.anbinh.example/tu-choi?{}", "ma=0123456789&".repeat(30));
+    let to = Personal::new("van@example.com".parse().unwrap());
+    let as_of = AsOf::new(date(2026, 11, 21));
+    let head = Head { key: "k", channel: &pipeline.channel, agency: &agency, as_of, to: &to };
+    let headers = headers(&delivery::build(&letter, &head).unwrap()).replace("\n ", " ");
+    assert!(headers.contains(&format!("List-Unsubscribe: <{}>", agency.refuse)), "{headers}");
+}
+
+#[test]
+fn a_night_before_1970_has_no_message() {
+    let letter = wish("driving_licence", Language::Vi).render().unwrap();
+    let pipeline = &SAMPLE.pipeline;
+    let to = Personal::new("van@example.com".parse().unwrap());
+    let head = |as_of| Head { key: "k", channel: &pipeline.channel, agency: &pipeline.agency, as_of, to: &to };
+    let error = delivery::build(&letter, &head(AsOf::new(date(1969, 12, 31)))).unwrap_err();
+    assert_eq!(error.code(), "delivery.date-range");
+    assert!(delivery::build(&letter, &head(AsOf::new(date(9999, 12, 31)))).is_ok());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_name_and_no_subject_makes_a_header(name in "\\PC{1,60}|[a-z\r\n: ]{1,80}", subject in any::<String>()) {
+        let plain = headers(&message("k", "van@example.com"));
+        let names = |headers: &str| -> Vec<String> {
+            let own = headers.lines().filter(|line| !line.starts_with(' '));
+            own.map(|line| line.split(':').next().unwrap_or("").to_owned()).collect()
+        };
+        let letter = crate::messages::Wish { name: &format!("x{name}"), ..wish("driving_licence", Language::Vi) }.render();
+        let mut letter = letter.unwrap();
+        // A letter's subject holds no line break; even one that did must not start a header.
+        letter.subject = subject;
+        let pipeline = &SAMPLE.pipeline;
+        let to = Personal::new("van@example.com".parse().unwrap());
+        let as_of = AsOf::new(date(2026, 11, 21));
+        let head = Head { key: "k", channel: &pipeline.channel, agency: &pipeline.agency, as_of, to: &to };
+        let odd = delivery::build(&letter, &head).unwrap();
+        prop_assert_eq!(names(&headers(&odd)), names(&plain));
+        prop_assert!(odd.bytes.is_ascii());
+        prop_assert!(odd.bytes.split(|byte| *byte == b'\n').all(|line| line.len() <= 998));
+    }
+}
+
+// ---- the folder -------------------------------------------------------------
+
+async fn open_folder(path: &Path) -> Result<Sender, Error> {
+    Sender::open(&SAMPLE.pipeline.channel, path, Timeouts::default()).await
+}
+
+#[tokio::test]
+async fn a_folder_holds_each_message_once_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = folder.path().join("state/outbox");
+    let messages: Vec<Envelope> = (0..20).map(|n| message(&format!("k{n}"), "van@example.com")).collect();
+    let messages: Vec<&Envelope> = messages.iter().collect();
+    let mut sender = open_folder(&outbox).await.unwrap();
+    assert_eq!(sender.send(&messages).await, vec![Outcome::Accepted; 20]);
+    assert_eq!(sender.already_there(), 0);
+    // The same night again.
+    let mut sender = open_folder(&outbox).await.unwrap();
+    assert_eq!(sender.send(&messages).await, vec![Outcome::Accepted; 20]);
+    assert_eq!(sender.already_there(), 20);
+    assert!(sender.trouble().is_none());
+
+    let files: Vec<_> = std::fs::read_dir(&outbox).unwrap().map(|entry| entry.unwrap()).collect();
+    assert_eq!(files.len(), 20, "nothing else is left in the folder");
+    for file in files {
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let first = messages.first().unwrap();
+    assert_eq!(std::fs::read(outbox.join(format!("{}.eml", first.file_stem()))).unwrap(), first.bytes);
+    assert_eq!(std::fs::metadata(&outbox).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[tokio::test]
+async fn what_has_left_is_not_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sender = open_folder(folder.path()).await.unwrap();
+    let first = message("k", "van@example.com");
+    let other = envelope("k", "van@example.com", Language::En, "Nguyễn Thị Hồng Vân");
+    assert_eq!(sender.send(&[&first]).await, [Outcome::Accepted]);
+    let outcomes = sender.send(&[&other]).await;
+    assert_eq!(outcomes.first().unwrap().reason().unwrap(), "another message of this key is in the folder");
+    assert_eq!(std::fs::read(folder.path().join(format!("{}.eml", first.file_stem()))).unwrap(), first.bytes);
+}
+
+#[tokio::test]
+async fn a_half_written_file_of_a_killed_run_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = message("k", "van@example.com");
+    std::fs::write(folder.path().join(format!(".{}.part", first.file_stem())), b"half").unwrap();
+    let mut sender = open_folder(folder.path()).await.unwrap();
+    assert_eq!(sender.send(&[&first]).await, [Outcome::Accepted]);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_an_error_before_any_message() {
+    // Not even root can make a folder or a file in these two.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for path in [Path::new("/proc/chudong-outbox"), &file.path().join("outbox")] {
+        let error = open_folder(path).await.unwrap_err();
+        assert_eq!(error.code(), "delivery.outbox-not-writable");
+        assert_eq!(error.place().to_string(), path.display().to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_is_lost_on_the_way_defers_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = folder.path().join("outbox");
+    let mut sender = open_folder(&outbox).await.unwrap();
+    std::fs::remove_dir_all(&outbox).unwrap();
+    let outcomes = sender.send(&[&message("a", "van@example.com"), &message("b", "an@example.com")]).await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Deferred { .. })), "{outcomes:?}");
+    assert_eq!(outcomes.first().unwrap().reason().unwrap(), "file not written, system error 2");
+    assert_eq!(sender.trouble().unwrap().code(), "delivery.outbox-not-writable");
+}
+
+// ---- a mail server ----------------------------------------------------------
+
+/// What the server does when it meets a recipient.
+#[derive(Clone, Copy)]
+enum Mood {
+    Takes,
+    /// Answers `RCPT` with this.
+    AtRecipient(&'static str),
+    /// Answers the end of the message with this.
+    AtEnd(&'static str),
+    /// Closes the connection after the whole message, without an answer.
+    DropsAfterMessage,
+    /// Closes the connection at `DATA`.
+    DropsAtData,
+    /// Reads the message and never answers.
+    Silent,
+    /// Takes one message, then closes the connection as an idle one.
+    TakesThenHangsUp,
+}
+
+/// A small real SMTP server: one thread per connection, the mood by the recipient's local part.
+struct Server {
+    port: u16,
+    taken: Arc<Taken>,
+    connections: Arc<Mutex<usize>>,
+}
+
+fn mood_of(recipient: &str) -> Mood {
+    match recipient.split('@').next().unwrap() {
+        "grey" => Mood::AtRecipient("451 4.7.1 greylisted, <grey@example.com> try later"),
+        "unknown" => Mood::AtRecipient("550 5.1.1 <unknown@example.com> no such person"),
+        "plain" => Mood::AtRecipient("550 no"),
+        "goodbye" => Mood::AtRecipient("421 4.3.2 closing"),
+        "spam" => Mood::AtEnd("554-5.7.1 no\r\n554 5.7.1 spam@example.com"),
+        "full" => Mood::AtEnd("452 4.2.2 mailbox full"),
+        "dropped" => Mood::DropsAfterMessage,
+        "hung" => Mood::DropsAtData,
+        "silent" => Mood::Silent,
+        "last" => Mood::TakesThenHangsUp,
+        _ => Mood::Takes,
+    }
+}
+
+/// How the server protects its connections.
+#[derive(Clone, Copy, PartialEq)]
+enum Protection {
+    None,
+    StartTls,
+    Wrapped,
+}
+
+impl Server {
+    fn start(greeting: &'static str, extensions: &'static [&'static str], most: usize) -> Server {
+        Server::protected(Protection::None, greeting, extensions, most)
+    }
+
+    /// `most`: how many connections it takes in its life.
+    fn protected(
+        protection: Protection,
+        greeting: &'static str,
+        extensions: &'static [&'static str],
+        most: usize,
+    ) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = Server { port, taken: Arc::default(), connections: Arc::default() };
+        let (taken, connections) = (Arc::clone(&server.taken), Arc::clone(&server.connections));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                let number = {
+                    let mut connections = connections.lock().unwrap();
+                    *connections += 1;
+                    *connections
+                };
+                let greeting = if number > most { "421 4.7.0 too many connections" } else { greeting };
+                let taken = Arc::clone(&taken);
+                // A client that breaks off ends its thread with an error, as it should.
+                std::thread::spawn(move || connection(stream, protection, greeting, extensions, &taken));
+            }
+        });
+        server
+    }
+
+    fn recipients(&self) -> Vec<String> {
+        let mut recipients: Vec<String> = self.taken.lock().unwrap().iter().map(|(to, _)| to.clone()).collect();
+        recipients.sort();
+        recipients
+    }
+}
+
+type Taken = Mutex<Vec<(String, Vec<u8>)>>;
+
+fn connection(
+    stream: TcpStream,
+    protection: Protection,
+    greeting: &str,
+    extensions: &[&str],
+    taken: &Taken,
+) -> std::io::Result<()> {
+    // The server waits for no acknowledgement either: what is measured is the client.
+    stream.set_nodelay(true)?;
+    if protection == Protection::Wrapped {
+        return serve(&mut BufReader::new(over_tls(stream)), Some(greeting), extensions, taken).map(|_| ());
+    }
+    let mut reader = BufReader::new(stream);
+    if serve(&mut reader, Some(greeting), extensions, taken)? == Ended::WantsTls {
+        serve(&mut BufReader::new(over_tls(reader.into_inner())), None, extensions, taken)?;
+    }
+    Ok(())
+}
+
+fn over_tls(stream: TcpStream) -> StreamOwned<ServerConnection, TcpStream> {
+    let folder = crate::root().join("tests/it/tls");
+    let certificate = CertificateDer::from_pem_file(folder.join("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(folder.join("server.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), stream)
+}
+
+#[derive(PartialEq)]
+enum Ended {
+    Closed,
+    WantsTls,
+}
+
+fn say<S: Read + Write>(reader: &mut BufReader<S>, line: &str) -> std::io::Result<()> {
+    reader.get_mut().write_all(format!("{line}\r\n").as_bytes())?;
+    reader.get_mut().flush()
+}
+
+fn serve<S: Read + Write>(
+    reader: &mut BufReader<S>,
+    greeting: Option<&str>,
+    extensions: &[&str],
+    taken: &Taken,
+) -> std::io::Result<Ended> {
+    if let Some(greeting) = greeting {
+        say(reader, greeting)?;
+        if !greeting.starts_with("220") {
+            return Ok(Ended::Closed);
+        }
+    }
+    let mut to = String::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(Ended::Closed);
+        }
+        let verb = line.trim_end().to_ascii_uppercase();
+        if verb.starts_with("EHLO") {
+            say(reader, "250-test.example")?;
+            for extension in extensions {
+                say(reader, &format!("250-{extension}"))?;
+            }
+            say(reader, "250 HELP")?;
+        } else if verb == "STARTTLS" {
+            say(reader, "220 go on")?;
+            return Ok(Ended::WantsTls);
+        } else if verb.starts_with("RCPT TO:") {
+            to = line.trim_end()["RCPT TO:<".len()..].trim_end_matches('>').to_owned();
+            match mood_of(&to) {
+                Mood::AtRecipient(reply) => {
+                    say(reader, reply)?;
+                    if reply.starts_with("421") {
+                        return Ok(Ended::Closed);
+                    }
+                }
+                _ => say(reader, "250 2.1.5 ok")?,
+            }
+        } else if verb == "DATA" {
+            if matches!(mood_of(&to), Mood::DropsAtData) {
+                return Ok(Ended::Closed);
+            }
+            say(reader, "354 go on")?;
+            if !take_message(reader, &to, taken)? {
+                return Ok(Ended::Closed);
+            }
+        } else if verb.starts_with("AUTH PLAIN") {
+            // \0user\0right, in base64.
+            let is_right = line.trim_end().ends_with("AHVzZXIAcmlnaHQ=");
+            say(reader, if is_right { "235 2.7.0 welcome" } else { "535 5.7.8 user unknown" })?;
+        } else if verb == "QUIT" {
+            say(reader, "221 bye")?;
+            return Ok(Ended::Closed);
+        } else {
+            say(reader, "250 2.0.0 ok")?;
+        }
+    }
+}
+
+/// Reads a message to its end; false when the connection is to be closed.
+fn take_message<S: Read + Write>(reader: &mut BufReader<S>, to: &str, taken: &Taken) -> std::io::Result<bool> {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n.\r\n") {
+        if reader.read_until(b'\n', &mut bytes)? == 0 {
+            return Ok(false);
+        }
+    }
+    match mood_of(to) {
+        Mood::DropsAfterMessage => Ok(false),
+        Mood::Silent => {
+            reader.read_to_end(&mut Vec::new())?;
+            Ok(false)
+        }
+        Mood::AtEnd(reply) => say(reader, reply).map(|()| true),
+        mood => {
+            bytes.truncate(bytes.len() - 5);
+            taken.lock().unwrap().push((to.to_owned(), bytes));
+            say(reader, "250 2.0.0 taken")?;
+            Ok(!matches!(mood, Mood::TakesThenHangsUp))
+        }
+    }
+}
+
+const QUICK: Timeouts =
+    Timeouts { connect: Duration::from_secs(5), command: Duration::from_secs(5), data: Duration::from_secs(5) };
+
+fn channel(port: u16, connections: usize, tls: Tls, password: Option<&Path>) -> Channel {
+    let credentials = password.map(|path| ("user".to_owned(), SecretRef::File(path.to_path_buf())));
+    Channel {
+        from: "nhac-viec@anbinh.example".into(),
+        from_name: Text::new("Nhắc việc", "Reminders"),
+        kind: ChannelKind::Smtp(Smtp { host: "127.0.0.1".into(), port, tls, credentials, connections }),
+    }
+}
+
+/// A run may work on several threads: what it waits for must be able to move between them.
+fn movable<T: Send>(future: T) -> T {
+    future
+}
+
+async fn open(port: u16, connections: usize) -> Result<Sender, Error> {
+    Sender::open(&channel(port, connections, Tls::None, None), Path::new("unused"), QUICK).await
+}
+
+/// What became of one message each, in words.
+async fn send(sender: &mut Sender, recipients: &[&str]) -> Vec<String> {
+    let messages: Vec<Envelope> = recipients.iter().map(|name| message(name, &format!("{name}@example.com"))).collect();
+    let outcomes = movable(sender.send(&messages.iter().collect::<Vec<_>>())).await;
+    let said = |outcome: &Outcome| match outcome {
+        Outcome::Accepted => "accepted".to_owned(),
+        Outcome::Deferred { code } => format!("deferred: {code}"),
+        Outcome::Refused { code } => format!("refused: {code}"),
+        Outcome::Uncertain { code } => format!("uncertain: {code}"),
+    };
+    outcomes.iter().map(said).collect()
+}
+
+#[tokio::test]
+async fn each_message_gets_its_own_outcome_and_no_address_in_it() {
+    let server = Server::start("220 test.example", &["PIPELINING"], 100);
+    let timeouts = Timeouts { data: Duration::from_secs(1), ..QUICK };
+    let channel = channel(server.port, 1, Tls::None, None);
+    let mut sender = Sender::open(&channel, Path::new("unused"), timeouts).await.unwrap();
+    let all = ["van", "grey", "unknown", "plain", "goodbye", "spam", "full", "dropped", "hung", "silent", "last", "an"];
+    let outcomes = send(&mut sender, &all).await;
+    let said: Vec<String> = all.iter().zip(&outcomes).map(|(to, said)| format!("{to}: {said}")).collect();
+    insta::assert_snapshot!(said.join("\n"), @r"
+    van: accepted
+    grey: deferred: 451 4.7.1
+    unknown: refused: 550 5.1.1
+    plain: refused: 550
+    goodbye: deferred: 421 4.3.2
+    spam: refused: 554 5.7.1
+    full: deferred: 452 4.2.2
+    dropped: uncertain: connection lost
+    hung: deferred: no complete SMTP answer
+    silent: uncertain: no answer in time
+    last: accepted
+    an: accepted
+    ");
+    assert_eq!(server.recipients(), ["an@example.com", "last@example.com", "van@example.com"]);
+    assert!(sender.trouble().is_none());
+    sender.close().await;
+}
+
+#[tokio::test]
+async fn the_server_gets_the_bytes_of_the_message() {
+    let server = Server::start("220 test.example", &[], 100);
+    let mut sender = open(server.port, 1).await.unwrap();
+    let mut dotted = message("dots", "van@example.com");
+    dotted.bytes.extend_from_slice(b".\r\n..two\r\nend\r\n");
+    assert_eq!(sender.send(&[&dotted]).await, [Outcome::Accepted]);
+    let (_, bytes) = server.taken.lock().unwrap().first().unwrap().clone();
+    let text = String::from_utf8(bytes).unwrap().replace("\r\n..", "\r\n.");
+    assert_eq!(text.trim_end(), String::from_utf8(dotted.bytes).unwrap().trim_end());
+}
+
+#[tokio::test]
+async fn several_connections_send_every_message_once() {
+    let server = Server::start("220 test.example", &[], 100);
+    let mut sender = open(server.port, 4).await.unwrap();
+    let names: Vec<String> = (0..200).map(|n| format!("p{n:03}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert!(send(&mut sender, &names).await.iter().all(|said| said == "accepted"));
+    let expected: Vec<String> = names.iter().map(|name| format!("{name}@example.com")).collect();
+    assert_eq!(server.recipients(), expected);
+    assert_eq!(*server.connections.lock().unwrap(), 4);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_fewer_connections_still_takes_every_message() {
+    let server = Server::start("220 test.example", &[], 2);
+    let mut sender = open(server.port, 8).await.unwrap();
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    assert!(send(&mut sender, &names).await.iter().all(|said| said == "accepted"));
+    assert_eq!(server.recipients().len(), 10);
+    assert!(sender.trouble().is_none());
+}
+
+#[tokio::test]
+async fn a_server_that_goes_away_defers_the_rest_and_says_why() {
+    let server = Server::start("220 test.example", &[], 1);
+    let mut sender = open(server.port, 1).await.unwrap();
+    let outcomes = send(&mut sender, &["van", "last", "an", "binh"]).await;
+    assert_eq!(outcomes, ["accepted", "accepted", "deferred: no connection", "deferred: no connection"]);
+    let trouble = sender.trouble().unwrap().fault().to_string();
+    assert!(trouble.contains("delivery.server-refuses") && trouble.contains("421 4.7.0"), "{trouble}");
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_was_closed_costs_no_message() {
+    let server = Server::start("220 test.example", &[], 100);
+    let mut sender = open(server.port, 1).await.unwrap();
+    assert_eq!(send(&mut sender, &["last"]).await, ["accepted"]);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(send(&mut sender, &["van"]).await, ["accepted"]);
+    assert_eq!(*server.connections.lock().unwrap(), 2);
+}
+
+#[tokio::test]
+async fn many_messages_on_one_connection_do_not_wait_for_acknowledgements() {
+    let server = Server::start("220 test.example", &[], 100);
+    let mut sender = open(server.port, 1).await.unwrap();
+    let names: Vec<String> = (0..100).map(|n| format!("p{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let began = std::time::Instant::now();
+    assert!(send(&mut sender, &names).await.iter().all(|said| said == "accepted"));
+    // With Nagle's algorithm each message costs 43 ms, 4.3 s in all.
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn an_address_beyond_ascii_needs_a_server_that_takes_it() {
+    let international = message("k", "văn@example.com");
+    let server = Server::start("220 test.example", &[], 100);
+    let mut sender = open(server.port, 1).await.unwrap();
+    let outcomes = sender.send(&[&international]).await;
+    assert_eq!(outcomes.first().unwrap().reason().unwrap(), "server without SMTPUTF8");
+    let server = Server::start("220 test.example", &["SMTPUTF8", "8BITMIME"], 100);
+    let mut sender = open(server.port, 1).await.unwrap();
+    assert_eq!(sender.send(&[&international]).await, [Outcome::Accepted]);
+}
+
+#[tokio::test]
+async fn an_account_logs_in_or_the_run_stops_before_any_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start("220 test.example", &["AUTH PLAIN"], 100);
+    for (password, is_right) in [("right", true), ("wrong", false)] {
+        let path = folder.path().join(password);
+        std::fs::write(&path, format!("{password}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let channel = channel(server.port, 1, Tls::None, Some(&path));
+        match Sender::open(&channel, Path::new("unused"), QUICK).await {
+            Ok(_) => assert!(is_right),
+            Err(error) => {
+                assert!(!is_right);
+                assert_eq!(error.code(), "delivery.account-refused");
+                assert!(error.to_string().ends_with("535 5.7.8"), "{error}");
+            }
+        }
+    }
+    let channel = channel(server.port, 1, Tls::None, Some(Path::new("/nonexistent/password")));
+    let error = Sender::open(&channel, Path::new("unused"), QUICK).await.unwrap_err();
+    assert_eq!(error.code(), "secret.unreadable");
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_used_is_an_error_before_any_message() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    assert_eq!(open(free, 1).await.unwrap_err().code(), "delivery.server-unreachable");
+    let server = Server::start("554 5.7.1 not you", &[], 100);
+    let error = open(server.port, 1).await.unwrap_err();
+    assert_eq!(error.to_string(), "the mail server refuses to serve: 554 5.7.1");
+    let server = Server::start("HTTP/1.1 400 Bad Request", &[], 100);
+    assert_eq!(open(server.port, 1).await.unwrap_err().code(), "delivery.server-refuses");
+}
+
+#[tokio::test]
+async fn a_silent_server_ends_in_a_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let timeouts = Timeouts { command: Duration::from_millis(200), ..QUICK };
+    let error = Sender::open(&channel(port, 1, Tls::None, None), Path::new("unused"), timeouts).await.unwrap_err();
+    assert_eq!(error.to_string(), "the mail server refuses to serve: no answer in time");
+}
+
+#[tokio::test]
+async fn starttls_is_never_left_out() {
+    // As if somebody between had taken the word out of the server's answer.
+    let server = Server::start("220 test.example", &["AUTH PLAIN"], 100);
+    let channel = channel(server.port, 1, Tls::StartTls, None);
+    let error = Sender::open(&channel, Path::new("unused"), QUICK).await.unwrap_err();
+    assert_eq!(error.code(), "delivery.connection-not-protected");
+    assert!(server.recipients().is_empty());
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_unknown_authority_is_refused() {
+    for (protection, tls) in [(Protection::StartTls, Tls::StartTls), (Protection::Wrapped, Tls::Wrapped)] {
+        let server = Server::protected(protection, "220 test.example", &["STARTTLS"], 100);
+        let channel = channel(server.port, 1, tls, None);
+        let error = Sender::open(&channel, Path::new("unused"), QUICK).await.unwrap_err();
+        assert_eq!(error.code(), "delivery.connection-not-protected");
+        assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+    }
+}
+
+/// The authorities of the machine are named by an environment variable, so the test runs itself
+/// again in a process of its own that trusts the test authority.
+#[tokio::test]
+async fn messages_leave_over_tls_when_the_authority_is_known() {
+    let inner = "CHUDONG_TEST_TRUSTS";
+    if std::env::var_os(inner).is_none() {
+        let run = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "delivery::messages_leave_over_tls_when_the_authority_is_known"])
+            .env("SSL_CERT_FILE", crate::root().join("tests/it/tls/authority.pem"))
+            .env(inner, "yes")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    for (protection, tls) in [(Protection::StartTls, Tls::StartTls), (Protection::Wrapped, Tls::Wrapped)] {
+        let server = Server::protected(protection, "220 test.example", &["STARTTLS"], 100);
+        let channel = channel(server.port, 2, tls, None);
+        let mut sender = Sender::open(&channel, Path::new("unused"), QUICK).await.unwrap();
+        assert_eq!(send(&mut sender, &["van", "an", "unknown"]).await, ["accepted", "accepted", "refused: 550 5.1.1"]);
+        assert_eq!(server.recipients(), ["an@example.com", "van@example.com"]);
+        // The certificate is for 127.0.0.1 and for no other name.
+        let ChannelKind::Smtp(mut settings) = channel.kind.clone() else { unreachable!() };
+        settings.host = "localhost".into();
+        let other = Channel { kind: ChannelKind::Smtp(settings), ..channel };
+        let error = Sender::open(&other, Path::new("unused"), QUICK).await.unwrap_err();
+        assert_eq!(error.code(), "delivery.connection-not-protected");
+        sender.close().await;
+    }
+}

@@ -66,7 +66,10 @@ pub enum Flaw {
     Headings,
     /// A link to something that is not an address on the web, of mail or of a telephone.
     #[error("a link leads to something other than https:, http:, mailto: or tel:")]
-    Link,
+    Link {
+        /// Its address as far as it stands in the template, to find the line by.
+        snippet: String,
+    },
     /// Lists in lists in lists.
     #[error("the letter is nested more than {DEPTH_MAX} levels deep")]
     Deep,
@@ -204,7 +207,7 @@ impl<'a, I: Iterator<Item = Event<'a>>> Reader<'a, I> {
                 Some(Event::Start(Tag::List(first))) => blocks.push(Block::List(first, self.items(depth)?)),
                 Some(Event::Start(Tag::BlockQuote(_))) => blocks.push(Block::Quote(self.blocks(depth + 1)?)),
                 Some(Event::Rule) => blocks.push(Block::Rule),
-                Some(other) => return Err(unsupported(&other)),
+                Some(other) => return Err(self.unsupported(&other)),
             }
         }
     }
@@ -215,7 +218,7 @@ impl<'a, I: Iterator<Item = Event<'a>>> Reader<'a, I> {
             match self.events.next() {
                 None | Some(Event::End(_)) => return Ok(items),
                 Some(Event::Start(Tag::Item)) => items.push(self.blocks(depth + 1)?),
-                Some(other) => return Err(unsupported(&other)),
+                Some(other) => return Err(self.unsupported(&other)),
             }
         }
     }
@@ -250,7 +253,26 @@ impl<'a, I: Iterator<Item = Event<'a>>> Reader<'a, I> {
     fn end(&mut self) -> Result<(), Flaw> {
         match self.events.next() {
             None | Some(Event::End(_)) => Ok(()),
-            Some(other) => Err(unsupported(&other)),
+            Some(other) => Err(self.unsupported(&other)),
+        }
+    }
+
+    fn unsupported(&mut self, event: &Event<'_>) -> Flaw {
+        let (what, text) = match event {
+            Event::Html(text) | Event::InlineHtml(text) => ("HTML", snippet(text)),
+            Event::Start(Tag::HtmlBlock) => ("HTML", self.text_inside()),
+            Event::Code(text) => ("code", snippet(text)),
+            Event::Start(Tag::CodeBlock(_)) => ("code, or a line indented by four spaces", self.text_inside()),
+            Event::Start(Tag::Image { dest_url, .. }) => ("an image", snippet(dest_url)),
+            _ => ("Markdown of an unknown kind", String::new()),
+        };
+        Flaw::Unsupported { what, snippet: text }
+    }
+
+    fn text_inside(&mut self) -> String {
+        match self.events.next() {
+            Some(Event::Html(text) | Event::Text(text)) => snippet(&text),
+            _ => String::new(),
         }
     }
 }
@@ -265,17 +287,9 @@ fn is_inline(event: &Event<'_>) -> bool {
     )
 }
 
-fn unsupported(event: &Event<'_>) -> Flaw {
-    let (what, text) = match event {
-        Event::Html(text) | Event::InlineHtml(text) => ("HTML", text.as_ref()),
-        Event::Start(Tag::HtmlBlock) => ("HTML", ""),
-        Event::Code(text) => ("code", text.as_ref()),
-        Event::Start(Tag::CodeBlock(_)) => ("code, or a line indented by four spaces", ""),
-        Event::Start(Tag::Image { dest_url, .. }) => ("an image", dest_url.as_ref()),
-        _ => ("Markdown of an unknown kind", ""),
-    };
-    let snippet = text.lines().next().unwrap_or("").split(is_shield).next().unwrap_or("");
-    Flaw::Unsupported { what, snippet: snippet.trim().to_owned() }
+/// The first words of a piece of the template, up to the first value.
+fn snippet(text: &str) -> String {
+    text.lines().next().and_then(|line| line.split(is_shield).next()).unwrap_or("").trim().to_owned()
 }
 
 /// The address of a link as a URL: of a known scheme, all that a URL cannot hold percent-encoded.
@@ -283,7 +297,7 @@ fn address(shielded: &str) -> Result<String, Flaw> {
     let address = unshield(shielded);
     let known = ["https://", "http://", "mailto:", "tel:"];
     if !known.iter().any(|scheme| address.starts_with(scheme)) {
-        return Err(Flaw::Link);
+        return Err(Flaw::Link { snippet: snippet(shielded) });
     }
     let mut url = String::with_capacity(address.len());
     for byte in address.bytes() {

@@ -33,6 +33,7 @@ use crate::pipeline::{Agency, Item, Source};
 
 pub use crate::obligations::Fact;
 pub use document::Flaw;
+use words::{NOT_A_DATE, NOT_A_TEXT};
 
 /// The columns that each item's obligations give, by the item's name: what its templates may print.
 pub type FactNames = BTreeMap<String, BTreeSet<String>>;
@@ -153,7 +154,7 @@ pub enum Error {
         language: Language,
     },
     /// A value that the template prints is missing or empty.
-    #[error("the template needs a value that is missing or empty{}", named(names))]
+    #[error("the template needs a value that is missing or empty{}", after_colon(&names.join(", ")))]
     Missing {
         /// The template.
         path: PathBuf,
@@ -163,14 +164,16 @@ pub enum Error {
         names: Vec<String>,
     },
     /// The template engine refuses.
-    #[error("the template cannot be rendered: {kind}")]
+    #[error("the template cannot be rendered: {kind}{}", after_colon(words))]
     Template {
         /// The template.
         path: PathBuf,
         /// Line, counting from 1.
         line: Option<usize>,
-        /// What kind of mistake it is; the engine's own words may hold values.
+        /// What kind of mistake it is.
         kind: ErrorKind,
+        /// The engine's own words, where they cannot hold a value.
+        words: String,
     },
     /// The rendered Markdown is not fit for a letter.
     #[error("the message cannot be written as text and HTML")]
@@ -183,8 +186,8 @@ pub enum Error {
     },
 }
 
-fn named(names: &[String]) -> String {
-    if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) }
+fn after_colon(words: &str) -> String {
+    if words.is_empty() { String::new() } else { format!(": {words}") }
 }
 
 impl Explain for Error {
@@ -270,12 +273,20 @@ impl Templates {
         Ok(Letter { subject: document.subject, text, html, language, template_version, rendered_hash })
     }
 
-    /// An error of the engine, without its words: they may hold a value.
+    /// An error of the engine, without its words where they may hold a value.
     fn refused(&self, error: &minijinja::Error, values: &BTreeMap<String, Value>) -> Error {
         let name = error.name().unwrap_or("pipelines/items");
         let (path, line) = (PathBuf::from(name), error.line());
         if error.kind() != ErrorKind::UndefinedError {
-            return Error::Template { path, line, kind: error.kind() };
+            let is_of_template = matches!(
+                error.kind(),
+                ErrorKind::UnknownFilter
+                    | ErrorKind::UnknownFunction
+                    | ErrorKind::UnknownTest
+                    | ErrorKind::TemplateNotFound
+            );
+            let words = error.detail().filter(|words| is_of_template || [NOT_A_DATE, NOT_A_TEXT].contains(words));
+            return Error::Template { path, line, kind: error.kind(), words: words.unwrap_or("").to_owned() };
         }
         let mut names = Vec::new();
         if let (Ok(template), Some(line)) = (self.environment.get_template(name), line) {

@@ -31,19 +31,11 @@ pub(super) fn read(root: &Path, items: &[Item], facts: &FactNames, language: Lan
     let mut templates = Templates { environment: environment(language), versions: BTreeMap::new() };
     let layout = layout_path(language);
     let before = faults.len();
-    let Some(layout_text) = read_text(root, Path::new(&layout), faults) else { return templates };
-    compile(&mut templates, &layout, &layout_text, faults);
-    let known: BTreeSet<&str> = SHARED.into_iter().chain([MESSAGE]).collect();
-    unknown_names(&templates, &layout, &known, "the layout", faults);
-    if !mentions(&layout_text, MESSAGE) {
-        faults.push(Fault::new(
-            "letter.layout-without-message",
-            Place::file(&layout),
-            "the layout has no place for the message",
-            format!("write {{{{ {MESSAGE} }}}} on a line of its own"),
-        ));
+    let layout_text = read_text(root, Path::new(&layout), faults);
+    if let Some(text) = &layout_text {
+        check_layout(&mut templates, &layout, text, faults);
     }
-    let is_layout_sound = faults.len() == before;
+    let layout_text = layout_text.filter(|_| faults.len() == before);
 
     for item in items {
         let path = message_path(&item.id, language);
@@ -62,8 +54,9 @@ pub(super) fn read(root: &Path, items: &[Item], facts: &FactNames, language: Lan
             let known = SHARED.into_iter().chain(columns.iter().map(String::as_str)).collect();
             unknown_names(&templates, &path, &known, &item.id, faults);
         }
-        if is_layout_sound && faults.len() == before {
-            let version = sha256(&[&layout_text, &text]).chars().take(12).collect();
+        // A template is proved inside its layout, and not at all while the layout is at fault.
+        if let Some(layout_text) = layout_text.as_ref().filter(|_| faults.len() == before) {
+            let version = sha256(&[layout_text, &text]).chars().take(12).collect();
             templates.versions.insert(item.id.clone(), version);
             prove(&templates, item, facts.get(&item.id), language, faults);
         }
@@ -72,6 +65,21 @@ pub(super) fn read(root: &Path, items: &[Item], facts: &FactNames, language: Lan
         }
     }
     templates
+}
+
+fn check_layout(templates: &mut Templates, path: &str, text: &str, faults: &Faults) {
+    compile(templates, path, text, faults);
+    let known: BTreeSet<&str> = SHARED.into_iter().chain([MESSAGE]).collect();
+    unknown_names(templates, path, &known, "the layout", faults);
+    let template = templates.environment.get_template(path);
+    if template.is_ok_and(|template| !template.undeclared_variables(false).contains(MESSAGE)) {
+        faults.push(Fault::new(
+            "letter.layout-without-message",
+            Place::file(path),
+            "the layout has no place for the message",
+            format!("write {{{{ {MESSAGE} }}}} on a line of its own"),
+        ));
+    }
 }
 
 fn compile(templates: &mut Templates, path: &str, text: &str, faults: &Faults) {
@@ -102,14 +110,20 @@ fn unknown_names(templates: &Templates, path: &str, known: &BTreeSet<&str>, of: 
         if known.contains(name.as_str()) || globals.contains(name.as_str()) {
             continue;
         }
-        let line = template.source().lines().position(|line| mentions(line, &name) && line.contains('{'));
         faults.push(Fault::new(
             "letter.unknown-value",
-            Place::File { path: path.into(), line: line.map(|index| index + 1) },
+            Place::File { path: path.into(), line: line_with(templates, path, &name) },
             format!("{name} is not a value of {of}"),
             format!("use one of {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
         ));
     }
+}
+
+/// The first line of a template that uses this name.
+fn line_with(templates: &Templates, path: &str, name: &str) -> Option<usize> {
+    let template = templates.environment.get_template(path).ok()?;
+    let index = template.source().lines().position(|line| mentions(line, name) && line.contains('{'))?;
+    Some(index + 1)
 }
 
 /// Renders the template for every stage, and once without each fact.
@@ -147,7 +161,7 @@ fn prove(templates: &Templates, item: &Item, names: Option<&BTreeSet<String>>, l
 
 fn explained(templates: &Templates, path: &str, error: &Error) -> Fault {
     let mut fault = error.fault();
-    if let Error::Flaw { flaw: Flaw::Unsupported { snippet, .. }, .. } = error {
+    if let Error::Flaw { flaw: Flaw::Unsupported { snippet, .. } | Flaw::Link { snippet }, .. } = error {
         for path in [path.to_owned(), layout_path_beside(path)] {
             let Ok(template) = templates.environment.get_template(&path) else { continue };
             let found = template.source().lines().position(|line| !snippet.is_empty() && line.contains(snippet));
@@ -224,11 +238,11 @@ impl<'a> Trial<'a> {
             reasons: &self.reasons,
             rules: &self.rules,
         })?;
-        let place = || Place::file(message_path(&self.item.id, self.language));
+        let path = message_path(&self.item.id, self.language);
         for what in self.unsaid(&letter) {
             faults.push(Fault::new(
                 "letter.says-too-little",
-                place(),
+                Place::file(&path),
                 format!("the letter does not say {what}"),
                 "print it in the message or in the layout",
             ));
@@ -238,7 +252,7 @@ impl<'a> Trial<'a> {
             if text.contains(&worst_text(name)) || letter.subject.contains(&worst_text(name)) {
                 faults.push(Fault::new(
                     "letter.identifier-in-full",
-                    place(),
+                    Place::File { line: line_with(templates, &path, name), path: path.clone().into() },
                     format!("the letter prints {name} in full"),
                     format!("write {{{{ {name}|mask }}}}"),
                 ));

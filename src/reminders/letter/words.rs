@@ -10,6 +10,11 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 use super::document::shield;
 use crate::language::Language;
 
+/// What `date` says to anything else.
+pub(super) const NOT_A_DATE: &str = "the value is not a date";
+/// What `mask` says to anything else.
+pub(super) const NOT_A_TEXT: &str = "the value is not a text";
+
 /// An environment for the templates of one language.
 ///
 /// Filters beside the common ones of Jinja: `date` (2026-11-21 written out),
@@ -35,12 +40,9 @@ pub(super) fn environment(language: Language) -> Environment<'static> {
     });
     // With it, a template could print a value as Markdown.
     environment.remove_filter("safe");
-    environment.add_filter("date", move |value: &Value| Ok::<_, Error>(date_in_words(date_of(value)?, language)));
-    environment.add_filter("short_date", move |value: &Value| Ok::<_, Error>(short_date(date_of(value)?, language)));
-    environment.add_filter("mask", |value: &Value| match value.as_str() {
-        Some(text) => Ok(mask(text)),
-        None => Err(Error::new(ErrorKind::InvalidOperation, "mask takes a text")),
-    });
+    environment.add_filter("date", move |value: &Value| date_of(value).map(|date| date_in_words(date, language)));
+    environment.add_filter("short_date", move |value: &Value| date_of(value).map(|date| short_date(date, language)));
+    environment.add_filter("mask", |value: &Value| text_of(value).map(mask));
     if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
         environment.set_syntax(syntax);
     }
@@ -48,11 +50,15 @@ pub(super) fn environment(language: Language) -> Environment<'static> {
 }
 
 fn date_of(value: &Value) -> Result<Date, Error> {
+    let date = text_of(value)?.parse();
+    date.map_err(|_| Error::new(ErrorKind::InvalidOperation, NOT_A_DATE))
+}
+
+fn text_of(value: &Value) -> Result<&str, Error> {
     if value.is_undefined() || value.is_none() {
         return Err(ErrorKind::UndefinedError.into());
     }
-    let date = value.as_str().and_then(|text| text.parse().ok());
-    date.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "the value is not a date"))
+    value.as_str().ok_or_else(|| Error::new(ErrorKind::InvalidOperation, NOT_A_TEXT))
 }
 
 /// A date written out in full: "thứ Bảy, ngày 21 tháng 11 năm 2026", "Saturday, 21 November 2026".
