@@ -67,8 +67,9 @@ struct Point {
     x: String,
     y: String,
     title: String,
-    /// Written beside the point; only the latest has one.
+    /// Written above the band; only the latest has one.
     label: Option<String>,
+    label_y: String,
 }
 
 #[derive(Serialize)]
@@ -76,6 +77,8 @@ struct Month {
     x: String,
     label: String,
     year: Option<String>,
+    /// Left out on a phone, where the letters of twelve months would meet.
+    is_spare: bool,
 }
 
 #[derive(Serialize)]
@@ -337,7 +340,7 @@ fn trend_desc(months: &[(Period, &Cell)], from: &str, to: &str, language: Langua
     let high = say(shown().max_by(by_percent)).unwrap_or_default();
     match language {
         Language::Vi => format!(
-            "Biểu đồ đường từ {from} đến {to}, có dải khoảng 95 %. Thấp nhất {low}, cao nhất {high}. Bảng bên dưới có mọi số."
+            "Biểu đồ đường từ {from} đến {to}, có dải khoảng tin cậy 95 %. Thấp nhất {low}, cao nhất {high}. Bảng bên dưới có mọi số."
         ),
         Language::En => format!(
             "Line chart from {from} to {to} with the band of the 95% interval. Lowest {low}, highest {high}. The table below has every figure."
@@ -350,7 +353,7 @@ fn dots_desc(rows: &[DotRow], period: &str, language: Language) -> String {
     let total = rows.len();
     match language {
         Language::Vi => format!(
-            "Biểu đồ điểm có khoảng 95 %, {shown} trên {total} dòng có số liệu, kỳ gần nhất {period}. Bảng bên dưới có mọi số."
+            "Biểu đồ điểm có khoảng tin cậy 95 %, {shown} trên {total} dòng có số liệu, kỳ gần nhất {period}. Bảng bên dưới có mọi số."
         ),
         Language::En => format!(
             "Dot chart with 95% intervals; {shown} of {total} rows have a figure; the latest period is {period}. The table below has every figure."
@@ -405,21 +408,25 @@ fn points(months: &[(Period, &Cell)], axis: &Axis, language: Language) -> Vec<Po
             y: pixels(axis.down(estimate.percent)),
             title: format!("{}: {percent}", words::capital(&period.words(language))),
             label: (Some(index) == last).then_some(percent),
+            label_y: pixels(axis.down(estimate.high) - 9.0),
         });
     }
     points
 }
 
-/// Months under the axis. Of a long run only every so many are lettered, so that they do not meet on a phone.
+/// Months under the axis. Of a long run only every so many are lettered; January, which carries the year, is always kept.
 fn month_ticks(months: &[(Period, &Cell)], language: Language) -> Vec<Month> {
     let every = months.len().div_ceil(12).max(1);
-    let ticks = months.iter().enumerate().filter(|(index, _)| index.is_multiple_of(every));
-    let month = |(index, (period, _)): (usize, &(Period, &Cell))| Month {
+    let january = months.iter().position(|(period, _)| period.year_tick().is_some()).unwrap_or(0);
+    let distance = |index: usize| index.abs_diff(january);
+    let ticks = months.iter().enumerate().filter(|(index, _)| distance(*index).is_multiple_of(every));
+    let month = |(place, (index, (period, _))): (usize, (usize, &(Period, &Cell)))| Month {
         x: pixels(across(index, months.len())),
         label: period.tick(language),
-        year: if index == 0 { Some(period.year()) } else { period.year_tick() },
+        year: if place == 0 { Some(period.year()) } else { period.year_tick() },
+        is_spare: !(distance(index) / every).is_multiple_of(2),
     };
-    ticks.map(month).collect()
+    ticks.enumerate().map(month).collect()
 }
 
 fn dot_row(

@@ -181,15 +181,13 @@ impl Figures {
         self.cells.get(&(indicator, breakdown))?.keys().next_back().copied()
     }
 
-    /// One cell of the latest period in which it is published; where it never was, as it stands in the latest period.
+    /// One cell of the latest period in which it is published. Where it never was, as it stands in the latest quarter,
+    /// which knows where a month's records went in the end.
     pub(super) fn latest_cell(&self, indicator: Indicator, breakdown: Breakdown, key: &str) -> Option<(Period, &Cell)> {
         let periods = self.cells.get(&(indicator, breakdown))?;
-        let mut found = periods.iter().rev().filter_map(|(period, cells)| Some((*period, cells.get(key)?)));
-        let latest = found.next()?;
-        if latest.1.estimate().is_some() {
-            return Some(latest);
-        }
-        Some(found.find(|(_, cell)| cell.estimate().is_some()).unwrap_or(latest))
+        let cells = || periods.iter().rev().filter_map(|(period, cells)| Some((*period, cells.get(key)?)));
+        let published = cells().find(|(_, cell)| cell.estimate().is_some());
+        published.or_else(|| cells().find(|(period, _)| !period.is_month())).or_else(|| cells().next())
     }
 }
 
