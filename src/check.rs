@@ -71,7 +71,10 @@ pub fn faults_on(pipeline: &Pipeline, as_of: AsOf) -> Vec<Fault> {
         faults.push(Fault::new(
             "pipeline.authorisation-term",
             Place::file(&pipeline.path),
-            format!("the authorisation of the source {} runs from {} to {}, not on {as_of}", source.name, term.from, term.to),
+            format!(
+                "the authorisation of the source {} runs from {} to {}, not on {as_of}",
+                source.name, term.from, term.to
+            ),
             "have it renewed and enter the new term, or run for a day inside it",
         ));
     }

@@ -423,16 +423,23 @@ async fn ask(state: &std::path::Path, select: Option<String>, format: QueryForma
 fn look(state: &std::path::Path, verb: &LedgerVerb) -> Result<Ended, Vec<Fault>> {
     match verb {
         LedgerVerb::List { kind, last, format } => {
-            let entries = Ledger::read(state).and_then(|ledger| ledger.list(kind.as_deref(), *last)).map_err(explained)?;
+            let entries =
+                Ledger::read(state).and_then(|ledger| ledger.list(kind.as_deref(), *last)).map_err(explained)?;
             for entry in entries {
                 let line = match format {
-                    ReportFormat::Text => format!("{:>7} {} {} {} {} {}\n", entry.seq, entry.at, entry.run, entry.kind, entry.key, entry.body),
+                    ReportFormat::Text => format!(
+                        "{:>7} {} {} {} {} {}\n",
+                        entry.seq, entry.at, entry.run, entry.kind, entry.key, entry.body
+                    ),
                     ReportFormat::Json => {
                         let body: serde_json::Value = serde_json::from_str(&entry.body).unwrap_or_default();
-                        format!("{}\n", serde_json::json!({
-                            "seq": entry.seq, "at": entry.at, "run": entry.run, "kind": entry.kind,
-                            "key": entry.key, "body": body, "hash": crate::personal::hex(&entry.hash),
-                        }))
+                        format!(
+                            "{}\n",
+                            serde_json::json!({
+                                "seq": entry.seq, "at": entry.at, "run": entry.run, "kind": entry.kind,
+                                "key": entry.key, "body": body, "hash": crate::personal::hex(&entry.hash),
+                            })
+                        )
                     }
                 };
                 print(&line);

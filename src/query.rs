@@ -24,10 +24,12 @@ pub fn tables(state: &Path) -> Result<Tables, Fault> {
 
 fn published(shelf: &Path) -> Result<Tables, Fault> {
     let mut parts: BTreeMap<String, Vec<Table>> = BTreeMap::new();
-    let mut folders: Vec<_> = std::fs::read_dir(shelf).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut folders: Vec<_> =
+        std::fs::read_dir(shelf).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     folders.sort();
     for folder in folders.into_iter().filter(|path| path.is_dir() && !is_hidden(path)) {
-        let mut files: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         files.sort();
         for file in files.into_iter().filter(|path| path.extension().is_some_and(|e| e == "parquet")) {
             let table = read_generation(&file).map_err(|error| error.fault())?;
@@ -35,7 +37,10 @@ fn published(shelf: &Path) -> Result<Tables, Fault> {
             parts.entry(name).or_default().push(table);
         }
     }
-    Ok(parts.into_iter().filter_map(|(name, parts)| Some((TableName::new("published", name), together(parts)?))).collect())
+    Ok(parts
+        .into_iter()
+        .filter_map(|(name, parts)| Some((TableName::new("published", name), together(parts)?)))
+        .collect())
 }
 
 fn is_hidden(path: &Path) -> bool {
@@ -44,9 +49,12 @@ fn is_hidden(path: &Path) -> bool {
 
 /// The periods of one table, as one; periods of another shape (an older policy) are left out.
 fn together(parts: Vec<Table>) -> Option<Table> {
-    let fields = |table: &Table| table.schema.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect::<Vec<_>>();
+    let fields = |table: &Table| {
+        table.schema.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect::<Vec<_>>()
+    };
     let last = fields(parts.last()?);
-    let schema = Arc::new(Schema::new(last.iter().map(|(name, kind)| Field::new(name, kind.clone(), true)).collect::<Vec<_>>()));
+    let schema =
+        Arc::new(Schema::new(last.iter().map(|(name, kind)| Field::new(name, kind.clone(), true)).collect::<Vec<_>>()));
     let mut batches = Vec::new();
     for part in parts.iter().filter(|part| fields(part) == last) {
         for batch in &part.batches {

@@ -192,7 +192,14 @@ impl Report {
         for line in &self.tables {
             let why = counts(&line.findings);
             let seconds = format!("{:.2}", line.seconds);
-            rows.push(row([&line.table, &number(line.rows_read), &number(line.rows_landed), &number(line.rows_quarantined), &seconds, &why]));
+            rows.push(row([
+                &line.table,
+                &number(line.rows_read),
+                &number(line.rows_landed),
+                &number(line.rows_quarantined),
+                &seconds,
+                &why,
+            ]));
         }
         writeln!(f, "\nPulled\n{}", aligned(&rows))
     }
@@ -206,7 +213,8 @@ impl Report {
         for line in &self.items {
             let held: u64 = line.held.values().sum();
             let mut why = counts(&line.held);
-            for (count, word) in [(line.deferred, "deferred"), (line.refused, "refused"), (line.uncertain, "uncertain")] {
+            for (count, word) in [(line.deferred, "deferred"), (line.refused, "refused"), (line.uncertain, "uncertain")]
+            {
                 if count > 0 {
                     let _ = write!(why, "{}{count} {word}", if why.is_empty() { "" } else { ", " });
                 }
@@ -223,7 +231,14 @@ impl Report {
         let mut rows = vec![row(["period", "status", "tables", "spent now", "spent in all", "epsilon"])];
         for line in &self.releases {
             let epsilon = if line.rho_total.is_empty() { String::new() } else { format!("{:.2}", line.epsilon) };
-            rows.push(row([&line.period, &line.status, &number(line.tables), &line.rho_spent, &line.rho_total, &epsilon]));
+            rows.push(row([
+                &line.period,
+                &line.status,
+                &number(line.tables),
+                &line.rho_spent,
+                &line.rho_total,
+                &epsilon,
+            ]));
         }
         writeln!(f, "\nFigures (privacy budget in zCDP)\n{}", aligned(&rows))
     }
@@ -238,7 +253,11 @@ impl Report {
         if !self.faults.is_empty() {
             writeln!(f, "\nFaults")?;
             for line in &self.faults {
-                writeln!(f, "  error[{}]: {}\n    at:   {}\n    next: {}", line.code, line.what, line.place, line.next)?;
+                writeln!(
+                    f,
+                    "  error[{}]: {}\n    at:   {}\n    next: {}",
+                    line.code, line.what, line.place, line.next
+                )?;
             }
         }
         if !self.notes.is_empty() {

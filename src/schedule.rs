@@ -14,7 +14,13 @@ use crate::pipeline::Missed;
 /// started) follows the policy: none of it, the last of it, or all of it. A night
 /// that failed is not proven and so stays due. Without any proven night, nothing
 /// before the start is missed.
-pub fn due(cron: &Cron, missed: Missed, newest_proven: Option<Date>, alive_since: Timestamp, now: Timestamp) -> Vec<AsOf> {
+pub fn due(
+    cron: &Cron,
+    missed: Missed,
+    newest_proven: Option<Date>,
+    alive_since: Timestamp,
+    now: Timestamp,
+) -> Vec<AsOf> {
     let from = match newest_proven {
         Some(date) => end_of(date),
         None => alive_since,

@@ -66,7 +66,9 @@ impl Explain for Error {
 
     fn next(&self) -> String {
         match self {
-            Error::State { .. } => "make room, or let the service's account write there, or name another folder with --state".into(),
+            Error::State { .. } => {
+                "make room, or let the service's account write there, or name another folder with --state".into()
+            }
             Error::KeyMissing(_) | Error::KeyLength(_) => {
                 "restore the key from your backup: with a new key everybody would be reminded a second time".into()
             }

@@ -85,7 +85,10 @@ impl Ledger {
             }
             let spent = spent(transaction, period)?;
             // A sum that cannot be represented is over any cap.
-            let total = num_rational::Ratio::new(spent.numer() * cost.denom() + cost.numer() * spent.denom(), spent.denom() * cost.denom());
+            let total = num_rational::Ratio::new(
+                spent.numer() * cost.denom() + cost.numer() * spent.denom(),
+                spent.denom() * cost.denom(),
+            );
             if total > cap {
                 return Ok(Reservation::Refused { spent });
             }
@@ -122,7 +125,12 @@ impl Ledger {
     }
 
     /// Commits that a period's files are on the shelf. `release_ids` are the months it was made from.
-    pub fn mark_published(&mut self, run: &str, publication: &Publication, release_ids: &[String]) -> Result<(), Error> {
+    pub fn mark_published(
+        &mut self,
+        run: &str,
+        publication: &Publication,
+        release_ids: &[String],
+    ) -> Result<(), Error> {
         self.write("record the publication", |transaction| {
             let files: serde_json::Map<_, _> =
                 publication.files.iter().map(|(name, hash)| (name.clone(), json!(hash))).collect();
@@ -135,8 +143,10 @@ impl Ledger {
                 params![publication.period, files.to_string(), entry],
             )?;
             for id in release_ids {
-                transaction
-                    .execute("update release set state = 'published' where release_id = ?1 and state = 'drawn'", [id])?;
+                transaction.execute(
+                    "update release set state = 'published' where release_id = ?1 and state = 'drawn'",
+                    [id],
+                )?;
             }
             Ok(())
         })
@@ -149,7 +159,8 @@ impl Ledger {
             .query_row("select files from publication where period = ?1", [period], |row| row.get(0))
             .optional()
             .map_err(|source| self.failed("read the publications", source))?;
-        let files = text.and_then(|text| serde_json::from_str::<std::collections::BTreeMap<String, String>>(&text).ok());
+        let files =
+            text.and_then(|text| serde_json::from_str::<std::collections::BTreeMap<String, String>>(&text).ok());
         Ok(files.map(|files| Publication { period: period.to_owned(), files: files.into_iter().collect() }))
     }
 
@@ -162,7 +173,11 @@ impl Ledger {
                 [period],
                 |row| {
                     let state: String = row.get(2)?;
-                    Ok(StoredRelease { release_id: row.get(0)?, draws: row.get(1)?, is_published: state == "published" })
+                    Ok(StoredRelease {
+                        release_id: row.get(0)?,
+                        draws: row.get(1)?,
+                        is_published: state == "published",
+                    })
                 },
             )
             .optional()

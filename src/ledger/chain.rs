@@ -127,8 +127,6 @@ pub(super) fn append(
         .prepare_cached(
             "insert into entry (seq, at, run, kind, key, body, prev, hash) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
-        .execute(params![
-            entry.seq, entry.at, entry.run, entry.kind, entry.key, entry.body, entry.prev, entry.hash
-        ])?;
+        .execute(params![entry.seq, entry.at, entry.run, entry.kind, entry.key, entry.body, entry.prev, entry.hash])?;
     Ok(entry.seq)
 }

@@ -21,8 +21,14 @@ const VIEWS: [View; 4] = [
     (
         "pulls",
         &[
-            ("run", false), ("at", false), ("source_table", false), ("legal_ground", false), ("asked", false),
-            ("rows_read", true), ("rows_landed", true), ("rows_quarantined", true),
+            ("run", false),
+            ("at", false),
+            ("source_table", false),
+            ("legal_ground", false),
+            ("asked", false),
+            ("rows_read", true),
+            ("rows_landed", true),
+            ("rows_quarantined", true),
         ],
         "select run, at, key, body ->> 'legal_ground', body ->> 'asked', body ->> 'rows_read',
                 body ->> 'rows_landed', body ->> 'rows_quarantined'
@@ -30,12 +36,26 @@ const VIEWS: [View; 4] = [
     ),
     (
         "messages",
-        &[("run", false), ("item", false), ("stage_notice_days", true), ("channel", false), ("state", false), ("messages", true)],
+        &[
+            ("run", false),
+            ("item", false),
+            ("stage_notice_days", true),
+            ("channel", false),
+            ("state", false),
+            ("messages", true),
+        ],
         "select run, item, stage, channel, state, count(*) from outbox group by run, item, stage, channel, state order by 1, 2, 3",
     ),
     (
         "releases",
-        &[("period", false), ("policy", false), ("rho", false), ("state", false), ("release_id", false), ("attempt", true)],
+        &[
+            ("period", false),
+            ("policy", false),
+            ("rho", false),
+            ("state", false),
+            ("release_id", false),
+            ("attempt", true),
+        ],
         "select period, policy, rho, state, release_id, attempt from release order by period, attempt",
     ),
 ];

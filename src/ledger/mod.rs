@@ -85,9 +85,7 @@ impl Ledger {
             .map_err(|source| self.failed("read whose ledger this is", source))?;
         match known {
             Some(known) if known == agency => self.check_version(),
-            Some(known) => {
-                Err(Error::OtherAgency { path: self.path.clone(), known, asked: agency.to_owned() })
-            }
+            Some(known) => Err(Error::OtherAgency { path: self.path.clone(), known, asked: agency.to_owned() }),
             None => self.write("begin the ledger", |transaction| {
                 let mut insert = transaction.prepare("insert into meta (name, value) values (?1, ?2)")?;
                 insert.execute(params!["agency", agency])?;

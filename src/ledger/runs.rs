@@ -71,11 +71,9 @@ impl Ledger {
     /// Begins a run for a date and gives its name.
     pub fn begin_run(&mut self, as_of: AsOf) -> Result<String, Error> {
         self.write("begin the run", |transaction| {
-            let before: i64 = transaction.query_row(
-                "select count(*) from run where as_of = ?1",
-                [as_of.to_string()],
-                |row| row.get(0),
-            )?;
+            let before: i64 =
+                transaction
+                    .query_row("select count(*) from run where as_of = ?1", [as_of.to_string()], |row| row.get(0))?;
             let id = format!("{as_of}.{}", before + 1);
             let started_at = crate::calendar::now().to_string();
             let body = json!({ "as_of": as_of.to_string(), "version": env!("CARGO_PKG_VERSION") });
@@ -120,10 +118,8 @@ impl Ledger {
     /// All runs, the oldest first.
     pub fn runs(&self) -> Result<Vec<Run>, Error> {
         let failed = |source| self.failed("read the runs", source);
-        let mut select = self
-            .connection
-            .prepare("select run, as_of, outcome, summary from run order by entry")
-            .map_err(failed)?;
+        let mut select =
+            self.connection.prepare("select run, as_of, outcome, summary from run order by entry").map_err(failed)?;
         let rows = select
             .query_map([], |row| {
                 Ok(Run { id: row.get(0)?, as_of: row.get(1)?, outcome: row.get(2)?, summary: row.get(3)? })

@@ -72,9 +72,8 @@ fn walk(ledger: &Ledger, tables: &mut Projection, report: &mut dyn FnMut(String)
     };
     let mut count = 0;
     let mut read = || -> rusqlite::Result<()> {
-        let mut select = ledger
-            .connection
-            .prepare("select seq, at, run, kind, key, body, prev, hash from entry order by seq")?;
+        let mut select =
+            ledger.connection.prepare("select seq, at, run, kind, key, body, prev, hash from entry order by seq")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let entry = match Entry::from_row(row) {
@@ -91,7 +90,10 @@ fn walk(ledger: &Ledger, tables: &mut Projection, report: &mut dyn FnMut(String)
                     _ => format!("entries {} to {} were removed", last.seq + 1, entry.seq - 1),
                 });
             } else if entry.prev != last.hash {
-                report(format!("{} does not follow the entry before it: one of the two was changed or moved", entry.name()));
+                report(format!(
+                    "{} does not follow the entry before it: one of the two was changed or moved",
+                    entry.name()
+                ));
             }
             if entry.hash != entry.expected_hash() {
                 report(format!("{} was changed", entry.name()));
@@ -145,7 +147,11 @@ struct Projection {
 impl Projection {
     fn take(&mut self, entry: &Entry) {
         let body: Value = serde_json::from_str(&entry.body).unwrap_or(Value::Null);
-        let text = |name: &str| body.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).unwrap_or_default();
+        let text = |name: &str| {
+            body.get(name)
+                .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+                .unwrap_or_default()
+        };
         let release = |attempt: &str| format!("{} {attempt}", entry.key);
         match entry.kind.as_str() {
             "message.recorded" => {
@@ -197,13 +203,18 @@ impl Projection {
     fn differences(&self, ledger: &Ledger) -> Vec<String> {
         let mut found = Vec::new();
         let selects: [(&str, &BTreeMap<String, String>, &str); 4] = [
-            ("message", &self.outbox,
-             "select key, subject || ' ' || obligation || ' ' || item || ' ' || stage || ' ' || channel || ' ' || message_id || ' ' || state || ' ' || attempts || ' ' || entry from outbox"),
-            ("release", &self.releases,
-             "select release_id || ' ' || attempt, period || ' ' || spec_id || ' ' || policy || ' ' || rho || ' ' || state from release"),
+            (
+                "message",
+                &self.outbox,
+                "select key, subject || ' ' || obligation || ' ' || item || ' ' || stage || ' ' || channel || ' ' || message_id || ' ' || state || ' ' || attempts || ' ' || entry from outbox",
+            ),
+            (
+                "release",
+                &self.releases,
+                "select release_id || ' ' || attempt, period || ' ' || spec_id || ' ' || policy || ' ' || rho || ' ' || state from release",
+            ),
             ("publication", &self.publications, "select period, files from publication"),
-            ("run", &self.runs,
-             "select run, coalesce(outcome || ' ' || summary, '-') from run"),
+            ("run", &self.runs, "select run, coalesce(outcome || ' ' || summary, '-') from run"),
         ];
         for (what, expected, select) in selects {
             compare(ledger, what, expected, select, &mut found);

@@ -167,9 +167,7 @@ fn read_facts(table: &Table) -> Result<Vec<BTreeMap<String, Fact>>, tables::Erro
         let values: Vec<Option<Fact>> = match kind.as_ref() {
             Ok(DataType::Date32) => table.dates(&name)?.into_iter().map(|value| value.map(Fact::Date)).collect(),
             Ok(DataType::Boolean) => table.bools(&name)?.into_iter().map(|value| value.map(Fact::Bool)).collect(),
-            Ok(kind) if kind.is_integer() => {
-                table.ints(&name)?.into_iter().map(|value| value.map(Fact::Int)).collect()
-            }
+            Ok(kind) if kind.is_integer() => table.ints(&name)?.into_iter().map(|value| value.map(Fact::Int)).collect(),
             _ => table.texts(&name)?.into_iter().map(|value| value.map(Fact::Text)).collect(),
         };
         for (row, value) in rows.iter_mut().zip(values) {

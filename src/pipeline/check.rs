@@ -499,7 +499,12 @@ fn privacy(node: &Node<'_>) -> Option<PrivacyPolicy> {
     });
     let first_month = node.date("first_month");
     if first_month.is_some_and(|date| date.day() != 1) {
-        node.fault("first_month", "pipeline.first-month", "first_month is not the first day of a month", "write it like 2026-01-01");
+        node.fault(
+            "first_month",
+            "pipeline.first-month",
+            "first_month is not the first day of a month",
+            "write it like 2026-01-01",
+        );
     }
     let close_after_days = in_range(node, "close_after_days", node.int_or("close_after_days", 10), 0, 365);
     let ratings_per_person = in_range(node, "ratings_per_person", node.int_or("ratings_per_person", 1), 1, 100);

@@ -29,7 +29,8 @@ impl Night<'_> {
         let labels = Labels::from(&self.checked.pipeline);
         let published = publication::publish(&shelf, &released, &labels).map_err(|error| error.fault())?;
         for (period, release_ids) in made_from {
-            let files: Vec<_> = published.files.iter().filter(|file| file.path.starts_with(period.to_string())).collect();
+            let files: Vec<_> =
+                published.files.iter().filter(|file| file.path.starts_with(period.to_string())).collect();
             let is_new = files.iter().any(|file| file.status == Status::Written);
             let hashes = files.iter().map(|file| (name(&file.path), file.sha256.clone())).collect();
             let publication = Publication { period: period.to_string(), files: hashes };
@@ -74,9 +75,7 @@ impl Night<'_> {
             Reservation::Reserved { attempt } => {
                 let draws = request.draw().map_err(|error| error.fault())?;
                 let bytes = draws.to_bytes().map_err(|error| error.fault())?;
-                ledger
-                    .store_draws(&self.run, request.release_id(), attempt, &bytes)
-                    .map_err(|error| error.fault())?;
+                ledger.store_draws(&self.run, request.release_id(), attempt, &bytes).map_err(|error| error.fault())?;
                 self.spent.push((month.to_string(), request.cost()));
                 Ok(Some(draws))
             }
@@ -100,7 +99,8 @@ impl Night<'_> {
 
     fn request(&self, built: &Built, policy: &PrivacyPolicy, month: Month) -> Result<Option<Request>, Fault> {
         let pipeline = &self.checked.pipeline;
-        let (Some(ratings), Some(dossiers)) = (table(built, "satisfaction", "ratings"), table(built, "quality", "dossiers"))
+        let (Some(ratings), Some(dossiers)) =
+            (table(built, "satisfaction", "ratings"), table(built, "quality", "dossiers"))
         else {
             return Ok(None);
         };
@@ -110,28 +110,44 @@ impl Night<'_> {
     }
 
     /// The tables of each month and each whole quarter, and the draws each period was made from.
-    fn release(&mut self, policy: &PrivacyPolicy, drawn: &[Draws]) -> Result<(Vec<Released>, Vec<(Period, Vec<String>)>), Fault> {
+    fn release(
+        &mut self,
+        policy: &PrivacyPolicy,
+        drawn: &[Draws],
+    ) -> Result<(Vec<Released>, Vec<(Period, Vec<String>)>), Fault> {
         let pipeline = &self.checked.pipeline;
         let current: Vec<&Draws> = drawn.iter().filter(|draws| draws.policy() == policy.policy).collect();
         if current.len() < drawn.len() {
             let count = drawn.len() - current.len();
-            self.report.notes.push(format!("{count} months were published under an earlier policy and stay as they are"));
+            self.report
+                .notes
+                .push(format!("{count} months were published under an earlier policy and stay as they are"));
         }
         let months: Vec<Month> = current.iter().map(|draws| draws.month()).collect();
-        let mut periods: Vec<(Period, Vec<Month>)> = months.iter().map(|month| (Period::Month(*month), vec![*month])).collect();
+        let mut periods: Vec<(Period, Vec<Month>)> =
+            months.iter().map(|month| (Period::Month(*month), vec![*month])).collect();
         periods.extend(whole_quarters(&months).into_iter().map(|quarter| (Period::Quarter(quarter), quarter.months())));
         let mut released = Vec::new();
         let mut made_from = Vec::new();
         for (period, months) in periods {
-            let draws: Vec<Draws> = current.iter().filter(|draws| months.contains(&draws.month())).map(|draws| (*draws).clone()).collect();
-            let tables = disclosure::release(&draws, policy, &pipeline.unit, &pipeline.procedure_groups).map_err(|error| error.fault())?;
+            let draws: Vec<Draws> =
+                current.iter().filter(|draws| months.contains(&draws.month())).map(|draws| (*draws).clone()).collect();
+            let tables = disclosure::release(&draws, policy, &pipeline.unit, &pipeline.procedure_groups)
+                .map_err(|error| error.fault())?;
             released.extend(tables);
             made_from.push((period, draws.iter().map(|draws| draws.release_id().to_owned()).collect()));
         }
         Ok((released, made_from))
     }
 
-    fn count(&mut self, period: Period, policy: &PrivacyPolicy, ledger: &Ledger, tables: u64, is_new: bool) -> Result<(), Fault> {
+    fn count(
+        &mut self,
+        period: Period,
+        policy: &PrivacyPolicy,
+        ledger: &Ledger,
+        tables: u64,
+        is_new: bool,
+    ) -> Result<(), Fault> {
         let name = period.to_string();
         let now: Rho = self.spent.iter().filter(|(month, _)| *month == name).map(|(_, cost)| *cost).sum();
         let all = ledger.spent().map_err(|error| error.fault())?;

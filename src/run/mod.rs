@@ -33,7 +33,8 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf) -> Result<Report
     let key = world.pseudonym_key().map_err(|error| error.fault())?;
     let mut ledger = Ledger::open(&world.state, &checked.pipeline.id).map_err(|error| error.fault())?;
     let run = ledger.begin_run(as_of).map_err(|error| error.fault())?;
-    let mut night = Night { world, checked, as_of, key, run: run.clone(), spent: Vec::new(), report: new_report(checked, as_of) };
+    let mut night =
+        Night { world, checked, as_of, key, run: run.clone(), spent: Vec::new(), report: new_report(checked, as_of) };
     night.report.run = Some(run.clone());
     let worked = night.work(&mut ledger).await;
     world.progress.done();
@@ -89,7 +90,9 @@ impl Night<'_> {
     async fn work(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
         let died = ledger.mark_uncertain(&self.run).map_err(|error| error.fault())?;
         if died > 0 {
-            self.report.notes.push(format!("{died} messages were in flight when an earlier run ended; each is settled by its item's policy"));
+            self.report.notes.push(format!(
+                "{died} messages were in flight when an earlier run ended; each is settled by its item's policy"
+            ));
         }
         let landed = self.pull(&Store::Folder(self.world.landing()));
         self.record_pulls(ledger, &landed)?;

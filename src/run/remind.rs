@@ -57,7 +57,12 @@ impl Night<'_> {
     }
 
     /// Decides and writes like [`Night::send`], and only counts.
-    pub(super) fn preview(&mut self, ledger: Option<&Ledger>, built: &Built, obligations: &[Obligation]) -> Result<(), Fault> {
+    pub(super) fn preview(
+        &mut self,
+        ledger: Option<&Ledger>,
+        built: &Built,
+        obligations: &[Obligation],
+    ) -> Result<(), Fault> {
         let people = self.recipients(built)?;
         let before = match ledger {
             Some(ledger) => before(ledger)?,
@@ -152,7 +157,13 @@ impl Night<'_> {
             rules: &standing.rules,
         };
         let letter = self.checked.letters.render(&occasion).map_err(|error| Unwritten::Fault(error.fault()))?;
-        let head = delivery::Head { key: &reminder.key, channel: &pipeline.channel, agency: &pipeline.agency, as_of: self.as_of, to: &to };
+        let head = delivery::Head {
+            key: &reminder.key,
+            channel: &pipeline.channel,
+            agency: &pipeline.agency,
+            as_of: self.as_of,
+            to: &to,
+        };
         let envelope = delivery::build(&letter, &head).map_err(|error| Unwritten::Fault(error.fault()))?;
         let record = Record {
             key: MessageKey(reminder.key.clone()),

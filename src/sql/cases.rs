@@ -213,7 +213,8 @@ impl Case {
         for row in rows {
             new.push_str("\n[[expected]]\n");
             for (key, value) in row {
-                let is_bare = value.parse::<i64>().is_ok() && key != "object_id" || value.parse::<Date>().is_ok() && key != "period";
+                let is_bare = value.parse::<i64>().is_ok() && key != "object_id"
+                    || value.parse::<Date>().is_ok() && key != "period";
                 let value = if is_bare { value } else { format!("{value:?}") };
                 new.push_str(&format!("{key} = {value}\n"));
             }

@@ -53,7 +53,8 @@ impl Engine {
     #[expect(clippy::disallowed_methods, reason = "this is the one home of the session")]
     pub fn new() -> Result<Self, Error> {
         let engine = |source| Error::Engine { source: Box::new(source) };
-        let mut config = SessionConfig::new().with_information_schema(false).with_create_default_catalog_and_schema(true);
+        let mut config =
+            SessionConfig::new().with_information_schema(false).with_create_default_catalog_and_schema(true);
         let options = config.options_mut();
         // Wrong minima and maxima over several files, apache/datafusion issue 24816.
         options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
@@ -63,11 +64,8 @@ impl Engine {
         let five = std::num::NonZeroUsize::MIN.saturating_add(4);
         let pool = TrackConsumersPool::new(FairSpillPool::new(MEMORY_BYTES), five);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc().map_err(engine)?;
-        let state = SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(runtime)
-            .with_default_features()
-            .build();
+        let state =
+            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
         let context = SessionContext::new_with_state(state);
         for function in functions::all() {
             context.register_udf(function);
@@ -181,7 +179,9 @@ impl Contract {
                 return Err(format!("the column {name} is missing (it gives {})", found.join(", ")));
             }
         }
-        if !self.is_open && let Some(field) = table.schema.fields().iter().find(|field| expected(field.name()).is_none()) {
+        if !self.is_open
+            && let Some(field) = table.schema.fields().iter().find(|field| expected(field.name()).is_none())
+        {
             return Err(format!("the column {} is not expected", field.name()));
         }
         let mut fields = Vec::new();
@@ -202,7 +202,8 @@ impl Contract {
         for batch in &table.batches {
             let mut columns = Vec::with_capacity(batch.num_columns());
             for (column, field) in batch.columns().iter().zip(schema.fields()) {
-                let array = cast_with_options(column, field.data_type(), &options).map_err(|error| format!("the column {}: {error}", field.name()))?;
+                let array = cast_with_options(column, field.data_type(), &options)
+                    .map_err(|error| format!("the column {}: {error}", field.name()))?;
                 if let Some((name, _, false)) = expected(field.name())
                     && array.null_count() > 0
                 {
@@ -252,7 +253,8 @@ pub fn given_tables(pipeline: &Pipeline, as_of: AsOf) -> Vec<(TableName, Table)>
     let names: StringArray = communes.iter().map(|commune| Some(commune.name.vi.clone())).collect();
     let columns: Vec<(&str, ArrayRef)> = vec![("commune_code", Arc::new(codes)), ("name", Arc::new(names))];
     tables.extend(table("codes", "communes", columns));
-    let pairs = pipeline.procedure_groups.iter().flat_map(|group| group.procedures.iter().map(move |code| (code, &group.id)));
+    let pairs =
+        pipeline.procedure_groups.iter().flat_map(|group| group.procedures.iter().map(move |code| (code, &group.id)));
     let (codes, groups): (Vec<_>, Vec<_>) = pairs.map(|(code, id)| (Some(code.clone()), Some(id.clone()))).unzip();
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("procedure_code", Arc::new(StringArray::from(codes))),
@@ -263,7 +265,8 @@ pub fn given_tables(pipeline: &Pipeline, as_of: AsOf) -> Vec<(TableName, Table)>
 }
 
 fn table(schema: &str, name: &str, columns: Vec<(&str, ArrayRef)>) -> Option<(TableName, Table)> {
-    let fields: Vec<Field> = columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
     let arrays = columns.into_iter().map(|(_, array)| array).collect();
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).ok()?;
     Some((TableName::new(schema, name), Table::from_batch(batch)))

@@ -75,7 +75,9 @@ impl Explain for Error {
     fn next(&self) -> String {
         match self {
             Error::Model { .. } => "correct the file; `chudong check` runs it on empty tables".into(),
-            Error::Contract { .. } => "give the column under this name and type, with cast(... as ...) if need be".into(),
+            Error::Contract { .. } => {
+                "give the column under this name and type, with cast(... as ...) if need be".into()
+            }
             Error::Query { .. } => "`chudong query \"show tables\"` lists what can be asked".into(),
             Error::NotASelect(_) => "write one select statement; nothing can be changed from here".into(),
             Error::Engine { .. } => "run again; if it happens again, report it with the lines above".into(),

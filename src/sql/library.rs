@@ -236,7 +236,12 @@ fn read_model(root: &Path, path: &Path, name: TableName, faults: &Faults) -> Opt
             for word in placeholders(&query).into_iter().filter(|word| !BOUND.contains(&word.as_str())) {
                 let line = line_of(&text, &word);
                 let next = format!("use {}, or read a rule as the table law.<rule>", BOUND.join(" or "));
-                faults.push(Fault::new("sql.unknown-value", Place::line(path, line), format!("{word} is not a bound value"), next));
+                faults.push(Fault::new(
+                    "sql.unknown-value",
+                    Place::line(path, line),
+                    format!("{word} is not a bound value"),
+                    next,
+                ));
             }
             Some(Model { name, path: path.to_path_buf(), head, reads, query })
         }
@@ -278,7 +283,8 @@ fn read_head(text: &str) -> Head {
 /// Parses text that must be one select; the error says what it is instead, and the line where known.
 pub fn parse_select(text: &str) -> Result<Box<Query>, (String, Option<usize>)> {
     let dialect = PostgreSqlDialect {};
-    let parsed = DFParserBuilder::new(text).with_dialect(&dialect).build().and_then(|mut parser| parser.parse_statements());
+    let parsed =
+        DFParserBuilder::new(text).with_dialect(&dialect).build().and_then(|mut parser| parser.parse_statements());
     let mut statements = parsed.map_err(|error| {
         let text = error.strip_backtrace();
         let line = text.split("Line: ").nth(1).and_then(|rest| rest.split([',', ' ']).next()?.parse().ok());
@@ -346,7 +352,8 @@ fn placeholders(query: &Query) -> BTreeSet<String> {
 
 /// Puts each model after those it reads; what cannot be placed is a fault.
 fn order(mut waiting: Vec<Model>, given: &BTreeSet<TableName>, faults: &Faults) -> Library {
-    let all: BTreeSet<TableName> = waiting.iter().map(|model| model.name.clone()).chain(given.iter().cloned()).collect();
+    let all: BTreeSet<TableName> =
+        waiting.iter().map(|model| model.name.clone()).chain(given.iter().cloned()).collect();
     waiting.retain(|model| {
         let missing: Vec<&TableName> = model.reads.iter().filter(|table| !all.contains(table)).collect();
         // A check or a figure of a table that this agency does not fill has nothing to say.
@@ -354,13 +361,21 @@ fn order(mut waiting: Vec<Model>, given: &BTreeSet<TableName>, faults: &Faults) 
         if !may_be_absent {
             for table in &missing {
                 let next = match table.schema.as_str() {
-                    "staging" => format!("add {}.sql to the agency's folder in sql/staging/, or switch the item off", table.table),
+                    "staging" => format!(
+                        "add {}.sql to the agency's folder in sql/staging/, or switch the item off",
+                        table.table
+                    ),
                     "law" => format!("add pipelines/law/{}.toml", table.table),
                     "" => "name the table with its folder, like staging.people".into(),
                     _ => "correct the name, or add the table to the pipeline's sources".into(),
                 };
                 let name = if table.schema.is_empty() { table.table.clone() } else { table.to_string() };
-                faults.push(Fault::new("sql.unknown-table", Place::file(&model.path), format!("there is no table {name}"), next));
+                faults.push(Fault::new(
+                    "sql.unknown-table",
+                    Place::file(&model.path),
+                    format!("there is no table {name}"),
+                    next,
+                ));
             }
         }
         missing.is_empty()
@@ -375,7 +390,12 @@ fn order(mut waiting: Vec<Model>, given: &BTreeSet<TableName>, faults: &Faults) 
                 let unplaced = model.reads.iter().filter(|table| !placed.contains(table)).map(ToString::to_string);
                 let list: Vec<String> = unplaced.collect();
                 let what = format!("{} waits for {}, which cannot be made", model.name, list.join(", "));
-                faults.push(Fault::new("sql.circle", Place::file(&model.path), what, "break the circle, or correct the table it waits for"));
+                faults.push(Fault::new(
+                    "sql.circle",
+                    Place::file(&model.path),
+                    what,
+                    "break the circle, or correct the table it waits for",
+                ));
             }
             return library;
         }

@@ -13,6 +13,7 @@ use chudong::calendar::AsOf;
 use chudong::delivery::{self, Address, Envelope, Error, Head, Outcome, Sender, Timeouts};
 use chudong::fault::Explain;
 use chudong::language::{Language, Text};
+use chudong::ledger::{Ledger, MessageKey, Record, Recorded};
 use chudong::personal::Personal;
 use chudong::pipeline::secret::SecretRef;
 use chudong::pipeline::{Channel, ChannelKind, Smtp, Tls};
@@ -37,6 +38,27 @@ fn envelope(key: &str, to: &str, language: Language, name: &str) -> Envelope {
 
 fn message(key: &str, to: &str) -> Envelope {
     envelope(key, to, Language::Vi, "Nguyễn Thị Hồng Vân")
+}
+
+/// Nothing leaves without an entry: the intent of each message in a ledger of its own.
+fn recorded(envelopes: &[&Envelope]) -> Vec<Recorded<Envelope>> {
+    let state = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(state.path(), "an-binh").unwrap();
+    let record = |envelope: &Envelope| Record {
+        key: MessageKey(envelope.key.clone()),
+        subject: "00".into(),
+        obligation: "01".into(),
+        item: "driving_licence".into(),
+        stage_notice_days: 60,
+        channel: "folder",
+        message_id: envelope.message_id.clone(),
+        due_on: date(2027, 1, 20),
+        rule_version: "driving_licence_term@2025-01-01".into(),
+        template_version: "0".into(),
+        rendered_hash: "0".into(),
+    };
+    let messages = envelopes.iter().map(|envelope| (record(envelope), (*envelope).clone())).collect();
+    ledger.record("2026-11-21.1", messages).unwrap()
 }
 
 /// The headers of a message as lines, folded ones as they are.
@@ -129,11 +151,11 @@ async fn a_folder_holds_each_message_once_for_its_owner_alone() {
     let messages: Vec<Envelope> = (0..20).map(|n| message(&format!("k{n}"), "van@example.com")).collect();
     let messages: Vec<&Envelope> = messages.iter().collect();
     let mut sender = open_folder(&outbox).await.unwrap();
-    assert_eq!(sender.send(&messages).await, vec![Outcome::Accepted; 20]);
+    assert_eq!(sender.send(&recorded(&messages)).await, vec![Outcome::Accepted; 20]);
     assert_eq!(sender.already_there(), 0);
     // The same night again.
     let mut sender = open_folder(&outbox).await.unwrap();
-    assert_eq!(sender.send(&messages).await, vec![Outcome::Accepted; 20]);
+    assert_eq!(sender.send(&recorded(&messages)).await, vec![Outcome::Accepted; 20]);
     assert_eq!(sender.already_there(), 20);
     assert!(sender.trouble().is_none());
 
@@ -153,8 +175,8 @@ async fn what_has_left_is_not_changed() {
     let mut sender = open_folder(folder.path()).await.unwrap();
     let first = message("k", "van@example.com");
     let other = envelope("k", "van@example.com", Language::En, "Nguyễn Thị Hồng Vân");
-    assert_eq!(sender.send(&[&first]).await, [Outcome::Accepted]);
-    let outcomes = sender.send(&[&other]).await;
+    assert_eq!(sender.send(&recorded(&[&first])).await, [Outcome::Accepted]);
+    let outcomes = sender.send(&recorded(&[&other])).await;
     assert_eq!(outcomes.first().unwrap().reason().unwrap(), "another message of this key is in the folder");
     assert_eq!(std::fs::read(folder.path().join(format!("{}.eml", first.file_stem()))).unwrap(), first.bytes);
 }
@@ -165,7 +187,7 @@ async fn a_half_written_file_of_a_killed_run_is_replaced() {
     let first = message("k", "van@example.com");
     std::fs::write(folder.path().join(format!(".{}.part", first.file_stem())), b"half").unwrap();
     let mut sender = open_folder(folder.path()).await.unwrap();
-    assert_eq!(sender.send(&[&first]).await, [Outcome::Accepted]);
+    assert_eq!(sender.send(&recorded(&[&first])).await, [Outcome::Accepted]);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
@@ -186,7 +208,7 @@ async fn a_folder_that_is_lost_on_the_way_defers_and_says_why() {
     let outbox = folder.path().join("outbox");
     let mut sender = open_folder(&outbox).await.unwrap();
     std::fs::remove_dir_all(&outbox).unwrap();
-    let outcomes = sender.send(&[&message("a", "van@example.com"), &message("b", "an@example.com")]).await;
+    let outcomes = sender.send(&recorded(&[&message("a", "van@example.com"), &message("b", "an@example.com")])).await;
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Deferred { .. })), "{outcomes:?}");
     assert_eq!(outcomes.first().unwrap().reason().unwrap(), "file not written, system error 2");
     assert_eq!(sender.trouble().unwrap().code(), "delivery.outbox-not-writable");
@@ -436,7 +458,7 @@ async fn open(port: u16, connections: usize) -> Result<Sender, Error> {
 /// What became of one message each, in words.
 async fn send(sender: &mut Sender, recipients: &[&str]) -> Vec<String> {
     let messages: Vec<Envelope> = recipients.iter().map(|name| message(name, &format!("{name}@example.com"))).collect();
-    let outcomes = movable(sender.send(&messages.iter().collect::<Vec<_>>())).await;
+    let outcomes = movable(sender.send(&recorded(&messages.iter().collect::<Vec<_>>()))).await;
     let said = |outcome: &Outcome| match outcome {
         Outcome::Accepted => "accepted".to_owned(),
         Outcome::Deferred { code } => format!("deferred: {code}"),
@@ -480,7 +502,7 @@ async fn the_server_gets_the_bytes_of_the_message() {
     let mut sender = open(server.port, 1).await.unwrap();
     let mut dotted = message("dots", "van@example.com");
     dotted.bytes.extend_from_slice(b".\r\n..two\r\nend\r\n");
-    assert_eq!(sender.send(&[&dotted]).await, [Outcome::Accepted]);
+    assert_eq!(sender.send(&recorded(&[&dotted])).await, [Outcome::Accepted]);
     let (_, bytes) = server.taken.lock().unwrap().first().unwrap().clone();
     let text = String::from_utf8(bytes).unwrap().replace("\r\n..", "\r\n.");
     assert_eq!(text.trim_end(), String::from_utf8(dotted.bytes).unwrap().trim_end());
@@ -545,11 +567,11 @@ async fn an_address_beyond_ascii_needs_a_server_that_takes_it() {
     let international = message("k", "văn@example.com");
     let server = Server::start("220 test.example", &[], 100);
     let mut sender = open(server.port, 1).await.unwrap();
-    let outcomes = sender.send(&[&international]).await;
+    let outcomes = sender.send(&recorded(&[&international])).await;
     assert_eq!(outcomes.first().unwrap().reason().unwrap(), "server without SMTPUTF8");
     let server = Server::start("220 test.example", &["SMTPUTF8", "8BITMIME"], 100);
     let mut sender = open(server.port, 1).await.unwrap();
-    assert_eq!(sender.send(&[&international]).await, [Outcome::Accepted]);
+    assert_eq!(sender.send(&recorded(&[&international])).await, [Outcome::Accepted]);
 }
 
 #[tokio::test]
