@@ -143,6 +143,14 @@ impl Report {
         outcome
     }
 
+    /// Whether no message left and nothing was published: a night that was run before.
+    pub fn did_nothing_new(&self) -> bool {
+        let is_quiet = |item: &ItemLine| item.messages + item.deferred + item.refused + item.uncertain == 0;
+        self.faults.is_empty()
+            && self.items.iter().all(is_quiet)
+            && self.releases.iter().all(|release| release.status == "unchanged")
+    }
+
     /// What differs from an earlier report, item by item.
     pub fn difference(&self, earlier: &Report) -> Vec<String> {
         let mut lines = Vec::new();

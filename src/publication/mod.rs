@@ -20,6 +20,7 @@ mod period;
 mod sheet;
 mod shelf;
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -108,7 +109,7 @@ pub enum Status {
 /// [`Error::WouldChange`] when a published period would differ: nothing is
 /// written then. Any other error leaves the shelf as it was, unless it arose
 /// between two renames, when some periods are there and the rest are not.
-pub fn publish(shelf: &Path, released: &[Released], labels: &Labels) -> Result<Published, Error> {
+pub fn publish<R: Borrow<Released>>(shelf: &Path, released: &[R], labels: &Labels) -> Result<Published, Error> {
     let sheets = sheets(released)?;
     let mut periods: BTreeMap<Period, Vec<&Sheet>> = BTreeMap::new();
     for sheet in &sheets {
@@ -125,11 +126,23 @@ pub fn publish(shelf: &Path, released: &[Released], labels: &Labels) -> Result<P
     Ok(Published { files: shelving.commit()? })
 }
 
+/// Whether a period that was published stands on the shelf with just these files.
+///
+/// `files` are names and SHA-256 as they were recorded when it was published.
+/// False when the whole period is gone, and may be published again.
+///
+/// # Errors
+///
+/// [`Error::WouldChange`] when a file is missing, differs, or was added.
+pub fn is_frozen(shelf: &Path, period: &str, files: &[(String, String)]) -> Result<bool, Error> {
+    shelf::is_frozen(shelf, period, files)
+}
+
 /// Writes `index.html` and `codes.json`, each aside and then renamed into place.
 ///
 /// The page shows the periods it is given and links to their files, so it is
 /// written after [`publish`], from the same tables.
-pub fn page(shelf: &Path, released: &[Released], labels: &Labels) -> Result<Published, Error> {
+pub fn page<R: Borrow<Released>>(shelf: &Path, released: &[R], labels: &Labels) -> Result<Published, Error> {
     let sheets = sheets(released)?;
     let html = page::html(&sheets, labels)?;
     let codes = describe::codes(labels)?;
@@ -141,8 +154,8 @@ pub fn page(shelf: &Path, released: &[Released], labels: &Labels) -> Result<Publ
 }
 
 /// All released tables as sheets, by period and name; no two under one name.
-fn sheets(released: &[Released]) -> Result<Vec<Sheet<'_>>, Error> {
-    let mut sheets = released.iter().map(Sheet::new).collect::<Result<Vec<_>, _>>()?;
+fn sheets<R: Borrow<Released>>(released: &[R]) -> Result<Vec<Sheet<'_>>, Error> {
+    let mut sheets = released.iter().map(|released| Sheet::new(released.borrow())).collect::<Result<Vec<_>, _>>()?;
     sheets.sort_by(|a, b| (a.period, a.name).cmp(&(b.period, b.name)));
     for pair in sheets.windows(2) {
         if let [a, b] = pair

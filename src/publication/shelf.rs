@@ -47,7 +47,7 @@ impl Shelving {
             self.new_periods.push(period.to_owned());
             Status::Written
         } else {
-            compare(&published, period, files)?;
+            compare(&published, period, files, |present, bytes| present == bytes.as_slice())?;
             Status::Unchanged
         };
         for (name, bytes) in files {
@@ -126,14 +126,31 @@ impl Drop for Staging {
     }
 }
 
-/// Proves that a published period holds these files, byte for byte, and no others.
-fn compare(folder: &Path, period: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
+/// Whether a period stands as it was recorded; false when its folder is not there at all.
+pub(super) fn is_frozen(shelf: &Path, period: &str, files: &[(String, String)]) -> Result<bool, Error> {
+    let folder = shelf.join(period);
+    if matches!(fs::symlink_metadata(&folder), Err(error) if error.kind() == ErrorKind::NotFound) {
+        return Ok(false);
+    }
+    let names: BTreeMap<&str, &String> = files.iter().map(|(name, hash)| (name.as_str(), hash)).collect();
+    compare(&folder, period, &names, |present, hash| hex(&Sha256::digest(present)) == **hash)?;
+    Ok(true)
+}
+
+/// Proves that a published period holds these files and no others; `same` compares what is there with what should be.
+fn compare<N: AsRef<str> + Ord + std::borrow::Borrow<str>, E>(
+    folder: &Path,
+    period: &str,
+    files: &BTreeMap<N, E>,
+    same: impl Fn(&[u8], &E) -> bool,
+) -> Result<(), Error> {
     let differs =
         |name: &str, how| Error::WouldChange { period: period.to_owned(), file: Path::new(period).join(name), how };
-    for (name, bytes) in files {
+    for (name, expected) in files {
+        let name = name.as_ref();
         let path = folder.join(name);
         match fs::read(&path) {
-            Ok(present) if present == *bytes => {}
+            Ok(present) if same(&present, expected) => {}
             Ok(_) => return Err(differs(name, Difference::Content)),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Err(differs(name, Difference::Missing));

@@ -8,7 +8,7 @@ use crate::disclosure::{self, Draws, Month, Period, Released, Request, closed_mo
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{Ledger, Publication, Reservation};
 use crate::pipeline::{PrivacyPolicy, Rho};
-use crate::publication::{self, Labels, Status};
+use crate::publication::{self, Labels};
 use crate::report::ReleaseLine;
 use crate::tables::{Table, TableName};
 
@@ -24,25 +24,36 @@ impl Night<'_> {
             }
         }
         let (released, made_from) = self.release(policy, &drawn)?;
-        self.world.progress.step(format!("publishing {} tables", released.len()));
         let shelf = self.world.published();
         let labels = Labels::from(&self.checked.pipeline);
-        let published = publication::publish(&shelf, &released, &labels).map_err(|error| error.fault())?;
         for (period, release_ids) in made_from {
-            let files: Vec<_> =
-                published.files.iter().filter(|file| file.path.starts_with(period.to_string())).collect();
-            let is_new = files.iter().any(|file| file.status == Status::Written);
-            let hashes = files.iter().map(|file| (name(&file.path), file.sha256.clone())).collect();
-            let publication = Publication { period: period.to_string(), files: hashes };
-            let known = ledger.publication(&publication.period).map_err(|error| error.fault())?;
-            match &known {
-                Some(known) if *known == publication => {}
-                Some(_) => return Err(not_what_was_published(&shelf, &publication.period)),
-                None => ledger.mark_published(&self.run, &publication, &release_ids).map_err(|error| error.fault())?,
-            }
-            self.count(period, policy, ledger, files.len() as u64 / 3, is_new || known.is_none())?;
+            let name = period.to_string();
+            let known = ledger.publication(&name).map_err(|error| error.fault())?;
+            let is_new = match &known {
+                Some(known)
+                    if publication::is_frozen(&shelf, &name, &known.files).map_err(|error| error.fault())? =>
+                {
+                    false
+                }
+                _ => {
+                    self.world.progress.step(format!("publishing {name}"));
+                    let tables: Vec<&Released> = released.iter().filter(|table| table.period() == period).collect();
+                    let publication = put_on_shelf(&shelf, &name, &tables, &labels)?;
+                    match known {
+                        Some(known) if known != publication => return Err(not_what_was_published(&shelf, &name)),
+                        Some(_) => {}
+                        None => ledger
+                            .mark_published(&self.run, &publication, &release_ids)
+                            .map_err(|error| error.fault())?,
+                    }
+                    true
+                }
+            };
+            let tables = released.iter().filter(|table| table.period() == period).count() as u64;
+            self.count(period, policy, ledger, tables, is_new)?;
         }
-        publication::page(&shelf, &released, &labels).map_err(|error| error.fault())?;
+        let all: Vec<&Released> = released.iter().collect();
+        publication::page(&shelf, &all, &labels).map_err(|error| error.fault())?;
         Ok(())
     }
 
@@ -202,6 +213,13 @@ fn stored(ledger: &Ledger, month: Month) -> Result<Option<Draws>, Fault> {
         Some(release) => Draws::from_bytes(&release.draws).map(Some).map_err(|error| error.fault()),
         None => Ok(None),
     }
+}
+
+/// Publishes one period, and what was published of it.
+fn put_on_shelf(shelf: &Path, period: &str, tables: &[&Released], labels: &Labels) -> Result<Publication, Fault> {
+    let published = publication::publish(shelf, tables, labels).map_err(|error| error.fault())?;
+    let files = published.files.iter().map(|file| (name(&file.path), file.sha256.clone())).collect();
+    Ok(Publication { period: period.to_owned(), files })
 }
 
 fn name(path: &Path) -> String {

@@ -42,6 +42,9 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf) -> Result<Report
     if let Err(fault) = &worked {
         report.faults.push(FaultLine::from(fault));
     }
+    if worked.is_ok() && report.did_nothing_new() {
+        report.notes.push(NOTHING_NEW.into());
+    }
     look(world, &mut report);
     let outcome = report.settle();
     let finished = ledger.finish_run(&run, outcome, &json!(report)).and_then(|()| ledger.anchor());
@@ -73,6 +76,9 @@ pub async fn plan(world: &World, checked: &Checked, as_of: AsOf) -> Result<Repor
     report.settle();
     Ok(report)
 }
+
+/// What a second run of the same night says.
+const NOTHING_NEW: &str = "Nothing was left to do: no message was written, no privacy budget was spent, and every published file has the same bytes.";
 
 /// A night under way.
 struct Night<'a> {
