@@ -341,7 +341,7 @@ async fn keep_running(root: &std::path::Path, agency: &str, state: PathBuf) -> R
         // Read again each time: an edited pipeline holds from the next night on.
         let pipeline = read_pipeline(root, agency)?;
         let proven = match Ledger::read(&state) {
-            Ok(ledger) => ledger.newest_proven().map_err(explained)?,
+            Ok(ledger) => ledger.newest_proven(AsOf::today()).map_err(explained)?,
             Err(ledger::Error::None { .. }) => None,
             Err(error) => return Err(explained(error)),
         };

@@ -79,7 +79,7 @@ pub struct ItemLine {
 pub struct ReleaseLine {
     /// `2026-10` or `2026-Q3`.
     pub period: String,
-    /// `published`, `unchanged`, `would publish`, `refused`.
+    /// `published`, `unchanged`, `would publish`, `refused`, `held`.
     pub status: String,
     /// Tables in it.
     pub tables: u64,
@@ -132,7 +132,8 @@ impl Report {
     /// How the run ended: a fault fails it, something for a person holds it.
     pub fn settle(&mut self) -> RunOutcome {
         let is_held = self.checks.iter().any(|check| check.severity == "hold")
-            || self.releases.iter().any(|release| release.status == "refused")
+            || self.releases.iter().any(|release| release.status == "refused" || release.status == "held")
+            || self.items.iter().any(|item| item.held.contains_key(HELD_BY_A_CHECK))
             || self.items.iter().any(|item| item.held.contains_key(HELD_FOR_A_PERSON));
         let outcome = match (self.faults.is_empty(), is_held) {
             (false, _) => RunOutcome::Failed,
@@ -149,6 +150,16 @@ impl Report {
         self.faults.is_empty()
             && self.items.iter().all(is_quiet)
             && self.releases.iter().all(|release| release.status == "unchanged")
+    }
+
+    /// Two runs of one night as one: the obligations of the later, the messages of both.
+    pub fn together(self, mut later: Report) -> Report {
+        for item in &mut later.items {
+            if let Some(earlier) = self.items.iter().find(|earlier| earlier.item == item.item) {
+                item.messages += earlier.messages;
+            }
+        }
+        later
     }
 
     /// What differs from an earlier report, item by item.
@@ -176,6 +187,9 @@ impl Report {
 fn difference(before: u64, now: u64) -> i64 {
     i64::try_from(now).unwrap_or(i64::MAX).saturating_sub(i64::try_from(before).unwrap_or(i64::MAX))
 }
+
+/// The reason under which an item waits for a person who looks at a check.
+pub const HELD_BY_A_CHECK: &str = "held by a check";
 
 /// The reason under which messages wait for a clerk.
 pub const HELD_FOR_A_PERSON: &str = "uncertain after a crash, left to a clerk";

@@ -67,8 +67,16 @@ impl Ledger {
         if !path.exists() {
             return Err(Error::None { path });
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags).map_err(|source| Error::open(&path, source))?;
+        let opened = if has_log(&path) {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            Connection::open_with_flags(&path, flags)
+        } else {
+            // Nobody writes: then a reader needs no files of its own, and a folder
+            // or a backup that may only be read can be looked at.
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+            Connection::open_with_flags(format!("file:{}?immutable=1", uri_path(&path)), flags)
+        };
+        let connection = opened.map_err(|source| Error::open(&path, source))?;
         Ok(Ledger { connection, path })
     }
 
@@ -156,6 +164,23 @@ impl Ledger {
             .map_err(|source| Error::Anchor { path: path.clone(), source })?;
         Ok(head)
     }
+}
+
+/// Whether somebody has the ledger open for writing, or died while writing.
+fn has_log(path: &Path) -> bool {
+    path.with_extension("sqlite-wal").exists()
+}
+
+/// A path inside a `file:` address: what has a meaning there is written as %xx.
+fn uri_path(path: &Path) -> String {
+    let mut text = String::new();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => text.push(char::from(*byte)),
+            _ => text.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    text
 }
 
 /// Appends one entry to the chain.

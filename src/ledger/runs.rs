@@ -128,11 +128,17 @@ impl Ledger {
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
-    /// The newest date for which a run ended as done or held: a night that is proven.
-    pub fn newest_proven(&self) -> Result<Option<Date>, Error> {
+    /// The newest date up to `today` for which a run ended as done or held: a night that is proven.
+    ///
+    /// A run that somebody made for a day to come proves nothing about the nights before it.
+    pub fn newest_proven(&self, today: AsOf) -> Result<Option<Date>, Error> {
         let text: Option<String> = self
             .connection
-            .query_row("select max(as_of) from run where outcome in ('done', 'held')", [], |row| row.get(0))
+            .query_row(
+                "select max(as_of) from run where outcome in ('done', 'held') and as_of <= ?1",
+                [today.to_string()],
+                |row| row.get(0),
+            )
             .optional()
             .map_err(|source| self.failed("read the runs", source))?
             .flatten();

@@ -85,7 +85,7 @@ pub enum Error {
         table: TableName,
         /// What is wrong.
         #[source]
-        source: tables::Error,
+        source: Box<tables::Error>,
     },
     /// Two rows are the same obligation with different due dates.
     #[error("{table} gives {rows} obligations with two due dates each")]
@@ -123,7 +123,7 @@ impl Explain for Error {
 /// Rows that are the same in item, subject, object and period are one obligation.
 pub fn read(item: &Item, table: &Table, key: &PseudonymKey) -> Result<Vec<Obligation>, Error> {
     let name = TableName::new("obligations", &item.id);
-    let failed = |source| Error::Table { table: name.clone(), source };
+    let failed = |source| Error::Table { table: name.clone(), source: Box::new(source) };
     let subjects = table.texts("subject_id").map_err(failed)?;
     let objects = table.texts("object_id").map_err(failed)?;
     let periods = table.texts("period").map_err(failed)?;

@@ -138,6 +138,11 @@ pub struct Channel {
 }
 
 impl Channel {
+    /// Whether sending a message again does nothing where it had left before.
+    pub fn is_repeatable(&self) -> bool {
+        matches!(self.kind, ChannelKind::Folder)
+    }
+
     /// The word in the outbox's key.
     pub fn name(&self) -> &'static str {
         match self.kind {

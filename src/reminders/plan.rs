@@ -87,6 +87,8 @@ pub enum Reason {
     LeftToClerk,
     /// The first notice lies in the future.
     TooEarly,
+    /// Who is to be written to could not be looked up tonight; the report says why.
+    NoRegister,
     /// The message could not be written; the report says why.
     NotWritten,
 }
@@ -104,6 +106,7 @@ impl Reason {
             Reason::RefusedByServer => "refused by the mail server",
             Reason::LeftToClerk => "uncertain after a crash, left to a clerk",
             Reason::TooEarly => "first notice lies ahead",
+            Reason::NoRegister => "people could not be looked up tonight",
             Reason::NotWritten => "message could not be written",
         }
     }
@@ -163,17 +166,21 @@ pub fn stage(notice_days: &[u16], days_left: i32) -> Option<u16> {
     notice_days.iter().copied().filter(|notice| days_left <= i32::from(*notice)).min()
 }
 
-/// Decides for every obligation whether its message goes out today.
+/// Decides for every obligation whether its message goes out today; `people` is none when they could not be looked up.
 pub fn plan<'a>(
     obligations: &'a [Obligation],
     items: &'a [Item],
-    people: &'a Recipients,
+    people: Option<&'a Recipients>,
     before: &HashMap<String, Before>,
     channel: &Channel,
     as_of: AsOf,
     key: &PseudonymKey,
 ) -> Plan<'a> {
     let mut plan = Plan::default();
+    let Some(people) = people else {
+        obligations.iter().for_each(|obligation| plan.hold(&obligation.item, Reason::NoRegister));
+        return plan;
+    };
     for obligation in obligations {
         let Some(item) = items.iter().find(|item| item.id == obligation.item) else { continue };
         match decide(obligation, item, people, before, channel, as_of, key) {
@@ -200,7 +207,10 @@ fn decide<'a>(
     match before.get(&message_key) {
         Some(Before::Sent) => return Err(Reason::AlreadySent),
         Some(Before::Refused) => return Err(Reason::RefusedByServer),
-        Some(Before::Uncertain) if item.uncertain == Uncertain::LeaveToClerk => return Err(Reason::LeftToClerk),
+        // A folder can be looked into: writing again leaves what is there as it is.
+        Some(Before::Uncertain) if item.uncertain == Uncertain::LeaveToClerk && !channel.is_repeatable() => {
+            return Err(Reason::LeftToClerk);
+        }
         Some(Before::Uncertain | Before::Deferred) | None => {}
     }
     let recipient = people.get(&obligation.subject_id).ok_or(Reason::NotInRegister)?;

@@ -9,7 +9,7 @@ use super::pull::Harvest;
 use crate::check::{contract, due_name, due_table};
 use crate::fault::{Explain, Fault, Place};
 use crate::obligations::{self, Obligation};
-use crate::report::{CheckLine, FaultLine, ItemLine};
+use crate::report::{CheckLine, FaultLine, HELD_BY_A_CHECK, ItemLine};
 use crate::sql::engine::{Bound, given_tables};
 use crate::sql::{Engine, Model};
 use crate::tables::{TableName, Tables};
@@ -19,9 +19,16 @@ pub(super) struct Built {
     pub(super) engine: Engine,
     pub(super) tables: Tables,
     blocked: BTreeSet<TableName>,
+    /// Tables in which a check found something for a person, and what reads them.
+    held: BTreeSet<TableName>,
 }
 
 impl Built {
+    /// Whether a check holds this table for a person.
+    pub(super) fn is_held(&self, name: &TableName) -> bool {
+        self.held.contains(name)
+    }
+
     pub(super) fn is_blocked(&self, name: &TableName) -> bool {
         self.blocked.contains(name)
     }
@@ -31,17 +38,24 @@ impl Night<'_> {
     /// Registers what landed and runs staging, satisfaction and quality.
     pub(super) async fn build(&mut self, harvest: Harvest) -> Result<Built, Fault> {
         let engine = Engine::new().map_err(|error| error.fault())?;
-        let mut built = Built { engine, tables: Tables::new(), blocked: harvest.blocked.into_iter().collect() };
+        let mut built = Built {
+            engine,
+            tables: Tables::new(),
+            blocked: harvest.blocked.into_iter().collect(),
+            held: BTreeSet::new(),
+        };
         for (name, table) in given_tables(&self.checked.pipeline, self.as_of) {
             built.engine.register(&name, &table).map_err(|error| error.fault())?;
         }
         for landed in harvest.landed {
             built.engine.register(&landed.name, &landed.table).map_err(|error| error.fault())?;
         }
-        for folder in ["staging", "satisfaction", "quality"] {
-            for model in self.checked.library.folder(folder) {
-                self.make(&mut built, model, 0, folder != "staging").await;
-            }
+        for model in self.checked.library.folder("staging") {
+            self.make(&mut built, model, 0, false).await;
+        }
+        self.checks(&mut built).await;
+        for model in self.checked.library.folder("satisfaction").chain(self.checked.library.folder("quality")) {
+            self.make(&mut built, model, 0, true).await;
         }
         Ok(built)
     }
@@ -55,6 +69,9 @@ impl Night<'_> {
             let ahead_days = item.notice_days.first().copied().unwrap_or(0);
             self.make(built, model, ahead_days, true).await;
             let mut line = ItemLine { item: item.id.clone(), ..ItemLine::default() };
+            if built.is_held(&name) {
+                line.held.insert(HELD_BY_A_CHECK.into(), 1);
+            }
             if let Some(table) = built.tables.get(&name) {
                 match obligations::read(item, table, &self.key) {
                     Ok(found) => {
@@ -77,6 +94,10 @@ impl Night<'_> {
 
     /// Runs one model. What it reads may be blocked, or it may fail: then it is blocked too, and the night goes on.
     async fn make(&mut self, built: &mut Built, model: &Model, ahead_days: u16, keep: bool) {
+        if model.reads.iter().any(|table| built.held.contains(table)) {
+            built.held.insert(model.name.clone());
+            return;
+        }
         if let Some(missing) = model.reads.iter().find(|table| built.is_blocked(table)) {
             let what = format!("{} is left out tonight: it reads {missing}, which could not be had", model.name);
             let fault = Fault::new("run.blocked", Place::file(&model.path), what, "see the fault of that table");
@@ -100,16 +121,29 @@ impl Night<'_> {
         }
     }
 
-    /// Runs the checks: queries that must return no rows.
-    pub(super) async fn checks(&mut self, built: &Built) -> Result<(), Fault> {
+    /// Runs the checks: queries that must return no rows. They run before anything
+    /// is sent or published; what one of severity `hold` finds holds everything
+    /// that reads the same tables.
+    async fn checks(&mut self, built: &mut Built) {
         for model in self.checked.library.folder("checks") {
             if model.reads.iter().any(|table| built.is_blocked(table)) {
                 continue;
             }
             let bound: Bound = [("$as_of", self.as_of.date()), ("$until", self.as_of.date())].into();
-            let table = built.engine.build(model, &bound, None).await.map_err(|error| error.fault())?;
+            let table = match built.engine.build(model, &bound, None).await {
+                Ok(table) => table,
+                Err(error) => {
+                    // A check that cannot be made has not been passed.
+                    self.report.faults.push(FaultLine::from(&error.fault()));
+                    built.held.extend(model.reads.iter().filter(|table| table.schema == "staging").cloned());
+                    continue;
+                }
+            };
             if table.rows() > 0 {
-                let severity = model.head.keys.get("severity").cloned().unwrap_or_else(|| "warn".into());
+                let severity = model.head.keys.get("severity").cloned().unwrap_or_else(|| "hold".into());
+                if severity != "warn" {
+                    built.held.extend(model.reads.iter().filter(|table| table.schema == "staging").cloned());
+                }
                 self.report.checks.push(CheckLine {
                     check: model.name.table.clone(),
                     severity,
@@ -118,6 +152,5 @@ impl Night<'_> {
                 });
             }
         }
-        Ok(())
     }
 }

@@ -12,6 +12,9 @@ use crate::publication::{self, Labels};
 use crate::report::ReleaseLine;
 use crate::tables::{Table, TableName};
 
+/// A period, and the draws it is made from.
+type MadeFrom = (Period, Vec<String>);
+
 impl Night<'_> {
     /// Draws each closed month once, releases months and whole quarters, and puts them on the shelf.
     pub(super) fn publish(&mut self, ledger: &mut Ledger, built: &Built) -> Result<(), Fault> {
@@ -67,8 +70,16 @@ impl Night<'_> {
     ) -> Result<Option<Draws>, Fault> {
         let request = match self.request(built, policy, month)? {
             Some(request) => request,
-            // The source failed tonight: what was published stays, nothing new is drawn.
-            None => return stored(ledger, month),
+            // The source failed, or a check holds it: what was published stays, nothing new is drawn.
+            None => {
+                let stored = stored(ledger, month)?;
+                if stored.is_none() && is_held(built) {
+                    let line =
+                        ReleaseLine { period: month.to_string(), status: "held".into(), ..ReleaseLine::default() };
+                    self.report.releases.push(line);
+                }
+                return Ok(stored);
+            }
         };
         let ids = (request.release_id(), request.spec_id());
         let reservation = ledger
@@ -121,11 +132,7 @@ impl Night<'_> {
     }
 
     /// The tables of each month and each whole quarter, and the draws each period was made from.
-    fn release(
-        &mut self,
-        policy: &PrivacyPolicy,
-        drawn: &[Draws],
-    ) -> Result<(Vec<Released>, Vec<(Period, Vec<String>)>), Fault> {
+    fn release(&mut self, policy: &PrivacyPolicy, drawn: &[Draws]) -> Result<(Vec<Released>, Vec<MadeFrom>), Fault> {
         let pipeline = &self.checked.pipeline;
         let current: Vec<&Draws> = drawn.iter().filter(|draws| draws.policy() == policy.policy).collect();
         if current.len() < drawn.len() {
@@ -178,23 +185,28 @@ impl Night<'_> {
     /// What a run would close tonight, for a plan.
     pub(super) fn foresee(&mut self, ledger: Option<&Ledger>, built: &Built) -> Result<(), Fault> {
         let Some(policy) = self.checked.pipeline.privacy.as_ref() else { return Ok(()) };
+        let mut published = 0;
         for month in months(policy, self) {
             let name = month.to_string();
             let is_stored = match ledger {
                 Some(ledger) => ledger.stored_release(&name).map_err(|error| error.fault())?.is_some(),
                 None => false,
             };
-            let cost = match self.request(built, policy, month)? {
-                Some(request) if !is_stored => request.cost(),
-                _ => Rho::from_integer(0),
-            };
+            if is_stored {
+                published += 1;
+                continue;
+            }
+            let Some(request) = self.request(built, policy, month)? else { continue };
             self.report.releases.push(ReleaseLine {
                 period: name,
-                status: if is_stored { "unchanged" } else { "would publish" }.into(),
+                status: "would publish".into(),
                 tables: policy.measures.len() as u64,
-                rho_spent: cost.to_string(),
+                rho_spent: request.cost().to_string(),
                 ..ReleaseLine::default()
             });
+        }
+        if published > 0 {
+            self.report.notes.push(format!("{published} months are published already and stay as they are."));
         }
         Ok(())
     }
@@ -206,6 +218,10 @@ fn months(policy: &PrivacyPolicy, night: &Night<'_>) -> Vec<Month> {
 
 fn table<'b>(built: &'b Built, schema: &str, table: &str) -> Option<&'b Table> {
     built.tables.get(&TableName::new(schema, table))
+}
+
+fn is_held(built: &Built) -> bool {
+    [("satisfaction", "ratings"), ("quality", "dossiers")].iter().any(|(s, t)| built.is_held(&TableName::new(*s, *t)))
 }
 
 fn stored(ledger: &Ledger, month: Month) -> Result<Option<Draws>, Fault> {

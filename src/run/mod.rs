@@ -25,7 +25,11 @@ use crate::pipeline::Rho;
 use crate::report::{FaultLine, Report};
 use crate::world::World;
 
-/// Runs the night of `as_of` and reports it. A fault ends the run; what was done before it stays done and recorded.
+/// Runs the night of `as_of` and reports it.
+///
+/// Once the run has begun, a fault is part of the report, beside what was done
+/// before it: that stays done and recorded. An error here means that the run did
+/// not begin, or that its end could not be recorded.
 pub async fn run(world: &World, checked: &Checked, as_of: AsOf) -> Result<Report, Fault> {
     refuse(checked, as_of)?;
     world.make_state().map_err(|error| error.fault())?;
@@ -47,9 +51,8 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf) -> Result<Report
     }
     look(world, &mut report);
     let outcome = report.settle();
-    let finished = ledger.finish_run(&run, outcome, &json!(report)).and_then(|()| ledger.anchor());
-    worked?;
-    finished.map_err(|error| error.fault())?;
+    ledger.finish_run(&run, outcome, &json!(report)).map_err(|error| error.fault())?;
+    ledger.anchor().map_err(|error| error.fault())?;
     Ok(report)
 }
 
@@ -69,7 +72,6 @@ pub async fn plan(world: &World, checked: &Checked, as_of: AsOf) -> Result<Repor
     let obligations = night.obligations(&mut built).await?;
     night.preview(ledger.as_ref(), &built, &obligations)?;
     night.foresee(ledger.as_ref(), &built)?;
-    night.checks(&built).await?;
     world.progress.done();
     let mut report = night.report;
     compare(ledger.as_ref(), &mut report)?;
@@ -105,8 +107,7 @@ impl Night<'_> {
         let mut built = self.build(landed).await?;
         let obligations = self.obligations(&mut built).await?;
         self.send(ledger, &built, &obligations).await?;
-        self.publish(ledger, &built)?;
-        self.checks(&built).await
+        self.publish(ledger, &built)
     }
 }
 
@@ -138,15 +139,18 @@ fn compare(ledger: Option<&Ledger>, report: &mut Report) -> Result<(), Fault> {
     };
     let runs = ledger.runs().map_err(|error| error.fault())?;
     let is_over = |outcome: &Option<String>| outcome.as_deref().is_some_and(|word| word != RunOutcome::Failed.word());
-    let last = runs.iter().rev().find(|run| is_over(&run.outcome));
-    let earlier = last.and_then(|run| serde_json::from_str::<Report>(run.summary.as_deref()?).ok());
-    match (last, earlier) {
-        (Some(run), Some(earlier)) => {
-            report.notes.push(format!("Difference from run {}:", run.id));
-            let lines = report.difference(&earlier);
-            report.notes.extend(lines.into_iter().map(|line| format!("  {line}")));
-        }
-        _ => report.notes.push("There was no night before this one that ended.".into()),
+    // Dates in ISO 8601 are in order as text. A night that was run twice is one night.
+    let earlier = runs.iter().filter(|run| is_over(&run.outcome) && run.as_of < report.as_of);
+    let Some(last) = earlier.clone().map(|run| run.as_of.clone()).max() else {
+        report.notes.push("There was no night before this one that ended.".into());
+        return Ok(());
+    };
+    let night = earlier.filter(|run| run.as_of == last);
+    let reports = night.filter_map(|run| serde_json::from_str::<Report>(run.summary.as_deref()?).ok());
+    if let Some(earlier) = reports.reduce(Report::together) {
+        report.notes.push(format!("Difference from the night of {last}:"));
+        let lines = report.difference(&earlier);
+        report.notes.extend(lines.into_iter().map(|line| format!("  {line}")));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Night;
 use super::build::Built;
-use crate::delivery::{self, Address, Envelope, Outcome, Sender, Timeouts};
+use crate::delivery::{self, Address, Code, Envelope, Outcome, Sender, Timeouts};
 use crate::fault::{Explain, Fault};
 use crate::ledger::{Ledger, MessageKey, MessageState, Record, Settlement};
 use crate::obligations::Obligation;
@@ -33,7 +33,7 @@ impl Night<'_> {
     ) -> Result<(), Fault> {
         let people = self.recipients(built)?;
         let before = before(ledger)?;
-        let mut plan = self.decide(obligations, &people, &before);
+        let mut plan = self.decide(obligations, people.as_ref(), &before);
         let reminders = std::mem::take(&mut plan.reminders);
         if !reminders.is_empty() {
             self.world.progress.step(format!("opening the channel for {} reminders", reminders.len()));
@@ -68,26 +68,26 @@ impl Night<'_> {
             Some(ledger) => before(ledger)?,
             None => HashMap::new(),
         };
-        let mut plan = self.decide(obligations, &people, &before);
+        let mut plan = self.decide(obligations, people.as_ref(), &before);
         let reminders = std::mem::take(&mut plan.reminders);
         let standing = self.standing();
         for (record, _) in self.write(&reminders, &standing, &mut plan) {
-            self.line(&record.item).messages += 1;
+            self.tally(&record.item, |line| line.messages += 1);
         }
         self.count_held(&plan);
         Ok(())
     }
 
-    fn recipients(&self, built: &Built) -> Result<Recipients, Fault> {
-        let name = TableName::new("reminders", "recipients");
-        let Some(table) = built.tables.get(&name) else { return Ok(Recipients::new()) };
-        plan::recipients(table).map_err(|error| error.fault())
+    /// Those who have something due; none when their table is blocked or held.
+    fn recipients(&self, built: &Built) -> Result<Option<Recipients>, Fault> {
+        let table = built.tables.get(&TableName::new("reminders", "recipients"));
+        table.map(plan::recipients).transpose().map_err(|error| error.fault())
     }
 
     fn decide<'o>(
         &self,
         obligations: &'o [Obligation],
-        people: &'o Recipients,
+        people: Option<&'o Recipients>,
         before: &HashMap<String, Before>,
     ) -> Plan<'o>
     where
@@ -197,31 +197,30 @@ impl Night<'_> {
         for (message, outcome) in recorded.iter().zip(outcomes) {
             let state = state(outcome);
             let item = items.get(&message.key().0).cloned().unwrap_or_default();
-            let line = self.line(&item);
-            match state {
+            self.tally(&item, |line| match state {
                 MessageState::Accepted => line.messages += 1,
                 MessageState::Deferred => line.deferred += 1,
                 MessageState::Refused => line.refused += 1,
                 MessageState::Uncertain | MessageState::InFlight => line.uncertain += 1,
-            }
+            });
             let reason = outcome.reason().unwrap_or_else(|| "accepted".into());
             settlements.push(Settlement { key: message.key().clone(), state, reason });
         }
         ledger.settle(&self.run, &settlements).map_err(|error| error.fault())
     }
 
-    fn line(&mut self, item: &str) -> &mut ItemLine {
-        let lines = &mut self.report.items;
-        let index = lines.iter().position(|line| line.item == item).unwrap_or_else(|| {
-            lines.push(ItemLine { item: item.to_owned(), ..ItemLine::default() });
-            lines.len() - 1
-        });
-        &mut lines[index]
+    /// Changes the line of an item; every item that is switched on has one.
+    fn tally(&mut self, item: &str, change: impl FnOnce(&mut ItemLine)) {
+        if let Some(line) = self.report.items.iter_mut().find(|line| line.item == item) {
+            change(line);
+        }
     }
 
     fn count_held(&mut self, plan: &Plan<'_>) {
         for ((item, reason), count) in &plan.held {
-            self.line(item).held.insert(reason.words().to_owned(), *count);
+            self.tally(item, |line| {
+                line.held.insert(reason.words().to_owned(), *count);
+            });
         }
     }
 }
@@ -233,7 +232,8 @@ enum Unwritten {
 
 fn state(outcome: Outcome) -> MessageState {
     match outcome {
-        Outcome::Accepted => MessageState::Accepted,
+        // A file of this key in the folder is this message as it left on an earlier night.
+        Outcome::Accepted | Outcome::Refused { code: Code::AnotherInPlace } => MessageState::Accepted,
         Outcome::Deferred { .. } => MessageState::Deferred,
         Outcome::Refused { .. } => MessageState::Refused,
         Outcome::Uncertain { .. } => MessageState::Uncertain,
