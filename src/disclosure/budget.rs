@@ -68,17 +68,7 @@ pub(super) fn as_float(rho: Rho) -> f64 {
 }
 
 fn add(left: Rho, right: Rho) -> Result<Rho, Error> {
-    use num_rational::Ratio;
-    let wide = |n: i64| i128::from(n);
-    let (a, b) = (wide(*left.numer()), wide(*left.denom()));
-    let (c, d) = (wide(*right.numer()), wide(*right.denom()));
-    // Each product is under 2^126, so that neither they nor their sum leave 128 bits.
-    let numerator = (a * d).checked_add(c * b).ok_or_else(too_long)?;
-    let sum = Ratio::new(numerator, b * d);
-    match (i64::try_from(*sum.numer()), i64::try_from(*sum.denom())) {
-        (Ok(numerator), Ok(denominator)) => Ok(Rho::new_raw(numerator, denominator)),
-        _ => Err(too_long()),
-    }
+    crate::pipeline::add_rho(left, right).ok_or_else(too_long)
 }
 
 fn too_long() -> Error {

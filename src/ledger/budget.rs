@@ -13,7 +13,7 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
 use super::{Error, Ledger, append};
-use crate::pipeline::Rho;
+use crate::pipeline::{Rho, add_rho};
 
 /// What [`Ledger::reserve`] answers.
 #[derive(Debug)]
@@ -85,11 +85,8 @@ impl Ledger {
             }
             let spent = spent(transaction, period)?;
             // A sum that cannot be represented is over any cap.
-            let total = num_rational::Ratio::new(
-                spent.numer() * cost.denom() + cost.numer() * spent.denom(),
-                spent.denom() * cost.denom(),
-            );
-            if total > cap {
+            let total = add_rho(spent, cost);
+            if total.is_none_or(|total| total > cap) {
                 return Ok(Reservation::Refused { spent });
             }
             let attempt: i64 = transaction.query_row(
@@ -205,8 +202,8 @@ fn spent(connection: &rusqlite::Connection, period: &str) -> rusqlite::Result<Rh
     let mut total = Rho::from_integer(0);
     for text in select.query_map([period], |row| row.get::<_, String>(0))? {
         // A cost that cannot be read must not make room for another draw.
-        let rho = text?.parse::<Rho>().unwrap_or_else(|_| Rho::from_integer(i64::from(i32::MAX)));
-        total += rho;
+        let rho = text?.parse::<Rho>().ok();
+        total = rho.and_then(|rho| add_rho(total, rho)).unwrap_or_else(|| Rho::from_integer(i64::from(i32::MAX)));
     }
     Ok(total)
 }

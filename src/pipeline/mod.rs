@@ -367,6 +367,16 @@ pub struct StandardTable {
 /// An exact budget or cost in zero-concentrated differential privacy (Bun and Steinke 2016).
 pub type Rho = Ratio<i64>;
 
+/// The exact sum; none when it does not fit into a fraction of 64-bit numbers.
+pub fn add_rho(left: Rho, right: Rho) -> Option<Rho> {
+    let wide = |n: i64| i128::from(n);
+    let (a, b) = (wide(*left.numer()), wide(*left.denom()));
+    let (c, d) = (wide(*right.numer()), wide(*right.denom()));
+    // Each product is under 2^126, so that neither they nor their sum leave 128 bits.
+    let sum = Ratio::new((a * d).checked_add(c * b)?, b * d);
+    Some(Rho::new_raw(i64::try_from(*sum.numer()).ok()?, i64::try_from(*sum.denom()).ok()?))
+}
+
 /// How published figures are protected.
 #[derive(Debug, Clone)]
 pub struct PrivacyPolicy {

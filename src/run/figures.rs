@@ -167,7 +167,7 @@ impl Night<'_> {
         is_new: bool,
     ) -> Result<(), Fault> {
         let name = period.to_string();
-        let now: Rho = self.spent.iter().filter(|(month, _)| *month == name).map(|(_, cost)| *cost).sum();
+        let now = self.spent.iter().find(|(month, _)| *month == name).map_or(Rho::from_integer(0), |(_, cost)| *cost);
         let all = ledger.spent().map_err(|error| error.fault())?;
         let total = all.iter().find(|(month, _)| *month == name).map(|(_, rho)| *rho);
         self.report.releases.push(ReleaseLine {
