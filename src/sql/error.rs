@@ -78,7 +78,7 @@ impl Explain for Error {
             Error::Contract { .. } => {
                 "give the column under this name and type, with cast(... as ...) if need be".into()
             }
-            Error::Query { .. } => "`chudong query \"show tables\"` lists what can be asked".into(),
+            Error::Query { .. } => "`chudong query --tables` lists what can be asked".into(),
             Error::NotASelect(_) => "write one select statement; nothing can be changed from here".into(),
             Error::Engine { .. } => "run again; if it happens again, report it with the lines above".into(),
         }
