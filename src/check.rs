@@ -18,9 +18,9 @@ use crate::obligations;
 use crate::pipeline::reader::Faults;
 use crate::pipeline::{self, Column, Pipeline};
 use crate::reminders::letter::Letters;
-use crate::sql::engine::{Bound, Contract, given_tables};
+use crate::sql::engine::{Bound, given_tables};
 use crate::sql::{Engine, Library, Model};
-use crate::tables::{Table, TableName};
+use crate::tables::{Contract, Table, TableName};
 
 /// What an agency asked for, without fault.
 #[derive(Debug)]

@@ -466,9 +466,12 @@ async fn test(root: &std::path::Path, agency: &str, filter: Option<&str>) -> Res
         if filter.is_some_and(|filter| !path.to_string_lossy().contains(filter)) {
             continue;
         }
-        let Some(case) = cases::read(root, &path, &checked.pipeline, &faults) else { continue };
+        let Some(mut case) = cases::read(root, &path, &checked.pipeline, &faults) else { continue };
         if rewrite {
             case.rewrite(root, &checked.pipeline, &checked.library).await.map_err(one)?;
+            // What is compared is what now stands in the file.
+            let Some(rewritten) = cases::read(root, &path, &checked.pipeline, &faults) else { continue };
+            case = rewritten;
         }
         match case.run(&checked.pipeline, &checked.library).await.map_err(explained)? {
             None => passed += 1,

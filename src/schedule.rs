@@ -1,7 +1,7 @@
 //! Which runs are due, from the schedule and the nights that are proven; pure.
 
-use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::calendar::cron::Cron;
 use crate::calendar::{AsOf, vietnam};
@@ -21,23 +21,28 @@ pub fn due(
     alive_since: Timestamp,
     now: Timestamp,
 ) -> Vec<AsOf> {
-    let from = match newest_proven {
-        Some(date) => end_of(date),
-        None => alive_since,
+    let earliest = now.saturating_sub(MOST).unwrap_or(Timestamp::MIN);
+    let proven = newest_proven.map_or(alive_since, end_of);
+    let from = match missed {
+        Missed::None => proven.max(alive_since),
+        Missed::Last | Missed::All => proven.max(earliest),
     };
-    let mut fired: Vec<Timestamp> = cron.after(from).take_while(|instant| *instant <= now).take(MOST).collect();
-    match missed {
-        Missed::All => {}
-        Missed::Last => fired = fired.split_off(fired.len().saturating_sub(1)),
-        Missed::None => fired.retain(|instant| *instant > alive_since),
+    // The first time of each day is enough: a day is due once, however often the schedule fires on it.
+    let mut dates = Vec::new();
+    let mut next = cron.next_after(from);
+    while let Some(instant) = next.filter(|instant| *instant <= now) {
+        let date = instant.to_zoned(vietnam()).date();
+        dates.push(AsOf::new(date));
+        next = cron.next_after(end_of(date));
     }
-    let mut dates: Vec<AsOf> = fired.into_iter().map(|instant| AsOf::new(instant.to_zoned(vietnam()).date())).collect();
-    dates.dedup();
+    if missed == Missed::Last {
+        dates = dates.split_off(dates.len().saturating_sub(1));
+    }
     dates
 }
 
 /// A year of nights: nobody catches up with more.
-const MOST: usize = 366;
+const MOST: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// The last second of a day in Vietnam.
 fn end_of(date: Date) -> Timestamp {

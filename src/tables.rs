@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type, SchemaRef};
+use arrow::compute::{CastOptions, cast, cast_with_options, concat_batches};
+use arrow::datatypes::{DataType, Date32Type, Field, Float64Type, Int64Type, Schema, SchemaRef};
 use jiff::civil::Date;
 
 use crate::fault::{Explain, Place};
@@ -180,4 +181,70 @@ impl Table {
         }
         Ok(out)
     }
+}
+
+/// The columns that the readers of a table expect.
+#[derive(Debug, Clone)]
+pub struct Contract {
+    /// Name, type, and whether it may be null.
+    pub columns: Vec<(String, DataType, bool)>,
+    /// Whether it may give more columns than these: facts of an obligation.
+    pub is_open: bool,
+}
+
+impl Contract {
+    /// Brings a table into the expected form, or says what is wrong with it.
+    pub fn apply(&self, table: Table) -> Result<Table, String> {
+        let expected = |name: &str| self.columns.iter().find(|(known, _, _)| known == name);
+        for (name, _, _) in &self.columns {
+            if !table.has(name) {
+                let found: Vec<_> = table.schema.fields().iter().map(|field| field.name().clone()).collect();
+                return Err(format!("the column {name} is missing (it gives {})", found.join(", ")));
+            }
+        }
+        if !self.is_open
+            && let Some(field) = table.schema.fields().iter().find(|field| expected(field.name()).is_none())
+        {
+            return Err(format!("the column {} is not expected", field.name()));
+        }
+        let mut fields = Vec::new();
+        for field in table.schema.fields() {
+            let wanted = match expected(field.name()) {
+                Some((_, wanted, _)) => wanted.clone(),
+                None if matches!(field.data_type(), DataType::Utf8View | DataType::LargeUtf8) => DataType::Utf8,
+                None => field.data_type().clone(),
+            };
+            if !is_same_kind(field.data_type(), &wanted) {
+                return Err(format!("the column {} is {}, not {wanted}", field.name(), field.data_type()));
+            }
+            fields.push(Field::new(field.name(), wanted, true));
+        }
+        let schema = Arc::new(Schema::new(fields));
+        let options = CastOptions { safe: false, ..CastOptions::default() };
+        let mut batches = Vec::with_capacity(table.batches.len());
+        for batch in &table.batches {
+            let mut columns = Vec::with_capacity(batch.num_columns());
+            for (column, field) in batch.columns().iter().zip(schema.fields()) {
+                let array = cast_with_options(column, field.data_type(), &options)
+                    .map_err(|error| format!("the column {}: {error}", field.name()))?;
+                if let Some((name, _, false)) = expected(field.name())
+                    && array.null_count() > 0
+                {
+                    return Err(format!("the column {name} is empty in {} rows", array.null_count()));
+                }
+                columns.push(array);
+            }
+            batches.push(RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|error| error.to_string())?);
+        }
+        Ok(Table { schema, batches })
+    }
+}
+
+fn is_same_kind(found: &DataType, wanted: &DataType) -> bool {
+    let is_text = |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    found == wanted
+        || *found == DataType::Null
+        || (is_text(found) && is_text(wanted))
+        || (found.is_integer() && wanted.is_integer())
+        || (found.is_floating() && wanted.is_floating())
 }

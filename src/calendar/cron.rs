@@ -86,8 +86,9 @@ impl Cron {
         let mut weekdays: Vec<u32> = weekday_kind.expand(weekday)?.into_iter().map(|day| day % 7 + 1).collect();
         weekdays.sort_unstable();
         weekdays.dedup();
-        let any_day = days.len() == 31 || day.starts_with('*');
-        let any_weekday = weekdays.len() == 7 || weekday.starts_with('*');
+        // As in crontab(5): a field is unrestricted when it begins with a star, and not when it lists everything.
+        let any_day = day.starts_with('*');
+        let any_weekday = weekday.starts_with('*');
         let line = |days: &str, weekdays: &str| {
             let text = format!("0 {} {} {days} {} {weekdays}", list(&minute), list(&hour), list(&month));
             cron::Schedule::from_str(&text).map_err(|_| CronError::Field { field: "line", text })
@@ -135,6 +136,10 @@ impl FieldKind {
             };
             let (from, to) = match range.split_once('-') {
                 _ if range == "*" => (self.low, if self.high == 7 { 6 } else { self.high }),
+                // A week that is written "mon-sun" ends on a Sunday.
+                Some((from, to)) if self.high == 7 && to.eq_ignore_ascii_case("sun") => {
+                    (self.value(from).ok_or_else(wrong)?, 7)
+                }
                 Some((from, to)) => (self.value(from).ok_or_else(wrong)?, self.value(to).ok_or_else(wrong)?),
                 None => {
                     let value = self.value(range).ok_or_else(wrong)?;

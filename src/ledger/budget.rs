@@ -12,7 +12,7 @@
 use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
-use super::{Error, Ledger, append};
+use super::{Error, Ledger, append, one_row};
 use crate::pipeline::{Rho, add_rho};
 
 /// What [`Ledger::reserve`] answers.
@@ -84,9 +84,7 @@ impl Ledger {
                 return Ok(Reservation::Stored(stored));
             }
             let spent = spent(transaction, period)?;
-            // A sum that cannot be represented is over any cap.
-            let total = add_rho(spent, cost);
-            if total.is_none_or(|total| total > cap) {
+            if add_rho(spent, cost).is_none_or(|total| total > cap) || cost < Rho::from_integer(0) {
                 return Ok(Reservation::Refused { spent });
             }
             let attempt: i64 = transaction.query_row(
@@ -113,11 +111,12 @@ impl Ledger {
         self.write("store what was drawn", |transaction| {
             let body = json!({ "attempt": attempt, "sha256": crate::personal::sha256(draws) });
             let entry = append(transaction, run, "release.drawn", release_id, &body)?;
-            transaction.execute(
-                "update release set state = 'drawn', draws = ?3, entry = ?4 where release_id = ?1 and attempt = ?2",
+            // Drawn once: a second draw of the same reservation would cost and be counted as nothing.
+            one_row(transaction.execute(
+                "update release set state = 'drawn', draws = ?3, entry = ?4
+                 where release_id = ?1 and attempt = ?2 and state = 'reserved'",
                 params![release_id, attempt, draws, entry],
-            )?;
-            Ok(())
+            )?)
         })
     }
 
@@ -199,11 +198,13 @@ impl Ledger {
 
 fn spent(connection: &rusqlite::Connection, period: &str) -> rusqlite::Result<Rho> {
     let mut select = connection.prepare_cached("select rho from release where period = ?1")?;
-    let mut total = Rho::from_integer(0);
+    let mut total = Some(Rho::from_integer(0));
     for text in select.query_map([period], |row| row.get::<_, String>(0))? {
-        // A cost that cannot be read must not make room for another draw.
-        let rho = text?.parse::<Rho>().ok();
-        total = rho.and_then(|rho| add_rho(total, rho)).unwrap_or_else(|| Rho::from_integer(i64::from(i32::MAX)));
+        total = match (total, text?.parse::<Rho>()) {
+            (Some(total), Ok(rho)) => add_rho(total, rho),
+            _ => None,
+        };
     }
-    Ok(total)
+    // A cost that cannot be read or added must not make room for another draw.
+    Ok(total.unwrap_or(Rho::from_integer(i64::MAX)))
 }

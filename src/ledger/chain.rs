@@ -112,7 +112,8 @@ pub(super) fn append(
         .optional()?;
     let (seq, prev) = newest.unwrap_or((0, vec![0; 32]));
     let mut entry = Entry {
-        seq: seq + 1,
+        // Only a ledger that somebody changed has such a number; `verify` says so.
+        seq: seq.checked_add(1).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, seq))?,
         at: crate::calendar::now().to_string(),
         run: run.to_owned(),
         kind: kind.to_owned(),

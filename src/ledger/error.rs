@@ -40,6 +40,14 @@ pub enum Error {
         /// What was found.
         found: String,
     },
+    /// Its newest entries are not those that were noted beside it.
+    #[error("the ledger was changed: {what}")]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// Which entries.
+        what: String,
+    },
     /// The disk is full.
     #[error("the disk is full: could not {doing}")]
     Full {
@@ -131,6 +139,7 @@ impl Explain for Error {
             Error::Open { .. } => "ledger.open",
             Error::OtherAgency { .. } => "ledger.other-agency",
             Error::Version { .. } => "ledger.version",
+            Error::Broken { .. } => "ledger.broken",
             Error::Full { .. } => "ledger.disk-full",
             Error::ReadOnly { .. } => "ledger.read-only",
             Error::Damaged { .. } => "ledger.damaged",
@@ -147,6 +156,7 @@ impl Explain for Error {
             | Error::Open { path, .. }
             | Error::OtherAgency { path, .. }
             | Error::Version { path, .. }
+            | Error::Broken { path, .. }
             | Error::Full { path, .. }
             | Error::ReadOnly { path, .. }
             | Error::Damaged { path, .. }
@@ -162,6 +172,9 @@ impl Explain for Error {
             Error::None { .. } => "run `chudong run` first, or name the state folder with --state".into(),
             Error::OtherAgency { .. } => "give each agency a state folder of its own with --state".into(),
             Error::Version { .. } => "use the version of chudong that wrote it, or restore a backup".into(),
+            Error::Broken { .. } => {
+                "keep this file as evidence, and restore ledger.sqlite together with ledger.head from the newest backup that verifies".into()
+            }
             Error::Full { .. } => "make room on the disk and run again: what was recorded stays recorded".into(),
             Error::ReadOnly { .. } | Error::Open { .. } | Error::Anchor { .. } | Error::Lock { .. } => {
                 "let the service's account write to the state folder, or name another with --state".into()

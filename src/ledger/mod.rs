@@ -92,14 +92,29 @@ impl Ledger {
             .optional()
             .map_err(|source| self.failed("read whose ledger this is", source))?;
         match known {
-            Some(known) if known == agency => self.check_version(),
+            Some(known) if known == agency => {
+                self.check_version()?;
+                self.check_anchor()
+            }
             Some(known) => Err(Error::OtherAgency { path: self.path.clone(), known, asked: agency.to_owned() }),
-            None => self.write("begin the ledger", |transaction| {
-                let mut insert = transaction.prepare("insert into meta (name, value) values (?1, ?2)")?;
-                insert.execute(params!["agency", agency])?;
-                insert.execute(params!["schema_version", SCHEMA_VERSION.to_string()])?;
-                Ok(())
-            }),
+            None => {
+                // The head is noted before the ledger has an owner: from then on it is never missing.
+                self.anchor()?;
+                self.write("begin the ledger", |transaction| {
+                    let mut insert = transaction.prepare("insert into meta (name, value) values (?1, ?2)")?;
+                    insert.execute(params!["agency", agency])?;
+                    insert.execute(params!["schema_version", SCHEMA_VERSION.to_string()])?;
+                    Ok(())
+                })
+            }
+        }
+    }
+
+    /// A run notes a new head when it ends, and so must not begin where entries are missing: it would cover the traces.
+    fn check_anchor(&self) -> Result<(), Error> {
+        match verify::anchor_fault(self, &self.head()?) {
+            None => Ok(()),
+            Some(what) => Err(Error::Broken { path: self.path.clone(), what }),
         }
     }
 
@@ -192,4 +207,12 @@ fn append(
     body: &Value,
 ) -> Result<i64, rusqlite::Error> {
     chain::append(transaction, run, kind, key, body)
+}
+
+/// Refuses an update that found nothing to change: the caller's act is undone with it.
+fn one_row(changed: usize) -> Result<(), rusqlite::Error> {
+    match changed {
+        1 => Ok(()),
+        other => Err(rusqlite::Error::StatementChangedRows(other)),
+    }
 }

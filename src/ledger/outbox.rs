@@ -14,7 +14,7 @@
 use rusqlite::params;
 use serde_json::json;
 
-use super::{Error, Ledger, append};
+use super::{Error, Ledger, append, one_row};
 
 /// The unique key of a message: a keyed digest of subject, item, period, stage and channel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -177,9 +177,11 @@ impl Ledger {
                 let state = settlement.state.word();
                 let body = json!({ "state": state, "reason": settlement.reason });
                 let entry = append(transaction, run, "message.settled", &settlement.key.0, &body)?;
-                transaction
-                    .prepare_cached("update outbox set state = ?2, run = ?3, entry = ?4 where key = ?1")?
-                    .execute(params![settlement.key.0, state, run, entry])?;
+                one_row(
+                    transaction
+                        .prepare_cached("update outbox set state = ?2, run = ?3, entry = ?4 where key = ?1")?
+                        .execute(params![settlement.key.0, state, run, entry])?,
+                )?;
             }
             Ok(())
         })

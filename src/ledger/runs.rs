@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use rusqlite::{OptionalExtension, params};
 use serde_json::{Value, json};
 
-use super::{Error, Ledger, append};
+use super::{Error, Ledger, append, one_row};
 use crate::calendar::AsOf;
 
 /// How a run ended.
@@ -75,12 +75,14 @@ impl Ledger {
                 transaction
                     .query_row("select count(*) from run where as_of = ?1", [as_of.to_string()], |row| row.get(0))?;
             let id = format!("{as_of}.{}", before + 1);
-            let started_at = crate::calendar::now().to_string();
-            let body = json!({ "as_of": as_of.to_string(), "version": env!("CARGO_PKG_VERSION") });
+            let agency: String =
+                transaction.query_row("select value from meta where name = 'agency'", [], |row| row.get(0))?;
+            let body = json!({ "agency": agency, "as_of": as_of.to_string(), "version": env!("CARGO_PKG_VERSION") });
             let entry = append(transaction, &id, "run.started", &id, &body)?;
             transaction.execute(
-                "insert into run (run, as_of, started_at, entry) values (?1, ?2, ?3, ?4)",
-                params![id, as_of.to_string(), started_at, entry],
+                "insert into run (run, as_of, started_at, entry)
+                 values (?1, ?2, (select at from entry where seq = ?3), ?3)",
+                params![id, as_of.to_string(), entry],
             )?;
             Ok(id)
         })
@@ -91,11 +93,11 @@ impl Ledger {
         self.write("end the run", |transaction| {
             let body = json!({ "outcome": outcome.word(), "summary": summary });
             let entry = append(transaction, run, "run.finished", run, &body)?;
-            transaction.execute(
-                "update run set finished_at = ?2, outcome = ?3, summary = ?4, entry = ?5 where run = ?1",
-                params![run, crate::calendar::now().to_string(), outcome.word(), summary.to_string(), entry],
-            )?;
-            Ok(())
+            one_row(transaction.execute(
+                "update run set finished_at = (select at from entry where seq = ?4), outcome = ?2, summary = ?3, entry = ?4
+                 where run = ?1",
+                params![run, outcome.word(), summary.to_string(), entry],
+            )?)
         })
     }
 

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 use serde_json::Value;
 
 use super::{Entry, Error, Head, Ledger};
@@ -40,6 +42,9 @@ fn verify_once(state: &Path) -> Result<Verified, Error> {
     }
     let mut tables = Projection::default();
     let (head, entries) = walk(&ledger, &mut tables, &mut |what| faults.push(fault(what)));
+    for what in definition_faults(&ledger) {
+        faults.push(fault(what));
+    }
     for what in tables.differences(&ledger) {
         faults.push(fault(what));
     }
@@ -61,6 +66,27 @@ fn file_faults(ledger: &Ledger) -> Vec<String> {
         Ok(lines) if lines == ["ok"] => Vec::new(),
         Ok(lines) => lines.into_iter().map(|line| format!("the file is damaged: {}", one_line(&line))).collect(),
         Err(error) => vec![format!("the file is damaged: {error}")],
+    }
+}
+
+/// The tables, indexes and triggers must be those of the schema: a missing trigger took the lock off the entries.
+fn definition_faults(ledger: &Ledger) -> Vec<String> {
+    let names = |connection: &Connection| -> rusqlite::Result<BTreeSet<String>> {
+        let mut select = connection.prepare("select type || ' ' || name from sqlite_schema where sql is not null")?;
+        select.query_map([], |row| row.get(0))?.collect()
+    };
+    let expected = || {
+        let empty = Connection::open_in_memory()?;
+        empty.execute_batch(include_str!("schema.sql"))?;
+        names(&empty)
+    };
+    match (expected(), names(&ledger.connection)) {
+        (Ok(expected), Ok(actual)) => {
+            let missing = expected.difference(&actual).map(|name| format!("the {name} is missing"));
+            let foreign = actual.difference(&expected).map(|name| format!("the {name} was added"));
+            missing.chain(foreign).collect()
+        }
+        (Err(error), _) | (_, Err(error)) => vec![format!("the definitions of the tables cannot be read: {error}")],
     }
 }
 
@@ -86,18 +112,26 @@ fn walk(ledger: &Ledger, tables: &mut Projection, report: &mut dyn FnMut(String)
             ledger.connection.prepare("select seq, at, run, kind, key, body, prev, hash from entry order by seq")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
+            count += 1;
+            let seq: i64 = row.get(0)?;
+            let expected = last.seq.saturating_add(1);
             let entry = match Entry::from_row(row) {
                 Ok(entry) => entry,
                 Err(error) => {
-                    report(format!("the entry after number {} cannot be read: {error}", last.seq));
+                    report(format!("entry {seq} cannot be read: {error}"));
+                    last.seq = seq.max(last.seq);
+                    last.hash = row.get(7).unwrap_or_default();
                     continue;
                 }
             };
-            count += 1;
-            if entry.seq != last.seq + 1 {
-                report(match entry.seq - last.seq {
-                    2 => format!("entry {} was removed", last.seq + 1),
-                    _ => format!("entries {} to {} were removed", last.seq + 1, entry.seq - 1),
+            if seq < 1 {
+                report(format!("{} was changed: numbers begin with 1", entry.name()));
+                continue;
+            }
+            if seq > expected {
+                report(match seq - expected {
+                    1 => format!("entry {expected} was removed"),
+                    _ => format!("entries {expected} to {} were removed", seq - 1),
                 });
             } else if entry.prev != last.hash {
                 report(format!(
@@ -120,18 +154,18 @@ fn walk(ledger: &Ledger, tables: &mut Projection, report: &mut dyn FnMut(String)
 }
 
 /// Entries cut off the end leave a chain that is sound but shorter than the head noted beside it.
-fn anchor_fault(ledger: &Ledger, head: &Head) -> Option<String> {
+pub(super) fn anchor_fault(ledger: &Ledger, head: &Head) -> Option<String> {
     let path = ledger.path().with_extension("head");
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && head.seq == 0 => return None,
-        // A first run that was killed has not noted a head yet; its entries are still in the chain.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Some("the head that was noted beside it, ledger.head, was removed".into());
+        }
         Err(error) => return Some(format!("the noted head cannot be read: {error}")),
     };
     let Some(noted) = Head::parse(&text) else { return Some("the noted head is not a number and a hash".into()) };
     if noted.seq > head.seq {
-        return Some(format!("entries {} to {} were removed from the end", head.seq + 1, noted.seq));
+        return Some(format!("entries {} to {} were removed from the end", head.seq.saturating_add(1), noted.seq));
     }
     let hash: Result<Vec<u8>, _> =
         ledger.connection.query_row("select hash from entry where seq = ?1", [noted.seq], |row| row.get(0));
@@ -143,134 +177,185 @@ fn anchor_fault(ledger: &Ledger, head: &Head) -> Option<String> {
     }
 }
 
-/// Outbox, releases, publications and runs, made again from the entries.
+/// A row: its columns, as text; none where null.
+type Row = BTreeMap<&'static str, Option<String>>;
+
+/// A table made from the entries: what a row of it is called, what names the row, and what is compared.
+struct Shape {
+    noun: &'static str,
+    table: &'static str,
+    key: &'static str,
+    columns: &'static [&'static str],
+}
+
+const SHAPES: [Shape; 5] = [
+    Shape { noun: "setting", table: "meta", key: "name", columns: &["value"] },
+    Shape {
+        noun: "message",
+        table: "outbox",
+        key: "key",
+        columns: &[
+            "subject",
+            "obligation",
+            "item",
+            "stage",
+            "channel",
+            "message_id",
+            "state",
+            "attempts",
+            "run",
+            "entry",
+        ],
+    },
+    Shape {
+        noun: "release",
+        table: "release",
+        key: "release_id || ' ' || attempt",
+        columns: &["period", "spec_id", "policy", "rho", "state", "draws", "entry"],
+    },
+    Shape { noun: "publication", table: "publication", key: "period", columns: &["files", "entry"] },
+    Shape {
+        noun: "run",
+        table: "run",
+        key: "run",
+        columns: &["as_of", "started_at", "finished_at", "outcome", "summary", "entry"],
+    },
+];
+
+/// Settings, outbox, releases, publications and runs, made again from the entries.
 #[derive(Debug, Default)]
 struct Projection {
-    outbox: BTreeMap<String, String>,
-    releases: BTreeMap<String, String>,
-    draws: BTreeMap<String, String>,
-    publications: BTreeMap<String, String>,
-    runs: BTreeMap<String, String>,
-    periods: BTreeMap<String, String>,
+    rows: BTreeMap<(&'static str, String), Row>,
 }
 
 impl Projection {
     fn take(&mut self, entry: &Entry) {
         let body: Value = serde_json::from_str(&entry.body).unwrap_or(Value::Null);
-        let text = |name: &str| {
-            body.get(name)
-                .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-                .unwrap_or_default()
-        };
-        let release = |attempt: &str| format!("{} {attempt}", entry.key);
+        let text =
+            |name: &str| body.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        let json = |name: &str| body.get(name).map(Value::to_string);
+        let word = |word: &str| Some(word.to_owned());
+        let number = Some(entry.seq.to_string());
+        let release = || format!("{} {}", entry.key, text("attempt").unwrap_or_default());
         match entry.kind.as_str() {
             "message.recorded" => {
-                let row = ["subject", "obligation", "item", "stage", "channel", "message_id"].map(text).join(" ");
-                self.outbox.insert(entry.key.clone(), format!("{row} in_flight {} {}", text("attempt"), entry.seq));
+                let row = self.rows.entry(("message", entry.key.clone())).or_insert_with(|| {
+                    ["subject", "obligation", "item", "stage", "channel", "message_id"]
+                        .map(|name| (name, text(name)))
+                        .into()
+                });
+                // A further attempt is the same message.
+                row.extend([("state", word("in_flight")), ("attempts", text("attempt"))]);
+                row.extend([("run", word(&entry.run)), ("entry", number)]);
             }
             "message.settled" => {
-                let known = self.outbox.entry(entry.key.clone()).or_default();
-                let mut parts: Vec<String> = known.split(' ').map(str::to_owned).collect();
-                let attempt = parts.get(parts.len().saturating_sub(2)).cloned().unwrap_or_default();
-                parts.truncate(parts.len().saturating_sub(3));
-                *known = format!("{} {} {attempt} {}", parts.join(" "), text("state"), entry.seq);
+                let row = self.rows.entry(("message", entry.key.clone())).or_default();
+                row.extend([("state", text("state")), ("run", word(&entry.run)), ("entry", number)]);
             }
             "release.reserved" => {
-                let row = ["period", "spec_id", "policy", "rho"].map(text).join(" ");
-                self.periods.insert(entry.key.clone(), text("period"));
-                self.releases.insert(release(&text("attempt")), format!("{row} reserved"));
+                let mut row: Row = ["period", "spec_id", "policy", "rho"].map(|name| (name, text(name))).into();
+                row.extend([("state", word("reserved")), ("draws", None), ("entry", number)]);
+                self.rows.insert(("release", release()), row);
             }
             "release.drawn" => {
-                let key = release(&text("attempt"));
-                self.draws.insert(key.clone(), text("sha256"));
-                if let Some(row) = self.releases.get_mut(&key) {
-                    *row = row.replace(" reserved", " drawn");
-                }
+                let row = self.rows.entry(("release", release())).or_default();
+                row.extend([("state", word("drawn")), ("draws", text("sha256")), ("entry", number)]);
             }
             "release.published" => {
-                self.publications.insert(entry.key.clone(), text("files"));
-                let ids: BTreeSet<String> = body
+                let row = [("files", json("files")), ("entry", number)].into();
+                self.rows.insert(("publication", entry.key.clone()), row);
+                let ids: BTreeSet<&str> = body
                     .get("releases")
                     .and_then(Value::as_array)
-                    .map(|ids| ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect())
+                    .map(|ids| ids.iter().filter_map(Value::as_str).collect())
                     .unwrap_or_default();
-                for (key, row) in &mut self.releases {
-                    if key.split(' ').next().is_some_and(|id| ids.contains(id)) {
-                        *row = row.replace(" drawn", " published");
+                for ((noun, key), row) in &mut self.rows {
+                    let is_meant = *noun == "release" && key.split(' ').next().is_some_and(|id| ids.contains(id));
+                    if is_meant && row.get("state") == Some(&word("drawn")) {
+                        row.insert("state", word("published"));
                     }
                 }
             }
             "run.started" => {
-                self.runs.insert(entry.key.clone(), "-".into());
+                let row = [
+                    ("as_of", text("as_of")),
+                    ("started_at", word(&entry.at)),
+                    ("finished_at", None),
+                    ("outcome", None),
+                    ("summary", None),
+                    ("entry", number),
+                ];
+                self.rows.insert(("run", entry.key.clone()), row.into());
+                self.rows.insert(("setting", "agency".into()), [("value", text("agency"))].into());
             }
             "run.finished" => {
-                self.runs.insert(entry.key.clone(), format!("{} {}", text("outcome"), text("summary")));
+                let row = self.rows.entry(("run", entry.key.clone())).or_default();
+                row.extend([("finished_at", word(&entry.at)), ("outcome", text("outcome"))]);
+                row.extend([("summary", json("summary")), ("entry", number)]);
             }
             _ => {}
         }
     }
 
-    fn differences(&self, ledger: &Ledger) -> Vec<String> {
+    /// Says where the tables beside the entries differ from what the entries say.
+    fn differences(mut self, ledger: &Ledger) -> Vec<String> {
         let mut found = Vec::new();
-        let selects: [(&str, &BTreeMap<String, String>, &str); 4] = [
-            (
-                "message",
-                &self.outbox,
-                "select key, subject || ' ' || obligation || ' ' || item || ' ' || stage || ' ' || channel || ' ' || message_id || ' ' || state || ' ' || attempts || ' ' || entry from outbox",
-            ),
-            (
-                "release",
-                &self.releases,
-                "select release_id || ' ' || attempt, period || ' ' || spec_id || ' ' || policy || ' ' || rho || ' ' || state from release",
-            ),
-            ("publication", &self.publications, "select period, files from publication"),
-            ("run", &self.runs, "select run, coalesce(outcome || ' ' || summary, '-') from run"),
-        ];
-        for (what, expected, select) in selects {
-            compare(ledger, what, expected, select, &mut found);
+        let version = Some(super::SCHEMA_VERSION.to_string());
+        self.rows.insert(("setting", "schema_version".into()), [("value", version)].into());
+        for shape in &SHAPES {
+            match shape.read(ledger) {
+                Ok(actual) => self.compare(shape, &actual, &mut found),
+                Err(error) => found.push(format!("the table {} cannot be read: {error}", shape.table)),
+            }
         }
-        found.extend(self.draw_differences(ledger));
         found
     }
 
-    fn draw_differences(&self, ledger: &Ledger) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut read = || -> rusqlite::Result<()> {
-            let mut select = ledger
-                .connection
-                .prepare("select release_id || ' ' || attempt, draws from release where draws is not null")?;
-            let mut rows = select.query([])?;
-            while let Some(row) = rows.next()? {
-                let (key, draws): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
-                if self.draws.get(&key) != Some(&sha256(&draws)) {
-                    found.push(format!("what was drawn for release {key} is not what the ledger recorded"));
+    fn compare(&self, shape: &Shape, actual: &BTreeMap<String, Row>, found: &mut Vec<String>) {
+        let noun = shape.noun;
+        let expected: BTreeMap<&String, &Row> =
+            self.rows.iter().filter(|((of, _), _)| *of == noun).map(|((_, key), row)| (key, row)).collect();
+        let keys: BTreeSet<&String> = expected.keys().copied().chain(actual.keys()).collect();
+        for key in keys {
+            match (expected.get(key), actual.get(key)) {
+                (Some(expected), Some(actual)) => {
+                    let differing = shape.columns.iter().filter(|column| expected.get(*column) != actual.get(*column));
+                    found.extend(differing.map(|column| match *column {
+                        "draws" => format!("what was drawn for release {key} is not what the ledger recorded"),
+                        column => format!("the {column} of {noun} {key} is not what its entries say"),
+                    }));
                 }
+                (Some(_), None) => found.push(format!("the state of {noun} {key} was removed")),
+                // Before the first run no entry says whose ledger it is.
+                (None, _) if noun == "setting" && key == "agency" => {}
+                (None, _) => found.push(format!("{noun} {key} has a state but no entry")),
             }
-            Ok(())
-        };
-        if let Err(error) = read() {
-            found.push(format!("what was drawn cannot be read: {error}"));
         }
-        found
     }
 }
 
-fn compare(ledger: &Ledger, what: &str, expected: &BTreeMap<String, String>, select: &str, found: &mut Vec<String>) {
-    let read = || -> rusqlite::Result<BTreeMap<String, String>> {
-        let mut select = ledger.connection.prepare(select)?;
-        select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-    };
-    let actual = match read() {
-        Ok(actual) => actual,
-        Err(error) => return found.push(format!("the table of each {what} cannot be read: {error}")),
-    };
-    let keys: BTreeSet<&String> = expected.keys().chain(actual.keys()).collect();
-    for key in keys {
-        match (expected.get(key), actual.get(key)) {
-            (Some(a), Some(b)) if a == b => {}
-            (Some(_), Some(_)) => found.push(format!("the state of {what} {key} is not what its entries say")),
-            (Some(_), None) => found.push(format!("the state of {what} {key} was removed")),
-            (None, _) => found.push(format!("{what} {key} has a state but no entry")),
-        }
+impl Shape {
+    fn read(&self, ledger: &Ledger) -> rusqlite::Result<BTreeMap<String, Row>> {
+        let select = format!("select {}, {} from {}", self.key, self.columns.join(", "), self.table);
+        let mut select = ledger.connection.prepare(&select)?;
+        let rows = select.query_map([], |row| {
+            let mut values = Row::new();
+            for (index, column) in (1..).zip(self.columns) {
+                values.insert(*column, text(row.get_ref(index)?));
+            }
+            Ok((row.get(0)?, values))
+        })?;
+        rows.collect()
+    }
+}
+
+/// A cell as the entries say it: what was drawn is in them by its hash.
+fn text(cell: ValueRef<'_>) -> Option<String> {
+    match cell {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => Some(number.to_string()),
+        ValueRef::Real(number) => Some(number.to_string()),
+        ValueRef::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        ValueRef::Blob(bytes) => Some(sha256(bytes)),
     }
 }

@@ -11,8 +11,7 @@ use jiff::civil::Date;
 use crate::fault::{Explain, Place};
 use crate::personal::{Personal, PseudonymKey, hex};
 use crate::pipeline::Item;
-use crate::sql::engine::Contract;
-use crate::tables::{self, Table, TableName};
+use crate::tables::{self, Contract, Table, TableName};
 
 use arrow::datatypes::DataType;
 

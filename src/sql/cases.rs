@@ -102,6 +102,8 @@ pub fn read(root: &Path, path: &Path, pipeline: &Pipeline, faults: &Faults) -> O
                     None => {
                         let next = "name a table of pipelines/standard-tables.toml";
                         tables.fault(&name, "case.unknown-table", format!("there is no standard table {name}"), next);
+                        // One fault is enough: its columns are unknown because the table is.
+                        rows.iter().map(expected_row).for_each(drop);
                     }
                 }
                 rows.iter().for_each(Node::done);

@@ -8,8 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
@@ -27,7 +26,7 @@ use jiff::civil::Date;
 use super::{Error, Model, functions, library};
 use crate::calendar::AsOf;
 use crate::pipeline::Pipeline;
-use crate::tables::{Table, TableName};
+use crate::tables::{Contract, Table, TableName};
 
 /// Memory of a session before operators spill: 1 GiB, above the 64 MiB per
 /// partition under which joins fail (measured, see the engine notes).
@@ -158,72 +157,6 @@ fn bind(query: &mut Query, bound: &Bound) {
         }
         ControlFlow::Continue(())
     });
-}
-
-/// The columns that the readers of a model expect.
-#[derive(Debug, Clone)]
-pub struct Contract {
-    /// Name, type, and whether it may be null.
-    pub columns: Vec<(String, DataType, bool)>,
-    /// Whether it may give more columns than these: facts of an obligation.
-    pub is_open: bool,
-}
-
-impl Contract {
-    /// Brings a table into the expected form, or says what is wrong with it.
-    fn apply(&self, table: Table) -> Result<Table, String> {
-        let expected = |name: &str| self.columns.iter().find(|(known, _, _)| known == name);
-        for (name, _, _) in &self.columns {
-            if !table.has(name) {
-                let found: Vec<_> = table.schema.fields().iter().map(|field| field.name().clone()).collect();
-                return Err(format!("the column {name} is missing (it gives {})", found.join(", ")));
-            }
-        }
-        if !self.is_open
-            && let Some(field) = table.schema.fields().iter().find(|field| expected(field.name()).is_none())
-        {
-            return Err(format!("the column {} is not expected", field.name()));
-        }
-        let mut fields = Vec::new();
-        for field in table.schema.fields() {
-            let wanted = match expected(field.name()) {
-                Some((_, wanted, _)) => wanted.clone(),
-                None if matches!(field.data_type(), DataType::Utf8View | DataType::LargeUtf8) => DataType::Utf8,
-                None => field.data_type().clone(),
-            };
-            if !is_same_kind(field.data_type(), &wanted) {
-                return Err(format!("the column {} is {}, not {wanted}", field.name(), field.data_type()));
-            }
-            fields.push(Field::new(field.name(), wanted, true));
-        }
-        let schema = Arc::new(Schema::new(fields));
-        let options = CastOptions { safe: false, ..CastOptions::default() };
-        let mut batches = Vec::with_capacity(table.batches.len());
-        for batch in &table.batches {
-            let mut columns = Vec::with_capacity(batch.num_columns());
-            for (column, field) in batch.columns().iter().zip(schema.fields()) {
-                let array = cast_with_options(column, field.data_type(), &options)
-                    .map_err(|error| format!("the column {}: {error}", field.name()))?;
-                if let Some((name, _, false)) = expected(field.name())
-                    && array.null_count() > 0
-                {
-                    return Err(format!("the column {name} is empty in {} rows", array.null_count()));
-                }
-                columns.push(array);
-            }
-            batches.push(RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|error| error.to_string())?);
-        }
-        Ok(Table { schema, batches })
-    }
-}
-
-fn is_same_kind(found: &DataType, wanted: &DataType) -> bool {
-    let is_text = |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    found == wanted
-        || *found == DataType::Null
-        || (is_text(found) && is_text(wanted))
-        || (found.is_integer() && wanted.is_integer())
-        || (found.is_floating() && wanted.is_floating())
 }
 
 /// The tables that exist before any source is read: the law in force on the day, and the public code lists.

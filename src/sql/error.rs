@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use datafusion::error::DataFusionError;
 
-use crate::fault::{Explain, Place};
+use crate::fault::{Explain, Fault, Place};
 use crate::tables::TableName;
 
 /// A model or a query could not be run.
@@ -48,12 +48,18 @@ pub enum Error {
 }
 
 fn cause(error: &DataFusionError) -> String {
-    // The first line says it; the rest is a backtrace or a list of all columns.
-    let text = error.strip_backtrace();
+    // The root says what is wrong, what wraps it names rules of the optimizer. The first line of it
+    // says enough; the rest is a backtrace or a list of all columns.
+    let text = error.find_root().strip_backtrace();
     text.lines().next().unwrap_or_default().to_owned()
 }
 
 impl Explain for Error {
+    /// The text of the error holds its cause already.
+    fn fault(&self) -> Fault {
+        Fault::new(self.code(), self.place(), self.to_string(), self.next())
+    }
+
     fn code(&self) -> &'static str {
         match self {
             Error::Model { .. } => "sql.model",
@@ -78,7 +84,7 @@ impl Explain for Error {
             Error::Contract { .. } => {
                 "give the column under this name and type, with cast(... as ...) if need be".into()
             }
-            Error::Query { .. } => "`chudong query \"show tables\"` lists what can be asked".into(),
+            Error::Query { .. } => "`chudong query --tables` lists what can be asked".into(),
             Error::NotASelect(_) => "write one select statement; nothing can be changed from here".into(),
             Error::Engine { .. } => "run again; if it happens again, report it with the lines above".into(),
         }

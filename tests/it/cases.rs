@@ -1,0 +1,246 @@
+//! The case files prove the models, and a changed law is noticed by at least one of them.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+
+use std::fs;
+use std::path::Path;
+
+use chudong::check::{Checked, check};
+use chudong::pipeline::Pipeline;
+use chudong::pipeline::reader::Faults;
+use chudong::sql::cases::{self, Case};
+use chudong::sql::{Library, library};
+
+async fn checked(root: &Path) -> Checked {
+    match check(root, "an-binh").await {
+        Ok(checked) => checked,
+        Err(faults) => panic!("{}", faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+/// All cases of the installation.
+fn all(pipeline: &Pipeline) -> Vec<Case> {
+    let faults = Faults::default();
+    let paths = cases::find(crate::root());
+    let read: Vec<Case> = paths.iter().filter_map(|path| cases::read(crate::root(), path, pipeline, &faults)).collect();
+    let said: Vec<String> = faults.into_vec().iter().map(ToString::to_string).collect();
+    assert!(said.is_empty(), "{}", said.join("\n"));
+    assert_eq!(read.len(), paths.len());
+    read
+}
+
+/// The paths of the cases that do not give what they expect; a model that fails is such a case as well.
+async fn failing(pipeline: &Pipeline, library: &Library, cases: &[Case]) -> Vec<String> {
+    let mut failed = Vec::new();
+    for case in cases {
+        match case.run(pipeline, library).await {
+            Ok(None) => {}
+            Ok(Some(difference)) => failed.push(format!("{}\n{difference}", case.path.display())),
+            Err(error) => failed.push(format!("{}\n{error}", case.path.display())),
+        }
+    }
+    failed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_case_is_as_expected() {
+    let checked = checked(crate::root()).await;
+    let cases = all(&checked.pipeline);
+    assert!(cases.len() >= 15, "only {} cases were found", cases.len());
+    let failed = failing(&checked.pipeline, &checked.library, &cases).await;
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    // Each item that an agency can switch on is proved by at least one.
+    for item in &checked.pipeline.items {
+        assert!(cases.iter().any(|case| case.model.table == item.id), "no case proves {}", item.id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_number_of_every_rule_is_proved() {
+    let checked = checked(crate::root()).await;
+    let cases = all(&checked.pipeline);
+    let mut survived = Vec::new();
+    let mut mutants = 0;
+    for item in &checked.pipeline.items {
+        let own: Vec<Case> = cases.iter().filter(|case| case.model.table == item.id).cloned().collect();
+        for name in &item.rules {
+            let rule = checked.pipeline.law.rules.iter().position(|rule| rule.name == *name).unwrap();
+            for version in 0..checked.pipeline.law.rules[rule].versions.len() {
+                for value in 0..checked.pipeline.law.rules[rule].versions[version].values.len() {
+                    for step in [-1, 1] {
+                        let mut mutant = checked.pipeline.clone();
+                        let (key, number) = &mut mutant.law.rules[rule].versions[version].values[value];
+                        *number += step;
+                        let what = format!("{name} {} = {number}", key.clone().unwrap_or_default());
+                        mutants += 1;
+                        if failing(&mutant, &checked.library, &own).await.is_empty() {
+                            survived.push(what);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(mutants >= 2 * 22, "only {mutants} mutants were made");
+    assert!(survived.is_empty(), "no case notices these changes of the law:\n{}", survived.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_term_of_a_rule_is_proved() {
+    let checked = checked(crate::root()).await;
+    let cases = all(&checked.pipeline);
+    let mut survived = Vec::new();
+    for item in &checked.pipeline.items {
+        let own: Vec<Case> = cases.iter().filter(|case| case.model.table == item.id).cloned().collect();
+        for name in &item.rules {
+            // Without the rule nothing may be found: a model that reads it only for its name proves nothing.
+            let mut mutant = checked.pipeline.clone();
+            let rule = mutant.law.rules.iter_mut().find(|rule| rule.name == *name).unwrap();
+            rule.versions.clear();
+            if failing(&mutant, &checked.library, &own).await.is_empty() {
+                survived.push(name.clone());
+            }
+        }
+    }
+    assert!(survived.is_empty(), "no case notices that these rules are not in force: {survived:?}");
+}
+
+/// Numbers and comparisons that stand in the models themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_bound_in_a_model_is_proved() {
+    let checked = checked(crate::root()).await;
+    let cases = all(&checked.pipeline);
+    let mut survived = Vec::new();
+    let mut mutants = 0;
+    for model in checked.library.models.iter().filter(|model| model.name.schema == "obligations") {
+        let own: Vec<Case> = cases.iter().filter(|case| case.model == model.name).cloned().collect();
+        let text = fs::read_to_string(crate::root().join(&model.path)).unwrap();
+        for (what, text) in mutated(&text) {
+            let Ok(query) = library::parse_select(&text) else { panic!("{what} in {} is not SQL", model.name) };
+            let mut library = checked.library.clone();
+            library.models.iter_mut().find(|other| other.name == model.name).unwrap().query = query;
+            mutants += 1;
+            if failing(&checked.pipeline, &library, &own).await.is_empty() {
+                survived.push(format!("{}: {what}", model.path.display()));
+            }
+        }
+    }
+    assert!(mutants >= 15, "only {mutants} mutants were made");
+    assert!(survived.is_empty(), "no case notices these changes of a model:\n{}", survived.join("\n"));
+}
+
+/// The text with one number one higher or lower, or one comparison moved by its edge.
+fn mutated(text: &str) -> Vec<(String, String)> {
+    let start = text.find("with\n").unwrap();
+    let mut found = Vec::new();
+    let mut put = |at: usize, old: &str, new: &str| {
+        let line = text[..at].lines().count();
+        found.push((format!("line {line}: {old} → {new}"), format!("{}{new}{}", &text[..at], &text[at + old.len()..])));
+    };
+    for (at, c) in text.char_indices().skip_while(|(at, _)| *at < start) {
+        let before = text[..at].chars().next_back().unwrap_or(' ');
+        let rest = &text[at..];
+        if c.is_ascii_digit() && !(before.is_alphanumeric() || before == '_') {
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            let number: i64 = digits.parse().unwrap();
+            put(at, &digits, &(number + 1).to_string());
+            put(at, &digits, &(number - 1).to_string());
+        }
+        for (old, new) in [
+            (" <= ", " < "),
+            (" < ", " <= "),
+            ("between $as_of and $until", "between $as_of + 1 and $until"),
+            ("between $as_of and $until", "between $as_of - 1 and $until"),
+            ("between $as_of and $until", "between $as_of and $until - 1"),
+            ("between $as_of and $until", "between $as_of and $until + 1"),
+            ("max(", "min("),
+            ("not is_commercial", "is_commercial"),
+        ] {
+            if rest.starts_with(old) {
+                put(at, old, new);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_wrong_expectation_is_said_in_words() {
+    let folder = copy_of_the_installation();
+    let root = folder.path();
+    let path = root.join("tests/cases/obligations/driving_licence/class_c_ends_after_five_years.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let wrong = text.replace("due_on = 2026-11-21\n", "due_on = 2026-11-22\n");
+    assert_ne!(text, wrong);
+    fs::write(&path, wrong).unwrap();
+    let output = chudong(root, &["test", "driving_licence"]);
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap());
+
+    // A case officer corrects it with one variable, and the file is again what it was.
+    let output = command(root, &["test", "class_c_ends"]).env("UPDATE_EXPECT", "1").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let (mut before, mut after): (Vec<_>, Vec<_>) = {
+        let rewritten = fs::read_to_string(&path).unwrap();
+        (text.lines().map(str::to_owned).collect(), rewritten.lines().map(str::to_owned).collect())
+    };
+    before.sort();
+    after.sort();
+    assert_eq!(before, after);
+}
+
+#[test]
+fn a_case_that_cannot_be_read_is_a_fault_with_its_line() {
+    let folder = copy_of_the_installation();
+    let root = folder.path();
+    let path = root.join("tests/cases/obligations/driving_licence/odd.toml");
+    fs::write(&path, "about = \"odd\"\nas_of = 2026-11-21\nas_off = 1\n\n[[given.licences]]\nsubject_id = \"An\"\n")
+        .unwrap();
+    let output = chudong(root, &["test", "odd"]);
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap());
+}
+
+#[test]
+fn the_verb_counts_what_it_ran() {
+    let output = chudong(crate::root(), &["test"]);
+    let expected = format!("{} cases as expected, 0 not\n", cases::find(crate::root()).len());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+    assert_eq!(output.status.code(), Some(0));
+}
+
+fn command(root: &Path, arguments: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_chudong"));
+    command.args(arguments).arg("--root").arg(root).env_remove("UPDATE_EXPECT");
+    command
+}
+
+fn chudong(root: &Path, arguments: &[&str]) -> std::process::Output {
+    command(root, arguments).output().unwrap()
+}
+
+/// `pipelines/`, `sql/` and the cases, to be changed at will.
+fn copy_of_the_installation() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["pipelines", "sql", "tests/cases"] {
+        copy(&crate::root().join(name), &folder.path().join(name));
+    }
+    folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
