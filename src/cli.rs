@@ -8,7 +8,7 @@
 //! | 3 | done, but something is held for a person |
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -26,26 +26,56 @@ use crate::sql::{Engine, cases};
 use crate::world::World;
 use crate::{ledger, pipeline, query, run, schedule};
 
+/// What a newcomer asks next.
+const AFTER: &str = "\
+Examples:
+  chudong check                          is what I wrote sound?
+  chudong plan                           what would tonight do?
+  chudong run --as-of 2026-11-21         the night of a date, again if need be: it acts once
+  chudong query --tables                 what may I ask?
+
+Exit codes:
+  0  done
+  1  failed: standard error says what, where, and what to do
+  2  wrong usage
+  3  done, but something is held for a person
+
+CHUDONG_LOG chooses what is logged: warn, info, debug.";
+
 /// Proactive public services: from authorised databases to reminders, and from ratings to protected figures.
 #[derive(Debug, Parser)]
-#[command(name = "chudong", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "chudong", version, max_term_width = 100, after_help = AFTER)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
     /// The installation folder, which holds pipelines/ and sql/.
-    #[arg(long, global = true, env = "CHUDONG_ROOT", default_value = ".", value_name = "DIR")]
+    #[arg(long, global = true, env = "CHUDONG_ROOT", default_value = ".", value_name = "DIR", help_heading = "Where")]
     root: PathBuf,
-    /// The agency: a folder of pipelines/. An Bình is the sample agency.
-    #[arg(long, global = true, env = "CHUDONG_AGENCY", default_value = "an-binh", value_name = "NAME")]
+    /// The agency, for the verbs that speak for one: a folder of pipelines/.
+    #[arg(
+        long,
+        global = true,
+        env = "CHUDONG_AGENCY",
+        default_value = "an-binh",
+        value_name = "NAME",
+        help_heading = "Where"
+    )]
     agency: String,
-    /// The state folder of this agency: ledger, outbox, published figures.
-    #[arg(long, global = true, env = "CHUDONG_STATE", default_value = "var", value_name = "DIR")]
+    /// The state folder, one for each agency: ledger, key, outbox, published figures.
+    #[arg(
+        long,
+        global = true,
+        env = "CHUDONG_STATE",
+        default_value = "var",
+        value_name = "DIR",
+        help_heading = "Where"
+    )]
     state: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Say everything that is wrong with pipelines, rules, templates and SQL; touch nothing.
+    /// Say everything that is wrong with the pipelines, rules, messages and SQL of all agencies; touch nothing.
     Check,
     /// Say what tonight would send and publish, and how it differs from the last run; write nothing.
     Plan {
@@ -55,7 +85,7 @@ enum Verb {
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
     },
-    /// Run the night: pull, compute, remind, publish.
+    /// Run the night: pull, compute, remind, publish. Run again, it sends and spends nothing twice.
     Run {
         #[command(flatten)]
         day: Day,
@@ -63,13 +93,13 @@ enum Verb {
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
     },
-    /// Run each night at the time that the pipeline says, until stopped.
+    /// Run each night at the time that the pipeline says, until stopped; a night that failed is tried again.
     Schedule {
         /// Print the next five times of every agency and end.
         #[arg(long)]
         list: bool,
     },
-    /// Ask the published tables and the run history; nothing can be changed from here.
+    /// Ask the published tables and the run history with SQL; nothing can be changed from here.
     Query {
         /// One select, for example: select * from history.runs
         #[arg(required_unless_present = "tables")]
@@ -81,32 +111,34 @@ enum Verb {
         #[arg(long)]
         tables: bool,
     },
-    /// Look at the ledger, or verify it.
+    /// Look at the ledger (what was pulled, sent and published), or verify it.
     Ledger {
         #[command(subcommand)]
         verb: LedgerVerb,
     },
-    /// Run the case files in tests/cases: given rows, expected rows.
+    /// Prove the SQL with the case files in tests/cases: given rows, expected rows.
+    ///
+    /// With UPDATE_EXPECT=1 in the environment, the expected rows are rewritten with what came.
     Test {
-        /// Only cases whose path contains this.
+        /// Only cases whose path contains this, for example: driving_licence
         filter: Option<String>,
     },
     /// Make synthetic data: large tables for measuring, or the sample agency's sources.
     Samples {
         /// How many people.
-        #[arg(long, default_value_t = samples::DEFAULT_PEOPLE)]
+        #[arg(long, default_value_t = samples::DEFAULT_PEOPLE, value_name = "N")]
         people: u64,
         /// The same seed gives the same data.
-        #[arg(long, default_value_t = samples::DEFAULT_SEED)]
+        #[arg(long, default_value_t = samples::DEFAULT_SEED, value_name = "N")]
         seed: u64,
-        /// Where to.
+        /// The folder to write to; it is made if there is none.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
         /// In which form.
         #[arg(long, value_enum, default_value_t)]
         format: SamplesFormat,
     },
-    /// Print a completion script for a shell.
+    /// Print a completion script for a shell, for example: chudong completions bash > /etc/bash_completion.d/chudong
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
@@ -125,16 +157,16 @@ enum LedgerVerb {
     /// Print the newest entries.
     List {
         /// Only kinds that begin with this: run, pull, message, release.
-        #[arg(long)]
+        #[arg(long, value_name = "KIND")]
         kind: Option<String>,
-        /// How many.
-        #[arg(long, default_value_t = 20)]
+        /// How many entries, counted from the newest.
+        #[arg(long, default_value_t = 20, value_name = "N")]
         last: usize,
         /// How to print them.
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
     },
-    /// Find any entry that was changed, removed or moved.
+    /// Find any entry that was changed, removed or moved, and name it.
     Verify,
 }
 
@@ -239,7 +271,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Schedule { list: false } => keep_running(&root, &agency, state).await,
         Verb::Query { select, format, tables } => ask(&state, select.filter(|_| !tables), format).await,
         Verb::Ledger { verb } => look(&state, &verb),
-        Verb::Test { filter } => test(&root, &agency, filter.as_deref()).await,
+        Verb::Test { filter } => test(&root, filter.as_deref()).await,
         Verb::Samples { people, seed, out, format } => make_samples(people, seed, out, format),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
@@ -277,30 +309,40 @@ fn json(value: &impl serde::Serialize) -> String {
     text
 }
 
-async fn check_all(root: &std::path::Path) -> Result<Ended, Vec<Fault>> {
+async fn check_all(root: &Path) -> Result<Ended, Vec<Fault>> {
+    let (agencies, faults) = all_agencies(root).await?;
+    for checked in agencies {
+        print(&format!(
+            "{}: {} sources, {} items, {} models\n",
+            checked.pipeline.id,
+            checked.pipeline.sources.len(),
+            checked.pipeline.items.len(),
+            checked.library.models.len()
+        ));
+    }
+    if faults.is_empty() { Ok(Ended::Done) } else { Err(faults) }
+}
+
+/// The agencies that are sound, and every fault of the others.
+async fn all_agencies(root: &Path) -> Result<(Vec<Checked>, Vec<Fault>), Vec<Fault>> {
     let agencies = pipeline::agencies(root);
     if agencies.is_empty() {
         let next = "name the installation folder with --root: it holds pipelines/ and sql/";
         let place = Place::file(root.join("pipelines"));
         return Err(vec![Fault::new("pipeline.no-agency", place, "there is no agency here", next)]);
     }
-    let mut faults: Vec<Fault> = Vec::new();
+    let (mut sound, mut faults) = (Vec::new(), Vec::new());
     for agency in &agencies {
         match check::check(root, agency).await {
-            Ok(checked) => print(&format!(
-                "{agency}: {} sources, {} items, {} models\n",
-                checked.pipeline.sources.len(),
-                checked.pipeline.items.len(),
-                checked.library.models.len()
-            )),
+            Ok(checked) => sound.push(checked),
             // What agencies share is wrong for each of them, and is said once.
             Err(found) => faults.extend(found.into_iter().filter(|fault| !faults.contains(fault)).collect::<Vec<_>>()),
         }
     }
-    if faults.is_empty() { Ok(Ended::Done) } else { Err(faults) }
+    Ok((sound, faults))
 }
 
-fn read_pipeline(root: &std::path::Path, agency: &str) -> Result<Pipeline, Vec<Fault>> {
+fn read_pipeline(root: &Path, agency: &str) -> Result<Pipeline, Vec<Fault>> {
     let faults = pipeline::reader::Faults::default();
     let found = pipeline::read(root, agency, &faults);
     match (found, faults.into_vec()) {
@@ -309,7 +351,7 @@ fn read_pipeline(root: &std::path::Path, agency: &str) -> Result<Pipeline, Vec<F
     }
 }
 
-fn list_times(root: &std::path::Path) -> Result<Ended, Vec<Fault>> {
+fn list_times(root: &Path) -> Result<Ended, Vec<Fault>> {
     for agency in pipeline::agencies(root) {
         let pipeline = read_pipeline(root, &agency)?;
         let cron = cron(&pipeline)?;
@@ -332,7 +374,7 @@ const RETRY: Duration = Duration::from_secs(15 * 60);
 /// How long at most to sleep: the clock may be set while we do.
 const NAP: Duration = Duration::from_secs(30);
 
-async fn keep_running(root: &std::path::Path, agency: &str, state: PathBuf) -> Result<Ended, Vec<Fault>> {
+async fn keep_running(root: &Path, agency: &str, state: PathBuf) -> Result<Ended, Vec<Fault>> {
     let alive_since = now();
     let mut not_before = alive_since;
     let stop = stop_signal();
@@ -361,7 +403,7 @@ async fn keep_running(root: &std::path::Path, agency: &str, state: PathBuf) -> R
 }
 
 /// Runs one night of the schedule; false when it failed.
-async fn night(root: &std::path::Path, agency: &str, state: &std::path::Path, as_of: AsOf) -> bool {
+async fn night(root: &Path, agency: &str, state: &Path, as_of: AsOf) -> bool {
     tracing::info!(%as_of, "night begins");
     let checked: Result<Checked, Vec<Fault>> = check::check(root, agency).await;
     let world = World::new(root.to_path_buf(), state.to_path_buf());
@@ -397,7 +439,7 @@ async fn stop_signal() {
     }
 }
 
-async fn ask(state: &std::path::Path, select: Option<String>, format: QueryFormat) -> Result<Ended, Vec<Fault>> {
+async fn ask(state: &Path, select: Option<String>, format: QueryFormat) -> Result<Ended, Vec<Fault>> {
     let tables = query::tables(state).map_err(one)?;
     let Some(select) = select else {
         for (name, table) in &tables {
@@ -420,7 +462,7 @@ async fn ask(state: &std::path::Path, select: Option<String>, format: QueryForma
     Ok(Ended::Done)
 }
 
-fn look(state: &std::path::Path, verb: &LedgerVerb) -> Result<Ended, Vec<Fault>> {
+fn look(state: &Path, verb: &LedgerVerb) -> Result<Ended, Vec<Fault>> {
     match verb {
         LedgerVerb::List { kind, last, format } => {
             let entries =
@@ -457,8 +499,11 @@ fn look(state: &std::path::Path, verb: &LedgerVerb) -> Result<Ended, Vec<Fault>>
     }
 }
 
-async fn test(root: &std::path::Path, agency: &str, filter: Option<&str>) -> Result<Ended, Vec<Fault>> {
-    let checked = check::check(root, agency).await?;
+async fn test(root: &Path, filter: Option<&str>) -> Result<Ended, Vec<Fault>> {
+    let (agencies, found) = all_agencies(root).await?;
+    if !found.is_empty() {
+        return Err(found);
+    }
     let faults = pipeline::reader::Faults::default();
     let rewrite = std::env::var_os("UPDATE_EXPECT").is_some_and(|value| value == "1");
     let (mut passed, mut failed) = (0, 0);
@@ -466,6 +511,14 @@ async fn test(root: &std::path::Path, agency: &str, filter: Option<&str>) -> Res
         if filter.is_some_and(|filter| !path.to_string_lossy().contains(filter)) {
             continue;
         }
+        let place = Place::file(&path);
+        // Obligations are written once for every agency: any agency that has switched one on can prove it.
+        let Some(checked) = agencies.iter().find(|checked| cases::model(&checked.library, &path).is_some()) else {
+            let what = "no agency builds the table that this case proves";
+            let next = "name its item under [items] of a pipeline, or correct the folder that the case is in";
+            faults.push(Fault::new("case.no-table", place, what, next));
+            continue;
+        };
         let Some(mut case) = cases::read(root, &path, &checked.pipeline, &faults) else { continue };
         if rewrite {
             case.rewrite(root, &checked.pipeline, &checked.library).await.map_err(one)?;
@@ -483,6 +536,10 @@ async fn test(root: &std::path::Path, agency: &str, filter: Option<&str>) -> Res
     }
     if !faults.is_empty() {
         return Err(faults.into_vec());
+    }
+    if passed + failed == 0 {
+        let next = "leave the filter out, or look into tests/cases";
+        return Err(vec![Fault::new("case.none", Place::file("tests/cases"), "there is no such case", next)]);
     }
     print(&format!("{passed} cases as expected, {failed} not\n"));
     Ok(if failed == 0 { Ended::Done } else { Ended::Failed })

@@ -7,7 +7,7 @@
 //! [`page`] writes the two things on the shelf that live, `index.html` and the
 //! names behind the codes.
 //!
-//! Only [`Released`](crate::disclosure::Released) gets in, and only `disclosure`
+//! Only [`Released`] gets in, and only `disclosure`
 //! can make one. This chapter must not know where figures come from, how they
 //! were protected, or what day it is.
 

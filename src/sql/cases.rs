@@ -16,6 +16,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use super::engine::Bound;
+use super::library::Model;
 use super::{Engine, Error, Library};
 use crate::calendar::AsOf;
 use crate::fault::{Fault, Place};
@@ -81,15 +82,25 @@ pub fn find(root: &Path) -> Vec<PathBuf> {
     found.into_iter().collect()
 }
 
-/// Reads one case.
-pub fn read(root: &Path, path: &Path, pipeline: &Pipeline, faults: &Faults) -> Option<Case> {
+/// The model that the case at this path proves: `tests/cases/<folder>/<model>/<case>.toml`.
+pub fn model<'a>(library: &'a Library, path: &Path) -> Option<&'a Model> {
+    library.model(&proved(path)?)
+}
+
+fn proved(path: &Path) -> Option<TableName> {
     let mut parents = path.iter().rev().skip(1).map(|part| part.to_string_lossy().into_owned());
     let (table, schema) = (parents.next()?, parents.next()?);
+    Some(TableName::new(schema, table))
+}
+
+/// Reads one case.
+pub fn read(root: &Path, path: &Path, pipeline: &Pipeline, faults: &Faults) -> Option<Case> {
+    let model = proved(path)?;
     let document = Document::open(root, path, faults)?;
     document.read(|node| {
         let about = node.text("about");
         let as_of = node.date("as_of");
-        let ahead = pipeline.item(&table).and_then(|item| item.notice_days.first().copied()).unwrap_or(60);
+        let ahead = pipeline.item(&model.table).and_then(|item| item.notice_days.first().copied()).unwrap_or(60);
         let ahead = node.int_or("notice_days", i64::from(ahead));
         let mut given = BTreeMap::new();
         if let Some(tables) = node.table_or_none("given") {
@@ -113,7 +124,6 @@ pub fn read(root: &Path, path: &Path, pipeline: &Pipeline, faults: &Faults) -> O
         let expected = node.array("expected").iter().map(expected_row).collect();
         let as_of = as_of?;
         let until = as_of.checked_add(ahead.clamp(0, 36_500).days()).ok()?;
-        let model = TableName::new(schema, table);
         Some(Case { path: path.to_path_buf(), model, about: about?, as_of: AsOf::new(as_of), until, given, expected })
     })
 }

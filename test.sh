@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Installs what the tests need where it is missing, then runs them all.
+#
+#   ./test.sh                 every test
+#   ./test.sh postgres        the tests whose names contain a word; all words go to cargo test
+#   ./test.sh --install       only install
+#
+# The tests start a PostgreSQL server of their own, in a temporary folder and on a free port of
+# 127.0.0.1, so that only its programs are needed: no server has to run.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+# Debian and Ubuntu keep the server's programs out of PATH, in a folder for each version.
+has_postgresql() {
+  local folder
+  folder=$(pg_config --bindir 2>/dev/null || true)
+  for folder in "$folder" ${PATH//:/ } /usr/lib/postgresql/*/bin /usr/local/bin; do
+    [[ -x $folder/initdb && -x $folder/postgres ]] && return 0
+  done
+  return 1
+}
+
+missing=()
+has_postgresql || missing+=(postgresql)
+# What the build needs: the C of SQLite, zstd and OpenSSL is compiled from source.
+command -v cc >/dev/null || missing+=(gcc libc6-dev)
+command -v make >/dev/null || missing+=(make)
+# The perl of a slim image lacks the modules with which OpenSSL is configured.
+perl -MFindBin -MIPC::Cmd -MPod::Usage -e 1 2>/dev/null || missing+=(perl)
+
+if ((${#missing[@]})); then
+  if ! command -v apt-get >/dev/null; then
+    echo "test.sh: please install what these packages of Debian hold: ${missing[*]}" >&2
+    exit 1
+  fi
+  if ((EUID != 0)); then
+    echo "test.sh: the tests need packages that are missing. Please run this first:" >&2
+    echo "  sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+  fi
+  echo "test.sh: installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  log=$(mktemp)
+  # The package would make a cluster and start it; the tests make their own. Said for this installation alone.
+  conf=/etc/postgresql-common/createcluster.conf
+  [[ -e $conf ]] && conf=
+  if [[ -n $conf ]]; then
+    mkdir -p "${conf%/*}"
+    echo "create_main_cluster = false" >"$conf"
+  fi
+  installed=1
+  # The answer to a question about that file, if the package asks one, is to keep it.
+  if ! { apt-get update && apt-get install --yes --no-install-recommends -o Dpkg::Options::=--force-confold \
+    "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
+    installed=0
+    cat "$log" >&2
+  fi
+  rm -f "$log" ${conf:+"$conf"}
+  ((installed)) || exit 1
+  has_postgresql || { echo "test.sh: the package postgresql brought no initdb" >&2; exit 1; }
+fi
+
+if ! command -v cargo >/dev/null; then
+  echo "test.sh: a Rust toolchain is needed, for example from https://rustup.rs" >&2
+  exit 1
+fi
+
+[[ ${1-} == --install ]] && exit 0
+
+# One profile for tests and product: the dependencies are compiled once.
+exec cargo test --release --locked "$@" </dev/null
