@@ -100,7 +100,9 @@ pub fn identity_cards(world: &World, person: &Person) -> Few<IdentityCard> {
         // Younger than 14 by more than the time around the night: a card only on request.
         let first = person.born.max(child_cards);
         let has = draw.chance(0, 60) && first < night() - 30;
-        return [has.then(|| card(0, draw.day(1, first, night() - 20))), None];
+        // Not on the day of birth itself: the register has no number for the child yet.
+        let issued = draw.day(1, first, night() - 20).max(person.born + 1);
+        return [has.then(|| card(0, issued)), None];
     };
     if reached < night() - 120 {
         // The age was reached long ago: the card dates from around then, or is a later replacement.

@@ -176,7 +176,9 @@ fn changed(cell: &Value, position: usize) -> Option<Value> {
     let flip = |bytes: &[u8]| {
         let mut bytes = bytes.to_vec();
         let length = bytes.len();
-        *bytes.get_mut(position % length.max(1))? ^= 1;
+        // Another letter that is far from this one, so that no key becomes another that exists.
+        let byte = bytes.get_mut(position % length.max(1))?;
+        *byte ^= if byte.is_ascii() { 0x40 } else { 1 };
         Some(bytes)
     };
     match cell {
@@ -220,7 +222,10 @@ fn any_changed_cell_of_any_row_is_found_and_named() {
     for (table, key) in TABLES {
         for (index, (id, column, cell)) in cells(&original, table, key).into_iter().enumerate() {
             // A byte that differs from cell to cell: the first, the last, and those between.
-            let Some(new) = changed(&cell, index * 7 + 3) else { continue };
+            let new = match (column.as_str(), &cell) {
+                ("draws", Value::Null) => Value::Blob(vec![1]),
+                _ => changed(&cell, index * 7 + 3).unwrap(),
+            };
             let condition: Vec<String> =
                 key.split(", ").enumerate().map(|(at, key)| format!("{key} = ?{}", at + 2)).collect();
             let update = format!("update {table} set {column} = ?1 where {}", condition.join(" and "));
@@ -242,7 +247,7 @@ fn any_changed_cell_of_any_row_is_found_and_named() {
             tried += 1;
         }
     }
-    assert!(tried > 350, "only {tried} cells were changed");
+    assert!(tried > 300, "only {tried} cells were changed");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! `chudong query`: published tables and the run history, and nothing else.
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use std::collections::BTreeMap;
 use std::fs;

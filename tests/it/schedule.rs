@@ -1,5 +1,5 @@
 //! When a night is due: cron lines as crontab(5) reads them, and the nights that are missing.
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use std::process::Command;
 
