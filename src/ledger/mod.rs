@@ -24,6 +24,7 @@ pub mod verify;
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 use serde_json::Value;
 
@@ -61,14 +62,21 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Opens an existing ledger for reading.
+    /// Opens an existing ledger for reading, and leaves the folder as it was.
     pub fn read(state: &Path) -> Result<Self, Error> {
         let path = state.join("ledger.sqlite");
         if !path.exists() {
             return Err(Error::None { path });
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags).map_err(|source| Error::open(&path, source))?;
+        let at = |source| Error::open(&path, source);
+        // A log that a killed run left behind belongs to the next run: reading does not move it into the file.
+        let log = path.with_extension("sqlite-wal");
+        let is_log_left = std::fs::metadata(&log).is_ok_and(|file| file.len() > 0);
+        // Only a connection that could write removes SQLite's two helper files when it closes.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags).map_err(at)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_log_left).map_err(at)?;
+        connection.pragma_update(None, "query_only", true).map_err(at)?;
         Ok(Ledger { connection, path })
     }
 
