@@ -297,6 +297,7 @@ async fn check_all(root: &std::path::Path) -> Result<Ended, Vec<Fault>> {
             Err(found) => faults.extend(found.into_iter().filter(|fault| !faults.contains(fault)).collect::<Vec<_>>()),
         }
     }
+    faults.sort_by(|a, b| (&a.place, a.code, &a.what).cmp(&(&b.place, b.code, &b.what)));
     if faults.is_empty() { Ok(Ended::Done) } else { Err(faults) }
 }
 
