@@ -1,8 +1,10 @@
 //! The one integration binary.
 mod delivery;
 mod disclosure;
+mod faults;
 mod landing;
 mod messages;
+mod night;
 mod pipelines;
 mod postgres;
 mod publication;
