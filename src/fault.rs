@@ -92,11 +92,12 @@ pub trait Explain: std::error::Error {
         let mut what = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
-            // Libraries often repeat the text of their cause in their own.
+            // Libraries often repeat the text of their cause in their own; the first line says it.
             let text = error.to_string();
-            if !what.contains(&text) {
+            let text = text.lines().next().unwrap_or_default();
+            if !what.contains(text) {
                 what.push_str(": ");
-                what.push_str(&text);
+                what.push_str(text);
             }
             cause = error.source();
         }
