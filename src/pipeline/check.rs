@@ -450,9 +450,8 @@ fn column(name: &str, node: &Node<'_>, standard: bool) -> Option<Column> {
         let what = format!("the column {name} is not classified");
         let next = "add class = \"public\", \"personal\" or \"sensitive\"; an unclassified column is not read";
         node.fault("", "pipeline.unclassified-column", what, next);
-        return None;
     }
-    let class = node.word("class", &Class::WORDS);
+    let class = if node.has("class") { node.word("class", &Class::WORDS) } else { None };
     let mut format = None;
     let mut on_fault = OnFault::Quarantine;
     let mut nullable = true;
@@ -473,7 +472,9 @@ fn column(name: &str, node: &Node<'_>, standard: bool) -> Option<Column> {
         let words = [("error", OnFault::Error), ("quarantine", OnFault::Quarantine), ("null", OnFault::Null)];
         on_fault = node.word_or("on_fault", &words, OnFault::Quarantine);
     }
-    Some(Column { name: name.to_owned(), kind: kind?, class: class?, format, on_fault, nullable, meaning })
+    // A column whose class is at fault is in no pipeline that is used; what reads it is checked all the same.
+    let class = class.unwrap_or(Class::Sensitive);
+    Some(Column { name: name.to_owned(), kind: kind?, class, format, on_fault, nullable, meaning })
 }
 
 fn privacy(node: &Node<'_>) -> Option<PrivacyPolicy> {
