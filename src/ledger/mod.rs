@@ -25,7 +25,7 @@ pub mod verify;
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, params};
 use serde_json::Value;
 
 pub use budget::{Publication, Reservation, StoredRelease};
@@ -77,6 +77,10 @@ impl Ledger {
         let connection = Connection::open_with_flags(&path, flags).map_err(at)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_log_left).map_err(at)?;
         connection.pragma_update(None, "query_only", true).map_err(at)?;
+        let probe = connection.query_row("select count(*) from sqlite_schema", [], |_| Ok(()));
+        // Where not even the helper files can be made, as on an auditor's read-only copy, nobody writes either.
+        let is_still = probe.is_err_and(|error| error.sqlite_error_code() == Some(ErrorCode::CannotOpen));
+        let connection = if is_still && !is_log_left { open_still(&path).map_err(at)? } else { connection };
         Ok(Ledger { connection, path })
     }
 
@@ -164,6 +168,20 @@ impl Ledger {
             .map_err(|source| Error::Anchor { path: path.clone(), source })?;
         Ok(head)
     }
+}
+
+/// Opens a file that nobody can change: no lock, no log, no helper files.
+fn open_still(path: &Path) -> rusqlite::Result<Connection> {
+    let mut address = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => address.push(char::from(*byte)),
+            other => address.push_str(&format!("%{other:02X}")),
+        }
+    }
+    address.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(address, flags)
 }
 
 /// Appends one entry to the chain.
