@@ -76,6 +76,12 @@ impl fmt::Display for Fault {
     }
 }
 
+/// A word with the article that English wants before it.
+pub fn with_article(word: &str) -> String {
+    let article = if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {word}")
+}
+
 /// An error of a chapter, as it is explained to a person.
 ///
 /// `Display` of the error says what could not be done; these three say the rest.
