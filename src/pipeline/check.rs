@@ -244,7 +244,7 @@ fn smtp(node: &Node<'_>) -> Option<Smtp> {
     let port = in_range(node, "port", node.int_or("port", 587), 1, 65535);
     let connections = in_range(node, "connections", node.int_or("connections", 4), 1, 64);
     let user = node.text_or_none("user");
-    let password = node.table_or_none("password").and_then(|n| done(&n, secret));
+    let password = password(node);
     let credentials = match (user, password) {
         (Some(user), Some(password)) => Some((user, password)),
         (None, None) => None,
@@ -267,6 +267,17 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host.starts_with('/')
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// A reference to a password; the password itself is refused and not repeated.
+fn password(node: &Node<'_>) -> Option<SecretRef> {
+    if node.is_text("password") {
+        let next = "write password = { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }, \
+                    and change the password: whoever read this file has seen it";
+        node.fault("password", "pipeline.secret", "a password stands in the file", next);
+        return None;
+    }
+    node.table_or_none("password").and_then(|n| done(&n, secret))
 }
 
 fn secret(node: &Node<'_>) -> Option<SecretRef> {
@@ -368,7 +379,7 @@ fn source_kind(node: &Node<'_>) -> Option<SourceKind> {
             }
             let port = in_range(node, "port", node.int_or("port", 5432), 1, 65535);
             let (database, user) = (node.text("database"), node.text("user"));
-            let password = node.table_or_none("password").and_then(|n| done(&n, secret));
+            let password = password(node);
             Some(SourceKind::Postgres {
                 host,
                 port: u16::try_from(port?).ok()?,
