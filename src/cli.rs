@@ -339,6 +339,7 @@ async fn all_agencies(root: &Path) -> Result<(Vec<Checked>, Vec<Fault>), Vec<Fau
             Err(found) => faults.extend(found.into_iter().filter(|fault| !faults.contains(fault)).collect::<Vec<_>>()),
         }
     }
+    faults.sort_by(|a, b| (&a.place, a.code, &a.what).cmp(&(&b.place, b.code, &b.what)));
     Ok((sound, faults))
 }
 

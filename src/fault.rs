@@ -76,6 +76,12 @@ impl fmt::Display for Fault {
     }
 }
 
+/// A word with the article that English wants before it.
+pub fn with_article(word: &str) -> String {
+    let article = if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {word}")
+}
+
 /// An error of a chapter, as it is explained to a person.
 ///
 /// `Display` of the error says what could not be done; these three say the rest.
@@ -92,11 +98,12 @@ pub trait Explain: std::error::Error {
         let mut what = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
-            // Libraries often repeat the text of their cause in their own.
+            // Libraries often repeat the text of their cause in their own; the first line says it.
             let text = error.to_string();
-            if !what.contains(&text) {
+            let text = text.lines().next().unwrap_or_default();
+            if !what.contains(text) {
                 what.push_str(": ");
-                what.push_str(&text);
+                what.push_str(text);
             }
             cause = error.source();
         }

@@ -22,7 +22,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Like [`replace`], with the mode of the new file: 0644 for what is published.
 pub fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy().into_owned();
-    let aside = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
+    // One name, so that what a killed process left is written over by the next; the state folder has one writer.
+    let aside = path.with_file_name(format!(".{name}.part"));
     let written = write_through(&aside, bytes, mode).and_then(|()| std::fs::rename(&aside, path));
     if written.is_err() {
         // The first error is the one to report; the leftover is hidden and harmless.

@@ -68,7 +68,7 @@ pub struct ItemLine {
     pub deferred: u64,
     /// Messages the server refused.
     pub refused: u64,
-    /// Messages of which it is not known whether they were taken.
+    /// Messages of which it is not known whether they were taken, and which the next run sends again.
     pub uncertain: u64,
     /// Obligations without a message today, by reason.
     pub held: BTreeMap<String, u64>,

@@ -24,7 +24,8 @@ pub mod verify;
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, params};
 use serde_json::Value;
 
 pub use budget::{Publication, Reservation, StoredRelease};
@@ -61,22 +62,25 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Opens an existing ledger for reading.
+    /// Opens an existing ledger for reading, and leaves the folder as it was.
     pub fn read(state: &Path) -> Result<Self, Error> {
         let path = state.join("ledger.sqlite");
         if !path.exists() {
             return Err(Error::None { path });
         }
-        let opened = if has_log(&path) {
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            Connection::open_with_flags(&path, flags)
-        } else {
-            // Nobody writes: then a reader needs no files of its own, and a folder
-            // or a backup that may only be read can be looked at.
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-            Connection::open_with_flags(format!("file:{}?immutable=1", uri_path(&path)), flags)
-        };
-        let connection = opened.map_err(|source| Error::open(&path, source))?;
+        let at = |source| Error::open(&path, source);
+        // A log that a killed run left behind belongs to the next run: reading does not move it into the file.
+        let log = path.with_extension("sqlite-wal");
+        let is_log_left = std::fs::metadata(&log).is_ok_and(|file| file.len() > 0);
+        // Only a connection that could write removes SQLite's two helper files when it closes.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags).map_err(at)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_log_left).map_err(at)?;
+        connection.pragma_update(None, "query_only", true).map_err(at)?;
+        let probe = connection.query_row("select count(*) from sqlite_schema", [], |_| Ok(()));
+        // Where not even the helper files can be made, as on an auditor's read-only copy, nobody writes either.
+        let is_still = probe.is_err_and(|error| error.sqlite_error_code() == Some(ErrorCode::CannotOpen));
+        let connection = if is_still && !is_log_left { open_still(&path).map_err(at)? } else { connection };
         Ok(Ledger { connection, path })
     }
 
@@ -181,21 +185,18 @@ impl Ledger {
     }
 }
 
-/// Whether somebody has the ledger open for writing, or died while writing.
-fn has_log(path: &Path) -> bool {
-    path.with_extension("sqlite-wal").exists()
-}
-
-/// A path inside a `file:` address: what has a meaning there is written as %xx.
-fn uri_path(path: &Path) -> String {
-    let mut text = String::new();
+/// Opens a file that nobody can change: no lock, no log, no helper files.
+fn open_still(path: &Path) -> rusqlite::Result<Connection> {
+    let mut address = String::from("file:");
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => text.push(char::from(*byte)),
-            _ => text.push_str(&format!("%{byte:02x}")),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => address.push(char::from(*byte)),
+            other => address.push_str(&format!("%{other:02X}")),
         }
     }
-    text
+    address.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(address, flags)
 }
 
 /// Appends one entry to the chain.

@@ -24,16 +24,6 @@ pub struct Verified {
 
 /// Reads the whole ledger in `state` and compares everything with everything.
 pub fn verify(state: &Path) -> Result<Verified, Error> {
-    let was_quiet = !super::has_log(&state.join("ledger.sqlite"));
-    let verified = verify_once(state)?;
-    if was_quiet && !verified.faults.is_empty() && super::has_log(&state.join("ledger.sqlite")) {
-        // A run began while we read: what looked broken may have been half-written.
-        return verify_once(state);
-    }
-    Ok(verified)
-}
-
-fn verify_once(state: &Path) -> Result<Verified, Error> {
     let ledger = Ledger::read(state)?;
     let mut faults = Vec::new();
     let fault = |what: String| Fault::new("ledger.broken", Place::file(ledger.path()), what, NEXT);

@@ -270,7 +270,7 @@ fn smtp(node: &Node<'_>) -> Option<Smtp> {
     let port = in_range(node, "port", node.int_or("port", 587), 1, 65535);
     let connections = in_range(node, "connections", node.int_or("connections", 4), 1, 64);
     let user = node.text_or_none("user");
-    let password = node.table_or_none("password").and_then(|n| done(&n, secret));
+    let password = password(node);
     let credentials = match (user, password) {
         (Some(user), Some(password)) => Some((user, password)),
         (None, None) => None,
@@ -293,6 +293,17 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host.starts_with('/')
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// A reference to a password; the password itself is refused and not repeated.
+fn password(node: &Node<'_>) -> Option<SecretRef> {
+    if node.is_text("password") {
+        let next = "write password = { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }, \
+                    and change the password: whoever read this file has seen it";
+        node.fault("password", "pipeline.secret", "a password stands in the file", next);
+        return None;
+    }
+    node.table_or_none("password").and_then(|n| done(&n, secret))
 }
 
 fn secret(node: &Node<'_>) -> Option<SecretRef> {
@@ -394,7 +405,7 @@ fn source_kind(node: &Node<'_>) -> Option<SourceKind> {
             }
             let port = in_range(node, "port", node.int_or("port", 5432), 1, 65535);
             let (database, user) = (node.text("database"), node.text("user"));
-            let password = node.table_or_none("password").and_then(|n| done(&n, secret));
+            let password = password(node);
             Some(SourceKind::Postgres {
                 host,
                 port: u16::try_from(port?).ok()?,
@@ -476,9 +487,8 @@ fn column(name: &str, node: &Node<'_>, standard: bool) -> Option<Column> {
         let what = format!("the column {name} is not classified");
         let next = "add class = \"public\", \"personal\" or \"sensitive\"; an unclassified column is not read";
         node.fault("", "pipeline.unclassified-column", what, next);
-        return None;
     }
-    let class = node.word("class", &Class::WORDS);
+    let class = if node.has("class") { node.word("class", &Class::WORDS) } else { None };
     let mut format = None;
     let mut on_fault = OnFault::Quarantine;
     let mut nullable = true;
@@ -499,7 +509,9 @@ fn column(name: &str, node: &Node<'_>, standard: bool) -> Option<Column> {
         let words = [("error", OnFault::Error), ("quarantine", OnFault::Quarantine), ("null", OnFault::Null)];
         on_fault = node.word_or("on_fault", &words, OnFault::Quarantine);
     }
-    Some(Column { name: name.to_owned(), kind: kind?, class: class?, format, on_fault, nullable, meaning })
+    // A column whose class is at fault is in no pipeline that is used; what reads it is checked all the same.
+    let class = class.unwrap_or(Class::Sensitive);
+    Some(Column { name: name.to_owned(), kind: kind?, class, format, on_fault, nullable, meaning })
 }
 
 fn privacy(node: &Node<'_>) -> Option<PrivacyPolicy> {

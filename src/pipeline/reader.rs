@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::fault::{Fault, Place};
+use crate::fault::{Fault, Place, with_article};
 use crate::language::Text;
 
 /// The faults found so far, shared by all nodes of a check.
@@ -179,8 +179,8 @@ impl<'d> Node<'d> {
 
     fn mistyped(&self, key: &str, value: &DeValue<'_>, form: &str) {
         let path = self.path_of(key);
-        let found = value.type_str();
-        self.fault(key, "toml.wrong-type", format!("{path} is a {found}"), format!("write it as {key} = {form}"));
+        let found = with_article(value.type_str());
+        self.fault(key, "toml.wrong-type", format!("{path} is {found}"), format!("write it as {key} = {form}"));
     }
 
     fn optional<T>(&self, key: &str, form: &str, take: impl FnOnce(&'d DeValue<'d>) -> Option<T>) -> Option<T> {
@@ -303,6 +303,11 @@ impl<'d> Node<'d> {
             DeValue::Datetime(_) => as_date(value).map(|date| date.to_string()),
             DeValue::Array(_) | DeValue::Table(_) => None,
         })
+    }
+
+    /// Whether the key holds a text.
+    pub fn is_text(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|value| value.get_ref().is_str())
     }
 
     /// Whether the key holds a list.

@@ -9,6 +9,7 @@ use crate::fault::{Explain, Fault};
 use crate::ledger::{Ledger, MessageKey, MessageState, Record, Settlement};
 use crate::obligations::Obligation;
 use crate::personal::Personal;
+use crate::pipeline::Uncertain;
 use crate::reminders::letter::{self, Occasion, RuleReference};
 use crate::reminders::plan::{self, Before, Plan, Reason, Recipients, Reminder};
 use crate::report::{FaultLine, ItemLine};
@@ -197,11 +198,14 @@ impl Night<'_> {
         for (message, outcome) in recorded.iter().zip(outcomes) {
             let state = state(outcome);
             let item = items.get(&message.key().0).cloned().unwrap_or_default();
-            self.tally(&item, |line| match state {
-                MessageState::Accepted => line.messages += 1,
-                MessageState::Deferred => line.deferred += 1,
-                MessageState::Refused => line.refused += 1,
-                MessageState::Uncertain | MessageState::InFlight => line.uncertain += 1,
+            let policy = self.checked.pipeline.item(&item).map(|item| item.uncertain);
+            self.tally(&item, |line| match (state, policy) {
+                (MessageState::Accepted, _) => line.messages += 1,
+                (MessageState::Deferred, _) => line.deferred += 1,
+                (MessageState::Refused, _) => line.refused += 1,
+                (_, Some(Uncertain::Resend)) => line.uncertain += 1,
+                // The clerk hears of it tonight, not when the next run finds it.
+                _ => *line.held.entry(Reason::LeftToClerk.words().to_owned()).or_default() += 1,
             });
             let reason = outcome.reason().unwrap_or_else(|| "accepted".into());
             settlements.push(Settlement { key: message.key().clone(), state, reason });
@@ -218,9 +222,7 @@ impl Night<'_> {
 
     fn count_held(&mut self, plan: &Plan<'_>) {
         for ((item, reason), count) in &plan.held {
-            self.tally(item, |line| {
-                line.held.insert(reason.words().to_owned(), *count);
-            });
+            self.tally(item, |line| *line.held.entry(reason.words().to_owned()).or_default() += count);
         }
     }
 }

@@ -10,7 +10,7 @@ use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{Expr, Query, SetExpr, Statement, Value, visit_expressions};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 
-use crate::fault::{Fault, Place};
+use crate::fault::{Fault, Place, with_article};
 use crate::pipeline::Pipeline;
 use crate::pipeline::authorisation::Purpose;
 use crate::pipeline::reader::{Faults, read_text};
@@ -67,13 +67,21 @@ impl Library {
     /// Reads the files that an agency needs, with all faults.
     pub fn read(root: &Path, pipeline: &Pipeline, faults: &Faults) -> Self {
         let mut found = Vec::new();
+        // Files that are there and cannot be used: who reads their tables is not at fault.
+        let mut broken = BTreeSet::new();
         for (folder, schema, wanted) in folders(root, pipeline) {
             for file in sql_files(&root.join(&folder)) {
                 let table = file.trim_end_matches(".sql").to_owned();
                 if wanted.as_ref().is_some_and(|wanted| !wanted.contains(&table)) {
                     continue;
                 }
-                found.extend(read_model(root, &folder.join(&file), TableName::new(schema, table), faults));
+                let name = TableName::new(schema, table);
+                match read_model(root, &folder.join(&file), name.clone(), faults) {
+                    Some(model) => found.push(model),
+                    None => {
+                        broken.insert(name);
+                    }
+                }
             }
         }
         let mut given: BTreeSet<TableName> = GIVEN.iter().map(|(s, t)| TableName::new(*s, *t)).collect();
@@ -81,9 +89,9 @@ impl Library {
             given.extend(source.tables.iter().map(|table| TableName::new(&source.name, &table.name)));
         }
         given.extend(pipeline.law.rules.iter().map(|rule| TableName::new("law", &rule.name)));
-        check_staging(pipeline, &found, faults);
-        check_items(pipeline, &found, faults);
-        let library = order(found, &given, faults);
+        check_staging(pipeline, &found, &broken, faults);
+        check_items(pipeline, &found, &broken, faults);
+        let library = order(found, &given, broken, faults);
         library.check_purposes(pipeline, faults);
         library
     }
@@ -181,7 +189,7 @@ fn sql_files(folder: &Path) -> Vec<String> {
     names.into_iter().collect()
 }
 
-fn check_staging(pipeline: &Pipeline, models: &[Model], faults: &Faults) {
+fn check_staging(pipeline: &Pipeline, models: &[Model], broken: &BTreeSet<TableName>, faults: &Faults) {
     for model in models.iter().filter(|model| model.name.schema == "staging") {
         if !pipeline.standard_tables.iter().any(|table| table.name == model.name.table) {
             faults.push(Fault::new(
@@ -192,7 +200,8 @@ fn check_staging(pipeline: &Pipeline, models: &[Model], faults: &Faults) {
             ));
         }
     }
-    if !models.iter().any(|model| model.name == TableName::new("staging", "people")) {
+    let people = TableName::new("staging", "people");
+    if !models.iter().any(|model| model.name == people) && !broken.contains(&people) {
         faults.push(Fault::new(
             "sql.no-people",
             Place::file(Path::new("sql/staging").join(&pipeline.id)),
@@ -202,9 +211,12 @@ fn check_staging(pipeline: &Pipeline, models: &[Model], faults: &Faults) {
     }
 }
 
-fn check_items(pipeline: &Pipeline, models: &[Model], faults: &Faults) {
+fn check_items(pipeline: &Pipeline, models: &[Model], broken: &BTreeSet<TableName>, faults: &Faults) {
     for item in &pipeline.items {
         let name = TableName::new("obligations", &item.id);
+        if broken.contains(&name) {
+            continue;
+        }
         let Some(model) = models.iter().find(|model| model.name == name) else {
             faults.push(Fault::new(
                 "sql.no-obligation",
@@ -233,8 +245,10 @@ fn read_model(root: &Path, path: &Path, name: TableName, faults: &Faults) -> Opt
     match parse_select(&text) {
         Ok(query) => {
             let reads = relations(&query);
-            for word in placeholders(&query).into_iter().filter(|word| !BOUND.contains(&word.as_str())) {
-                let line = line_of(&text, &word);
+            let mut unknown = placeholders(&query);
+            unknown.retain(|word| !BOUND.contains(&word.as_str()));
+            for word in &unknown {
+                let line = line_of(&text, word);
                 let next = format!("use {}, or read a rule as the table law.<rule>", BOUND.join(" or "));
                 faults.push(Fault::new(
                     "sql.unknown-value",
@@ -243,7 +257,7 @@ fn read_model(root: &Path, path: &Path, name: TableName, faults: &Faults) -> Opt
                     next,
                 ));
             }
-            Some(Model { name, path: path.to_path_buf(), head, reads, query })
+            unknown.is_empty().then(|| Model { name, path: path.to_path_buf(), head, reads, query })
         }
         Err((what, line)) => {
             let place = line.map_or_else(|| Place::file(path), |line| Place::line(path, line));
@@ -288,8 +302,10 @@ pub fn parse_select(text: &str) -> Result<Box<Query>, (String, Option<usize>)> {
     let mut statements = parsed.map_err(|error| {
         let text = error.strip_backtrace();
         let line = text.split("Line: ").nth(1).and_then(|rest| rest.split([',', ' ']).next()?.parse().ok());
-        let what = text.lines().next().unwrap_or_default().to_owned();
-        (format!("this is not SQL: {}", what.replace("SQL error: ParserError(", "").replace("\")", "\"")), line)
+        // SQL error: ParserError("what is wrong at Line: 4, Column: 18")
+        let what = text.lines().next().unwrap_or_default();
+        let what = what.split_once("(\"").map_or(what, |(_, said)| said.trim_end_matches("\")"));
+        (format!("this is not SQL: {what}"), line)
     })?;
     let first = statements.pop_front();
     if !statements.is_empty() {
@@ -301,7 +317,7 @@ pub fn parse_select(text: &str) -> Result<Box<Query>, (String, Option<usize>)> {
             Statement::Query(_) => Err(("it locks, writes or inserts beside selecting".into(), None)),
             other => {
                 let word = other.to_string().split_whitespace().next().unwrap_or_default().to_lowercase();
-                Err((format!("it is a {word} statement"), None))
+                Err((format!("it is {} statement", with_article(&word)), None))
             }
         },
         Some(_) => Err(("it is a statement that is not a select".into(), None)),
@@ -351,57 +367,85 @@ fn placeholders(query: &Query) -> BTreeSet<String> {
 }
 
 /// Puts each model after those it reads; what cannot be placed is a fault.
-fn order(mut waiting: Vec<Model>, given: &BTreeSet<TableName>, faults: &Faults) -> Library {
-    let all: BTreeSet<TableName> =
+///
+/// Who waits for a table that is at fault itself is left out without a word: one cause, one fault.
+fn order(
+    mut waiting: Vec<Model>,
+    given: &BTreeSet<TableName>,
+    broken: BTreeSet<TableName>,
+    faults: &Faults,
+) -> Library {
+    let mut all: BTreeSet<TableName> =
         waiting.iter().map(|model| model.name.clone()).chain(given.iter().cloned()).collect();
+    all.extend(broken.iter().cloned());
+    let mut left_out = broken;
     waiting.retain(|model| {
         let missing: Vec<&TableName> = model.reads.iter().filter(|table| !all.contains(table)).collect();
         // A check or a figure of a table that this agency does not fill has nothing to say.
         let may_be_absent = model.name.schema == "checks" && missing.iter().all(|table| table.schema == "staging");
         if !may_be_absent {
-            for table in &missing {
-                let next = match table.schema.as_str() {
-                    "staging" => format!(
-                        "add {}.sql to the agency's folder in sql/staging/, or switch the item off",
-                        table.table
-                    ),
-                    "law" => format!("add pipelines/law/{}.toml", table.table),
-                    "" => "name the table with its folder, like staging.people".into(),
-                    _ => "correct the name, or add the table to the pipeline's sources".into(),
-                };
-                let name = if table.schema.is_empty() { table.table.clone() } else { table.to_string() };
-                faults.push(Fault::new(
-                    "sql.unknown-table",
-                    Place::file(&model.path),
-                    format!("there is no table {name}"),
-                    next,
-                ));
-            }
+            faults_of_missing(model, &missing, faults);
+        }
+        if !missing.is_empty() {
+            left_out.insert(model.name.clone());
         }
         missing.is_empty()
     });
     let mut library = Library::default();
     let mut placed: BTreeSet<TableName> = given.clone();
-    while !waiting.is_empty() {
+    loop {
         let (ready, rest): (Vec<Model>, Vec<Model>) =
             waiting.into_iter().partition(|model| model.reads.iter().all(|table| placed.contains(table)));
-        if ready.is_empty() {
-            for model in &rest {
-                let unplaced = model.reads.iter().filter(|table| !placed.contains(table)).map(ToString::to_string);
-                let list: Vec<String> = unplaced.collect();
-                let what = format!("{} waits for {}, which cannot be made", model.name, list.join(", "));
-                faults.push(Fault::new(
-                    "sql.circle",
-                    Place::file(&model.path),
-                    what,
-                    "break the circle, or correct the table it waits for",
-                ));
-            }
-            return library;
+        let (out, rest): (Vec<Model>, Vec<Model>) =
+            rest.into_iter().partition(|model| model.reads.iter().any(|table| left_out.contains(table)));
+        waiting = rest;
+        if ready.is_empty() && out.is_empty() {
+            break;
         }
+        left_out.extend(out.into_iter().map(|model| model.name));
         placed.extend(ready.iter().map(|model| model.name.clone()));
         library.models.extend(ready);
-        waiting = rest;
+    }
+    // What is left waits for a circle; only those in it can break it.
+    for model in waiting.iter().filter(|model| reaches(&waiting, model, &model.name)) {
+        let next = model.reads.iter().filter(|table| {
+            waiting.iter().any(|other| other.name == **table && reaches(&waiting, other, &model.name))
+                || **table == model.name
+        });
+        let list: Vec<String> = next.map(ToString::to_string).collect();
+        let what = format!("{} is made from itself, by way of {}", model.name, list.join(", "));
+        faults.push(Fault::new("sql.circle", Place::file(&model.path), what, "break the circle in one of its files"));
     }
     library
+}
+
+/// Whether a model reads a table, directly or through others that wait.
+fn reaches(waiting: &[Model], from: &Model, target: &TableName) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut next: Vec<&TableName> = from.reads.iter().collect();
+    while let Some(name) = next.pop() {
+        if name == target {
+            return true;
+        }
+        if seen.insert(name) {
+            next.extend(waiting.iter().filter(|model| model.name == *name).flat_map(|model| &model.reads));
+        }
+    }
+    false
+}
+
+fn faults_of_missing(model: &Model, missing: &[&TableName], faults: &Faults) {
+    for table in missing {
+        let next = match table.schema.as_str() {
+            "staging" => {
+                format!("add {}.sql to the agency's folder in sql/staging/, or switch the item off", table.table)
+            }
+            "law" => format!("add pipelines/law/{}.toml", table.table),
+            "" => "name the table with its folder, like staging.people".into(),
+            _ => "correct the name, or add the table to the pipeline's sources".into(),
+        };
+        let name = if table.schema.is_empty() { table.table.clone() } else { table.to_string() };
+        let what = format!("there is no table {name}");
+        faults.push(Fault::new("sql.unknown-table", Place::file(&model.path), what, next));
+    }
 }

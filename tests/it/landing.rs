@@ -105,8 +105,10 @@ fn every_awkward_file_is_explained_in_the_readme_and_tested_here() {
     let folder = crate::root().join("data-samples/awkward");
     let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if ["README.md", ".gitattributes"].contains(&name.as_str()) {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        // The folders hold what an agency wrote, and faults.rs tests them.
+        if entry.path().is_dir() || ["README.md", ".gitattributes"].contains(&name.as_str()) {
             continue;
         }
         assert!(readme.contains(&format!("`{name}`")), "README.md does not explain {name}");

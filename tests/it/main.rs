@@ -1,12 +1,26 @@
 //! The one integration binary.
+
+/// How messages leave: the bytes of a message, the folder, and a conversation with a mail server.
 mod delivery;
+/// From private to public: bounding, noise, roll-up, and what is said about it.
 mod disclosure;
+/// What a clerk is told when a file is wrong, and what a night does when its disk or a source fails.
+mod faults;
+/// Files with one fault each: what lands, what is set aside, what is refused.
 mod landing;
+/// What a person receives: both parts of every letter, in both languages.
 mod messages;
+/// Whole nights through the binary: repeated, killed, at once, over other sources and channels.
+mod night;
+/// The pipelines of the repository have no fault.
 mod pipelines;
+/// A source on a real PostgreSQL server.
 mod postgres;
+/// Released tables on the shelf and on the page.
 mod publication;
+/// The synthetic data: the same from the same seed, and shaped as it should be.
 mod samples;
+/// What several chapters' tests need: a world, a database server, a mail server.
 mod support;
 
 /// The case files prove the models, and a changed law is noticed.

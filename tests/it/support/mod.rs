@@ -1,3 +1,5 @@
 //! What several chapters' tests need.
 
 pub mod postgres;
+pub mod smtp;
+pub mod world;

@@ -1,0 +1,12 @@
+-- One row per person of the register.
+select
+    person as subject_id,
+    name as full_name,
+    born_on as birth_date,
+    commune as commune_code,
+    language,
+    email,
+    false as is_deceased,
+    false as refuses_reminders
+from register.people
+where person in (select subject_id from staging.temporary_residences)

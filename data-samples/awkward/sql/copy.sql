@@ -1,0 +1,2 @@
+-- It writes a file.
+copy register.stays to 'stays.csv'

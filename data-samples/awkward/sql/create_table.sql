@@ -1,0 +1,2 @@
+-- It makes a table.
+create table stays as select * from register.stays

@@ -1,0 +1,2 @@
+-- It writes.
+insert into register.stays values (1)

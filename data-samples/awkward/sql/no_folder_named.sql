@@ -1,0 +1,6 @@
+-- One row per stay of the register.
+select
+    stay as registration_number,
+    person as subject_id,
+    ends_on as expires_on
+from stays

@@ -1,0 +1,1 @@
+-- One row per stay of the register, some day.
