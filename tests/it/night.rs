@@ -565,6 +565,15 @@ fn a_run_killed_on_the_wire_is_settled_by_the_policy_of_the_item() {
     world.ledger_is_sound();
 }
 
+#[test]
+#[should_panic(expected = "messages are recorded and not settled")]
+fn a_world_that_is_dropped_with_messages_in_flight_fails_its_test() {
+    let server = smtp::Server::start("220 test.example", &[], 1000);
+    let world = over_smtp(&server);
+    server.set_moods(|_| Mood::Silent);
+    killed(&world, &At::Line("sending", Duration::from_millis(200)));
+}
+
 // ---- no person --------------------------------------------------------------------------
 
 /// Byte strings that are looked for together.
