@@ -277,7 +277,8 @@ fn with_mounts(script: &str) -> Option<crate::support::world::Ended> {
     };
     let probe = "d=$(mktemp -d); mount -t tmpfs -o size=1m tmpfs $d; umount $d; rmdir $d";
     if shell(probe).is_none() {
-        eprintln!("left out: this kernel lets us mount nothing");
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), "left out: this kernel lets us mount nothing");
         return None;
     }
     let mut command = Command::new("unshare");
