@@ -153,7 +153,8 @@ pub fn contract(pipeline: &Pipeline, model: &Model) -> Option<Contract> {
     match model.name.schema.as_str() {
         "staging" => {
             let standard = pipeline.standard_tables.iter().find(|table| table.name == model.name.table)?;
-            let columns = standard.columns.iter().map(|c| (c.name.clone(), c.kind.arrow(), c.nullable)).collect();
+            // A row with an empty column that must not be empty is set aside by itself, not its whole table.
+            let columns = standard.columns.iter().map(|c| (c.name.clone(), c.kind.arrow(), true)).collect();
             Some(Contract { columns, is_open: false })
         }
         "obligations" => Some(obligations::contract()),

@@ -92,6 +92,9 @@ enum Verb {
         /// How to print the summary.
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
+        /// Accept that this table has lost rows since the last night; a person has looked.
+        #[arg(long, value_name = "SOURCE.TABLE")]
+        accept: Vec<String>,
     },
     /// Run each night at the time that the pipeline says, until stopped; a night that failed is tried again.
     Schedule {
@@ -261,10 +264,11 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
             let report = run::plan(&world, &checked, day.as_of.unwrap_or_else(AsOf::today)).await.map_err(one)?;
             Ok(show(&report, format))
         }
-        Verb::Run { day, format } => {
+        Verb::Run { day, format, accept } => {
             let checked = check::check(&root, &agency).await?;
             let world = World::new(root, state);
-            let report = run::run(&world, &checked, day.as_of.unwrap_or_else(AsOf::today)).await.map_err(one)?;
+            let report =
+                run::run(&world, &checked, day.as_of.unwrap_or_else(AsOf::today), &accept).await.map_err(one)?;
             Ok(show(&report, format))
         }
         Verb::Schedule { list: true } => list_times(&root),
@@ -409,7 +413,7 @@ async fn night(root: &Path, agency: &str, state: &Path, as_of: AsOf) -> bool {
     let checked: Result<Checked, Vec<Fault>> = check::check(root, agency).await;
     let world = World::new(root.to_path_buf(), state.to_path_buf());
     let result = match checked {
-        Ok(checked) => run::run(&world, &checked, as_of).await.map_err(one),
+        Ok(checked) => run::run(&world, &checked, as_of, &[]).await.map_err(one),
         Err(faults) => Err(faults),
     };
     match result {

@@ -210,7 +210,7 @@ impl Report {
         if self.tables.is_empty() {
             return Ok(());
         }
-        let mut rows = vec![row(["table", "read", "landed", "set aside", "seconds", ""])];
+        let mut rows = vec![row(["table", "read", "landed", "quarantined", "seconds", ""])];
         for line in &self.tables {
             let why = counts(&line.findings);
             let seconds = format!("{:.2}", line.seconds);
@@ -256,7 +256,7 @@ impl Report {
             rows.push(row([
                 &line.period,
                 &line.status,
-                &number(line.tables),
+                &if line.tables == 0 { String::new() } else { number(line.tables) },
                 &line.rho_spent,
                 &line.rho_total,
                 &epsilon,

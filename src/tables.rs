@@ -4,13 +4,14 @@
 //! whole columns out of it with the typed readers below, and so know neither
 //! DataFusion nor Polars. This module must not know what any table means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::{CastOptions, cast, cast_with_options, concat_batches};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{CastOptions, cast, cast_with_options, concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Date32Type, Field, Float64Type, Int64Type, Schema, SchemaRef};
+use arrow::row::{RowConverter, SortField};
 use jiff::civil::Date;
 
 use crate::fault::{Explain, Place};
@@ -180,6 +181,48 @@ impl Table {
             take(array.as_ref(), &mut out)?;
         }
         Ok(out)
+    }
+}
+
+/// A table without the rows that nobody may rely on, and how many those were by reason.
+pub type Sifted = (Table, BTreeMap<String, u64>);
+
+impl Table {
+    /// Leaves out rows in which a required column is empty, and all rows that share one grain.
+    ///
+    /// Which of two rows of one person is right cannot be known: one may say that
+    /// the person has died or refuses, or give another address.
+    pub fn sift(&self, required: &[&str], grain: &[String]) -> Result<Sifted, arrow::error::ArrowError> {
+        let batch = self.to_batch()?;
+        let mut keep = vec![true; batch.num_rows()];
+        let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+        for (name, column) in required.iter().filter_map(|name| Some((*name, batch.column_by_name(name)?))) {
+            // A row with two empty columns counts under both.
+            for (_, keep) in keep.iter_mut().enumerate().filter(|(row, _)| column.is_null(*row)) {
+                *reasons.entry(format!("{name}: empty")).or_default() += 1;
+                *keep = false;
+            }
+        }
+        let columns: Vec<_> = grain.iter().filter_map(|name| batch.column_by_name(name).cloned()).collect();
+        if !columns.is_empty() {
+            let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+            let rows = RowConverter::new(fields)?.convert_columns(&columns)?;
+            let mut seen: HashMap<&[u8], u32> = HashMap::with_capacity(batch.num_rows());
+            for row in &rows {
+                *seen.entry(row.data()).or_default() += 1;
+            }
+            for (row, keep) in rows.iter().zip(&mut keep) {
+                if *keep && seen.get(row.data()).is_some_and(|times| *times > 1) {
+                    *reasons.entry(format!("{}: several rows", grain.join(", "))).or_default() += 1;
+                    *keep = false;
+                }
+            }
+        }
+        if reasons.is_empty() {
+            return Ok((self.clone(), reasons));
+        }
+        let kept = filter_record_batch(&batch, &BooleanArray::from(keep))?;
+        Ok((Table::from_batch(kept), reasons))
     }
 }
 

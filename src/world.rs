@@ -35,6 +35,9 @@ pub enum Error {
     /// The key is gone although there is a ledger.
     #[error("the pseudonym key is missing although there is a ledger")]
     KeyMissing(PathBuf),
+    /// The ledger is gone although something was sent or published from here.
+    #[error("the ledger is gone although messages or figures left from this state folder")]
+    LedgerGone(PathBuf),
     /// The key file does not hold a key.
     #[error("the pseudonym key is not 32 bytes")]
     KeyLength(PathBuf),
@@ -52,6 +55,7 @@ impl Explain for Error {
                 _ => "state.unusable",
             },
             Error::KeyMissing(_) => "state.key-missing",
+            Error::LedgerGone(_) => "state.ledger-gone",
             Error::KeyLength(_) => "state.key-length",
             Error::Random => "state.no-random",
         }
@@ -59,7 +63,9 @@ impl Explain for Error {
 
     fn place(&self) -> Place {
         match self {
-            Error::State { path, .. } | Error::KeyMissing(path) | Error::KeyLength(path) => Place::file(path),
+            Error::State { path, .. } | Error::KeyMissing(path) | Error::KeyLength(path) | Error::LedgerGone(path) => {
+                Place::file(path)
+            }
             Error::Random => Place::Thing("the operating system".into()),
         }
     }
@@ -71,6 +77,9 @@ impl Explain for Error {
             }
             Error::KeyMissing(_) | Error::KeyLength(_) => {
                 "restore the key from your backup: with a new key everybody would be reminded a second time".into()
+            }
+            Error::LedgerGone(_) => {
+                "restore it from your backup: with a new ledger everybody would be reminded a second time".into()
             }
             Error::Random => "check that /dev/urandom can be read".into(),
         }
@@ -114,6 +123,14 @@ impl World {
 
     fn key_path(&self) -> PathBuf {
         self.state.join("keys/pseudonym.key")
+    }
+
+    /// Refuses a state folder that has seen runs and has no ledger any more.
+    pub fn refuse_lost_ledger(&self) -> Result<(), Error> {
+        let is_filled = |path: PathBuf| std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        let is_lost = !self.state.join("ledger.sqlite").exists()
+            && (self.state.join("ledger.head").exists() || is_filled(self.outbox()) || is_filled(self.published()));
+        if is_lost { Err(Error::LedgerGone(self.state.join("ledger.sqlite"))) } else { Ok(()) }
     }
 
     /// Where messages of the folder channel go.

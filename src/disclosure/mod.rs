@@ -36,7 +36,7 @@ pub use budget::{cost, epsilon, total};
 pub use columns::ColumnSheet;
 pub use draws::Draws;
 pub use period::{Month, Period, Quarter, closed_months, whole_quarters};
-pub use release::{Account, Released, release};
+pub use release::{Account, Released, fits, release};
 pub use request::Request;
 
 /// The most cells that one measure may have, over all its bins: the nation's communes by 300 groups by five bins, ten times.

@@ -145,6 +145,15 @@ pub fn release(
     Ok(released)
 }
 
+/// Whether draws were made by this policy over these code lists, so that they can be released under it.
+///
+/// # Errors
+///
+/// [`Error::OtherPolicy`] says what differs.
+pub fn fits(draws: &Draws, policy: &PrivacyPolicy, unit: &Unit, groups: &[ProcedureGroup]) -> Result<(), Error> {
+    belongs(draws, policy, &Keys::new(unit, groups))
+}
+
 fn period_of(draws: &[&Draws]) -> Result<Period, Error> {
     let months: Vec<Month> = draws.iter().map(|draws| draws.month()).collect();
     match months.as_slice() {

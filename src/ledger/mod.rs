@@ -89,18 +89,30 @@ impl Ledger {
         &self.path
     }
 
-    fn claim(&mut self, agency: &str) -> Result<(), Error> {
-        let known: Option<String> = self
-            .connection
+    /// Refuses the ledger of another agency.
+    pub fn belongs_to(&self, agency: &str) -> Result<(), Error> {
+        match self.owner()? {
+            Some(known) if known != agency => {
+                Err(Error::OtherAgency { path: self.path.clone(), known, asked: agency.to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn owner(&self) -> Result<Option<String>, Error> {
+        self.connection
             .query_row("select value from meta where name = 'agency'", [], |row| row.get(0))
             .optional()
-            .map_err(|source| self.failed("read whose ledger this is", source))?;
-        match known {
-            Some(known) if known == agency => {
+            .map_err(|source| self.failed("read whose ledger this is", source))
+    }
+
+    fn claim(&mut self, agency: &str) -> Result<(), Error> {
+        self.belongs_to(agency)?;
+        match self.owner()? {
+            Some(_) => {
                 self.check_version()?;
                 self.check_anchor()
             }
-            Some(known) => Err(Error::OtherAgency { path: self.path.clone(), known, asked: agency.to_owned() }),
             None => {
                 // The head is noted before the ledger has an owner: from then on it is never missing.
                 self.anchor()?;

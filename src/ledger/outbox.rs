@@ -127,8 +127,12 @@ pub struct OutboxRow {
     pub state: MessageState,
     /// How often it was put on the wire.
     pub attempts: i64,
+    /// Key of its obligation.
+    pub obligation: String,
     /// The item.
     pub item: String,
+    /// The stage, by its notice.
+    pub stage_notice_days: u16,
     /// The run that last touched it.
     pub run: String,
 }
@@ -212,7 +216,7 @@ impl Ledger {
         let failed = |source| self.failed("read the outbox", source);
         let mut select = self
             .connection
-            .prepare("select key, state, attempts, item, run from outbox order by key")
+            .prepare("select key, state, attempts, item, run, obligation, stage from outbox order by key")
             .map_err(failed)?;
         let rows = select
             .query_map([], |row| {
@@ -224,6 +228,8 @@ impl Ledger {
                     attempts: row.get(2)?,
                     item: row.get(3)?,
                     run: row.get(4)?,
+                    obligation: row.get(5)?,
+                    stage_notice_days: row.get(6)?,
                 })
             })
             .map_err(failed)?;

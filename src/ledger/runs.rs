@@ -63,6 +63,8 @@ pub struct PullEntry {
     pub rows_quarantined: u64,
     /// SHA-256 of the stored generation, where one was stored.
     pub sha256: Option<String>,
+    /// Whether it waits for a person.
+    pub is_held: bool,
     /// How long it took.
     pub seconds: f64,
 }
@@ -106,7 +108,7 @@ impl Ledger {
         self.write("record the pulls", |transaction| {
             for pull in pulls {
                 let body = json!({
-                    "asked": pull.asked, "columns": pull.columns, "legal_ground": pull.legal_ground,
+                    "asked": pull.asked, "columns": pull.columns, "held": pull.is_held, "legal_ground": pull.legal_ground,
                     "purposes": pull.purposes, "rows_landed": pull.rows_landed,
                     "rows_quarantined": pull.rows_quarantined, "rows_read": pull.rows_read,
                     "seconds": (pull.seconds * 1000.0).round() / 1000.0, "sha256": pull.sha256,
@@ -115,6 +117,20 @@ impl Ledger {
             }
             Ok(())
         })
+    }
+
+    /// How many rows landed at the last pull of a table that was not held.
+    pub fn rows_of_last_pull(&self, table: &str) -> Result<Option<u64>, Error> {
+        self.connection
+            .query_row(
+                "select body ->> 'rows_landed' from entry
+                 where kind = 'pull' and key = ?1 and body ->> 'held' = 0 order by seq desc limit 1",
+                [table],
+                |row| row.get::<_, i64>(0),
+            )
+            .optional()
+            .map(|rows| rows.and_then(|rows| u64::try_from(rows).ok()))
+            .map_err(|source| self.failed("read the last pull", source))
     }
 
     /// All runs, the oldest first.

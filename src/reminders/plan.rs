@@ -46,6 +46,15 @@ pub enum Before {
     Uncertain,
 }
 
+/// What became of everything that was ever recorded.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// By message key.
+    pub messages: HashMap<String, Before>,
+    /// By obligation key: the shortest notice, in days, of a message that was sent.
+    pub shortest_sent: HashMap<String, u16>,
+}
+
 /// A message that is to be sent today.
 #[derive(Debug, Clone)]
 pub struct Reminder<'a> {
@@ -61,6 +70,8 @@ pub struct Reminder<'a> {
     pub subject: String,
     /// The stage, by its notice in days.
     pub stage_notice_days: u16,
+    /// The stage, counted from 1: the last one is as high as the item has notices.
+    pub stage: u16,
     /// Days from today to the due date.
     pub days_left: i32,
 }
@@ -71,6 +82,8 @@ pub struct Reminder<'a> {
 pub enum Reason {
     /// This stage was sent before.
     AlreadySent,
+    /// A later stage was sent before: this run speaks for an earlier day.
+    LaterStageSent,
     /// The person has no address.
     NoAddress,
     /// The address cannot be written to.
@@ -98,6 +111,7 @@ impl Reason {
     pub fn words(self) -> &'static str {
         match self {
             Reason::AlreadySent => "already reminded at this stage",
+            Reason::LaterStageSent => "already reminded at a later stage",
             Reason::NoAddress => "no address",
             Reason::BadAddress => "address cannot be written to",
             Reason::Refuses => "refuses reminders",
@@ -171,7 +185,7 @@ pub fn plan<'a>(
     obligations: &'a [Obligation],
     items: &'a [Item],
     people: Option<&'a Recipients>,
-    before: &HashMap<String, Before>,
+    history: &History,
     channel: &Channel,
     as_of: AsOf,
     key: &PseudonymKey,
@@ -183,7 +197,7 @@ pub fn plan<'a>(
     };
     for obligation in obligations {
         let Some(item) = items.iter().find(|item| item.id == obligation.item) else { continue };
-        match decide(obligation, item, people, before, channel, as_of, key) {
+        match decide(obligation, item, people, history, channel, as_of, key) {
             Ok(reminder) => plan.reminders.push(reminder),
             Err(reason) => plan.hold(&item.id, reason),
         }
@@ -196,7 +210,7 @@ fn decide<'a>(
     obligation: &'a Obligation,
     item: &'a Item,
     people: &'a Recipients,
-    before: &HashMap<String, Before>,
+    history: &History,
     channel: &Channel,
     as_of: AsOf,
     key: &PseudonymKey,
@@ -204,7 +218,7 @@ fn decide<'a>(
     let days_left = days_between(as_of.date(), obligation.due_on);
     let stage_notice_days = stage(&item.notice_days, days_left).ok_or(Reason::TooEarly)?;
     let message_key = message_key(obligation, stage_notice_days, channel, key);
-    match before.get(&message_key) {
+    match history.messages.get(&message_key) {
         Some(Before::Sent) => return Err(Reason::AlreadySent),
         Some(Before::Refused) => return Err(Reason::RefusedByServer),
         // A folder can be looked into: writing again leaves what is there as it is.
@@ -212,6 +226,9 @@ fn decide<'a>(
             return Err(Reason::LeftToClerk);
         }
         Some(Before::Uncertain | Before::Deferred) | None => {}
+    }
+    if history.shortest_sent.get(&obligation.key).is_some_and(|sent| *sent < stage_notice_days) {
+        return Err(Reason::LaterStageSent);
     }
     let recipient = people.get(&obligation.subject_id).ok_or(Reason::NotInRegister)?;
     if recipient.is_deceased {
@@ -224,7 +241,10 @@ fn decide<'a>(
         return Err(Reason::NoAddress);
     }
     let subject = key.pseudonym(&obligation.subject_id);
-    Ok(Reminder { key: message_key, obligation, item, recipient, subject, stage_notice_days, days_left })
+    // The notices fall: the longest is the first stage. There are at most 730 of them.
+    let place = item.notice_days.iter().position(|notice| *notice == stage_notice_days).unwrap_or(0);
+    let stage = u16::try_from(place).unwrap_or(0).saturating_add(1);
+    Ok(Reminder { key: message_key, obligation, item, recipient, subject, stage_notice_days, stage, days_left })
 }
 
 /// The obligation's key already holds subject, item, object and period.

@@ -9,10 +9,10 @@ use super::pull::Harvest;
 use crate::check::{contract, due_name, due_table};
 use crate::fault::{Explain, Fault, Place};
 use crate::obligations::{self, Obligation};
-use crate::report::{CheckLine, FaultLine, HELD_BY_A_CHECK, ItemLine};
+use crate::report::{CheckLine, FaultLine, HELD_BY_A_CHECK, ItemLine, TableLine};
 use crate::sql::engine::{Bound, given_tables};
 use crate::sql::{Engine, Model};
-use crate::tables::{TableName, Tables};
+use crate::tables::{Table, TableName, Tables};
 
 /// The tables of the night, and an engine that can read them.
 pub(super) struct Built {
@@ -42,7 +42,7 @@ impl Night<'_> {
             engine,
             tables: Tables::new(),
             blocked: harvest.blocked.into_iter().collect(),
-            held: BTreeSet::new(),
+            held: harvest.held.into_iter().collect(),
         };
         for (name, table) in given_tables(&self.checked.pipeline, self.as_of) {
             built.engine.register(&name, &table).map_err(|error| error.fault())?;
@@ -110,6 +110,7 @@ impl Night<'_> {
         let bound: Bound = [("$as_of", self.as_of.date()), ("$until", until)].into();
         let contract = contract(&self.checked.pipeline, model);
         match built.engine.build(model, &bound, contract.as_ref()).await {
+            Ok(table) if model.name.schema == "staging" => self.sift(built, &model.name, &table),
             Ok(table) if keep => {
                 built.tables.insert(model.name.clone(), table);
             }
@@ -117,6 +118,38 @@ impl Night<'_> {
             Err(error) => {
                 self.report.faults.push(FaultLine::from(&error.fault()));
                 built.blocked.insert(model.name.clone());
+            }
+        }
+    }
+
+    /// Leaves out the rows of a standard table that nobody may rely on, and reports them.
+    fn sift(&mut self, built: &mut Built, name: &TableName, table: &Table) {
+        let pipeline = &self.checked.pipeline;
+        let Some(standard) = pipeline.standard_tables.iter().find(|standard| standard.name == name.table) else {
+            return;
+        };
+        let required: Vec<&str> =
+            standard.columns.iter().filter(|column| !column.nullable).map(|column| column.name.as_str()).collect();
+        let sifted = table.sift(&required, &standard.grain).map_err(|error| error.to_string());
+        let sifted = sifted.and_then(|(kept, reasons)| {
+            built.engine.register(name, &kept).map_err(|error| error.to_string())?;
+            Ok((kept, reasons))
+        });
+        match sifted {
+            Ok((_, reasons)) if reasons.is_empty() => {}
+            Ok((kept, reasons)) => self.report.tables.push(TableLine {
+                table: name.to_string(),
+                rows_read: table.rows() as u64,
+                rows_landed: kept.rows() as u64,
+                rows_quarantined: (table.rows() - kept.rows()) as u64,
+                findings: reasons,
+                seconds: 0.0,
+            }),
+            Err(what) => {
+                let next = "report this, with the lines above";
+                let fault = Fault::new("run.sift", Place::Table(name.to_string()), what, next);
+                self.report.faults.push(FaultLine::from(&fault));
+                built.blocked.insert(name.clone());
             }
         }
     }

@@ -2,15 +2,18 @@
 
 use std::path::Path;
 
+use jiff::ToSpan;
+
 use super::Night;
 use super::build::Built;
 use crate::disclosure::{self, Draws, Month, Period, Released, Request, closed_months, whole_quarters};
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{Ledger, Publication, Reservation};
-use crate::pipeline::{PrivacyPolicy, Rho};
+use crate::pipeline::{Counted, PrivacyPolicy, Rho, add_rho};
 use crate::publication::{self, Labels};
-use crate::report::ReleaseLine;
-use crate::tables::{Table, TableName};
+use crate::report::{FaultLine, ReleaseLine};
+use crate::tables::TableName;
+use crate::{quality, satisfaction};
 
 /// A period, and the draws it is made from.
 type MadeFrom = (Period, Vec<String>);
@@ -19,49 +22,93 @@ impl Night<'_> {
     /// Draws each closed month once, releases months and whole quarters, and puts them on the shelf.
     pub(super) fn publish(&mut self, ledger: &mut Ledger, built: &Built) -> Result<(), Fault> {
         let Some(policy) = self.checked.pipeline.privacy.as_ref() else { return Ok(()) };
-        let mut drawn: Vec<Draws> = Vec::new();
+        let mut shown = Vec::new();
+        let mut waiting = Vec::new();
+        let mut is_whole = true;
         for month in months(policy, self) {
-            self.world.progress.step(format!("closing {month}"));
-            if let Some(draws) = self.month(ledger, built, policy, month)? {
-                drawn.push(draws);
+            match stored(ledger, month)? {
+                Some(draws) if self.fits(policy, &draws) => shown.push(draws),
+                Some(draws) => {
+                    is_whole = false;
+                    if draws.policy() == policy.policy {
+                        self.report.faults.push(FaultLine::from(&policy_changed(&self.checked.pipeline.path, policy)));
+                        return self.keep(ledger);
+                    }
+                }
+                None => waiting.push(month),
             }
         }
-        let (released, made_from) = self.release(policy, &drawn)?;
-        let shelf = self.world.published();
-        let labels = Labels::from(&self.checked.pipeline);
-        for (period, release_ids) in made_from {
-            let name = period.to_string();
-            let known = ledger.publication(&name).map_err(|error| error.fault())?;
-            let is_new = match &known {
-                Some(known)
-                    if publication::is_frozen(&shelf, &name, &known.files).map_err(|error| error.fault())? =>
-                {
-                    false
-                }
-                _ => {
-                    self.world.progress.step(format!("publishing {name}"));
-                    let tables: Vec<&Released> = released.iter().filter(|table| table.period() == period).collect();
-                    let publication = put_on_shelf(&shelf, &name, &tables, &labels)?;
-                    match known {
-                        Some(known) if known != publication => return Err(not_what_was_published(&shelf, &name)),
-                        Some(_) => {}
-                        None => ledger
-                            .mark_published(&self.run, &publication, &release_ids)
-                            .map_err(|error| error.fault())?,
-                    }
-                    true
-                }
-            };
-            let tables = released.iter().filter(|table| table.period() == period).count() as u64;
-            self.count(period, policy, ledger, tables, is_new)?;
+        self.tell_late_records(ledger, built, policy, &shown)?;
+        for month in waiting {
+            self.world.progress.step(format!("closing {month}"));
+            shown.extend(self.draw(ledger, built, policy, month)?);
         }
-        let all: Vec<&Released> = released.iter().collect();
-        publication::page(&shelf, &all, &labels).map_err(|error| error.fault())?;
+        let (released, made_from) = self.release(policy, &shown)?;
+        for (period, release_ids) in &made_from {
+            self.put(ledger, policy, &released, *period, release_ids)?;
+        }
+        let is_made = |period: &str| made_from.iter().any(|(made, _)| made.to_string() == period);
+        for (period, _) in ledger.spent().map_err(|error| error.fault())? {
+            // A run for an earlier day must not take later months off the page.
+            is_whole &= is_made(&period) || ledger.publication(&period).map_err(|error| error.fault())?.is_none();
+        }
+        if is_whole {
+            let all: Vec<&Released> = released.iter().collect();
+            let labels = Labels::from(&self.checked.pipeline);
+            publication::page(&self.world.published(), &all, &labels).map_err(|error| error.fault())?;
+        } else {
+            self.report.notes.push(
+                "The page was left as it is: it shows months that this run does not, of a later day or an earlier policy."
+                    .into(),
+            );
+        }
         Ok(())
     }
 
-    /// What was drawn for a month; drawn now if it never was. None when its budget is spent without a draw.
-    fn month(
+    fn fits(&self, policy: &PrivacyPolicy, draws: &Draws) -> bool {
+        let pipeline = &self.checked.pipeline;
+        disclosure::fits(draws, policy, &pipeline.unit, &pipeline.procedure_groups).is_ok()
+    }
+
+    /// Publishes nothing new; only proves that what was published is as it was.
+    fn keep(&mut self, ledger: &Ledger) -> Result<(), Fault> {
+        for (period, _) in ledger.spent().map_err(|error| error.fault())? {
+            if let Some(known) = ledger.publication(&period).map_err(|error| error.fault())? {
+                publication::is_frozen(&self.world.published(), &period, &known.files)
+                    .map_err(|error| error.fault())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says of which published months the records have changed since; the figures stay.
+    fn tell_late_records(
+        &mut self,
+        ledger: &Ledger,
+        built: &Built,
+        policy: &PrivacyPolicy,
+        shown: &[Draws],
+    ) -> Result<(), Fault> {
+        let mut changed = Vec::new();
+        for draws in shown {
+            let month = draws.month();
+            let Some(request) = self.request(built, policy, month)? else { return Ok(()) };
+            let release = ledger.stored_release(&month.to_string()).map_err(|error| error.fault())?;
+            if release.is_some_and(|release| release.release_id != request.release_id()) {
+                changed.push(month.to_string());
+            }
+        }
+        if !changed.is_empty() {
+            self.report.notes.push(format!(
+                "Records changed after their month was published ({}); what was published stays as it is.",
+                changed.join(", ")
+            ));
+        }
+        Ok(())
+    }
+
+    /// Draws a month that was never drawn. None when a person must look first.
+    fn draw(
         &mut self,
         ledger: &mut Ledger,
         built: &Built,
@@ -69,31 +116,29 @@ impl Night<'_> {
         month: Month,
     ) -> Result<Option<Draws>, Fault> {
         let request = match self.request(built, policy, month)? {
-            Some(request) => request,
-            // The source failed, or a check holds it: what was published stays, nothing new is drawn.
+            Some(request) if reaches(built, month)? => request,
+            Some(_) => {
+                self.report.notes.push(format!(
+                    "{month} is not drawn: the ratings or the dossiers end before the month does, as if a file were cut short"
+                ));
+                self.hold(month);
+                return Ok(None);
+            }
+            // The source failed, which is a fault of its own, or a check holds it.
             None => {
-                let stored = stored(ledger, month)?;
-                if stored.is_none() && is_held(built) {
-                    let line =
-                        ReleaseLine { period: month.to_string(), status: "held".into(), ..ReleaseLine::default() };
-                    self.report.releases.push(line);
+                if is_held(built) {
+                    self.hold(month);
                 }
-                return Ok(stored);
+                return Ok(None);
             }
         };
+        self.tell_left_out(&request, month);
         let ids = (request.release_id(), request.spec_id());
         let reservation = ledger
             .reserve(&self.run, &month.to_string(), ids, &policy.policy, request.cost(), policy.rho_cap)
             .map_err(|error| error.fault())?;
         match reservation {
-            Reservation::Stored(release) => {
-                if release.release_id != request.release_id() {
-                    self.report.notes.push(format!(
-                        "{month}: records or policy changed after the month was closed; what was published stays as it is"
-                    ));
-                }
-                Draws::from_bytes(&release.draws).map(Some).map_err(|error| error.fault())
-            }
+            Reservation::Stored(release) => Draws::from_bytes(&release.draws).map(Some).map_err(|error| error.fault()),
             Reservation::Reserved { attempt } => {
                 let draws = request.draw().map_err(|error| error.fault())?;
                 let bytes = draws.to_bytes().map_err(|error| error.fault())?;
@@ -102,27 +147,85 @@ impl Night<'_> {
                 Ok(Some(draws))
             }
             Reservation::Refused { spent } => {
-                self.report.releases.push(ReleaseLine {
-                    period: month.to_string(),
-                    status: "refused".into(),
-                    rho_spent: "0".into(),
-                    rho_total: format!("{spent} of {}", policy.rho_cap),
-                    epsilon: disclosure::epsilon(spent, policy.delta),
-                    tables: 0,
-                });
-                self.report.notes.push(format!(
-                    "{month}: the privacy budget is spent ({spent} of {}) and nothing was stored: a person must decide whether to raise rho_cap",
-                    policy.rho_cap
-                ));
+                self.refuse_month(policy, month, spent);
                 Ok(None)
             }
         }
     }
 
+    fn hold(&mut self, month: Month) {
+        let line = ReleaseLine { period: month.to_string(), status: "held".into(), ..ReleaseLine::default() };
+        self.report.releases.push(line);
+    }
+
+    fn refuse_month(&mut self, policy: &PrivacyPolicy, month: Month, spent: Rho) {
+        self.report.releases.push(ReleaseLine {
+            period: month.to_string(),
+            status: "refused".into(),
+            rho_spent: "0".into(),
+            rho_total: format!("{spent} of {}", policy.rho_cap),
+            epsilon: disclosure::epsilon(spent, policy.delta),
+            tables: 0,
+        });
+        self.report.notes.push(format!(
+            "{month}: the privacy budget is spent ({spent} of {}) and nothing was stored: a person must decide whether to raise rho_cap",
+            policy.rho_cap
+        ));
+    }
+
+    /// Counts of records that are in no figure: for the agency, which is to mend them.
+    fn tell_left_out(&mut self, request: &Request, month: Month) {
+        for (what, of) in [("ratings", Counted::Ratings), ("dossiers", Counted::Dossiers)] {
+            let Some(left_out) = request.left_out(of) else { continue };
+            let reasons = [
+                (left_out.incomplete, "incomplete"),
+                (left_out.unknown_code, "with a commune or procedure outside the public lists"),
+                (left_out.repeated, "repeated"),
+            ];
+            let told: Vec<String> =
+                reasons.iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{count} {why}")).collect();
+            if !told.is_empty() {
+                self.report.notes.push(format!("{month}: {what} not counted: {}", told.join(", ")));
+            }
+        }
+    }
+
+    /// Puts one period on the shelf, or proves that it stands there as it was published.
+    fn put(
+        &mut self,
+        ledger: &mut Ledger,
+        policy: &PrivacyPolicy,
+        released: &[Released],
+        period: Period,
+        release_ids: &[String],
+    ) -> Result<(), Fault> {
+        let shelf = self.world.published();
+        let name = period.to_string();
+        let known = ledger.publication(&name).map_err(|error| error.fault())?;
+        let is_frozen = match &known {
+            Some(known) => publication::is_frozen(&shelf, &name, &known.files).map_err(|error| error.fault())?,
+            None => false,
+        };
+        let tables: Vec<&Released> = released.iter().filter(|table| table.period() == period).collect();
+        if !is_frozen {
+            self.world.progress.step(format!("publishing {name}"));
+            let labels = Labels::from(&self.checked.pipeline);
+            let publication = put_on_shelf(&shelf, &name, &tables, &labels)?;
+            match known {
+                Some(known) if known != publication => return Err(not_what_was_published(&shelf, &name)),
+                Some(_) => {}
+                None => {
+                    ledger.mark_published(&self.run, &publication, release_ids).map_err(|error| error.fault())?;
+                }
+            }
+        }
+        self.count(period, policy, ledger, tables.len() as u64, !is_frozen)
+    }
+
     fn request(&self, built: &Built, policy: &PrivacyPolicy, month: Month) -> Result<Option<Request>, Fault> {
         let pipeline = &self.checked.pipeline;
         let (Some(ratings), Some(dossiers)) =
-            (table(built, "satisfaction", "ratings"), table(built, "quality", "dossiers"))
+            (built.tables.get(&satisfaction::table()), built.tables.get(&quality::table()))
         else {
             return Ok(None);
         };
@@ -134,22 +237,14 @@ impl Night<'_> {
     /// The tables of each month and each whole quarter, and the draws each period was made from.
     fn release(&mut self, policy: &PrivacyPolicy, drawn: &[Draws]) -> Result<(Vec<Released>, Vec<MadeFrom>), Fault> {
         let pipeline = &self.checked.pipeline;
-        let current: Vec<&Draws> = drawn.iter().filter(|draws| draws.policy() == policy.policy).collect();
-        if current.len() < drawn.len() {
-            let count = drawn.len() - current.len();
-            self.report
-                .notes
-                .push(format!("{count} months were published under an earlier policy and stay as they are"));
-        }
-        let months: Vec<Month> = current.iter().map(|draws| draws.month()).collect();
+        let months: Vec<Month> = drawn.iter().map(|draws| draws.month()).collect();
         let mut periods: Vec<(Period, Vec<Month>)> =
             months.iter().map(|month| (Period::Month(*month), vec![*month])).collect();
         periods.extend(whole_quarters(&months).into_iter().map(|quarter| (Period::Quarter(quarter), quarter.months())));
         let mut released = Vec::new();
         let mut made_from = Vec::new();
         for (period, months) in periods {
-            let draws: Vec<Draws> =
-                current.iter().filter(|draws| months.contains(&draws.month())).map(|draws| (*draws).clone()).collect();
+            let draws: Vec<Draws> = drawn.iter().filter(|draws| months.contains(&draws.month())).cloned().collect();
             let tables = disclosure::release(&draws, policy, &pipeline.unit, &pipeline.procedure_groups)
                 .map_err(|error| error.fault())?;
             released.extend(tables);
@@ -186,6 +281,10 @@ impl Night<'_> {
     pub(super) fn foresee(&mut self, ledger: Option<&Ledger>, built: &Built) -> Result<(), Fault> {
         let Some(policy) = self.checked.pipeline.privacy.as_ref() else { return Ok(()) };
         let mut published = 0;
+        let spent = match ledger {
+            Some(ledger) => ledger.spent().map_err(|error| error.fault())?,
+            None => Vec::new(),
+        };
         for month in months(policy, self) {
             let name = month.to_string();
             let is_stored = match ledger {
@@ -197,10 +296,17 @@ impl Night<'_> {
                 continue;
             }
             let Some(request) = self.request(built, policy, month)? else { continue };
+            let total = spent.iter().find(|(month, _)| *month == name).map_or(request.cost(), |(_, spent)| {
+                add_rho(*spent, request.cost()).unwrap_or(Rho::from_integer(i64::MAX))
+            });
+            let status = match (reaches(built, month)?, total <= policy.rho_cap) {
+                (false, _) => "held",
+                (true, false) => "refused",
+                (true, true) => "would publish",
+            };
             self.report.releases.push(ReleaseLine {
                 period: name,
-                status: "would publish".into(),
-                tables: policy.measures.len() as u64,
+                status: status.into(),
                 rho_spent: request.cost().to_string(),
                 ..ReleaseLine::default()
             });
@@ -216,12 +322,33 @@ fn months(policy: &PrivacyPolicy, night: &Night<'_>) -> Vec<Month> {
     closed_months(Month::of(policy.first_month), night.as_of, policy.close_after_days)
 }
 
-fn table<'b>(built: &'b Built, schema: &str, table: &str) -> Option<&'b Table> {
-    built.tables.get(&TableName::new(schema, table))
+fn is_held(built: &Built) -> bool {
+    built.is_held(&satisfaction::table()) || built.is_held(&quality::table())
 }
 
-fn is_held(built: &Built) -> bool {
-    [("satisfaction", "ratings"), ("quality", "dossiers")].iter().any(|(s, t)| built.is_held(&TableName::new(*s, *t)))
+/// How many days before the end of a month the newest rating and the newest dossier may lie: a weekend and a holiday.
+const REACH_DAYS: i64 = 7;
+
+/// Whether the sources speak of days up to the end of the month.
+fn reaches(built: &Built, month: Month) -> Result<bool, Fault> {
+    let Some(reach) = built.tables.get(&TableName::new("quality", "reach")) else { return Ok(false) };
+    let enough = month.last_day().saturating_sub(REACH_DAYS.days());
+    for column in ["ratings_until", "dossiers_until"] {
+        let until = reach.dates(column).map_err(|error| error.fault())?;
+        if !until.first().copied().flatten().is_some_and(|until| until >= enough) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn policy_changed(path: &Path, policy: &PrivacyPolicy) -> Fault {
+    Fault::new(
+        "disclosure.policy-changed",
+        Place::file(path),
+        format!("months were published under {}, which now measures otherwise or over other code lists", policy.policy),
+        "give the changed policy a new name under privacy.policy; nothing new is drawn until then",
+    )
 }
 
 fn stored(ledger: &Ledger, month: Month) -> Result<Option<Draws>, Fault> {

@@ -30,15 +30,26 @@ use crate::world::World;
 /// Once the run has begun, a fault is part of the report, beside what was done
 /// before it: that stays done and recorded. An error here means that the run did
 /// not begin, or that its end could not be recorded.
-pub async fn run(world: &World, checked: &Checked, as_of: AsOf) -> Result<Report, Fault> {
+pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String]) -> Result<Report, Fault> {
     refuse(checked, as_of)?;
     world.make_state().map_err(|error| error.fault())?;
     let _lock = Lock::take(&world.state).map_err(|error| error.fault())?;
+    // Nothing is sent on a ledger that is gone or broken: everybody might be reminded again.
+    world.refuse_lost_ledger().map_err(|error| error.fault())?;
+    refuse_broken(world)?;
     let key = world.pseudonym_key().map_err(|error| error.fault())?;
     let mut ledger = Ledger::open(&world.state, &checked.pipeline.id).map_err(|error| error.fault())?;
     let run = ledger.begin_run(as_of).map_err(|error| error.fault())?;
-    let mut night =
-        Night { world, checked, as_of, key, run: run.clone(), spent: Vec::new(), report: new_report(checked, as_of) };
+    let mut night = Night {
+        world,
+        checked,
+        as_of,
+        key,
+        run: run.clone(),
+        accept: accept.to_vec(),
+        spent: Vec::new(),
+        report: new_report(checked, as_of),
+    };
     night.report.run = Some(run.clone());
     let worked = night.work(&mut ledger).await;
     world.progress.done();
@@ -61,13 +72,20 @@ pub async fn plan(world: &World, checked: &Checked, as_of: AsOf) -> Result<Repor
     refuse(checked, as_of)?;
     let key = world.pseudonym_key_or_new().map_err(|error| error.fault())?;
     let ledger = match Ledger::read(&world.state) {
-        Ok(ledger) => Some(ledger),
+        Ok(ledger) => {
+            ledger.belongs_to(&checked.pipeline.id).map_err(|error| error.fault())?;
+            Some(ledger)
+        }
         Err(crate::ledger::Error::None { .. }) => None,
         Err(error) => return Err(error.fault()),
     };
     let report = new_report(checked, as_of);
-    let mut night = Night { world, checked, as_of, key, run: String::new(), spent: Vec::new(), report };
-    let landed = night.pull(&Store::Nowhere);
+    let mut night =
+        Night { world, checked, as_of, key, run: String::new(), accept: Vec::new(), spent: Vec::new(), report };
+    let mut landed = night.pull(&Store::Nowhere);
+    if let Some(ledger) = &ledger {
+        night.weigh(ledger, &mut landed)?;
+    }
     let mut built = night.build(landed).await?;
     let obligations = night.obligations(&mut built).await?;
     night.preview(ledger.as_ref(), &built, &obligations)?;
@@ -89,6 +107,8 @@ struct Night<'a> {
     as_of: AsOf,
     key: PseudonymKey,
     run: String,
+    /// Tables whose volume a person accepted.
+    accept: Vec<String>,
     /// What this run reserved and drew, by month.
     spent: Vec<(String, Rho)>,
     report: Report,
@@ -102,12 +122,24 @@ impl Night<'_> {
                 "{died} messages were in flight when an earlier run ended; each is settled by its item's policy"
             ));
         }
-        let landed = self.pull(&Store::Folder(self.world.landing()));
+        let mut landed = self.pull(&Store::Folder(self.world.landing()));
+        self.weigh(ledger, &mut landed)?;
         self.record_pulls(ledger, &landed)?;
         let mut built = self.build(landed).await?;
         let obligations = self.obligations(&mut built).await?;
         self.send(ledger, &built, &obligations).await?;
         self.publish(ledger, &built)
+    }
+}
+
+fn refuse_broken(world: &World) -> Result<(), Fault> {
+    match crate::ledger::verify::verify(&world.state) {
+        Ok(verified) => match verified.faults.into_iter().next() {
+            Some(fault) => Err(fault),
+            None => Ok(()),
+        },
+        Err(crate::ledger::Error::None { .. }) => Ok(()),
+        Err(error) => Err(error.fault()),
     }
 }
 
@@ -142,7 +174,7 @@ fn compare(ledger: Option<&Ledger>, report: &mut Report) -> Result<(), Fault> {
     // Dates in ISO 8601 are in order as text. A night that was run twice is one night.
     let earlier = runs.iter().filter(|run| is_over(&run.outcome) && run.as_of < report.as_of);
     let Some(last) = earlier.clone().map(|run| run.as_of.clone()).max() else {
-        report.notes.push("There was no night before this one that ended.".into());
+        report.notes.push("There is no earlier night that ended to compare with.".into());
         return Ok(());
     };
     let night = earlier.filter(|run| run.as_of == last);

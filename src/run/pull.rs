@@ -7,7 +7,7 @@ use crate::fault::{Explain, Fault};
 use crate::landing::{self, Landed, Store};
 use crate::ledger::{Ledger, PullEntry};
 use crate::personal::hex;
-use crate::report::{FaultLine, TableLine};
+use crate::report::{CheckLine, FaultLine, TableLine};
 use crate::tables::TableName;
 
 /// What landed, and the tables that did not.
@@ -15,12 +15,20 @@ pub(super) struct Harvest {
     pub(super) landed: Vec<Landed>,
     /// Tables of sources that could not be pulled: whatever reads them is left out tonight.
     pub(super) blocked: Vec<TableName>,
+    /// Tables that came with far fewer rows than before: a person must look first.
+    pub(super) held: Vec<TableName>,
 }
+
+/// A table that lost more than this share of its rows since the last pull that
+/// was not held is held: a drop that was cut short looks like that.
+const DROP_PERCENT_MAX: u64 = 20;
+/// Small tables change by more than that on any night.
+const DROP_ROWS_MIN: u64 = 50;
 
 impl Night<'_> {
     /// Pulls all sources. A source that fails blocks its own tables and no others.
     pub(super) fn pull(&mut self, store: &Store) -> Harvest {
-        let mut harvest = Harvest { landed: Vec::new(), blocked: Vec::new() };
+        let mut harvest = Harvest { landed: Vec::new(), blocked: Vec::new(), held: Vec::new() };
         for source in &self.checked.pipeline.sources {
             self.world.progress.step(format!("pulling {}", source.name));
             match landing::pull(source, &self.world.root, self.as_of, store) {
@@ -36,13 +44,37 @@ impl Night<'_> {
         harvest
     }
 
+    /// Holds tables that shrank since the last pull that was not held, unless a person accepted it.
+    pub(super) fn weigh(&mut self, ledger: &Ledger, harvest: &mut Harvest) -> Result<(), Fault> {
+        for landed in &harvest.landed {
+            let name = landed.name.to_string();
+            let Some(before) = ledger.rows_of_last_pull(&name).map_err(|error| error.fault())? else { continue };
+            let lost = before.saturating_sub(landed.rows_landed);
+            let is_cut = lost >= DROP_ROWS_MIN && lost.saturating_mul(100) > before.saturating_mul(DROP_PERCENT_MAX);
+            if is_cut && !self.accept.contains(&name) {
+                self.report.notes.push(format!(
+                    "{name} has {} rows and had {before}: it is held, with all that reads it. If that is right, run with --accept {name}",
+                    landed.rows_landed
+                ));
+                self.report.checks.push(CheckLine {
+                    check: format!("volume of {name}"),
+                    severity: "hold".into(),
+                    rows: lost,
+                    about: "Rows that are missing since the last pull.".into(),
+                });
+                harvest.held.push(landed.name.clone());
+            }
+        }
+        Ok(())
+    }
+
     /// Writes down what was asked of whom, on what ground, and how many rows came.
     pub(super) fn record_pulls(&mut self, ledger: &mut Ledger, harvest: &Harvest) -> Result<(), Fault> {
-        let entries: Vec<PullEntry> = harvest.landed.iter().filter_map(|landed| self.entry(landed)).collect();
+        let entries: Vec<PullEntry> = harvest.landed.iter().filter_map(|landed| self.entry(landed, harvest)).collect();
         ledger.pulled(&self.run, &entries).map_err(|error| error.fault())
     }
 
-    fn entry(&self, landed: &Landed) -> Option<PullEntry> {
+    fn entry(&self, landed: &Landed, harvest: &Harvest) -> Option<PullEntry> {
         let authorisation = &self.checked.pipeline.source(&landed.name.schema)?.authorisation;
         Some(PullEntry {
             table: landed.name.to_string(),
@@ -54,6 +86,7 @@ impl Night<'_> {
             rows_landed: landed.rows_landed,
             rows_quarantined: landed.rows_quarantined,
             sha256: landed.generation.as_ref().map(|generation| hex(&generation.digest)),
+            is_held: harvest.held.contains(&landed.name),
             seconds: landed.seconds,
         })
     }

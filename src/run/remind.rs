@@ -11,7 +11,7 @@ use crate::obligations::Obligation;
 use crate::personal::Personal;
 use crate::pipeline::Uncertain;
 use crate::reminders::letter::{self, Occasion, RuleReference};
-use crate::reminders::plan::{self, Before, Plan, Reason, Recipients, Reminder};
+use crate::reminders::plan::{self, Before, History, Plan, Reason, Recipients, Reminder};
 use crate::report::{FaultLine, ItemLine};
 use crate::tables::TableName;
 
@@ -33,8 +33,8 @@ impl Night<'_> {
         obligations: &[Obligation],
     ) -> Result<(), Fault> {
         let people = self.recipients(built)?;
-        let before = before(ledger)?;
-        let mut plan = self.decide(obligations, people.as_ref(), &before);
+        let history = history(ledger)?;
+        let mut plan = self.decide(obligations, people.as_ref(), &history);
         let reminders = std::mem::take(&mut plan.reminders);
         if !reminders.is_empty() {
             self.world.progress.step(format!("opening the channel for {} reminders", reminders.len()));
@@ -65,11 +65,11 @@ impl Night<'_> {
         obligations: &[Obligation],
     ) -> Result<(), Fault> {
         let people = self.recipients(built)?;
-        let before = match ledger {
-            Some(ledger) => before(ledger)?,
-            None => HashMap::new(),
+        let history = match ledger {
+            Some(ledger) => history(ledger)?,
+            None => History::default(),
         };
-        let mut plan = self.decide(obligations, people.as_ref(), &before);
+        let mut plan = self.decide(obligations, people.as_ref(), &history);
         let reminders = std::mem::take(&mut plan.reminders);
         let standing = self.standing();
         for (record, _) in self.write(&reminders, &standing, &mut plan) {
@@ -85,17 +85,12 @@ impl Night<'_> {
         table.map(plan::recipients).transpose().map_err(|error| error.fault())
     }
 
-    fn decide<'o>(
-        &self,
-        obligations: &'o [Obligation],
-        people: Option<&'o Recipients>,
-        before: &HashMap<String, Before>,
-    ) -> Plan<'o>
+    fn decide<'o>(&self, obligations: &'o [Obligation], people: Option<&'o Recipients>, history: &History) -> Plan<'o>
     where
         Self: 'o,
     {
         let pipeline = &self.checked.pipeline;
-        plan::plan(obligations, &pipeline.items, people, before, &pipeline.channel, self.as_of, &self.key)
+        plan::plan(obligations, &pipeline.items, people, history, &pipeline.channel, self.as_of, &self.key)
     }
 
     fn standing(&self) -> BTreeMap<String, Standing> {
@@ -152,7 +147,7 @@ impl Night<'_> {
             as_of: self.as_of,
             name: &reminder.recipient.full_name,
             due_on: obligation.due_on,
-            stage: reminder.stage_notice_days,
+            stage: reminder.stage,
             facts: &obligation.facts,
             reasons: &standing.reasons,
             rules: &standing.rules,
@@ -243,8 +238,7 @@ fn state(outcome: Outcome) -> MessageState {
 }
 
 /// What became of every message that was ever recorded.
-fn before(ledger: &Ledger) -> Result<HashMap<String, Before>, Fault> {
-    let rows = ledger.outbox().map_err(|error| error.fault())?;
+fn history(ledger: &Ledger) -> Result<History, Fault> {
     let before = |state| match state {
         MessageState::Accepted => Before::Sent,
         MessageState::Refused => Before::Refused,
@@ -252,5 +246,13 @@ fn before(ledger: &Ledger) -> Result<HashMap<String, Before>, Fault> {
         // A plan may be made while a run is at work: what is in flight is as good as uncertain.
         MessageState::Uncertain | MessageState::InFlight => Before::Uncertain,
     };
-    Ok(rows.into_iter().map(|row| (row.key.0, before(row.state))).collect())
+    let mut history = History::default();
+    for row in ledger.outbox().map_err(|error| error.fault())? {
+        if row.state == MessageState::Accepted {
+            let shortest = history.shortest_sent.entry(row.obligation).or_insert(row.stage_notice_days);
+            *shortest = row.stage_notice_days.min(*shortest);
+        }
+        history.messages.insert(row.key.0, before(row.state));
+    }
+    Ok(history)
 }

@@ -1,0 +1,17 @@
+-- One row: the last days of which ratings and dossiers are known.
+--
+-- A month is closed when the sources speak of days up to its end: a drop that is
+-- cut short, or a run for a day to come, must not freeze a month half told.
+--
+-- grain:   none
+-- private:
+with
+ratings as (select * from staging.ratings),
+dossiers as (select * from staging.dossiers),
+
+last_rating as (select max(rated_on) as ratings_until from ratings),
+last_dossier as (select max(received_on) as dossiers_until from dossiers)
+
+select last_rating.ratings_until, last_dossier.dossiers_until
+from last_rating
+cross join last_dossier
