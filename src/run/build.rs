@@ -159,7 +159,7 @@ impl Night<'_> {
     /// that reads the same tables.
     async fn checks(&mut self, built: &mut Built) {
         for model in self.checked.library.folder("checks") {
-            if model.reads.iter().any(|table| built.is_blocked(table)) {
+            if model.reads.iter().any(|table| built.is_blocked(table) || built.is_held(table)) {
                 continue;
             }
             let bound: Bound = [("$as_of", self.as_of.date()), ("$until", self.as_of.date())].into();

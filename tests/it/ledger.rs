@@ -64,6 +64,7 @@ fn pull() -> PullEntry {
         rows_landed: 2,
         rows_quarantined: 1,
         sha256: Some("cc".into()),
+        is_held: false,
         seconds: 0.125,
     }
 }

@@ -27,6 +27,7 @@ fn state() -> tempfile::TempDir {
         rows_landed: 20,
         rows_quarantined: 1,
         sha256: None,
+        is_held: false,
         seconds: 0.01,
     };
     ledger.pulled(&run, &[pull]).unwrap();
