@@ -89,6 +89,16 @@ impl Ledger {
         &self.path
     }
 
+    /// Whether a ledger was begun here: it has an owner, or cannot tell.
+    pub fn has_begun(state: &Path) -> bool {
+        let Ok(ledger) = Ledger::read(state) else { return state.join("ledger.sqlite").exists() };
+        let tables = "select count(*) from sqlite_schema where name = 'meta'";
+        match ledger.connection.query_row(tables, [], |row| row.get::<_, i64>(0)) {
+            Ok(0) => false,
+            _ => !matches!(ledger.owner(), Ok(None)),
+        }
+    }
+
     /// Refuses the ledger of another agency.
     pub fn belongs_to(&self, agency: &str) -> Result<(), Error> {
         match self.owner()? {

@@ -349,7 +349,8 @@ fn a_state_folder_that_became_read_only_is_said() {
     let Some(ended) = with_mounts(&script(&night)) else { return };
     insta::assert_snapshot!("read_only_state_folder", world.shown(&ended.with(1).said()));
     // An auditor can verify such a copy, and a clerk can plan beside it.
-    for (verb, says) in [("ledger verify", "sound: "), ("plan --as-of 2026-11-22", "Difference from run 2026-11-21.1")]
+    for (verb, says) in
+        [("ledger verify", "sound: "), ("plan --as-of 2026-11-22", "Difference from the night of 2026-11-21")]
     {
         let ended = with_mounts(&script(&night.replace("'run' '--as-of' '2026-11-21'", verb))).unwrap().with(0);
         assert!(ended.out.contains(says), "{}", ended.out);
