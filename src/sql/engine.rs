@@ -51,7 +51,7 @@ impl Engine {
     /// An engine without tables.
     #[expect(clippy::disallowed_methods, reason = "this is the one home of the session")]
     pub fn new() -> Result<Self, Error> {
-        let engine = |source| Error::Engine { source: Box::new(source) };
+        let engine = |error| Error::Engine { error: Box::new(error) };
         let mut config =
             SessionConfig::new().with_information_schema(false).with_create_default_catalog_and_schema(true);
         let options = config.options_mut();
@@ -74,7 +74,7 @@ impl Engine {
 
     /// Makes a table readable under its name.
     pub fn register(&self, name: &TableName, table: &Table) -> Result<(), Error> {
-        let engine = |source| Error::Engine { source: Box::new(source) };
+        let engine = |error| Error::Engine { error: Box::new(error) };
         let provider = MemTable::try_new(Arc::clone(&table.schema), vec![table.batches.clone()]).map_err(engine)?;
         self.schema(&name.schema)
             .and_then(|schema| {
@@ -103,11 +103,7 @@ impl Engine {
 
     /// Runs a model and makes its table readable.
     pub async fn build(&self, model: &Model, bound: &Bound, contract: Option<&Contract>) -> Result<Table, Error> {
-        let table = self.run_query(&model.query, bound).await.map_err(|source| Error::Model {
-            model: model.name.clone(),
-            path: model.path.clone(),
-            source: Box::new(source),
-        })?;
+        let table = self.run_query(&model.query, bound).await.map_err(|error| Error::model(model, &error))?;
         let table = match contract {
             Some(contract) => contract.apply(table).map_err(|what| Error::Contract {
                 model: model.name.clone(),
@@ -123,7 +119,7 @@ impl Engine {
     /// Runs a select that a person typed.
     pub async fn query(&self, text: &str) -> Result<Table, Error> {
         let query = library::parse_select(text).map_err(|(what, _)| Error::NotASelect(what))?;
-        self.run_query(&query, &Bound::new()).await.map_err(|source| Error::Query { source: Box::new(source) })
+        self.run_query(&query, &Bound::new()).await.map_err(|error| Error::Query { error: Box::new(error) })
     }
 
     async fn run_query(&self, query: &Query, bound: &Bound) -> Result<Table, DataFusionError> {

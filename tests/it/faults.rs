@@ -356,6 +356,33 @@ fn a_state_folder_that_became_read_only_is_said() {
     assert_eq!(differences(&before, &tree(&world.state())), Vec::<String>::new());
 }
 
+// ---- values of people in what SQL says -------------------------------------------------------
+
+#[test]
+fn what_a_select_could_not_convert_is_in_no_report_and_no_ledger() {
+    let path = "sql/obligations/driving_licence.sql";
+    // What the select computes from a person's value, and what is said of it.
+    let hidden = "(it is not shown: it may be personal)";
+    let ours = "add_months: the rounding is none of 'clamp', 'roll', 'error'";
+    for (select, says) in [
+        ("cast(licences.licence_class || ' Manh' as int) as number", hidden),
+        ("arrow_cast(licences.licence_class || ' Manh', 'Date32') as number", hidden),
+        ("add_months(licences.issued_on, 1, licences.licence_class || ' Manh') as number", ours),
+    ] {
+        let world = World::small(200);
+        world.edit(path, "        terms.rule_version,", &format!("        {select},\n        terms.rule_version,"));
+        // On empty tables there is no value that could fail.
+        world.chudong(&["check"]).with(0);
+        let night = world.night(NIGHT);
+        assert_ne!(night.code, Some(0), "{select}");
+        let entries: String =
+            world.ledger().list(None, usize::MAX).unwrap().into_iter().map(|entry| entry.body).collect();
+        let said = format!("{}{}", night.out, night.err);
+        assert!(said.contains(says) && said.contains(path), "{select}\n{said}");
+        assert!(!said.contains("Manh") && !entries.contains("Manh"), "{select}\n{said}\n{entries}");
+    }
+}
+
 // ---- a source that fails -------------------------------------------------------------------
 
 #[test]
