@@ -103,7 +103,7 @@ impl Engine {
 
     /// Runs a model and makes its table readable.
     pub async fn build(&self, model: &Model, bound: &Bound, contract: Option<&Contract>) -> Result<Table, Error> {
-        let table = self.run_query(&model.query, bound).await.map_err(|error| Error::model(model, &error))?;
+        let table = self.run_query(&model.query, bound, None).await.map_err(|error| Error::model(model, &error))?;
         let table = match contract {
             Some(contract) => contract.apply(table).map_err(|what| Error::Contract {
                 model: model.name.clone(),
@@ -116,13 +116,13 @@ impl Engine {
         Ok(table)
     }
 
-    /// Runs a select that a person typed.
-    pub async fn query(&self, text: &str) -> Result<Table, Error> {
+    /// Runs a select that a person typed, and gives no more than so many of its rows.
+    pub async fn query(&self, text: &str, most: Option<usize>) -> Result<Table, Error> {
         let query = library::parse_select(text).map_err(|(what, _)| Error::NotASelect(what))?;
-        self.run_query(&query, &Bound::new()).await.map_err(|error| Error::Query { error: Box::new(error) })
+        self.run_query(&query, &Bound::new(), most).await.map_err(|error| Error::Query { error: Box::new(error) })
     }
 
-    async fn run_query(&self, query: &Query, bound: &Bound) -> Result<Table, DataFusionError> {
+    async fn run_query(&self, query: &Query, bound: &Bound, most: Option<usize>) -> Result<Table, DataFusionError> {
         let mut query = Box::new(query.clone());
         bind(&mut query, bound);
         let statement = DfStatement::Statement(Box::new(Statement::Query(query)));
@@ -130,6 +130,7 @@ impl Engine {
         let closed = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         closed.verify_plan(&plan)?;
         let frame = self.context.execute_logical_plan(plan).await?;
+        let frame = if most.is_some() { frame.limit(0, most)? } else { frame };
         let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
         let batches: Vec<RecordBatch> = frame.collect().await?;
         // A collected batch may know better than the plan which columns can be null.

@@ -9,6 +9,7 @@ use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{Expr, Query, SetExpr, Statement, Value, visit_expressions};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::fault::{Fault, Place, with_article};
 use crate::pipeline::Pipeline;
@@ -126,8 +127,7 @@ impl Library {
         origins
     }
 
-    /// Whether everything that a model reads is there: a check of a table that
-    /// this agency does not fill says nothing about it.
+    /// Whether each source was granted for what is made from it: reminders, or figures of service quality.
     fn check_purposes(&self, pipeline: &Pipeline, faults: &Faults) {
         for model in &self.models {
             let purpose = match model.name.schema.as_str() {
@@ -294,8 +294,27 @@ fn read_head(text: &str) -> Head {
     head
 }
 
+/// The longest text of a select.
+const TEXT_BYTES_MAX: usize = 64 << 10;
+
+/// The most words and signs of a select. A plan is as deep as its longest chain of terms or arms and is
+/// walked by recursion: one of this length fits the stack that `cli` gives the threads that plan.
+const TOKENS_MAX: usize = 10_000;
+
+/// Says that a text is longer than its plan may be deep.
+fn refuse_long(text: &str) -> Result<(), String> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(format!("it is longer than {TEXT_BYTES_MAX} bytes"));
+    }
+    // What is no token at all is said by the parser, with its line.
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize().unwrap_or_default();
+    let count = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).count();
+    if count > TOKENS_MAX { Err(format!("it has more than {TOKENS_MAX} words and signs")) } else { Ok(()) }
+}
+
 /// Parses text that must be one select; the error says what it is instead, and the line where known.
 pub fn parse_select(text: &str) -> Result<Box<Query>, (String, Option<usize>)> {
+    refuse_long(text).map_err(|what| (what, None))?;
     let dialect = PostgreSqlDialect {};
     let parsed =
         DFParserBuilder::new(text).with_dialect(&dialect).build().and_then(|mut parser| parser.parse_statements());
