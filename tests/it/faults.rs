@@ -356,6 +356,44 @@ fn a_state_folder_that_became_read_only_is_said() {
     assert_eq!(differences(&before, &tree(&world.state())), Vec::<String>::new());
 }
 
+#[test]
+fn the_rules_that_a_select_reads_are_those_that_its_item_and_its_head_name() {
+    let item = "pipelines/items/identity_card/item.toml";
+    let select = "sql/obligations/identity_card.sql";
+    for (path, from, to, code, place) in [
+        (select, "law.identity_card_grace", "law.identity_card_ages", "sql.rule-not-read", item),
+        (select, ", identity_card_grace", "", "sql.rule-not-in-head", select),
+        (select, "from law.identity_card_ages", "from law.driving_licence_term", "sql.rule-not-declared", select),
+    ] {
+        let world = World::of("an-binh");
+        world.edit(path, from, to);
+        let said = world.chudong(&["check"]).with(1).said();
+        let fault = said.split("error[").find(|fault| fault.starts_with(code)).unwrap_or_else(|| panic!("{said}"));
+        assert!(fault.contains(&format!("at:   {place}")), "{said}");
+    }
+}
+
+// ---- an output that nobody reads ---------------------------------------------------------------
+
+#[test]
+fn a_night_is_not_stopped_by_a_standard_error_that_is_full_or_closed() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let world = World::of("binh-minh");
+    assert_eq!(world.command(&["run", "--as-of", NIGHT]).stderr(full()).output().unwrap().status.code(), Some(0));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let world = World::of("binh-minh");
+    assert_eq!(world.command(&["run", "--as-of", NIGHT]).stderr(writer).output().unwrap().status.code(), Some(0));
+    // An answer that is cut short is no success; a reader that went away is.
+    let ask = ["query", "select * from history.runs"];
+    let cut = run(world.command(&ask).stdout(full())).with(1);
+    assert!(cut.err.contains("error[cli.output]"), "{}", cut.err);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let gone = world.command(&ask).stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    assert_eq!(gone.wait_with_output().unwrap().status.code(), Some(0));
+}
+
 // ---- values of people in what SQL says -------------------------------------------------------
 
 #[test]
