@@ -237,7 +237,8 @@ pub fn main() -> ExitCode {
 }
 
 fn work(cli: Cli) -> ExitCode {
-    let workers = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(WORKER_STACK_BYTES).build();
+    let workers =
+        tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(WORKER_STACK_BYTES).build();
     let runtime = match workers {
         Ok(runtime) => runtime,
         Err(error) => return ended(Err(vec![thread_fault(&error)])),
@@ -314,10 +315,8 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Schedule { list: true } => list_times(&root),
         Verb::Schedule { list: false } => keep_running(&root, &agency, state).await,
         Verb::Query { select, format, tables, timeout_seconds, all_rows } => {
-            let limits = Limits {
-                time: Duration::from_secs(timeout_seconds),
-                rows: (!all_rows).then_some(QUERY_ROWS_MAX),
-            };
+            let limits =
+                Limits { time: Duration::from_secs(timeout_seconds), rows: (!all_rows).then_some(QUERY_ROWS_MAX) };
             ask(&state, select.filter(|_| !tables), format, limits).await
         }
         Verb::Ledger { verb } => look(&state, &verb),
@@ -502,12 +501,7 @@ struct Limits {
     rows: Option<usize>,
 }
 
-async fn ask(
-    state: &Path,
-    select: Option<String>,
-    format: QueryFormat,
-    limits: Limits,
-) -> Result<Ended, Vec<Fault>> {
+async fn ask(state: &Path, select: Option<String>, format: QueryFormat, limits: Limits) -> Result<Ended, Vec<Fault>> {
     let tables = query::tables(state).map_err(one)?;
     let Some(select) = select else {
         for (name, table) in &tables {
@@ -594,7 +588,10 @@ fn look(state: &Path, verb: &LedgerVerb) -> Result<Ended, Vec<Fault>> {
             if !verified.faults.is_empty() {
                 return Err(verified.faults);
             }
-            print(&format!("sound: {} entries, head {} {}\n", verified.entries, verified.head.seq, verified.head.hash))?;
+            print(&format!(
+                "sound: {} entries, head {} {}\n",
+                verified.entries, verified.head.seq, verified.head.hash
+            ))?;
             Ok(Ended::Done)
         }
     }

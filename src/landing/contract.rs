@@ -99,7 +99,8 @@ fn columns(table: &SourceTable, found: &[Found], names: Names, place: &Place, br
 /// What was probably meant, or what there is.
 fn advice(name: &str, known: &[String], names: Names, key: &str) -> String {
     let is_shown = |other: &&String| names == Names::OfDatabase || is_word_like(other);
-    let near = known.iter().filter(is_shown).map(|other| (distance(&other.to_lowercase(), &name.to_lowercase()), other)).min();
+    let near =
+        known.iter().filter(is_shown).map(|other| (distance(&other.to_lowercase(), &name.to_lowercase()), other)).min();
     let correct = format!("correct {key} in pipeline.toml, or ask the owner of the source what has changed");
     match near {
         Some((steps, other)) if steps <= name.chars().count().div_ceil(3) => {
