@@ -7,7 +7,7 @@
 //! | 2 | wrong usage |
 //! | 3 | done, but something is held for a person |
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use crate::pipeline::Pipeline;
 use crate::report::Report;
 use crate::samples;
 use crate::sql::{Engine, cases};
+use crate::tables::Table;
 use crate::world::World;
 use crate::{ledger, pipeline, query, run, schedule};
 
@@ -113,6 +114,12 @@ enum Verb {
         /// List the tables and their columns.
         #[arg(long)]
         tables: bool,
+        /// How long the answer may take.
+        #[arg(long, default_value_t = 60, value_name = "N")]
+        timeout_seconds: u64,
+        /// Print every row, however many there are; otherwise more than 100,000 are refused.
+        #[arg(long)]
+        all_rows: bool,
     },
     /// Look at the ledger (what was pulled, sent and published), or verify it.
     Ledger {
@@ -213,14 +220,39 @@ enum Ended {
     Failed,
 }
 
+/// The stack of the thread that plans SQL. A plan of many terms or arms is as deep as it is long, and
+/// is walked by recursion; what is not used is only an address. `sql::library` caps the length.
+const PLANNER_STACK_BYTES: usize = 1 << 28;
+
+/// The stack of the threads that compute: they drop parts of such a plan.
+const WORKER_STACK_BYTES: usize = 1 << 26;
+
 /// Runs the verb of the command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let planner = std::thread::Builder::new().stack_size(PLANNER_STACK_BYTES).spawn(move || work(cli));
+    match planner.map(std::thread::JoinHandle::join) {
+        Ok(Ok(code)) => code,
+        // The panic was said where it happened; the exit code stays that of a panic.
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        Err(error) => ended(Err(vec![thread_fault(&error)])),
+    }
+}
+
+fn work(cli: Cli) -> ExitCode {
+    let workers =
+        tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(WORKER_STACK_BYTES).build();
+    let runtime = match workers {
         Ok(runtime) => runtime,
         Err(error) => return ended(Err(vec![thread_fault(&error)])),
     };
-    ended(runtime.block_on(verb(cli)))
+    let is_query = matches!(cli.verb, Verb::Query { .. });
+    let code = ended(runtime.block_on(verb(cli)));
+    if is_query {
+        // A query over its time may hold a thread for hours; it has nothing to finish.
+        runtime.shutdown_background();
+    }
+    code
 }
 
 fn thread_fault(error: &std::io::Error) -> Fault {
@@ -235,10 +267,10 @@ fn ended(result: Result<Ended, Vec<Fault>>) -> ExitCode {
         Ok(Ended::Held) => ExitCode::from(3),
         Err(faults) => {
             for fault in &faults {
-                say(&mut std::io::stderr(), &format!("{fault}\n"));
+                complain(&format!("{fault}\n"));
             }
             if faults.len() > 1 {
-                say(&mut std::io::stderr(), &format!("{} faults\n", faults.len()));
+                complain(&format!("{} faults\n", faults.len()));
             }
             ExitCode::from(1)
         }
@@ -246,12 +278,25 @@ fn ended(result: Result<Ended, Vec<Fault>>) -> ExitCode {
 }
 
 /// Writes text; a reader that went away (`| head`) is no error.
-fn say(to: &mut impl Write, text: &str) {
-    let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
+fn say(to: &mut impl Write, text: &str) -> std::io::Result<()> {
+    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
-fn print(text: &str) {
-    say(&mut std::io::stdout(), text);
+/// Says on standard error what is wrong. Where even that cannot be written, the exit code says it.
+fn complain(text: &str) {
+    drop(say(&mut std::io::stderr(), text));
+}
+
+/// Writes to standard output. An answer that is cut short must not pass for a whole one.
+fn print(text: &str) -> Result<(), Vec<Fault>> {
+    say(&mut std::io::stdout(), text).map_err(|error| {
+        let what = format!("the answer could not be written: {error}");
+        let next = "make room where it goes, or send it elsewhere; what the verb did is done and stays so";
+        vec![Fault::new("cli.output", Place::Thing("standard output".into()), what, next)]
+    })
 }
 
 async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
@@ -262,25 +307,29 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
             let checked = check::check(&root, &agency).await?;
             let world = World::new(root, state);
             let report = run::plan(&world, &checked, day.as_of.unwrap_or_else(AsOf::today)).await.map_err(one)?;
-            Ok(show(&report, format))
+            show(&report, format)
         }
         Verb::Run { day, format, accept } => {
             let checked = check::check(&root, &agency).await?;
             let world = World::new(root, state);
             let report =
                 run::run(&world, &checked, day.as_of.unwrap_or_else(AsOf::today), &accept).await.map_err(one)?;
-            Ok(show(&report, format))
+            show(&report, format)
         }
         Verb::Schedule { list: true } => list_times(&root),
         Verb::Schedule { list: false } => keep_running(&root, &agency, state).await,
-        Verb::Query { select, format, tables } => ask(&state, select.filter(|_| !tables), format).await,
+        Verb::Query { select, format, tables, timeout_seconds, all_rows } => {
+            let limits =
+                Limits { time: Duration::from_secs(timeout_seconds), rows: (!all_rows).then_some(QUERY_ROWS_MAX) };
+            ask(&state, select.filter(|_| !tables), format, limits).await
+        }
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Test { filter } => test(&root, filter.as_deref()).await,
         Verb::Samples { people, seed, out, format } => make_samples(people, seed, out, format),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "chudong", &mut script);
-            say(&mut std::io::stdout(), &String::from_utf8_lossy(&script));
+            print(&String::from_utf8_lossy(&script))?;
             Ok(Ended::Done)
         }
     }
@@ -294,16 +343,16 @@ fn explained(error: impl Explain) -> Vec<Fault> {
     vec![error.fault()]
 }
 
-fn show(report: &Report, format: ReportFormat) -> Ended {
+fn show(report: &Report, format: ReportFormat) -> Result<Ended, Vec<Fault>> {
     match format {
         ReportFormat::Text => print(&report.to_string()),
         ReportFormat::Json => print(&json(report)),
-    }
-    match report.outcome.as_str() {
+    }?;
+    Ok(match report.outcome.as_str() {
         "failed" => Ended::Failed,
         "held" => Ended::Held,
         _ => Ended::Done,
-    }
+    })
 }
 
 fn json(value: &impl serde::Serialize) -> String {
@@ -322,7 +371,7 @@ async fn check_all(root: &Path) -> Result<Ended, Vec<Fault>> {
             checked.pipeline.sources.len(),
             checked.pipeline.items.len(),
             checked.library.models.len()
-        ));
+        ))?;
     }
     if faults.is_empty() { Ok(Ended::Done) } else { Err(faults) }
 }
@@ -360,9 +409,9 @@ fn list_times(root: &Path) -> Result<Ended, Vec<Fault>> {
     for agency in pipeline::agencies(root) {
         let pipeline = read_pipeline(root, &agency)?;
         let cron = cron(&pipeline)?;
-        print(&format!("{agency}  {}\n", pipeline.schedule.cron));
+        print(&format!("{agency}  {}\n", pipeline.schedule.cron))?;
         for time in cron.after(now()).take(5) {
-            print(&format!("  {}\n", time.to_zoned(vietnam()).strftime("%Y-%m-%d %H:%M %:z")));
+            print(&format!("  {}\n", time.to_zoned(vietnam()).strftime("%Y-%m-%d %H:%M %:z")))?;
         }
     }
     Ok(Ended::Done)
@@ -418,7 +467,10 @@ async fn night(root: &Path, agency: &str, state: &Path, as_of: AsOf) -> bool {
     };
     match result {
         Ok(report) => {
-            print(&report.to_string());
+            // The night is done, whether or not its summary found room.
+            if let Err(faults) = print(&report.to_string()) {
+                ended(Err(faults));
+            }
             report.outcome != "failed"
         }
         Err(faults) => {
@@ -444,12 +496,21 @@ async fn stop_signal() {
     }
 }
 
-async fn ask(state: &Path, select: Option<String>, format: QueryFormat) -> Result<Ended, Vec<Fault>> {
+/// The most rows that a query prints unless it is asked for all.
+const QUERY_ROWS_MAX: usize = 100_000;
+
+/// What a query may take.
+struct Limits {
+    time: Duration,
+    rows: Option<usize>,
+}
+
+async fn ask(state: &Path, select: Option<String>, format: QueryFormat, limits: Limits) -> Result<Ended, Vec<Fault>> {
     let tables = query::tables(state).map_err(one)?;
     let Some(select) = select else {
         for (name, table) in &tables {
             let columns: Vec<_> = table.schema.fields().iter().map(|field| field.name().as_str()).collect();
-            print(&format!("{name} ({})\n", columns.join(", ")));
+            print(&format!("{name} ({})\n", columns.join(", ")))?;
         }
         return Ok(Ended::Done);
     };
@@ -457,14 +518,47 @@ async fn ask(state: &Path, select: Option<String>, format: QueryFormat) -> Resul
     for (name, table) in &tables {
         engine.register(name, table).map_err(explained)?;
     }
-    let answer = engine.query(&select).await.map_err(explained)?;
+    let answer = answer(engine, select, limits).await?;
     let text = match format {
         QueryFormat::Table => query::as_table(&answer),
         QueryFormat::Csv => query::as_csv(&answer),
         QueryFormat::Json => query::as_json(&answer),
     };
-    print(&text.map_err(one)?);
+    print(&text.map_err(one)?)?;
     Ok(Ended::Done)
+}
+
+/// Runs a select on a thread of its own: one that computes without a pause cannot be stopped, only left behind.
+async fn answer(engine: Engine, select: String, limits: Limits) -> Result<Table, Vec<Fault>> {
+    let (send, receive) = tokio::sync::oneshot::channel();
+    let runtime = tokio::runtime::Handle::current();
+    // One row more than is printed tells that there are more.
+    let most = limits.rows.map(|rows| rows.saturating_add(1));
+    let planner = move || {
+        // Nobody waits for it any more when its time is over.
+        drop(send.send(runtime.block_on(engine.query(&select, most))));
+    };
+    let thread = std::thread::Builder::new().stack_size(PLANNER_STACK_BYTES).spawn(planner);
+    thread.map_err(|error| vec![thread_fault(&error)])?;
+    let refused = |code, what: String, next| vec![Fault::new(code, Place::Thing("the query".into()), what, next)];
+    let table = match tokio::time::timeout(limits.time, receive).await {
+        Ok(Ok(table)) => table.map_err(explained)?,
+        Ok(Err(_)) => {
+            let what = "the engine stopped without an answer".to_owned();
+            return Err(refused("query.stopped", what, "ask in another way, and report the lines above"));
+        }
+        Err(_) => {
+            let what = format!("there was no answer within {} seconds", limits.time.as_secs());
+            return Err(refused("query.time", what, "ask for less, or allow more with --timeout-seconds"));
+        }
+    };
+    match limits.rows {
+        Some(rows) if table.rows() > rows => {
+            let what = format!("the answer has more than {rows} rows");
+            Err(refused("query.rows", what, "end the select with a limit, or ask for all with --all-rows"))
+        }
+        _ => Ok(table),
+    }
 }
 
 fn look(state: &Path, verb: &LedgerVerb) -> Result<Ended, Vec<Fault>> {
@@ -489,7 +583,7 @@ fn look(state: &Path, verb: &LedgerVerb) -> Result<Ended, Vec<Fault>> {
                         )
                     }
                 };
-                print(&line);
+                print(&line)?;
             }
             Ok(Ended::Done)
         }
@@ -498,7 +592,10 @@ fn look(state: &Path, verb: &LedgerVerb) -> Result<Ended, Vec<Fault>> {
             if !verified.faults.is_empty() {
                 return Err(verified.faults);
             }
-            print(&format!("sound: {} entries, head {} {}\n", verified.entries, verified.head.seq, verified.head.hash));
+            print(&format!(
+                "sound: {} entries, head {} {}\n",
+                verified.entries, verified.head.seq, verified.head.hash
+            ))?;
             Ok(Ended::Done)
         }
     }
@@ -535,7 +632,7 @@ async fn test(root: &Path, filter: Option<&str>) -> Result<Ended, Vec<Fault>> {
             None => passed += 1,
             Some(difference) => {
                 failed += 1;
-                print(&format!("{}: {}\n{difference}", path.display(), case.about));
+                print(&format!("{}: {}\n{difference}", path.display(), case.about))?;
             }
         }
     }
@@ -546,7 +643,7 @@ async fn test(root: &Path, filter: Option<&str>) -> Result<Ended, Vec<Fault>> {
         let next = "leave the filter out, or look into tests/cases";
         return Err(vec![Fault::new("case.none", Place::file("tests/cases"), "there is no such case", next)]);
     }
-    print(&format!("{passed} cases as expected, {failed} not\n"));
+    print(&format!("{passed} cases as expected, {failed} not\n"))?;
     Ok(if failed == 0 { Ended::Done } else { Ended::Failed })
 }
 
@@ -559,10 +656,7 @@ fn make_samples(people: u64, seed: u64, out: PathBuf, format: SamplesFormat) -> 
     };
     let summary = samples::write(&samples::Options { people, seed, out, format }).map_err(explained)?;
     for file in summary.files {
-        let text = format!("{:>12} rows {:>14} bytes  {}\n", file.rows, file.bytes, file.path.display());
-        if std::io::stdout().is_terminal() || !text.is_empty() {
-            print(&text);
-        }
+        print(&format!("{:>12} rows {:>14} bytes  {}\n", file.rows, file.bytes, file.path.display()))?;
     }
     Ok(Ended::Done)
 }

@@ -268,8 +268,11 @@ impl Contract {
         for batch in &table.batches {
             let mut columns = Vec::with_capacity(batch.num_columns());
             for (column, field) in batch.columns().iter().zip(schema.fields()) {
-                let array = cast_with_options(column, field.data_type(), &options)
-                    .map_err(|error| format!("the column {}: {error}", field.name()))?;
+                // What Arrow says quotes the value that it cannot convert, which may be a person's.
+                let array = cast_with_options(column, field.data_type(), &options).map_err(|_| {
+                    let (name, kind) = (field.name(), field.data_type());
+                    format!("the column {name} holds a value that does not fit {kind} (it is not shown)")
+                })?;
                 if let Some((name, _, false)) = expected(field.name())
                     && array.null_count() > 0
                 {

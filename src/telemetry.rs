@@ -20,11 +20,28 @@ pub fn init() {
     let filter = EnvFilter::try_from_env("CHUDONG_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Quiet(std::io::stderr()))
+        // It would speak of a line that it could not write, to the same standard error, and panic there.
+        .log_internal_errors(false)
         .with_ansi(is_terminal)
         .with_target(false);
     // A second call, in a test, keeps the first.
     let _ = subscriber.try_init();
+}
+
+/// Where log lines go. Nobody may be reading them any more, or the disk may be full: a night is not
+/// stopped by that.
+struct Quiet(std::io::Stderr);
+
+impl std::io::Write for Quiet {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Ok(self.0.write(bytes).unwrap_or(bytes.len()))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        drop(self.0.flush());
+        Ok(())
+    }
 }
 
 /// Tells a person which step a run is at.

@@ -58,7 +58,7 @@ type Reader = csv::Reader<Census<BufReader<std::io::Chain<std::io::Cursor<Vec<u8
 
 /// The names in the header, and the reader behind them.
 fn open(file: &Named, delimiter: u8) -> Result<(Vec<String>, Reader), Error> {
-    let mut handle = File::open(&file.path).map_err(|source| file.failed(source))?;
+    let mut handle = file.open()?;
     let mut start = Vec::new();
     handle.by_ref().take(3).read_to_end(&mut start).map_err(|source| file.failed(source))?;
     if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {

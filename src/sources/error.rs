@@ -29,6 +29,12 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A link, a pipe or a device where a file was expected: it may lead out of the granted folder.
+    #[error("the source file is a link or no plain file")]
+    NotPlain {
+        /// Its path, relative to the installation folder.
+        path: PathBuf,
+    },
     /// SQLite refuses.
     #[error("the SQLite database cannot be read: {error}")]
     Sqlite {
@@ -142,6 +148,7 @@ impl Explain for Error {
             Error::NoFile { .. } => "sources.no-file",
             Error::NoFolder { .. } => "sources.no-folder",
             Error::Io { .. } => "sources.unreadable",
+            Error::NotPlain { .. } => "sources.not-plain",
             Error::Sqlite { error, .. } => match error.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::NotADatabase) => "sources.not-a-database",
                 Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => "sources.busy",
@@ -169,6 +176,7 @@ impl Explain for Error {
         match self {
             Error::NoFile { path }
             | Error::NoFolder { path }
+            | Error::NotPlain { path }
             | Error::Io { path, .. }
             | Error::Sqlite { path, .. }
             | Error::NoHeader { path }
@@ -194,6 +202,7 @@ impl Explain for Error {
                 "put it there, or correct the path of the source in pipeline.toml".into()
             }
             Error::Io { .. } => "let the service's account read it".into(),
+            Error::NotPlain { .. } => "put the file itself into the folder; a link is not followed".into(),
             Error::Sqlite { error, .. } => match error.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::NotADatabase) => {
                     "check the path in pipeline.toml, and ask the owner for the database file itself".into()

@@ -4,6 +4,8 @@
 //! as it stands in the file, so that our type policy decides and no library
 //! guesses a type, drops a field or replaces a byte before we have seen it.
 
+use std::fs::File;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use super::{Answer, Error, Found, Take};
@@ -41,15 +43,49 @@ pub struct Folder {
 /// One file: where it is, and how people call it.
 #[derive(Debug)]
 pub(super) struct Named {
-    /// Where it is.
-    pub(super) path: PathBuf,
+    /// The granted folder; whoever set it up may have linked it to another place.
+    folder: PathBuf,
+    /// Below the folder.
+    name: PathBuf,
     /// Relative to the installation folder.
     pub(super) shown: PathBuf,
 }
 
+/// What `open` answers when the last part of a path is a link that it must not follow.
+const IS_A_LINK: i32 = libc::ELOOP;
+
 impl Named {
     pub(super) fn failed(&self, source: std::io::Error) -> Error {
         Error::Io { path: self.shown.clone(), source }
+    }
+
+    /// Opens the file that stands in the granted folder itself.
+    ///
+    /// Whoever may drop files there could drop a link to a file that only our account may read. No
+    /// part below the folder may be one, and what was opened must be what was looked at.
+    pub(super) fn open(&self) -> Result<File, Error> {
+        let not_plain = || Error::NotPlain { path: self.shown.clone() };
+        let mut path = self.folder.clone();
+        let mut seen = None;
+        for part in &self.name {
+            path.push(part);
+            let found = std::fs::symlink_metadata(&path).map_err(|source| self.failed(source))?;
+            if found.is_symlink() {
+                return Err(not_plain());
+            }
+            seen = Some((found.dev(), found.ino()));
+        }
+        // A pipe would keep us waiting for whoever writes into it.
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let file = match std::fs::OpenOptions::new().read(true).custom_flags(flags).open(&path) {
+            Err(error) if error.raw_os_error() == Some(IS_A_LINK) => return Err(not_plain()),
+            opened => opened.map_err(|source| self.failed(source))?,
+        };
+        let opened = file.metadata().map_err(|source| self.failed(source))?;
+        if !opened.is_file() || seen != Some((opened.dev(), opened.ino())) {
+            return Err(not_plain());
+        }
+        Ok(file)
     }
 
     /// What was asked: the file and the granted columns.
@@ -104,8 +140,9 @@ impl Folder {
             return None;
         }
         [table.from.clone(), format!("{}.{}", table.from, self.kind.extension())].into_iter().find_map(|name| {
-            let path = self.path.join(&name);
-            path.is_file().then(|| Named { path, shown: self.shown.join(name) })
+            // Whatever stands there is taken for the file; a link is refused by name when it is opened.
+            let is_there = std::fs::symlink_metadata(self.path.join(&name)).is_ok_and(|found| !found.is_dir());
+            is_there.then(|| Named { folder: self.path.clone(), shown: self.shown.join(&name), name: name.into() })
         })
     }
 }

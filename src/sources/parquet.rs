@@ -67,7 +67,7 @@ fn for_each_batch(
 }
 
 fn open(file: &Named) -> Result<ParquetRecordBatchReaderBuilder<File>, Error> {
-    let handle = File::open(&file.path).map_err(|source| file.failed(source))?;
+    let handle = file.open()?;
     ParquetRecordBatchReaderBuilder::try_new(handle)
         .map_err(|source| Error::Parquet { path: file.shown.clone(), source })
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
+use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{Field, Schema};
 use jiff::ToSpan;
@@ -19,7 +19,7 @@ use super::engine::Bound;
 use super::library::Model;
 use super::{Engine, Error, Library};
 use crate::calendar::AsOf;
-use crate::fault::{Fault, Place};
+use crate::fault::{Fault, Place, with_article};
 use crate::pipeline::reader::{Document, Faults, Node};
 use crate::pipeline::{Column, Pipeline, StandardTable, Type};
 use crate::tables::{Table, TableName};
@@ -140,7 +140,15 @@ fn given_table(standard: &StandardTable, rows: &[Node<'_>]) -> Table {
     for column in &standard.columns {
         let texts: StringArray = rows.iter().map(|row| given_value(row, column)).collect();
         let options = CastOptions { safe: true, ..CastOptions::default() };
-        let array = cast_with_options(&texts, &column.kind.arrow(), &options).unwrap_or_else(|_| Arc::new(texts));
+        let array =
+            cast_with_options(&texts, &column.kind.arrow(), &options).unwrap_or_else(|_| Arc::new(texts.clone()));
+        // A value that is none of its type would become an empty cell, and the case would prove something else.
+        for (row, index) in rows.iter().zip(0..) {
+            if array.is_null(index) && !texts.is_null(index) {
+                let what = format!("{} is not {}", column.name, with_article(column.kind.word()));
+                row.fault(&column.name, "case.value", what, "correct the value, or leave it out to have it empty");
+            }
+        }
         fields.push(Field::new(&column.name, array.data_type().clone(), true));
         arrays.push(array);
     }

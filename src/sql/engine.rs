@@ -51,7 +51,7 @@ impl Engine {
     /// An engine without tables.
     #[expect(clippy::disallowed_methods, reason = "this is the one home of the session")]
     pub fn new() -> Result<Self, Error> {
-        let engine = |source| Error::Engine { source: Box::new(source) };
+        let engine = |error| Error::Engine { error: Box::new(error) };
         let mut config =
             SessionConfig::new().with_information_schema(false).with_create_default_catalog_and_schema(true);
         let options = config.options_mut();
@@ -74,7 +74,7 @@ impl Engine {
 
     /// Makes a table readable under its name.
     pub fn register(&self, name: &TableName, table: &Table) -> Result<(), Error> {
-        let engine = |source| Error::Engine { source: Box::new(source) };
+        let engine = |error| Error::Engine { error: Box::new(error) };
         let provider = MemTable::try_new(Arc::clone(&table.schema), vec![table.batches.clone()]).map_err(engine)?;
         self.schema(&name.schema)
             .and_then(|schema| {
@@ -103,11 +103,7 @@ impl Engine {
 
     /// Runs a model and makes its table readable.
     pub async fn build(&self, model: &Model, bound: &Bound, contract: Option<&Contract>) -> Result<Table, Error> {
-        let table = self.run_query(&model.query, bound).await.map_err(|source| Error::Model {
-            model: model.name.clone(),
-            path: model.path.clone(),
-            source: Box::new(source),
-        })?;
+        let table = self.run_query(&model.query, bound, None).await.map_err(|error| Error::model(model, &error))?;
         let table = match contract {
             Some(contract) => contract.apply(table).map_err(|what| Error::Contract {
                 model: model.name.clone(),
@@ -120,13 +116,13 @@ impl Engine {
         Ok(table)
     }
 
-    /// Runs a select that a person typed.
-    pub async fn query(&self, text: &str) -> Result<Table, Error> {
+    /// Runs a select that a person typed, and gives no more than so many of its rows.
+    pub async fn query(&self, text: &str, most: Option<usize>) -> Result<Table, Error> {
         let query = library::parse_select(text).map_err(|(what, _)| Error::NotASelect(what))?;
-        self.run_query(&query, &Bound::new()).await.map_err(|source| Error::Query { source: Box::new(source) })
+        self.run_query(&query, &Bound::new(), most).await.map_err(|error| Error::Query { error: Box::new(error) })
     }
 
-    async fn run_query(&self, query: &Query, bound: &Bound) -> Result<Table, DataFusionError> {
+    async fn run_query(&self, query: &Query, bound: &Bound, most: Option<usize>) -> Result<Table, DataFusionError> {
         let mut query = Box::new(query.clone());
         bind(&mut query, bound);
         let statement = DfStatement::Statement(Box::new(Statement::Query(query)));
@@ -134,6 +130,7 @@ impl Engine {
         let closed = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         closed.verify_plan(&plan)?;
         let frame = self.context.execute_logical_plan(plan).await?;
+        let frame = if most.is_some() { frame.limit(0, most)? } else { frame };
         let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
         let batches: Vec<RecordBatch> = frame.collect().await?;
         // A collected batch may know better than the plan which columns can be null.

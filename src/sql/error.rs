@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use datafusion::error::DataFusionError;
 
+use super::{Model, functions};
 use crate::fault::{Explain, Fault, Place};
 use crate::tables::TableName;
 
@@ -11,14 +12,17 @@ use crate::tables::TableName;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The select of a model failed.
-    #[error("the select of {model} failed: {}", cause(source))]
+    ///
+    /// It holds words and not the error of DataFusion: that one may quote a value of a person, and
+    /// whoever walked its causes would print it.
+    #[error("the select of {model} failed: {what}")]
     Model {
         /// Its table.
         model: TableName,
         /// Its file.
         path: PathBuf,
-        /// What DataFusion said.
-        source: Box<DataFusionError>,
+        /// What is wrong, without any value of a row.
+        what: String,
     },
     /// The select of a model gives a column of another type, or lacks one.
     #[error("{model} does not give what its readers expect: {what}")]
@@ -31,23 +35,49 @@ pub enum Error {
         what: String,
     },
     /// A query typed by a person failed.
-    #[error("the query failed: {}", cause(source))]
+    #[error("the query failed: {}", first_line(error))]
     Query {
-        /// What DataFusion said.
-        source: Box<DataFusionError>,
+        /// What DataFusion said. It is told above, its causes would only repeat it.
+        error: Box<DataFusionError>,
     },
     /// Something other than one select.
     #[error("only one select is allowed here: {0}")]
     NotASelect(String),
     /// The session could not be set up or a table not be registered.
-    #[error("the SQL engine could not be set up: {}", cause(source))]
+    #[error("the SQL engine could not be set up: {}", first_line(error))]
     Engine {
-        /// What DataFusion said.
-        source: Box<DataFusionError>,
+        /// What DataFusion said. It is told above, its causes would only repeat it.
+        error: Box<DataFusionError>,
     },
 }
 
-fn cause(error: &DataFusionError) -> String {
+impl Error {
+    /// The failure of a model, told without any value of its rows.
+    pub(super) fn model(model: &Model, error: &DataFusionError) -> Self {
+        Error::Model { model: model.name.clone(), path: model.path.clone(), what: without_values(error) }
+    }
+}
+
+/// What is said when a value could not be computed: a cast quotes the value that it cannot convert.
+const HIDDEN: &str = "a value could not be computed or converted (it is not shown: it may be personal)";
+
+/// What is wrong, as far as it is known from the text of the select alone.
+///
+/// Planning sees names and types and no rows. Whatever happened while rows were computed may quote
+/// one, save for the errors of our own functions, which never do.
+fn without_values(error: &DataFusionError) -> String {
+    match error.find_root() {
+        DataFusionError::Plan(_)
+        | DataFusionError::SQL(..)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::NotImplemented(_) => first_line(error),
+        DataFusionError::ResourcesExhausted(_) => "it needs more memory than a select may take".into(),
+        DataFusionError::Execution(text) if functions::speaks(text) => first_line(error),
+        _ => HIDDEN.into(),
+    }
+}
+
+fn first_line(error: &DataFusionError) -> String {
     // The root says what is wrong, what wraps it names rules of the optimizer. The first line of it
     // says enough; the rest is a backtrace or a list of all columns.
     let text = error.find_root().strip_backtrace();

@@ -9,6 +9,7 @@ use datafusion::sql::parser::{DFParserBuilder, Statement as DfStatement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{Expr, Query, SetExpr, Statement, Value, visit_expressions};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::fault::{Fault, Place, with_article};
 use crate::pipeline::Pipeline;
@@ -93,6 +94,7 @@ impl Library {
         check_items(pipeline, &found, &broken, faults);
         let library = order(found, &given, broken, faults);
         library.check_purposes(pipeline, faults);
+        library.check_rules(pipeline, faults);
         library
     }
 
@@ -126,8 +128,48 @@ impl Library {
         origins
     }
 
-    /// Whether everything that a model reads is there: a check of a table that
-    /// this agency does not fill says nothing about it.
+    /// The rules that a table is made with, directly or through others.
+    fn rules(&self, name: &TableName) -> BTreeSet<String> {
+        let (mut rules, mut seen, mut waiting) = (BTreeSet::new(), BTreeSet::new(), vec![name.clone()]);
+        while let Some(name) = waiting.pop() {
+            if name.schema == "law" {
+                rules.insert(name.table);
+            } else if seen.insert(name.clone()) {
+                waiting.extend(self.model(&name).into_iter().flat_map(|model| model.reads.iter().cloned()));
+            }
+        }
+        rules
+    }
+
+    /// Whether the rules that a select reads are those that its item and its head name: a night refuses
+    /// a rule that is not in force by what the item names. `check_items` compares the head with the item.
+    fn check_rules(&self, pipeline: &Pipeline, faults: &Faults) {
+        for item in &pipeline.items {
+            let Some(model) = self.model(&TableName::new("obligations", &item.id)) else { continue };
+            let read = self.rules(&model.name);
+            let head = model.head.words("rule");
+            let file = format!("pipelines/items/{}/item.toml", item.id);
+            for rule in &read {
+                let (is_declared, is_in_head) = (item.rules.contains(rule), head.contains(&rule.as_str()));
+                let (code, other, next) = match (is_declared, is_in_head) {
+                    (false, false) => ("sql.rule-not-declared", "the item", format!("add it to rules in {file}")),
+                    (true, false) => ("sql.rule-not-in-head", "its head", "add it to `rule:` in the head".to_owned()),
+                    _ => continue,
+                };
+                let what = format!("the select reads the rule {rule}, which {other} does not name");
+                faults.push(Fault::new(code, Place::file(&model.path), what, next));
+            }
+            // A rule that there is not is a fault already.
+            let known = item.rules.iter().filter(|rule| pipeline.law.rule(rule).is_some());
+            for rule in known.filter(|rule| !read.contains(*rule)) {
+                let what = format!("the item names the rule {rule}, which {} does not read", model.path.display());
+                let next = format!("read law.{rule} there, or take it out of rules and out of the head of the select");
+                faults.push(Fault::new("sql.rule-not-read", Place::file(&file), what, next));
+            }
+        }
+    }
+
+    /// Whether each source was granted for what is made from it: reminders, or figures of service quality.
     fn check_purposes(&self, pipeline: &Pipeline, faults: &Faults) {
         for model in &self.models {
             let purpose = match model.name.schema.as_str() {
@@ -294,8 +336,27 @@ fn read_head(text: &str) -> Head {
     head
 }
 
+/// The longest text of a select.
+const TEXT_BYTES_MAX: usize = 64 << 10;
+
+/// The most words and signs of a select. A plan is as deep as its longest chain of terms or arms and is
+/// walked by recursion: one of this length fits the stack that `cli` gives the threads that plan.
+const TOKENS_MAX: usize = 3_000;
+
+/// Says that a text is longer than its plan may be deep.
+fn refuse_long(text: &str) -> Result<(), String> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(format!("it is longer than {TEXT_BYTES_MAX} bytes"));
+    }
+    // What is no token at all is said by the parser, with its line.
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize().unwrap_or_default();
+    let count = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).count();
+    if count > TOKENS_MAX { Err(format!("it has more than {TOKENS_MAX} words and signs")) } else { Ok(()) }
+}
+
 /// Parses text that must be one select; the error says what it is instead, and the line where known.
 pub fn parse_select(text: &str) -> Result<Box<Query>, (String, Option<usize>)> {
+    refuse_long(text).map_err(|what| (what, None))?;
     let dialect = PostgreSqlDialect {};
     let parsed =
         DFParserBuilder::new(text).with_dialect(&dialect).build().and_then(|mut parser| parser.parse_statements());

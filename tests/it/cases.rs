@@ -244,3 +244,17 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+#[test]
+fn a_value_that_is_none_of_its_type_is_a_fault_with_its_line() {
+    let world = crate::support::world::World::of("an-binh");
+    let path = "tests/cases/obligations/driving_licence/impossible.toml";
+    let text = "about = \"x\"\nas_of = 2026-07-01\n\n[[given.driving_licences]]\nissued_on = \"2024-02-31\"\n";
+    world.put(path, text.as_bytes());
+    let ended = world.chudong(&["test", "impossible"]).with(1);
+    assert!(ended.err.contains("error[case.value]: issued_on is not a date"), "{}", ended.err);
+    assert!(ended.err.contains("impossible.toml:5"), "{}", ended.err);
+    // A filter that nothing matches proves nothing, and says so.
+    let none = world.chudong(&["test", "nosuchfilter"]).with(1);
+    assert!(none.err.contains("error[case.none]") && none.out.is_empty(), "{}", none.err);
+}

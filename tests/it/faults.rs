@@ -2,7 +2,7 @@
 //!
 //! `data-samples/awkward/` holds one fault per file, named for it. Each is put in its place in an
 //! installation, and the whole message is in a snapshot.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test may stop at the first surprise")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -356,6 +356,71 @@ fn a_state_folder_that_became_read_only_is_said() {
         assert!(ended.out.contains(says), "{}", ended.out);
     }
     assert_eq!(differences(&before, &tree(&world.state())), Vec::<String>::new());
+}
+
+#[test]
+fn the_rules_that_a_select_reads_are_those_that_its_item_and_its_head_name() {
+    let item = "pipelines/items/identity_card/item.toml";
+    let select = "sql/obligations/identity_card.sql";
+    for (path, from, to, code, place) in [
+        (select, "law.identity_card_grace", "law.identity_card_ages", "sql.rule-not-read", item),
+        (select, ", identity_card_grace", "", "sql.rule-not-in-head", select),
+        (select, "from law.identity_card_ages", "from law.driving_licence_term", "sql.rule-not-declared", select),
+    ] {
+        let world = World::of("an-binh");
+        world.edit(path, from, to);
+        let said = world.chudong(&["check"]).with(1).said();
+        let fault = said.split("error[").find(|fault| fault.starts_with(code)).unwrap_or_else(|| panic!("{said}"));
+        assert!(fault.contains(&format!("at:   {place}")), "{said}");
+    }
+}
+
+// ---- an output that nobody reads ---------------------------------------------------------------
+
+#[test]
+fn a_night_is_not_stopped_by_a_standard_error_that_is_full_or_closed() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let world = World::of("binh-minh");
+    assert_eq!(world.command(&["run", "--as-of", NIGHT]).stderr(full()).output().unwrap().status.code(), Some(0));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let world = World::of("binh-minh");
+    assert_eq!(world.command(&["run", "--as-of", NIGHT]).stderr(writer).output().unwrap().status.code(), Some(0));
+    // An answer that is cut short is no success; a reader that went away is.
+    let ask = ["query", "select * from history.runs"];
+    let cut = run(world.command(&ask).stdout(full())).with(1);
+    assert!(cut.err.contains("error[cli.output]"), "{}", cut.err);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let gone = world.command(&ask).stdout(writer).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    assert_eq!(gone.wait_with_output().unwrap().status.code(), Some(0));
+}
+
+// ---- values of people in what SQL says -------------------------------------------------------
+
+#[test]
+fn what_a_select_could_not_convert_is_in_no_report_and_no_ledger() {
+    let path = "sql/obligations/driving_licence.sql";
+    // What the select computes from a person's value, and what is said of it.
+    let hidden = "(it is not shown: it may be personal)";
+    let ours = "add_months: the rounding is none of 'clamp', 'roll', 'error'";
+    for (select, says) in [
+        ("cast(licences.licence_class || ' Manh' as int) as number", hidden),
+        ("arrow_cast(licences.licence_class || ' Manh', 'Date32') as number", hidden),
+        ("add_months(licences.issued_on, 1, licences.licence_class || ' Manh') as number", ours),
+    ] {
+        let world = World::small(200);
+        world.edit(path, "        terms.rule_version,", &format!("        {select},\n        terms.rule_version,"));
+        // On empty tables there is no value that could fail.
+        world.chudong(&["check"]).with(0);
+        let night = world.night(NIGHT);
+        assert_ne!(night.code, Some(0), "{select}");
+        let entries: String =
+            world.ledger().list(None, usize::MAX).unwrap().into_iter().map(|entry| entry.body).collect();
+        let said = format!("{}{}", night.out, night.err);
+        assert!(said.contains(says) && said.contains(path), "{select}\n{said}");
+        assert!(!said.contains("Manh") && !entries.contains("Manh"), "{select}\n{said}\n{entries}");
+    }
 }
 
 // ---- a source that fails -------------------------------------------------------------------

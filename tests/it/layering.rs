@@ -71,7 +71,7 @@ const CLI: (&str, &[&str]) = (
     "cli",
     &[
         "calendar", "check", "fault", "ledger", "personal", "pipeline", "query", "report", "run", "samples",
-        "schedule", "sql", "world",
+        "schedule", "sql", "tables", "world",
     ],
 );
 

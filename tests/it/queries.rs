@@ -211,3 +211,39 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     }
     files
 }
+
+#[test]
+fn a_long_chain_is_planned_up_to_the_cap_and_refused_above_it() {
+    let world = crate::support::world::World::of("binh-minh");
+    let chain = |term: &str, link: &str, count: usize| vec![term; count].join(link);
+    let ask = |select: &str| world.chudong(&["query", select, "--format", "csv", "--timeout-seconds", "300"]);
+    // 2,999 and 2,998 words and signs; as SQL of an agency they pass through the same door.
+    ask(&format!("select {}", chain("1", "+", 1_499))).with(0);
+    ask(&chain("select 1", " union all ", 750)).with(0);
+    for long in [
+        format!("select {}", chain("1", "+", 20_000)),
+        chain("select 1", " union all ", 3_000),
+        format!("select '{}'", "a".repeat(70_000)),
+    ] {
+        assert!(ask(&long).with(1).err.contains("error[sql.not-a-select]"));
+        world.put("sql/staging/binh-minh/people.sql", long.as_bytes());
+        assert!(world.chudong(&["check"]).with(1).err.contains("error[sql.not-a-select]"));
+    }
+}
+
+#[test]
+fn a_query_ends_at_its_time_and_at_its_rows() {
+    let world = crate::support::world::World::of("binh-minh");
+    let begun = std::time::Instant::now();
+    let slow = "select lpad('a', 2000000000, 'b')";
+    let ended = world.chudong(&["query", slow, "--timeout-seconds", "1"]).with(1);
+    assert!(ended.err.contains("error[query.time]"), "{}", ended.err);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(15));
+    let many = "select * from (select unnest(range(0, 100001)))";
+    assert!(world.chudong(&["query", many]).with(1).err.contains("error[query.rows]"));
+    let all = world.chudong(&["query", many, "--all-rows", "--format", "csv"]).with(0);
+    assert_eq!(all.out.lines().count(), 100_002);
+    // The cause is said once.
+    let unknown = world.chudong(&["query", "select nope"]).with(1).err;
+    assert_eq!(unknown.matches("No field named").count(), 1, "{unknown}");
+}

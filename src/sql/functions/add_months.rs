@@ -69,11 +69,12 @@ impl ScalarUDFImpl for AddMonths {
 
 fn one(days: i32, months: i64, word: &str) -> Result<i32> {
     let Some(rounding) = Rounding::from_word(word) else {
-        return exec_err!("add_months: the rounding '{word}' is none of 'clamp', 'roll', 'error'");
+        // An argument is not quoted: a column of a person may stand in its place.
+        return exec_err!("add_months: the rounding is none of 'clamp', 'roll', 'error'");
     };
     let moved = calendar::from_days(days).and_then(|date| calendar::add_months(date, months, rounding));
     match moved {
         Some(date) => Ok(calendar::to_days(date)),
-        None => exec_err!("add_months: a date plus {months} months has no such day, or leaves the calendar"),
+        None => exec_err!("add_months: the month that is reached has no such day, or lies outside the calendar"),
     }
 }
