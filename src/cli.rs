@@ -21,7 +21,7 @@ use crate::calendar::cron::Cron;
 use crate::calendar::{AsOf, now, vietnam};
 use crate::check::{self, Checked};
 use crate::fault::{Explain, Fault, Place};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Lock, MessageKey, MessageState};
 use crate::pipeline::{Missed, Pipeline};
 use crate::report::Report;
 use crate::samples;
@@ -169,8 +169,29 @@ enum LedgerVerb {
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
     },
+    /// List the messages of which nobody knows whether they were taken: key, item and run.
+    Uncertain,
+    /// Write down what a person decided about an uncertain message, so that no night asks again.
+    Settle {
+        /// Its key, as `ledger uncertain` prints it.
+        key: String,
+        /// What was decided.
+        #[arg(value_enum)]
+        decision: Decision,
+        /// Why, for whoever reads the ledger later; without names, numbers and addresses of people.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Find any entry that was changed, removed or moved, and name it.
     Verify,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Decision {
+    /// It arrived, or need not arrive: it is not sent again.
+    Accepted,
+    /// It did not arrive: the next run sends it.
+    Resend,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -401,8 +422,16 @@ async fn keep_running(root: &Path, agency: &str, state: PathBuf) -> Result<Ended
     // Before anything else: from here on a signal is kept until it is looked at, also during a night.
     let mut stop = Stop::listen().map_err(|error| vec![thread_fault(&error)])?;
     let alive_since = now();
-    let mut keeper =
-        Keeper { root, agency, state, good: None, said: Vec::new(), proven: None, failed: None, not_before: alive_since };
+    let mut keeper = Keeper {
+        root,
+        agency,
+        state,
+        good: None,
+        said: Vec::new(),
+        proven: None,
+        failed: None,
+        not_before: alive_since,
+    };
     // A fault at the start is the caller's to mend; later ones must not end a service that waits for the night.
     keeper.good = Some(keeper.times()?);
     tracing::info!(%agency, "waiting for the nights");
@@ -596,6 +625,14 @@ fn look(state: &Path, verb: &LedgerVerb) -> Result<Ended, Vec<Fault>> {
             }
             Ok(Ended::Done)
         }
+        LedgerVerb::Uncertain => {
+            let rows = Ledger::read(state).and_then(|ledger| ledger.outbox()).map_err(explained)?;
+            for row in rows.iter().filter(|row| row.state == MessageState::Uncertain) {
+                print(&format!("{} {} {}\n", row.key.0, row.item, row.run));
+            }
+            Ok(Ended::Done)
+        }
+        LedgerVerb::Settle { key, decision, reason } => settle(state, key, *decision, reason),
         LedgerVerb::Verify => {
             let verified = ledger::verify::verify(state).map_err(explained)?;
             if !verified.faults.is_empty() {
@@ -605,6 +642,59 @@ fn look(state: &Path, verb: &LedgerVerb) -> Result<Ended, Vec<Fault>> {
             Ok(Ended::Done)
         }
     }
+}
+
+/// Longest reason of a decision: a sentence, not a file.
+const REASON_MAX: usize = 300;
+
+fn settle(state: &Path, key: &str, decision: Decision, reason: &str) -> Result<Ended, Vec<Fault>> {
+    let reason = reason.trim();
+    // The ledger is for ever and holds no person: what looks like a number or an address of one is refused.
+    let is_personal = reason.contains('@') || reason.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 8);
+    let what = match reason {
+        "" => Some("the reason is empty"),
+        long if long.chars().count() > REASON_MAX => Some("the reason is longer than 300 characters"),
+        one_line if one_line.chars().any(char::is_control) => Some("the reason holds a line break or another control"),
+        _ if is_personal => Some("the reason holds what may be a person's number or address"),
+        _ => None,
+    };
+    if let Some(what) = what {
+        let next = "say in one sentence how it was found out, without naming the person";
+        return Err(vec![Fault::new("cli.reason", Place::Thing("--reason".into()), what, next)]);
+    }
+    let decided = match decision {
+        Decision::Accepted => MessageState::Accepted,
+        Decision::Resend => MessageState::Deferred,
+    };
+    // Who has no state folder has nothing to decide, and gets none from here.
+    let agency = Ledger::read(state).and_then(|ledger| ledger.agency()).map_err(explained)?;
+    let _lock = Lock::take(state).map_err(explained)?;
+    let mut ledger = Ledger::open(state, &agency).map_err(explained)?;
+    ledger.decide(&MessageKey(key.to_owned()), decided, &account()?, reason).map_err(explained)?;
+    ledger.anchor().map_err(explained)?;
+    print(match decision {
+        Decision::Accepted => "settled: it is not sent again\n",
+        Decision::Resend => "settled: the next run sends it again\n",
+    });
+    Ok(Ended::Done)
+}
+
+/// The system account that the process runs under, from the system and not from the environment,
+/// which anybody can set; its number where the list of accounts does not name it.
+fn account() -> Result<String, Vec<Fault>> {
+    use std::os::unix::fs::MetadataExt;
+    let own = std::fs::metadata("/proc/self").map_err(|error| {
+        let next = "let the process read /proc: the decision is written down with the account that made it";
+        vec![Fault::new("cli.account", Place::file("/proc/self"), format!("the account is not known: {error}"), next)]
+    })?;
+    let number = own.uid().to_string();
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == number).then(|| name.to_owned())
+    });
+    Ok(named.unwrap_or(number))
 }
 
 async fn test(root: &Path, filter: Option<&str>) -> Result<Ended, Vec<Fault>> {
