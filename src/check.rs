@@ -15,6 +15,7 @@ use jiff::ToSpan;
 use crate::calendar::AsOf;
 use crate::fault::{Explain, Fault, Place};
 use crate::obligations;
+use crate::pipeline::authorisation::Class;
 use crate::pipeline::reader::Faults;
 use crate::pipeline::{self, Column, Pipeline};
 use crate::reminders::letter::Letters;
@@ -113,7 +114,11 @@ async fn dry_run(
     let bound: Bound = [("$as_of", day.date()), ("$until", day.date().saturating_add(60.days()))].into();
     let mut facts = BTreeMap::new();
     for model in &library.models {
-        match engine.build(model, &bound, contract(pipeline, model).as_ref()).await {
+        let built = engine.build(model, &bound, contract(pipeline, model).as_ref()).await;
+        if let Ok(table) = &built {
+            check_private(pipeline, model, table, faults);
+        }
+        match built {
             Ok(table) if model.name.schema == "obligations" => {
                 facts.insert(model.name.table.clone(), obligations::fact_names(&table).into_iter().collect());
             }
@@ -128,6 +133,41 @@ async fn dry_run(
         }
     }
     Ok(facts)
+}
+
+/// Columns that tell who somebody is, in whatever table they stand.
+const TELLING: [&str; 4] = ["subject_id", "object_id", "full_name", "email"];
+
+/// The line `private:` in a model's head is what people and tools go by: it must be true.
+///
+/// A staging file lists exactly the columns of its standard table that are not public. For
+/// the other tables no class is declared: what is listed must be there, and what tells who
+/// somebody is must be listed.
+fn check_private(pipeline: &Pipeline, model: &Model, table: &Table, faults: &Faults) {
+    let listed: BTreeSet<&str> = model.head.words("private").into_iter().collect();
+    let given: BTreeSet<&str> = table.schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let standard = pipeline.standard_tables.iter().find(|known| known.name == model.name.table);
+    let private: BTreeSet<&str> = match standard.filter(|_| model.name.schema == "staging") {
+        Some(standard) => {
+            let columns = standard.columns.iter().filter(|column| column.class != Class::Public);
+            columns.map(|column| column.name.as_str()).collect()
+        }
+        None => {
+            let told = given.iter().copied().filter(|column| TELLING.contains(column));
+            told.chain(listed.intersection(&given).copied()).collect()
+        }
+    };
+    let fault = |columns: Vec<&str>, is: &str, next: &str| {
+        if !columns.is_empty() {
+            let what = format!("the line private of the head {is} {}", columns.join(", "));
+            faults.push(Fault::new("sql.private", Place::file(&model.path), what, next));
+        }
+    };
+    fault(private.difference(&listed).copied().collect(), "leaves out", "add what is left out to `-- private:`");
+    let (public, absent): (Vec<&str>, Vec<&str>) =
+        listed.difference(&private).partition(|column| given.contains(*column));
+    fault(public, "names what standard-tables.toml calls public:", "take it out of `-- private:`, or correct its class");
+    fault(absent, "names what the select does not give:", "take it out of `-- private:`, or correct the name");
 }
 
 fn empty(columns: &[Column]) -> Table {

@@ -13,13 +13,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::calendar::cron::Cron;
 use crate::calendar::{AsOf, now, vietnam};
 use crate::check::{self, Checked};
 use crate::fault::{Explain, Fault, Place};
-use crate::ledger::Ledger;
-use crate::pipeline::Pipeline;
+use crate::ledger::{Ledger, Lock, MessageKey, MessageState};
+use crate::pipeline::{Missed, Pipeline};
 use crate::report::Report;
 use crate::samples;
 use crate::sql::{Engine, cases};
@@ -176,8 +179,29 @@ enum LedgerVerb {
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
     },
+    /// List the messages of which nobody knows whether they were taken: key, item and run.
+    Uncertain,
+    /// Write down what a person decided about an uncertain message, so that no night asks again.
+    Settle {
+        /// Its key, as `ledger uncertain` prints it.
+        key: String,
+        /// What was decided.
+        #[arg(value_enum)]
+        decision: Decision,
+        /// Why, for whoever reads the ledger later; without names, numbers and addresses of people.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Find any entry that was changed, removed or moved, and name it.
     Verify,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Decision {
+    /// It arrived, or need not arrive: it is not sent again.
+    Accepted,
+    /// It did not arrive: the next run sends it.
+    Resend,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -423,36 +447,144 @@ fn cron(pipeline: &Pipeline) -> Result<Cron, Vec<Fault>> {
     })
 }
 
-/// After a night that failed, the next attempt.
+/// After the first failure of a night, the next attempt; each further wait is twice the one before.
 const RETRY: Duration = Duration::from_secs(15 * 60);
-/// How long at most to sleep: the clock may be set while we do.
-const NAP: Duration = Duration::from_secs(30);
+/// How long at most to sleep: the clock may be set while we do, and a file may be edited.
+const NAP: Duration = Duration::from_secs(1);
+
+/// Waiting for the nights of one agency.
+///
+/// It outlives what people do to its files: what cannot be read is said once, and the
+/// pipeline that was read last holds until it can be read again.
+struct Keeper<'a> {
+    root: &'a Path,
+    agency: &'a str,
+    state: PathBuf,
+    /// What was read last without a fault.
+    good: Option<(Cron, Missed)>,
+    /// What was said to be wrong, so that it is not said again every second.
+    said: Vec<Fault>,
+    /// The newest night that the ledger proved when it was last read; outer none before it was.
+    proven: Option<Option<Date>>,
+    /// How often the night of this date has failed.
+    failed: Option<(AsOf, u32)>,
+    not_before: Timestamp,
+}
 
 async fn keep_running(root: &Path, agency: &str, state: PathBuf) -> Result<Ended, Vec<Fault>> {
+    // Before anything else: from here on a signal is kept until it is looked at, also during a night.
+    let mut stop = Stop::listen().map_err(|error| vec![thread_fault(&error)])?;
     let alive_since = now();
-    let mut not_before = alive_since;
-    let stop = stop_signal();
-    tokio::pin!(stop);
+    let mut keeper = Keeper {
+        root,
+        agency,
+        state,
+        good: None,
+        said: Vec::new(),
+        proven: None,
+        failed: None,
+        not_before: alive_since,
+    };
+    // A fault at the start is the caller's to mend; later ones must not end a service that waits for the night.
+    keeper.good = Some(keeper.times()?);
+    tracing::info!(%agency, "waiting for the nights");
     loop {
-        // Read again each time: an edited pipeline holds from the next night on.
-        let pipeline = read_pipeline(root, agency)?;
-        let proven = match Ledger::read(&state) {
-            Ok(ledger) => ledger.newest_proven(AsOf::today()).map_err(explained)?,
-            Err(ledger::Error::None { .. }) => None,
-            Err(error) => return Err(explained(error)),
-        };
-        let cron = cron(&pipeline)?;
-        let due = schedule::due(&cron, pipeline.schedule.missed, proven, alive_since, now());
-        if let Some(as_of) = due.first().copied().filter(|_| now() >= not_before) {
-            if !night(root, agency, &state, as_of).await {
-                not_before = now() + RETRY;
+        if let Some(as_of) = keeper.due(alive_since) {
+            // A night is never cut off in the middle: a signal that comes now is obeyed when it
+            // has ended, so that no run is left without an outcome and no message in flight.
+            let night = keeper.night(as_of);
+            tokio::pin!(night);
+            let is_asked_to_stop = tokio::select! {
+                biased;
+                () = &mut night => false,
+                () = stop.asked() => true,
+            };
+            if is_asked_to_stop {
+                tracing::info!(%as_of, "asked to stop: the night is brought to its end first");
+                night.await;
+                return Ok(Ended::Done);
             }
-            continue;
         }
         tokio::select! {
-            () = &mut stop => return Ok(Ended::Done),
+            () = stop.asked() => return Ok(Ended::Done),
             () = tokio::time::sleep(NAP) => {}
         }
+    }
+}
+
+impl Keeper<'_> {
+    /// When the pipeline on the disk wants its nights.
+    fn times(&self) -> Result<(Cron, Missed), Vec<Fault>> {
+        let pipeline = read_pipeline(self.root, self.agency)?;
+        Ok((cron(&pipeline)?, pipeline.schedule.missed))
+    }
+
+    /// The night to run now, if one is due.
+    fn due(&mut self, alive_since: Timestamp) -> Option<AsOf> {
+        let mut faults = Vec::new();
+        // Read again each time: an edited pipeline holds from the next night on.
+        match self.times() {
+            Ok(times) => self.good = Some(times),
+            Err(found) => faults.extend(found),
+        }
+        let due = match self.may_be_due(alive_since) {
+            true => {
+                match Ledger::read(&self.state).and_then(|ledger| ledger.newest_proven(AsOf::today())) {
+                    Ok(proven) => self.proven = Some(proven),
+                    Err(ledger::Error::None { .. }) => self.proven = Some(None),
+                    Err(error) => {
+                        // Without the ledger nobody knows which night is done: it is waited for.
+                        self.proven = None;
+                        faults.push(error.fault());
+                    }
+                }
+                self.proven.and_then(|proven| self.first_due(proven, alive_since))
+            }
+            false => None,
+        };
+        self.say(faults);
+        due
+    }
+
+    /// Whether it is worth looking into the ledger: what was proven stays proven, so that
+    /// nothing is due that was not due by what was read last.
+    fn may_be_due(&self, alive_since: Timestamp) -> bool {
+        let by_last = |proven| self.first_due(proven, alive_since).is_some();
+        now() >= self.not_before && self.proven.is_none_or(by_last)
+    }
+
+    fn first_due(&self, proven: Option<Date>, alive_since: Timestamp) -> Option<AsOf> {
+        let (cron, missed) = self.good.as_ref()?;
+        schedule::due(cron, *missed, proven, alive_since, now()).first().copied()
+    }
+
+    /// Says what is wrong when it begins to be, and that it is mended when it is.
+    fn say(&mut self, faults: Vec<Fault>) {
+        if faults == self.said {
+            return;
+        }
+        for fault in faults.iter().filter(|fault| !self.said.contains(fault)) {
+            tracing::error!(code = fault.code, "the schedule waits until this is mended");
+            complain(&format!("{fault}\n"));
+        }
+        if faults.is_empty() {
+            tracing::info!("what was wrong is mended");
+        }
+        self.said = faults;
+    }
+
+    /// Runs one night; after one that failed, the next attempt is put off.
+    async fn night(&mut self, as_of: AsOf) {
+        if night(self.root, self.agency, &self.state, as_of).await {
+            self.failed = None;
+            return;
+        }
+        let before = self.failed.filter(|(date, _)| *date == as_of).map_or(0, |(_, times)| times);
+        self.failed = Some((as_of, before.saturating_add(1)));
+        let next_fire = self.good.as_ref().and_then(|(cron, _)| cron.next_after(now()));
+        self.not_before = schedule::retry(RETRY, before, now(), next_fire);
+        let at = self.not_before.to_zoned(vietnam()).strftime("%Y-%m-%d %H:%M").to_string();
+        tracing::warn!(%as_of, next_attempt = %at, "the night failed");
     }
 }
 
@@ -480,19 +612,23 @@ async fn night(root: &Path, agency: &str, state: &Path, as_of: AsOf) -> bool {
     }
 }
 
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+/// The signals that ask a service to stop: SIGTERM from systemd, SIGINT from a keyboard.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    /// From now on a signal no longer ends the process: it waits to be asked for.
+    fn listen() -> std::io::Result<Self> {
+        Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminate => {}
     }
 }
 
@@ -587,6 +723,14 @@ fn look(state: &Path, verb: &LedgerVerb) -> Result<Ended, Vec<Fault>> {
             }
             Ok(Ended::Done)
         }
+        LedgerVerb::Uncertain => {
+            let rows = Ledger::read(state).and_then(|ledger| ledger.outbox()).map_err(explained)?;
+            for row in rows.iter().filter(|row| row.state == MessageState::Uncertain) {
+                print(&format!("{} {} {}\n", row.key.0, row.item, row.run))?;
+            }
+            Ok(Ended::Done)
+        }
+        LedgerVerb::Settle { key, decision, reason } => settle(state, key, *decision, reason),
         LedgerVerb::Verify => {
             let verified = ledger::verify::verify(state).map_err(explained)?;
             if !verified.faults.is_empty() {
@@ -599,6 +743,59 @@ fn look(state: &Path, verb: &LedgerVerb) -> Result<Ended, Vec<Fault>> {
             Ok(Ended::Done)
         }
     }
+}
+
+/// Longest reason of a decision: a sentence, not a file.
+const REASON_MAX: usize = 300;
+
+fn settle(state: &Path, key: &str, decision: Decision, reason: &str) -> Result<Ended, Vec<Fault>> {
+    let reason = reason.trim();
+    // The ledger is for ever and holds no person: what looks like a number or an address of one is refused.
+    let is_personal = reason.contains('@') || reason.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 8);
+    let what = match reason {
+        "" => Some("the reason is empty"),
+        long if long.chars().count() > REASON_MAX => Some("the reason is longer than 300 characters"),
+        one_line if one_line.chars().any(char::is_control) => Some("the reason holds a line break or another control"),
+        _ if is_personal => Some("the reason holds what may be a person's number or address"),
+        _ => None,
+    };
+    if let Some(what) = what {
+        let next = "say in one sentence how it was found out, without naming the person";
+        return Err(vec![Fault::new("cli.reason", Place::Thing("--reason".into()), what, next)]);
+    }
+    let decided = match decision {
+        Decision::Accepted => MessageState::Accepted,
+        Decision::Resend => MessageState::Deferred,
+    };
+    // Who has no state folder has nothing to decide, and gets none from here.
+    let agency = Ledger::read(state).and_then(|ledger| ledger.agency()).map_err(explained)?;
+    let _lock = Lock::take(state).map_err(explained)?;
+    let mut ledger = Ledger::open(state, &agency).map_err(explained)?;
+    ledger.decide(&MessageKey(key.to_owned()), decided, &account()?, reason).map_err(explained)?;
+    ledger.anchor().map_err(explained)?;
+    print(match decision {
+        Decision::Accepted => "settled: it is not sent again\n",
+        Decision::Resend => "settled: the next run sends it again\n",
+    })?;
+    Ok(Ended::Done)
+}
+
+/// The system account that the process runs under, from the system and not from the environment,
+/// which anybody can set; its number where the list of accounts does not name it.
+fn account() -> Result<String, Vec<Fault>> {
+    use std::os::unix::fs::MetadataExt;
+    let own = std::fs::metadata("/proc/self").map_err(|error| {
+        let next = "let the process read /proc: the decision is written down with the account that made it";
+        vec![Fault::new("cli.account", Place::file("/proc/self"), format!("the account is not known: {error}"), next)]
+    })?;
+    let number = own.uid().to_string();
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = accounts.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == number).then(|| name.to_owned())
+    });
+    Ok(named.unwrap_or(number))
 }
 
 async fn test(root: &Path, filter: Option<&str>) -> Result<Ended, Vec<Fault>> {

@@ -1,5 +1,7 @@
 //! Which runs are due, from the schedule and the nights that are proven; pure.
 
+use std::time::Duration;
+
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
@@ -39,6 +41,18 @@ pub fn due(
         dates = dates.split_off(dates.len().saturating_sub(1));
     }
     dates
+}
+
+/// When a night that failed is tried again: after `first`, then each time after twice as long,
+/// and at the latest when the schedule fires next.
+///
+/// What failed of a passing fault is soon tried again; what failed of one that somebody has to
+/// mend does not pull the sources a hundred times a day.
+pub fn retry(first: Duration, failed_before: u32, now: Timestamp, next_fire: Option<Timestamp>) -> Timestamp {
+    let wait = first.saturating_mul(2_u32.saturating_pow(failed_before));
+    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+    let again = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
+    next_fire.map_or(again, |fire| again.min(fire))
 }
 
 /// A year of nights: nobody catches up with more.

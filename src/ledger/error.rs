@@ -101,6 +101,16 @@ pub enum Error {
         /// The lock file.
         path: PathBuf,
     },
+    /// A clerk decides about a message that needs no decision.
+    #[error("the message {key} {}", is.map_or("is not in this ledger".into(), |is| format!("is {is}, not uncertain")))]
+    NotUncertain {
+        /// The file.
+        path: PathBuf,
+        /// The message.
+        key: String,
+        /// Its state; none when there is no such message.
+        is: Option<&'static str>,
+    },
     /// The lock file cannot be made.
     #[error("the state folder cannot be locked")]
     Lock {
@@ -146,6 +156,7 @@ impl Explain for Error {
             Error::Failed { .. } => "ledger.failed",
             Error::Anchor { .. } => "ledger.anchor",
             Error::Locked { .. } => "ledger.locked",
+            Error::NotUncertain { .. } => "ledger.not-uncertain",
             Error::Lock { .. } => "ledger.lock",
         }
     }
@@ -163,6 +174,7 @@ impl Explain for Error {
             | Error::Failed { path, .. }
             | Error::Anchor { path, .. }
             | Error::Locked { path }
+            | Error::NotUncertain { path, .. }
             | Error::Lock { path, .. } => Place::file(path),
         }
     }
@@ -183,6 +195,7 @@ impl Explain for Error {
                 "keep the file, run `chudong ledger verify`, and restore the newest backup that verifies".into()
             }
             Error::Failed { .. } => "run again; if it happens again, run `chudong ledger verify`".into(),
+            Error::NotUncertain { .. } => "take a key that `chudong ledger uncertain` prints".into(),
             Error::Locked { .. } => "wait until the other run has ended".into(),
         }
     }

@@ -51,6 +51,8 @@ impl Ledger {
     pub fn open(state: &Path, agency: &str) -> Result<Self, Error> {
         let path = state.join("ledger.sqlite");
         let at = |source| Error::open(&path, source);
+        // Before SQLite makes it with the mode of the umask: what it makes beside it has this file's mode.
+        private_file(&path).map_err(|_| Error::ReadOnly { path: path.clone(), doing: "make it private" })?;
         let connection = Connection::open(&path).map_err(at)?;
         connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(at)?;
         connection.pragma_update(None, "journal_mode", "wal").map_err(at)?;
@@ -107,6 +109,11 @@ impl Ledger {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whose ledger it is; the name of no agency while it has not begun.
+    pub fn agency(&self) -> Result<String, Error> {
+        self.owner().map(Option::unwrap_or_default)
     }
 
     fn owner(&self) -> Result<Option<String>, Error> {
@@ -205,6 +212,29 @@ impl Ledger {
             .map_err(|source| Error::Anchor { path: path.clone(), source })?;
         Ok(head)
     }
+}
+
+/// Sees to it that a file is there which only the service's account reads and writes, whatever the folder allows.
+fn private_file(path: &Path) -> std::io::Result<()> {
+    use std::io::ErrorKind;
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => return Ok(()),
+        // Whether what is there can be used is SQLite's to say.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(_) => return Ok(()),
+    }
+    // A ledger that an earlier version made for all to read is taken back, with the files beside it.
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_os_string();
+        name.push(suffix);
+        let Ok(metadata) = std::fs::metadata(&name) else { continue };
+        let mode = metadata.permissions().mode();
+        if mode & 0o077 != 0 {
+            std::fs::set_permissions(&name, std::fs::Permissions::from_mode(mode & 0o700))?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens a file that nobody can change: no lock, no log, no helper files.

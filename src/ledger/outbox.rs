@@ -203,6 +203,36 @@ impl Ledger {
         Ok(settlements.len())
     }
 
+    /// Commits what a clerk has decided about a message of which nobody knows whether it was taken.
+    ///
+    /// Only an uncertain message can be decided, and only to be over ([`MessageState::Accepted`])
+    /// or to be sent by the next run ([`MessageState::Deferred`]). Call it while holding the
+    /// [`super::Lock`]. The entry belongs to the run that left the message uncertain.
+    pub fn decide(&mut self, key: &MessageKey, decision: MessageState, by: &str, reason: &str) -> Result<(), Error> {
+        let row = self.outbox()?.into_iter().find(|row| row.key == *key);
+        let refused = |is| Error::NotUncertain { path: self.path().to_path_buf(), key: key.0.clone(), is };
+        let row = match row {
+            Some(row) if row.state == MessageState::Uncertain => row,
+            Some(row) => return Err(refused(Some(row.state.word()))),
+            None => return Err(refused(None)),
+        };
+        if !matches!(decision, MessageState::Accepted | MessageState::Deferred) {
+            return Err(refused(Some(decision.word())));
+        }
+        self.write("write the decision down", |transaction| {
+            let state = decision.word();
+            let body = json!({ "state": state, "reason": reason, "decided_by": by });
+            let entry = append(transaction, &row.run, "message.settled", &key.0, &body)?;
+            one_row(
+                transaction
+                    .prepare_cached(
+                        "update outbox set state = ?2, run = ?3, entry = ?4 where key = ?1 and state = 'uncertain'",
+                    )?
+                    .execute(params![key.0, state, row.run, entry])?,
+            )
+        })
+    }
+
     fn keys_in(&self, state: &str) -> Result<Vec<MessageKey>, Error> {
         let failed = |source| self.failed("read the outbox", source);
         let mut select =

@@ -29,9 +29,9 @@ pub(super) struct Shelving {
 impl Shelving {
     /// Begins: makes the shelf if there is none and removes what a crash left beside it.
     pub(super) fn begin(shelf: &Path) -> Result<Self, Error> {
-        make_folder(shelf)?;
-        let staging = Staging::begin(shelf)?;
-        Ok(Shelving { shelf: shelf.to_path_buf(), staging, new_periods: Vec::new(), files: Vec::new() })
+        let shelf = resolve(shelf)?;
+        let staging = Staging::begin(&shelf)?;
+        Ok(Shelving { shelf, staging, new_periods: Vec::new(), files: Vec::new() })
     }
 
     /// Takes all files of one period: compares them where the period is published, stages them where it is not.
@@ -79,14 +79,25 @@ pub(super) fn replace(shelf: &Path, name: &str, bytes: &[u8]) -> Result<Publishe
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(source) => return Err(Error::Read { path: target, source }),
     }
-    make_folder(shelf)?;
-    let staging = Staging::begin(shelf)?;
+    let shelf = resolve(shelf)?;
+    let target = shelf.join(name);
+    let staging = Staging::begin(&shelf)?;
     make_folder(&staging.path)?;
     let aside = staging.path.join(name);
     write_file(&aside, bytes)?;
     fs::rename(&aside, &target).map_err(write_error("put the file on the shelf", &target))?;
-    sync_folder(shelf)?;
+    sync_folder(&shelf)?;
     Ok(published_file(name.into(), bytes, Status::Written))
+}
+
+/// Makes the shelf if there is none, and follows it to where it really is.
+///
+/// The shelf may be a symbolic link into a web root on another file system. What is
+/// staged has to stand beside the folder itself and not beside the link, or the
+/// rename that shows a period would have to cross file systems, which it cannot.
+fn resolve(shelf: &Path) -> Result<PathBuf, Error> {
+    make_folder(shelf)?;
+    fs::canonicalize(shelf).map_err(write_error("find the folder that it stands for", shelf))
 }
 
 /// The folder beside the shelf in which everything is made; it goes when its owner goes.

@@ -456,3 +456,41 @@ fn a_source_that_is_gone_leaves_out_its_items_and_the_next_night_sends_them() {
     assert_eq!(differences(&published, &world.published()), Vec::<String>::new());
     world.ledger_is_sound();
 }
+
+/// What a head says of private columns is compared with the tables; each wrong line is a fault of its file.
+#[test]
+fn a_head_that_is_wrong_about_private_columns_is_a_fault() {
+    let world = World::of("an-binh");
+    world.chudong(&["check"]).with(0);
+    let edits = [
+        ("sql/staging/an-binh/people.sql", ", email, is_deceased", ", is_deceased", "leaves out email"),
+        (
+            "sql/staging/an-binh/dossiers.sql",
+            "-- private: dossier_id",
+            "-- private: channel, dossier_id",
+            "names what standard-tables.toml calls public: channel",
+        ),
+        (
+            "sql/obligations/vehicle_inspection.sql",
+            "object_id, plate",
+            "object_id, number_plate",
+            "names what the select does not give: number_plate",
+        ),
+        ("sql/reminders/recipients.sql", "full_name, email", "full_name", "leaves out email"),
+    ];
+    for (path, from, to, said) in edits {
+        let before = std::fs::read_to_string(world.root().join(path)).unwrap();
+        // In the head alone: the select has the same words.
+        let (head, select) = before.split_once("\n\n").unwrap_or((&before, ""));
+        let after = match head.contains(from) {
+            true => format!("{}\n\n{select}", head.replacen(from, to, 1)),
+            false => before.replacen(from, to, 1),
+        };
+        assert_ne!(before, after, "{path}");
+        world.put(path, after.as_bytes());
+        let ended = world.chudong(&["check"]).with(1);
+        let expected = format!("error[sql.private]: the line private of the head {said}\n  at:   {path}\n");
+        assert!(ended.err.contains(&expected), "{expected}\n{}", ended.err);
+        world.put(path, before.as_bytes());
+    }
+}

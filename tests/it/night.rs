@@ -543,6 +543,87 @@ fn a_connection_lost_after_the_message_is_settled_by_the_policy_of_the_item() {
     world.ledger_is_sound();
 }
 
+/// The state folder was made by somebody else, for all to enter; and `published` is a link into a web root elsewhere.
+#[test]
+fn the_shelf_may_be_elsewhere_and_the_ledger_is_private_wherever_it_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::small(400);
+    // Where there is a second file system, a rename from beside the link would fail; elsewhere
+    // the staging folder beside the link would be seen by its name.
+    let memory = std::path::Path::new("/dev/shm");
+    let elsewhere = if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() };
+    let figures = elsewhere.path().join("figures");
+    std::fs::create_dir(&figures).unwrap();
+    std::fs::create_dir(world.state()).unwrap();
+    std::fs::set_permissions(world.state(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink(&figures, world.state().join("published")).unwrap();
+    // Whatever stands beside the link in place of the staging folder is in nobody's way.
+    std::fs::write(world.state().join("published.staging"), "").unwrap();
+    world.night(NIGHT).with(0);
+    assert!(figures.join("index.html").is_file() && figures.join("2026-10").is_dir());
+    assert!(!elsewhere.path().join("figures.staging").exists());
+    let mode = |name: &str| std::fs::metadata(world.state().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("ledger.sqlite"), 0o600);
+
+    // One that an earlier version made for all to read is taken back.
+    std::fs::set_permissions(world.state().join("ledger.sqlite"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    world.night(NIGHT).with(0);
+    assert_eq!(mode("ledger.sqlite"), 0o600);
+    world.ledger_is_sound();
+}
+
+/// A clerk has looked into the server's journal: one message had arrived, the others had not.
+#[test]
+fn a_clerk_settles_what_is_uncertain_and_no_night_asks_again() {
+    let server = smtp::Server::start("220 test.example", &[], 1000);
+    let world = over_smtp(&server);
+    server.set_moods(|_| Mood::DropsAfterMessage);
+    smtp_night(&world, 3);
+    server.set_moods(|_| Mood::Takes);
+    smtp_night(&world, 3);
+    let taken = server.recipients().len();
+
+    let list = world.chudong(&["ledger", "uncertain"]).with(0).out;
+    let keys: Vec<&str> = list.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert!(keys.len() >= 2 && list.lines().all(|line| line.contains(" temporary_residence ")), "{list}");
+    let settle = |key: &str, decision: &str, reason: &str| {
+        world.chudong(&["ledger", "settle", key, decision, "--reason", reason])
+    };
+    // Nothing is settled without a reason, with a person in it, or twice; and nothing that is not uncertain.
+    settle(keys[0], "accepted", " ").with(1);
+    let refused = settle(keys[0], "accepted", "An of 097059261121 has it").with(1);
+    assert!(refused.err.contains("error[cli.reason]"), "{}", refused.err);
+    settle(keys[0], "perhaps", "journal of the server").with(2);
+    let refused = settle("no-such-key", "accepted", "journal of the server").with(1);
+    assert!(refused.err.contains("error[ledger.not-uncertain]"), "{}", refused.err);
+
+    settle(keys[0], "accepted", "in the journal of the server").with(0);
+    let twice = settle(keys[0], "resend", "in the journal of the server").with(1);
+    assert!(twice.err.contains("is accepted, not uncertain"), "{}", twice.err);
+    for key in &keys[1..] {
+        settle(key, "resend", "not in the journal of the server").with(0);
+    }
+    let entry = world.entries("message.settled").pop().unwrap();
+    let body = body(&entry);
+    assert_eq!(body["reason"], "not in the journal of the server");
+    let by = body["decided_by"].as_str().unwrap();
+    assert_eq!(by, String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap().trim());
+    assert_eq!(world.chudong(&["ledger", "uncertain"]).with(0).out, "");
+    world.ledger_is_sound();
+
+    // The next night is a quiet one: it sends what was to be sent again, and holds nothing for a person.
+    smtp_night(&world, 0);
+    assert_eq!(server.recipients().len(), taken + keys.len() - 1);
+    smtp_night(&world, 0);
+    assert_eq!(server.recipients().len(), taken + keys.len() - 1);
+    world.ledger_is_sound();
+
+    // While a run is at work, nobody decides.
+    let _lock = chudong::ledger::Lock::take(&world.state()).unwrap();
+    let locked = settle(keys[0], "accepted", "in the journal of the server").with(1);
+    assert!(locked.err.contains("error[ledger.locked]"), "{}", locked.err);
+}
+
 #[test]
 fn a_run_killed_on_the_wire_is_settled_by_the_policy_of_the_item() {
     let server = smtp::Server::start("220 test.example", &[], 1000);

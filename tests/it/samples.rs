@@ -205,27 +205,33 @@ fn the_night_has_something_for_every_item() {
     assert!((60..400).contains(&soon), "insurance cards that end in December: {soon}");
 }
 
-/// By commune and month of rating: most can be published, and a few communes must be rolled up.
+/// By commune and month of rating, one rating per person and month as bounding leaves it:
+/// most can be published, and the two small communes must be rolled up.
 #[test]
 fn most_cells_of_ratings_are_large_and_some_are_not() {
     let folder = crate::root().join("data-samples/an-binh/one-stop");
     let dossiers = fs::read_to_string(folder.join("dossiers.csv")).unwrap();
     let ratings = fs::read_to_string(folder.join("ratings.csv")).unwrap();
-    let commune_of: BTreeMap<&str, &str> = dossiers
+    let commune_of: BTreeMap<&str, (&str, &str)> = dossiers
         .lines()
         .skip(1)
         .map(|line| {
             let fields: Vec<&str> = line.split(',').collect();
-            (fields[0], fields[3])
+            (fields[0], (fields[1], fields[3]))
         })
         .collect();
     assert_eq!(commune_of.len(), 15_000);
     let mut cells: BTreeMap<(&str, &str), u32> = BTreeMap::new();
+    let mut counted: BTreeSet<(&str, &str)> = BTreeSet::new();
+    let mut total = 0;
     for line in ratings.lines().skip(1) {
         let fields: Vec<&str> = line.split(',').collect();
-        *cells.entry((commune_of[fields[1]], &fields[3][3..])).or_default() += 1;
+        let ((person, commune), month) = (commune_of[fields[1]], &fields[3][3..]);
+        total += 1;
+        if counted.insert((person, month)) {
+            *cells.entry((commune, month)).or_default() += 1;
+        }
     }
-    let total: u32 = cells.values().sum();
     assert!((11_800..12_300).contains(&total), "{total} ratings");
     // November 2026 is not over on the night.
     let closed: Vec<(&str, u32)> = cells
@@ -233,11 +239,11 @@ fn most_cells_of_ratings_are_large_and_some_are_not() {
         .filter(|((_, month), _)| *month != "11/2026")
         .map(|((commune, _), count)| (*commune, *count))
         .collect();
-    let large = closed.iter().filter(|(_, count)| *count >= 100).count();
-    assert!(large > 55 && large < closed.len() - 20, "{large} of {} cells", closed.len());
-    assert!(closed.iter().any(|(_, count)| *count > 200));
     let of = |commune: &str| closed.iter().filter(|(code, count)| *code == commune && *count >= 100).count();
-    assert_eq!([of("97001"), of("97002"), of("97003"), of("97008")], [12, 12, 12, 0]);
+    let large = ["97001", "97002", "97003", "97004", "97005", "97006"].map(of);
+    assert_eq!(large, [12; 6]);
+    assert_eq!([of("97007"), of("97008")], [0, 0]);
+    assert!(closed.iter().all(|(_, count)| (25..200).contains(count)));
 }
 
 fn unique(table: &Table, column: &str) -> BTreeSet<String> {

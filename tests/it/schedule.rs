@@ -1,15 +1,25 @@
 //! When a night is due: cron lines as crontab(5) reads them, and the nights that are missing.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chudong::calendar::AsOf;
 use chudong::calendar::cron::Cron;
 use chudong::pipeline::Missed;
-use chudong::schedule::due;
+use chudong::schedule::{due, retry};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use proptest::prelude::*;
+
+use crate::support::world::World;
 
 // ---- the line -----------------------------------------------------------------
 
@@ -286,4 +296,151 @@ fn the_list_says_the_next_five_times_of_each_agency() {
         assert_eq!(listed, Cron::parse(line).unwrap().after(before).take(5).collect::<Vec<_>>(), "{text}");
     }
     assert_eq!(agencies, chudong::pipeline::agencies(crate::root()).len());
+}
+
+// ---- the service ----------------------------------------------------------------
+
+/// The `schedule` verb at work, and what it says on standard error.
+struct Service {
+    child: std::process::Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Service {
+    fn start(world: &World) -> Self {
+        let mut command = world.command(&["schedule"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let said = Arc::new(Mutex::new(String::new()));
+        let heard = Arc::clone(&said);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                heard.lock().unwrap().push_str(&format!("{line}\n"));
+            }
+        });
+        Service { child, said }
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Waits until it has said this.
+    #[track_caller]
+    fn says(&mut self, text: &str) {
+        for _ in 0..600 {
+            if self.said().contains(text) {
+                return;
+            }
+            assert!(self.child.try_wait().unwrap().is_none(), "it ended before it said {text}:\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("it never said {text}:\n{}", self.said());
+    }
+
+    /// Asks it to stop as systemd does, and gives its exit code.
+    fn stop(mut self) -> Option<i32> {
+        Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        for _ in 0..600 {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("it did not stop:\n{}", self.said());
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It has ended already where the test has stopped it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const PIPELINE: &str = "pipelines/binh-minh/pipeline.toml";
+
+/// The second agency, authorised on any day, and a night of today that is due as soon as one of yesterday is proven.
+fn due_today() -> World {
+    let world = World::of("binh-minh");
+    let text = std::fs::read_to_string(world.root().join(PIPELINE)).unwrap();
+    let term = |line: &str| match line.split_once(" = ") {
+        Some(("from", value)) if !value.contains('"') => "from = 2020-01-01".to_owned(),
+        Some(("to", _)) => "to = 2099-12-31".to_owned(),
+        Some(("cron", _)) => "cron = \"0 0 * * *\"".to_owned(),
+        Some(("missed", _)) => "missed = \"all\"".to_owned(),
+        _ => line.to_owned(),
+    };
+    let lines: Vec<String> = text.lines().map(term).collect();
+    world.put(PIPELINE, (lines.join("\n") + "\n").as_bytes());
+    let yesterday = AsOf::today().date().yesterday().unwrap();
+    world.night(&yesterday.to_string()).with(0);
+    world
+}
+
+#[test]
+fn a_scheduler_outlives_a_typo_and_says_it_once() {
+    let world = World::of("binh-minh");
+    let good = std::fs::read(world.root().join(PIPELINE)).unwrap();
+    let mut service = Service::start(&world);
+    service.says("waiting for the nights");
+    world.put(PIPELINE, &[good.as_slice(), b"\nx = = 1\n"].concat());
+    service.says("error[toml.syntax]");
+    // Several naps: it waits, and does not repeat itself.
+    std::thread::sleep(Duration::from_millis(2500));
+    let said = service.said();
+    assert_eq!(said.matches("this is not TOML: extra `=`").count(), 1, "{said}");
+    world.put(PIPELINE, &good);
+    service.says("what was wrong is mended");
+    assert_eq!(service.stop(), Some(0));
+}
+
+#[test]
+fn a_scheduler_waits_for_a_ledger_that_cannot_be_read() {
+    let world = World::of("binh-minh");
+    std::fs::create_dir_all(world.state()).unwrap();
+    let ledger = world.state().join("ledger.sqlite");
+    std::fs::write(&ledger, "this is no ledger, and long enough to be looked at as one ".repeat(20)).unwrap();
+    let mut service = Service::start(&world);
+    service.says("error[ledger.");
+    std::fs::remove_file(&ledger).unwrap();
+    service.says("what was wrong is mended");
+    assert_eq!(service.stop(), Some(0));
+}
+
+#[test]
+fn a_signal_during_a_night_is_obeyed_when_the_night_has_ended() {
+    let world = due_today();
+    let mut service = Service::start(&world);
+    service.says("night begins");
+    assert_eq!(service.stop(), Some(0));
+    let runs = world.ledger().runs().unwrap();
+    let today = AsOf::today().to_string();
+    let tonight: Vec<_> = runs.iter().filter(|run| run.as_of == today).collect();
+    assert_eq!(tonight.len(), 1, "{runs:?}");
+    assert_eq!(tonight[0].outcome.as_deref(), Some("done"));
+    world.ledger_is_sound();
+}
+
+#[test]
+fn a_night_that_fails_is_tried_again_after_longer_and_longer_waits() {
+    let first = Duration::from_secs(15 * 60);
+    let at_two = at("2026-11-21T02:00:00");
+    let fire = Some(at("2026-11-22T02:00:00"));
+    let waits: Vec<i64> =
+        (0..8).map(|before| retry(first, before, at_two, fire).duration_since(at_two).as_mins()).collect();
+    assert_eq!(waits, [15, 30, 60, 120, 240, 480, 960, 1440]);
+    assert_eq!(retry(first, u32::MAX, at_two, fire), fire.unwrap());
+    // A schedule that never fires again does not stop the attempts.
+    assert_eq!(retry(first, 1, at_two, None).duration_since(at_two).as_mins(), 30);
+
+    // Through the binary: a night that somebody has to mend fails once, and is not repeated at once.
+    let world = due_today();
+    world.put("sql/obligations/driving_licence.sql", b"this is no select");
+    let mut service = Service::start(&world);
+    service.says("next_attempt");
+    std::thread::sleep(Duration::from_millis(2500));
+    assert_eq!(service.said().matches("night begins").count(), 1, "{}", service.said());
+    assert_eq!(service.stop(), Some(0));
 }

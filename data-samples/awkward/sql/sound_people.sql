@@ -1,4 +1,6 @@
 -- One row per person of the register.
+--
+-- private: subject_id, full_name, birth_date, commune_code, language, email, is_deceased, refuses_reminders
 select
     person as subject_id,
     name as full_name,
