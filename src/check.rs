@@ -166,7 +166,11 @@ fn check_private(pipeline: &Pipeline, model: &Model, table: &Table, faults: &Fau
     fault(private.difference(&listed).copied().collect(), "leaves out", "add what is left out to `-- private:`");
     let (public, absent): (Vec<&str>, Vec<&str>) =
         listed.difference(&private).partition(|column| given.contains(*column));
-    fault(public, "names what standard-tables.toml calls public:", "take it out of `-- private:`, or correct its class");
+    fault(
+        public,
+        "names what standard-tables.toml calls public:",
+        "take it out of `-- private:`, or correct its class",
+    );
     fault(absent, "names what the select does not give:", "take it out of `-- private:`, or correct the name");
 }
 

@@ -124,11 +124,6 @@ impl Reason {
             Reason::NotWritten => "message could not be written",
         }
     }
-
-    /// Whether a person has to look at it.
-    pub fn needs_a_person(self) -> bool {
-        self == Reason::LeftToClerk
-    }
 }
 
 /// What to send today, and what not.

@@ -427,11 +427,11 @@ fn a_signal_during_a_night_is_obeyed_when_the_night_has_ended() {
 fn a_night_that_fails_is_tried_again_after_longer_and_longer_waits() {
     let first = Duration::from_secs(15 * 60);
     let at_two = at("2026-11-21T02:00:00");
-    let fire = Some(at("2026-11-22T02:00:00"));
+    let fire = at("2026-11-22T02:00:00");
     let waits: Vec<i64> =
-        (0..8).map(|before| retry(first, before, at_two, fire).duration_since(at_two).as_mins()).collect();
+        (0..8).map(|before| retry(first, before, at_two, Some(fire)).duration_since(at_two).as_mins()).collect();
     assert_eq!(waits, [15, 30, 60, 120, 240, 480, 960, 1440]);
-    assert_eq!(retry(first, u32::MAX, at_two, fire), fire.unwrap());
+    assert_eq!(retry(first, u32::MAX, at_two, Some(fire)), fire);
     // A schedule that never fires again does not stop the attempts.
     assert_eq!(retry(first, 1, at_two, None).duration_since(at_two).as_mins(), 30);
 
