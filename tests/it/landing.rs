@@ -635,13 +635,15 @@ proptest! {
     }
 }
 
-/// Writes the two Parquet files of `data-samples/awkward/` again; the SQLite files are made by hand.
+/// The Parquet files of `data-samples/awkward/` hold what this writes; `UPDATE_EXPECT=1` writes them again.
 #[test]
-#[ignore = "it writes into data-samples; run it when the files must change"]
-fn remake_the_parquet_files() {
+fn the_parquet_files_are_those_made_here() {
     use arrow::array::{ArrayRef, Float64Array, StringArray, TimestampMicrosecondArray, UInt64Array};
     use std::sync::Arc;
-    let folder = crate::root().join("data-samples/awkward");
+    let committed = crate::root().join("data-samples/awkward");
+    let temporary = tempfile::tempdir().unwrap();
+    let is_update = std::env::var_os("UPDATE_EXPECT").is_some_and(|value| value == "1");
+    let folder = if is_update { committed.clone() } else { temporary.path().to_path_buf() };
     let write = |name: &str, columns: Vec<(&str, ArrayRef)>| {
         let batch = arrow::array::RecordBatch::try_from_iter(columns).unwrap();
         let path = folder.join(name);
@@ -673,4 +675,10 @@ fn remake_the_parquet_files() {
     );
     let bytes = std::fs::read(path).unwrap();
     std::fs::write(folder.join("truncated.parquet"), &bytes[..bytes.len() / 2]).unwrap();
+    for name in ["unsigned_and_zoned.parquet", "wrong_type.parquet"] {
+        let rows = |folder: &std::path::Path| landing::read_generation(&folder.join(name)).unwrap().to_batch().unwrap();
+        assert_eq!(rows(&folder), rows(&committed), "{name}");
+    }
+    let whole = std::fs::read(committed.join("wrong_type.parquet")).unwrap();
+    assert_eq!(std::fs::read(committed.join("truncated.parquet")).unwrap(), whole[..whole.len() / 2]);
 }
