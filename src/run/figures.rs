@@ -335,7 +335,7 @@ fn reaches(built: &Built, month: Month) -> Result<bool, Fault> {
     let enough = month.last_day().saturating_sub(REACH_DAYS.days());
     for column in ["ratings_until", "dossiers_until"] {
         let until = reach.dates(column).map_err(|error| error.fault())?;
-        if !until.first().copied().flatten().is_some_and(|until| until >= enough) {
+        if until.first().copied().flatten().is_none_or(|until| until < enough) {
             return Ok(false);
         }
     }
