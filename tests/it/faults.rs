@@ -2,7 +2,7 @@
 //!
 //! `data-samples/awkward/` holds one fault per file, named for it. Each is put in its place in an
 //! installation, and the whole message is in a snapshot.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
