@@ -65,22 +65,7 @@ impl Ledger {
     ) -> Result<Reservation, Error> {
         let (release_id, spec_id) = ids;
         self.write("reserve the privacy budget", |transaction| {
-            let stored = transaction
-                .query_row(
-                    "select release_id, draws, state from release
-                     where period = ?1 and state in ('drawn', 'published') order by entry limit 1",
-                    [period],
-                    |row| {
-                        let state: String = row.get(2)?;
-                        Ok(StoredRelease {
-                            release_id: row.get(0)?,
-                            draws: row.get(1)?,
-                            is_published: state == "published",
-                        })
-                    },
-                )
-                .optional()?;
-            if let Some(stored) = stored {
+            if let Some(stored) = stored(transaction, period)? {
                 return Ok(Reservation::Stored(stored));
             }
             let spent = spent(transaction, period)?;
@@ -162,22 +147,7 @@ impl Ledger {
 
     /// What was drawn for a month, if it was.
     pub fn stored_release(&self, period: &str) -> Result<Option<StoredRelease>, Error> {
-        self.connection
-            .query_row(
-                "select release_id, draws, state from release
-                 where period = ?1 and state in ('drawn', 'published') order by entry limit 1",
-                [period],
-                |row| {
-                    let state: String = row.get(2)?;
-                    Ok(StoredRelease {
-                        release_id: row.get(0)?,
-                        draws: row.get(1)?,
-                        is_published: state == "published",
-                    })
-                },
-            )
-            .optional()
-            .map_err(|source| self.failed("read what was drawn", source))
+        stored(&self.connection, period).map_err(|source| self.failed("read what was drawn", source))
     }
 
     /// What is spent on each month, in order.
@@ -194,6 +164,16 @@ impl Ledger {
         }
         Ok(all)
     }
+}
+
+fn stored(connection: &rusqlite::Connection, period: &str) -> rusqlite::Result<Option<StoredRelease>> {
+    let select = "select release_id, draws, state from release
+                  where period = ?1 and state in ('drawn', 'published') order by entry limit 1";
+    let read = |row: &rusqlite::Row<'_>| {
+        let state: String = row.get(2)?;
+        Ok(StoredRelease { release_id: row.get(0)?, draws: row.get(1)?, is_published: state == "published" })
+    };
+    connection.query_row(select, [period], read).optional()
 }
 
 fn spent(connection: &rusqlite::Connection, period: &str) -> rusqlite::Result<Rho> {

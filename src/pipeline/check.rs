@@ -164,7 +164,7 @@ fn item(node: &Node<'_>, id: &str, law: &Law) -> Option<Item> {
             format!("add pipelines/law/{rule}.toml, or correct the name"),
         );
     }
-    let level = in_range(node, "level", node.int_or("level", 1), 1, 3);
+    let level = in_range(node, "level", node.int_or("level", 1), 1, 4);
     let notice_days = node.ints("notice_days").and_then(|days| {
         let days: Option<Vec<u16>> = days.iter().map(|day| u16::try_from(*day).ok()).collect();
         let falls = days.as_ref().is_some_and(|days| !days.is_empty() && days.is_sorted_by(|a, b| a > b));

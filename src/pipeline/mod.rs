@@ -103,7 +103,7 @@ pub struct Item {
     pub id: String,
     /// What a person has to do.
     pub title: Text,
-    /// Level of proactive service, 1 to 3 (*nhắc thực hiện*, *chuẩn bị hồ sơ*, *khuyến nghị phương án*; Decree 224/2026, Art. 16).
+    /// Level of proactive service, 1 to 4 (Decree 224/2026, Art. 16: *nhắc*, *chuẩn bị hồ sơ*, *khuyến nghị*, *tự động thực hiện*); only the first is built.
     pub level: u8,
     /// The rules its due date depends on.
     pub rules: Vec<String>,
