@@ -91,8 +91,8 @@ const HOMES: [(&str, &[&str]); 16] = [
     ("chrono", &["calendar/cron.rs"]),
     ("minijinja", &["publication/error.rs", "publication/page/", "reminders/letter/"]),
     ("pulldown_cmark", &["reminders/letter/document.rs"]),
-    ("clap", &["cli.rs"]),
-    ("clap_complete", &["cli.rs"]),
+    ("clap", &["cli/mod.rs"]),
+    ("clap_complete", &["cli/mod.rs"]),
     ("indicatif", &["telemetry.rs"]),
 ];
 

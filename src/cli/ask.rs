@@ -1,0 +1,80 @@
+//! The verb `query`: one select, with a limit on its time and on its rows.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Ended, PLANNER_STACK_BYTES, QueryFormat, explained, one, print, thread_fault};
+use crate::fault::{Fault, Place};
+use crate::query;
+use crate::sql::Engine;
+use crate::tables::Table;
+
+/// The most rows that a query prints unless it is asked for all.
+pub(super) const QUERY_ROWS_MAX: usize = 100_000;
+
+/// What a query may take.
+pub(super) struct Limits {
+    pub(super) time: Duration,
+    pub(super) rows: Option<usize>,
+}
+
+pub(super) async fn ask(
+    state: &Path,
+    select: Option<String>,
+    format: QueryFormat,
+    limits: Limits,
+) -> Result<Ended, Vec<Fault>> {
+    let tables = query::tables(state).map_err(one)?;
+    let Some(select) = select else {
+        for (name, table) in &tables {
+            let columns: Vec<_> = table.schema.fields().iter().map(|field| field.name().as_str()).collect();
+            print(&format!("{name} ({})\n", columns.join(", ")))?;
+        }
+        return Ok(Ended::Done);
+    };
+    let engine = Engine::new().map_err(explained)?;
+    for (name, table) in &tables {
+        engine.register(name, table).map_err(explained)?;
+    }
+    let answer = answer(engine, select, limits).await?;
+    let text = match format {
+        QueryFormat::Table => query::as_table(&answer),
+        QueryFormat::Csv => query::as_csv(&answer),
+        QueryFormat::Json => query::as_json(&answer),
+    };
+    print(&text.map_err(one)?)?;
+    Ok(Ended::Done)
+}
+
+/// Runs a select on a thread of its own: one that computes without a pause cannot be stopped, only left behind.
+async fn answer(engine: Engine, select: String, limits: Limits) -> Result<Table, Vec<Fault>> {
+    let (send, receive) = tokio::sync::oneshot::channel();
+    let runtime = tokio::runtime::Handle::current();
+    // One row more than is printed tells that there are more.
+    let most = limits.rows.map(|rows| rows.saturating_add(1));
+    let planner = move || {
+        // Nobody waits for it any more when its time is over.
+        drop(send.send(runtime.block_on(engine.query(&select, most))));
+    };
+    let thread = std::thread::Builder::new().stack_size(PLANNER_STACK_BYTES).spawn(planner);
+    thread.map_err(|error| vec![thread_fault(&error)])?;
+    let refused = |code, what: String, next| vec![Fault::new(code, Place::Thing("the query".into()), what, next)];
+    let table = match tokio::time::timeout(limits.time, receive).await {
+        Ok(Ok(table)) => table.map_err(explained)?,
+        Ok(Err(_)) => {
+            let what = "the engine stopped without an answer".to_owned();
+            return Err(refused("query.stopped", what, "ask in another way, and report the lines above"));
+        }
+        Err(_) => {
+            let what = format!("there was no answer within {} seconds", limits.time.as_secs());
+            return Err(refused("query.time", what, "ask for less, or allow more with --timeout-seconds"));
+        }
+    };
+    match limits.rows {
+        Some(rows) if table.rows() > rows => {
+            let what = format!("the answer has more than {rows} rows");
+            Err(refused("query.rows", what, "end the select with a limit, or ask for all with --all-rows"))
+        }
+        _ => Ok(table),
+    }
+}

@@ -1,0 +1,267 @@
+//! Reads every file of `pipelines/` into a [`Pipeline`], with all faults at once.
+
+mod channel;
+mod privacy;
+mod shared;
+mod source;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::law::Law;
+use super::reader::{Document, Faults, Node};
+use super::{Agency, Commune, Item, Missed, Pipeline, ProcedureGroup, Schedule, StandardTable, Uncertain, Unit};
+use channel::channel;
+use privacy::privacy;
+use shared::{read_law, read_procedure_groups, read_standard_tables};
+use source::source;
+
+/// Reads and checks the pipeline of one agency under `root`.
+///
+/// The value is there when the file could be understood well enough to look
+/// further; it may be used only when `faults` stayed empty.
+pub fn read(root: &Path, agency: &str, faults: &Faults) -> Option<Pipeline> {
+    let path = PathBuf::from("pipelines").join(agency).join("pipeline.toml");
+    let law = read_law(root, faults);
+    let standard_tables = read_standard_tables(root, faults);
+    let procedure_groups = read_procedure_groups(root, faults);
+    let document = Document::open(root, &path, faults)?;
+    document.read(|node| {
+        let parts = Parts { root, law, standard_tables, procedure_groups, faults };
+        pipeline(node, agency, path.clone(), parts)
+    })
+}
+
+/// The agencies that have a folder with a `pipeline.toml`, in alphabetical order.
+pub fn agencies(root: &Path) -> Vec<String> {
+    folders(&root.join("pipelines"))
+        .into_iter()
+        .filter(|name| root.join("pipelines").join(name).join("pipeline.toml").is_file())
+        .collect()
+}
+
+struct Parts<'a> {
+    root: &'a Path,
+    law: Law,
+    standard_tables: Vec<StandardTable>,
+    procedure_groups: Vec<ProcedureGroup>,
+    faults: &'a Faults,
+}
+
+fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Option<Pipeline> {
+    let agency = node.table("agency").and_then(|n| done(&n, agency));
+    let schedule = node.table("schedule").and_then(|n| done(&n, schedule));
+    let items = node.table("items").and_then(|n| {
+        let names = n.texts("use");
+        let items = names.map(|names| read_items(&n, &names, &parts));
+        n.done();
+        items
+    });
+    let channel = node.table("channel").and_then(|n| done(&n, channel));
+    let unit = node.table("unit").and_then(|n| done(&n, unit));
+    let mut sources = Vec::new();
+    for (name, source_node) in node.named("sources") {
+        if !is_word(&name) {
+            let next = "use lower-case letters, digits and _, beginning with a letter";
+            source_node.fault("", "pipeline.bad-name", format!("\"{name}\" cannot be the name of a source"), next);
+        }
+        if ["staging", "law", "codes", "obligations", "satisfaction", "quality", "checks", "published"]
+            .contains(&name.as_str())
+        {
+            let what = format!("\"{name}\" is a name of our own and cannot be a source's");
+            source_node.fault("", "pipeline.bad-name", what, "choose another name");
+        }
+        sources.extend(source(&name, &source_node));
+        source_node.done();
+    }
+    if node.named("sources").is_empty() {
+        node.fault("sources", "pipeline.no-source", "the pipeline reads no source", "add a [sources.<name>] table");
+    }
+    let privacy = node.table_or_none("privacy").map(|n| done(&n, privacy));
+    let privacy = match privacy {
+        None => None,
+        Some(checked) => Some(checked?),
+    };
+    Some(Pipeline {
+        id: id.to_owned(),
+        path,
+        agency: agency?,
+        schedule: schedule?,
+        items: items?,
+        channel: channel?,
+        unit: unit?,
+        procedure_groups: parts.procedure_groups,
+        sources,
+        standard_tables: parts.standard_tables,
+        law: parts.law,
+        privacy,
+    })
+}
+
+fn done<T>(node: &Node<'_>, read: impl FnOnce(&Node<'_>) -> Option<T>) -> Option<T> {
+    let value = read(node);
+    node.done();
+    value
+}
+
+fn agency(node: &Node<'_>) -> Option<Agency> {
+    let name = node.both("name");
+    let contact = node.both("contact");
+    let portal = web_address(node, "portal");
+    let refuse = web_address(node, "refuse");
+    Some(Agency { name: name?, contact: contact?, portal: portal?, refuse: refuse? })
+}
+
+fn web_address(node: &Node<'_>, key: &str) -> Option<String> {
+    let text = node.text(key)?;
+    if !text.starts_with("https://") || text.contains(char::is_whitespace) {
+        let what = format!("{key} = \"{text}\" is not a web address");
+        node.fault(key, "pipeline.web-address", what, "write an address that begins with https://");
+        return None;
+    }
+    Some(text.trim_end_matches('/').to_owned())
+}
+
+fn schedule(node: &Node<'_>) -> Option<Schedule> {
+    let missed =
+        node.word_or("missed", &[("none", Missed::None), ("last", Missed::Last), ("all", Missed::All)], Missed::Last);
+    let cron = node.text("cron")?;
+    if let Err(why) = crate::calendar::cron::Cron::parse(&cron) {
+        node.fault("cron", "pipeline.cron", format!("cron = \"{cron}\": {why}"), why.next());
+        return None;
+    }
+    Some(Schedule { cron, missed })
+}
+
+fn read_items(node: &Node<'_>, names: &[String], parts: &Parts<'_>) -> Vec<Item> {
+    let known = folders(&parts.root.join("pipelines/items"));
+    let mut items: Vec<Item> = Vec::new();
+    for name in names {
+        if !known.contains(name) {
+            let what = format!("there is no item \"{name}\"");
+            node.fault("use", "pipeline.unknown-item", what, format!("items are: {}", known.join(", ")));
+            continue;
+        }
+        if items.iter().any(|item| item.id == *name) {
+            node.fault("use", "pipeline.twice", format!("the item \"{name}\" is named twice"), "remove one");
+            continue;
+        }
+        let path = PathBuf::from("pipelines/items").join(name).join("item.toml");
+        if let Some(document) = Document::open(parts.root, &path, parts.faults) {
+            items.extend(document.read(|node| item(node, name, &parts.law)));
+        }
+    }
+    items
+}
+
+fn item(node: &Node<'_>, id: &str, law: &Law) -> Option<Item> {
+    let title = node.both("title");
+    let rules = node.texts("rules").unwrap_or_default();
+    for rule in rules.iter().filter(|rule| law.rule(rule).is_none()) {
+        let what = format!("there is no rule \"{rule}\"");
+        node.fault(
+            "rules",
+            "pipeline.unknown-rule",
+            what,
+            format!("add pipelines/law/{rule}.toml, or correct the name"),
+        );
+    }
+    let level = in_range(node, "level", node.int_or("level", 1), 1, 4);
+    let notice_days = node.ints("notice_days").and_then(|days| {
+        let days: Option<Vec<u16>> = days.iter().map(|day| u16::try_from(*day).ok()).collect();
+        let falls = days.as_ref().is_some_and(|days| !days.is_empty() && days.is_sorted_by(|a, b| a > b));
+        if !falls || days.iter().flatten().any(|day| *day > 730) {
+            let what = "notice_days is not a falling list of days";
+            node.fault("notice_days", "pipeline.notice-days", what, "write it like [60, 30, 7], none over 730");
+            return None;
+        }
+        days
+    });
+    let procedure_code = node.text_or_none("procedure_code");
+    if procedure_code.as_deref().is_some_and(|code| !is_procedure_code(code)) {
+        let next = "write it like 1.002755, or leave it out";
+        node.fault("procedure_code", "pipeline.procedure-code", "this is not a procedure code", next);
+    }
+    let procedure_path = node.text("procedure_path");
+    if procedure_path.as_deref().is_some_and(|path| !path.starts_with('/')) {
+        let what = "procedure_path does not begin with /";
+        node.fault("procedure_path", "pipeline.procedure-path", what, "write the path after the portal's address");
+    }
+    let uncertain = node.word_or(
+        "uncertain",
+        &[("resend", Uncertain::Resend), ("leave_to_clerk", Uncertain::LeaveToClerk)],
+        Uncertain::LeaveToClerk,
+    );
+    Some(Item {
+        id: id.to_owned(),
+        title: title?,
+        level: u8::try_from(level?).ok()?,
+        rules,
+        notice_days: notice_days?,
+        procedure_code,
+        procedure_path: procedure_path?,
+        uncertain,
+    })
+}
+
+fn is_procedure_code(code: &str) -> bool {
+    matches!(code.split_once('.'), Some((head, tail))
+        if head.len() == 1 && tail.len() == 6 && (head.to_owned() + tail).bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn unit(node: &Node<'_>) -> Option<Unit> {
+    let code = node.text("code");
+    let name = node.both("name");
+    let mut communes: Vec<Commune> = Vec::new();
+    for commune_node in node.array("communes") {
+        if let Some(code) = commune_node.text("code") {
+            if code.len() != 5 || !code.bytes().all(|b| b.is_ascii_digit()) {
+                let what = format!("\"{code}\" is not a commune's code");
+                commune_node.fault(
+                    "code",
+                    "pipeline.commune-code",
+                    what,
+                    "write five digits (Decision 19/2025/QĐ-TTg)",
+                );
+            }
+            if communes.iter().any(|commune| commune.code == code) {
+                commune_node.fault("code", "pipeline.twice", format!("commune {code} is named twice"), "remove one");
+            }
+            if let Some(name) = commune_node.both("name") {
+                communes.push(Commune { code, name });
+            }
+        }
+        commune_node.done();
+    }
+    if communes.is_empty() {
+        node.fault("communes", "toml.empty", "the unit has no commune", "list its communes: figures need their codes");
+    }
+    Some(Unit { code: code?, name: name?, communes })
+}
+
+fn in_range(node: &Node<'_>, key: &str, value: i64, low: i64, high: i64) -> Option<i64> {
+    if (low..=high).contains(&value) {
+        return Some(value);
+    }
+    let what = format!("{key} = {value} is out of range");
+    node.fault(key, "pipeline.out-of-range", what, format!("write a number from {low} to {high}"));
+    None
+}
+
+/// Lower-case letters, digits and `_`, beginning with a letter: safe as a name in SQL and as a file.
+fn is_word(name: &str) -> bool {
+    name.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && name.len() <= 63
+}
+
+fn folders(path: &Path) -> Vec<String> {
+    entries(path, |entry| entry.path().is_dir())
+}
+
+fn entries(path: &Path, keep: impl Fn(&std::fs::DirEntry) -> bool) -> Vec<String> {
+    let Ok(listing) = std::fs::read_dir(path) else { return Vec::new() };
+    let names: BTreeSet<String> =
+        listing.flatten().filter(keep).filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.into_iter().collect()
+}
