@@ -14,6 +14,8 @@ mod landing;
 mod messages;
 /// Whole nights through the binary: repeated, killed, at once, over other sources and channels.
 mod night;
+/// The key of an obligation, the same every night.
+mod obligations;
 /// The pipelines of the repository have no fault.
 mod pipelines;
 /// A source on a real PostgreSQL server.
