@@ -4,7 +4,7 @@
 //! and renamed; then the folder is flushed too. A crash leaves the old file or
 //! the new one. This module must not know what is in a file.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -45,4 +45,29 @@ fn write_through(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// Flushes the names in a folder to the disk.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
+}
+
+/// A lock on a file, held by one process at a time; the system releases it when the process ends, however it ends.
+#[derive(Debug)]
+pub struct FileLock(File);
+
+impl FileLock {
+    /// Takes the lock, making the file where there is none; none when somebody else has it.
+    pub fn take(path: &Path) -> io::Result<Option<Self>> {
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(FileLock(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // Closing alone is not enough: a process that was being started at this
+        // moment holds a copy of the descriptor, and the lock with it, until it
+        // runs its own program. The file is closed next in any case.
+        let _ = self.0.unlock();
+    }
 }

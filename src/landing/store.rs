@@ -7,9 +7,9 @@
 //! same date is the same generation. Rows set aside are beside it, by number and
 //! reason, without their values. Folders are 0700, files 0600.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use tempfile::NamedTempFile;
 
 use super::{Error, Quarantined, shown};
 use crate::calendar::AsOf;
+use crate::files::FileLock;
 use crate::sources::BATCH_ROWS;
 use crate::tables::{Table, TableName};
 
@@ -62,7 +63,7 @@ pub struct Generation {
 pub(super) struct Shelf {
     folder: PathBuf,
     /// Released with the file handle, also when the process is killed.
-    _lock: File,
+    _lock: FileLock,
 }
 
 /// A table written aside.
@@ -79,12 +80,9 @@ impl Store {
         let Store::Folder(folder) = self else { return Ok(None) };
         create_folder(folder)?;
         let path = folder.join(format!("{source}.lock"));
-        let lock = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let lock = lock.map_err(|source| Error::io(&path, source))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(Shelf { folder: folder.clone(), _lock: lock })),
-            Err(TryLockError::WouldBlock) => Err(Error::Busy { source_name: source.to_owned() }),
-            Err(TryLockError::Error(source)) => Err(Error::io(&path, source)),
+        match FileLock::take(&path).map_err(|source| Error::io(&path, source))? {
+            Some(lock) => Ok(Some(Shelf { folder: folder.clone(), _lock: lock })),
+            None => Err(Error::Busy { source_name: source.to_owned() }),
         }
     }
 

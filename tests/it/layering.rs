@@ -20,7 +20,7 @@ const ARROWS: [(&str, &[&str]); 26] = [
     ("pipeline", &["calendar", "fault", "language"]),
     // Taking in, computing.
     ("sources", &["calendar", "fault", "personal", "pipeline"]),
-    ("landing", &["calendar", "fault", "personal", "pipeline", "sources", "tables"]),
+    ("landing", &["calendar", "fault", "files", "personal", "pipeline", "sources", "tables"]),
     ("sql", &["calendar", "fault", "files", "pipeline", "tables"]),
     // Deciding, pure: no ledger, no engine, no world.
     ("obligations", &["fault", "personal", "pipeline", "tables"]),
