@@ -60,7 +60,7 @@ fn files(source: &Source, root: &Path) -> Vec<std::path::PathBuf> {
         SourceKind::Csv { path, .. } | SourceKind::Parquet { path } => {
             source.tables.iter().map(|table| root.join(path).join(&table.from)).collect()
         }
-        SourceKind::Postgres { .. } => Vec::new(),
+        _ => Vec::new(),
     }
 }
 

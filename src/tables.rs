@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
@@ -46,6 +47,32 @@ pub struct Table {
     /// The rows; a table without rows may have no batch at all.
     pub batches: Vec<RecordBatch>,
 }
+
+/// A table as files: what a landed table is, however large.
+///
+/// Its rows are those of `base` whose key is not in `changes`, and those of
+/// `changes` that are not deleted. Each file is sorted by `sorted_by`, with
+/// statistics per row group, so that a reader skips what it does not need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Names, types and nullability of the columns.
+    pub schema: SchemaRef,
+    /// Parquet files with whole rows, each key once among them.
+    pub base: Vec<PathBuf>,
+    /// A Parquet file with the rows changed since, each key once: the columns of `schema`, and the
+    /// column [`DELETED`], which says that the key is gone.
+    pub changes: Option<PathBuf>,
+    /// The columns that identify a row.
+    pub key: Vec<String>,
+    /// The columns by which each file is sorted, rising, empty ones first.
+    pub sorted_by: Vec<String>,
+    /// Which of its rows count tonight, as a condition of standard SQL over `t`; none means all. Rows that a
+    /// moving window has left may still stand in a file.
+    pub condition: Option<String>,
+}
+
+/// The column of [`Stored::changes`] that is true where the key is gone.
+pub const DELETED: &str = "__deleted";
 
 /// All tables of a run, by name.
 pub type Tables = BTreeMap<TableName, Table>;

@@ -79,7 +79,7 @@ fn columns(table: &SourceTable, found: &[Found], names: Names, place: &Place, br
                 let next = format!("ask the owner: grant select ({}) on {} to our account", column.name, table.from);
                 ("landing.no-grant", what, next)
             }
-            (Some(one), None) if !one.fills.contains(&column.kind) => {
+            (Some(one), None) if !one.can_fill(column.kind) => {
                 let (name, kind, declared) = (&column.name, &one.kind, column.kind.word());
                 let what = format!("the column \"{name}\" is {kind} at the source, but declared as {declared}");
                 let words: Vec<_> = one.fills.iter().map(|kind| kind.word()).collect();

@@ -17,10 +17,11 @@ mod sift;
 mod store;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::calendar::AsOf;
 use crate::pipeline::{Source, SourceTable};
-use crate::sources::{self, Answer, Batch, Snapshot, Stop};
+use crate::sources::{self, Answer, Batch, Request, Snapshot, Stop};
 use crate::tables::{Table, TableName};
 
 pub use error::Error;
@@ -114,18 +115,21 @@ fn pull_here(source: &Source, root: &Path, as_of: AsOf, store: &Store) -> Result
 /// Reads one table and sets its bad rows aside.
 fn land(name: TableName, table: &SourceTable, snapshot: &mut Snapshot) -> Result<(Landed, Vec<Quarantined>), Error> {
     let begun = crate::calendar::now();
-    let mut sieve = sift::Sieve::new(name.clone(), table);
-    let mut refused = None;
-    let answer = snapshot.read(table, &mut |batch: Batch| {
+    let taken = Mutex::new((sift::Sieve::new(name.clone(), table), None));
+    let answer = snapshot.read(Request { table, condition: None }, &|batch: Batch| {
+        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let (sieve, refused) = &mut *taken;
         sieve.take(batch).map_err(|error| {
-            refused = Some(error);
+            *refused = Some(error);
             Stop
         })
     });
+    let (sieve, refused) = taken.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some(error) = refused {
         return Err(error);
     }
-    let Answer { asked, rows_counted } = answer.map_err(|source| explained(&name, source))?;
+    let Answer { asked, counted, .. } = answer.map_err(|source| explained(&name, source))?;
+    let rows_counted = counted.rows;
     let sifted = sieve.finish()?;
     let rows_landed = sifted.table.rows() as u64;
     let rows_quarantined = sifted.rows_quarantined;

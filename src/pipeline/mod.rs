@@ -7,6 +7,7 @@
 
 pub mod authorisation;
 pub mod check;
+pub mod filter;
 pub mod law;
 pub mod reader;
 pub mod secret;
@@ -17,6 +18,7 @@ use num_rational::Ratio;
 
 use crate::language::Text;
 use authorisation::{Authorisation, Class};
+use filter::Filter;
 use law::Law;
 use secret::SecretRef;
 
@@ -248,27 +250,94 @@ pub enum SourceKind {
         /// One byte between fields.
         delimiter: u8,
     },
+    /// A folder of files with one JSON object per line.
+    NdJson {
+        /// Relative to the installation folder.
+        path: PathBuf,
+    },
+    /// A folder of workbooks; `from` names the file and, after `#`, the sheet.
+    Excel {
+        /// Relative to the installation folder.
+        path: PathBuf,
+    },
     /// A folder of Parquet files.
     Parquet {
         /// Relative to the installation folder.
         path: PathBuf,
     },
-    /// A PostgreSQL server.
-    Postgres {
-        /// Host name, address, or folder of a Unix socket.
-        host: String,
-        /// Port.
-        port: u16,
-        /// Database.
-        database: String,
-        /// Account.
-        user: String,
-        /// Reference to its password.
+    /// Parquet files in an S3-compatible store.
+    ObjectStore(Bucket),
+    /// A PostgreSQL server, version 14 or newer.
+    Postgres(Server),
+    /// A MySQL or MariaDB server.
+    Mysql(Server),
+    /// Whatever an ODBC driver reaches: SQL Server, Oracle, Db2.
+    Odbc {
+        /// The connection string, without a secret: `Driver={…};Server=…;UID=…`.
+        connection: String,
+        /// Reference to the password, which is added as `PWD=`.
         password: Option<SecretRef>,
     },
 }
 
-/// A table of a source.
+impl SourceKind {
+    /// The word of the files.
+    pub fn word(&self) -> &'static str {
+        match self {
+            SourceKind::Sqlite { .. } => "sqlite",
+            SourceKind::Csv { .. } => "csv",
+            SourceKind::NdJson { .. } => "ndjson",
+            SourceKind::Excel { .. } => "excel",
+            SourceKind::Parquet { .. } => "parquet",
+            SourceKind::ObjectStore(_) => "s3",
+            SourceKind::Postgres(_) => "postgres",
+            SourceKind::Mysql(_) => "mysql",
+            SourceKind::Odbc { .. } => "odbc",
+        }
+    }
+}
+
+/// Where a database server is, and as whom to connect.
+///
+/// A server that is not on this machine is reached over TLS, with its
+/// certificate and its name verified; there is no other way.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Host name, address, or folder of a Unix socket (for MySQL, the socket itself).
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Database.
+    pub database: String,
+    /// Account.
+    pub user: String,
+    /// Reference to its password.
+    pub password: Option<SecretRef>,
+    /// Certificates of the authorities to trust (PEM), relative to the installation folder; none means
+    /// those of the system. With it, TLS is used on this machine too.
+    pub authority: Option<PathBuf>,
+    /// How many connections read one table at once, 1 to 16.
+    pub readers: u8,
+}
+
+/// A bucket of an S3-compatible store.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    /// `https://host`, or `http://` on this machine.
+    pub endpoint: String,
+    /// Its region, as the store names it.
+    pub region: String,
+    /// The bucket.
+    pub bucket: String,
+    /// What the names of the files begin with.
+    pub prefix: String,
+    /// Reference to the access key.
+    pub access_key: SecretRef,
+    /// Reference to the secret key.
+    pub secret_key: SecretRef,
+}
+
+/// A table of a source: a declared select.
 #[derive(Debug, Clone)]
 pub struct SourceTable {
     /// Its word; the landed table is `<source>.<name>`.
@@ -279,8 +348,81 @@ pub struct SourceTable {
     pub key: Vec<String>,
     /// The columns granted, in alphabetical order.
     pub columns: Vec<Column>,
+    /// Which rows are asked for; none means all.
+    pub filter: Option<Filter>,
+    /// The date that its obligation is computed from: what is landed is sorted by it. None means by key.
+    pub driving_date: Option<String>,
+    /// How it is read on the nights after the first.
+    pub load: Load,
+    /// How many generations are kept, tonight's included.
+    pub keep_generations: u16,
+    /// The change of volume from one night to the next that a person must look at.
+    pub volume: VolumeBound,
+    /// Columns whose sums the source computes beside the count, to be compared with what landed.
+    pub control_totals: Vec<String>,
     /// Where in the pipeline file it stands.
     pub line: Option<usize>,
+}
+
+/// How a table is read on the nights after the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Load {
+    /// All rows that the filter lets through, every night.
+    Snapshot,
+    /// The rows changed since, by a cursor.
+    Incremental {
+        /// A column that never falls when a row changes: `updated_at`, or a counter.
+        cursor: String,
+        /// How far before the last cursor to begin, for rows that were committed late: minutes of an
+        /// instant or a timestamp, days of a date, steps of a number.
+        overlap: u32,
+        /// After so many days all keys are compared, and what was deleted at the source goes.
+        compare_days: u16,
+    },
+}
+
+/// How much a table's volume may change from the last night that was not held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VolumeBound {
+    /// The most that may be lost, in percent.
+    pub drop_percent: u32,
+    /// The most that may be added, in percent; none means any.
+    pub rise_percent: Option<u32>,
+    /// Changes of fewer rows are not looked at.
+    pub least_rows: u64,
+}
+
+impl Default for VolumeBound {
+    fn default() -> Self {
+        VolumeBound { drop_percent: 20, rise_percent: None, least_rows: 50 }
+    }
+}
+
+/// How many generations of a table are kept when its pipeline does not say: tonight's and the one before.
+pub const GENERATIONS_KEPT: u16 = 2;
+
+impl SourceTable {
+    /// A table that is read whole every night, sorted by its key.
+    pub fn snapshot(name: &str, from: &str, key: Vec<String>, columns: Vec<Column>) -> Self {
+        SourceTable {
+            name: name.to_owned(),
+            from: from.to_owned(),
+            key,
+            columns,
+            filter: None,
+            driving_date: None,
+            load: Load::Snapshot,
+            keep_generations: GENERATIONS_KEPT,
+            volume: VolumeBound::default(),
+            control_totals: Vec::new(),
+            line: None,
+        }
+    }
+
+    /// The granted column of this name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
 }
 
 /// A column of a landed or a standard table.
@@ -296,6 +438,8 @@ pub struct Column {
     pub format: Option<String>,
     /// What happens to a row whose value is not of this type.
     pub on_fault: OnFault,
+    /// Whether it holds the number by which a person is known: what erasing one person looks for.
+    pub is_subject: bool,
     /// Whether it may be empty. Columns of sources may; key columns never.
     pub nullable: bool,
     /// What it means, where the file says so.
@@ -315,27 +459,158 @@ pub enum Type {
     Bool,
     /// A civil date, year 1900 to 2200.
     Date,
+    /// An exact number.
+    Decimal {
+        /// How many digits it has in all, 1 to 76.
+        digits: u8,
+        /// How many of them stand behind the point.
+        scale: u8,
+    },
+    /// A civil date and time without a zone, in microseconds, year 1900 to 2200.
+    Timestamp,
+    /// A moment, in microseconds of UTC, year 1900 to 2200.
+    Instant,
+    /// A time of day, in microseconds.
+    Time,
+    /// Months, days and microseconds, each by itself.
+    Interval,
+    /// Bytes.
+    Bytes,
+    /// A list of values, of which any may be empty. Exact numbers are listed as text.
+    List(Family),
 }
 
-impl Type {
+/// What types have in common, whatever their size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// See [`Type::Text`].
+    Text,
+    /// See [`Type::Int`].
+    Int,
+    /// See [`Type::Float`].
+    Float,
+    /// See [`Type::Bool`].
+    Bool,
+    /// See [`Type::Date`].
+    Date,
+    /// See [`Type::Decimal`].
+    Decimal,
+    /// See [`Type::Timestamp`].
+    Timestamp,
+    /// See [`Type::Instant`].
+    Instant,
+    /// See [`Type::Time`].
+    Time,
+    /// See [`Type::Interval`].
+    Interval,
+    /// See [`Type::Bytes`].
+    Bytes,
+}
+
+impl Family {
     /// The words of the files.
-    pub const WORDS: [(&'static str, Type); 5] =
-        [("text", Type::Text), ("int", Type::Int), ("float", Type::Float), ("bool", Type::Bool), ("date", Type::Date)];
+    pub const WORDS: [(&'static str, Family); 11] = [
+        ("text", Family::Text),
+        ("int", Family::Int),
+        ("float", Family::Float),
+        ("bool", Family::Bool),
+        ("date", Family::Date),
+        ("decimal", Family::Decimal),
+        ("timestamp", Family::Timestamp),
+        ("instant", Family::Instant),
+        ("time", Family::Time),
+        ("interval", Family::Interval),
+        ("bytes", Family::Bytes),
+    ];
 
     /// The word of the files.
     pub fn word(self) -> &'static str {
-        Self::WORDS.iter().find(|(_, kind)| *kind == self).map_or("?", |(word, _)| word)
+        Self::WORDS.iter().find(|(_, family)| *family == self).map_or("?", |(word, _)| word)
+    }
+
+    /// The type of one value of a list.
+    pub fn element(self) -> Type {
+        match self {
+            Family::Text | Family::Decimal => Type::Text,
+            Family::Int => Type::Int,
+            Family::Float => Type::Float,
+            Family::Bool => Type::Bool,
+            Family::Date => Type::Date,
+            Family::Timestamp => Type::Timestamp,
+            Family::Instant => Type::Instant,
+            Family::Time => Type::Time,
+            Family::Interval => Type::Interval,
+            Family::Bytes => Type::Bytes,
+        }
+    }
+}
+
+impl Type {
+    /// The type that a file names: `date`, `decimal(18,2)`, `text[]`.
+    pub fn parse(text: &str) -> Option<Type> {
+        let family = |word: &str| Family::WORDS.iter().find(|(known, _)| *known == word).map(|(_, family)| *family);
+        if let Some(word) = text.strip_suffix("[]") {
+            return family(word).filter(|family| *family != Family::Decimal).map(Type::List);
+        }
+        if let Some(sizes) = text.strip_prefix("decimal(").and_then(|rest| rest.strip_suffix(')')) {
+            let (digits, scale) = sizes.split_once(',')?;
+            let (digits, scale) = (digits.trim().parse().ok()?, scale.trim().parse().ok()?);
+            return (1..=76)
+                .contains(&digits)
+                .then_some(())
+                .filter(|()| scale <= digits)
+                .map(|()| Type::Decimal { digits, scale });
+        }
+        family(text).filter(|family| *family != Family::Decimal).map(Family::element)
+    }
+
+    /// The word of the files.
+    pub fn word(self) -> String {
+        match self {
+            Type::Decimal { digits, scale } => format!("decimal({digits},{scale})"),
+            Type::List(family) => format!("{}[]", family.word()),
+            other => other.family().word().to_owned(),
+        }
+    }
+
+    /// What it has in common with others; for a list, that of its values.
+    pub fn family(self) -> Family {
+        match self {
+            Type::Text => Family::Text,
+            Type::Int => Family::Int,
+            Type::Float => Family::Float,
+            Type::Bool => Family::Bool,
+            Type::Date => Family::Date,
+            Type::Decimal { .. } => Family::Decimal,
+            Type::Timestamp => Family::Timestamp,
+            Type::Instant => Family::Instant,
+            Type::Time => Family::Time,
+            Type::Interval => Family::Interval,
+            Type::Bytes => Family::Bytes,
+            Type::List(family) => family,
+        }
     }
 
     /// The Arrow type.
     pub fn arrow(self) -> arrow::datatypes::DataType {
-        use arrow::datatypes::DataType;
+        use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
         match self {
             Type::Text => DataType::Utf8,
             Type::Int => DataType::Int64,
             Type::Float => DataType::Float64,
             Type::Bool => DataType::Boolean,
             Type::Date => DataType::Date32,
+            // A scale is at most the digits, and so at most 76.
+            Type::Decimal { digits, scale } if digits <= 38 => DataType::Decimal128(digits, scale as i8),
+            Type::Decimal { digits, scale } => DataType::Decimal256(digits, scale as i8),
+            Type::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+            Type::Instant => DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())),
+            Type::Time => DataType::Time64(TimeUnit::Microsecond),
+            Type::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+            Type::Bytes => DataType::Binary,
+            Type::List(family) => {
+                DataType::List(std::sync::Arc::new(Field::new_list_field(family.element().arrow(), true)))
+            }
         }
     }
 }

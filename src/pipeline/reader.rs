@@ -288,6 +288,11 @@ impl<'d> Node<'d> {
         Some(list)
     }
 
+    /// A list of texts, where there is one.
+    pub fn texts_or_none(&self, key: &str) -> Option<Vec<String>> {
+        if self.has(key) { self.texts(key) } else { None }
+    }
+
     /// A list of whole numbers that must be there.
     pub fn ints(&self, key: &str) -> Option<Vec<i64>> {
         self.required(key, "[1, 2]", |v| v.as_array()?.iter().map(|item| as_int(item.get_ref())).collect())

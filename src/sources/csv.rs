@@ -9,20 +9,20 @@ use std::io::{BufReader, Read};
 
 use super::files::Named;
 use super::values::{Raw, Reason, Rows};
-use super::{ANY, Answer, Error, Found, Take};
-use crate::pipeline::SourceTable;
+use super::{ANY, Answer, Error, Found, Request, Take, counted};
 
 const BUFFER_BYTES: usize = 1 << 18;
 
 /// The columns that the header names.
 pub(super) fn describe(file: &Named, delimiter: u8) -> Result<Vec<Found>, Error> {
     let (header, _) = open(file, delimiter)?;
-    let column = |name| Found { name, kind: "text of a file".to_owned(), fills: &ANY, granted: true };
+    let column = |name| Found { name, kind: "text of a file".to_owned(), fills: &ANY, is_list: false, granted: true };
     Ok(header.into_iter().map(column).collect())
 }
 
 /// Reads the granted columns. Records are counted beside the parser, from the bytes of the same pass.
-pub(super) fn read(file: &Named, delimiter: u8, table: &SourceTable, take: &mut Take<'_>) -> Result<Answer, Error> {
+pub(super) fn read(file: &Named, delimiter: u8, request: Request<'_>, take: &Take<'_>) -> Result<Answer, Error> {
+    let table = request.table;
     let (header, mut reader) = open(file, delimiter)?;
     let mut places = Vec::with_capacity(table.columns.len());
     for column in &table.columns {
@@ -51,7 +51,8 @@ pub(super) fn read(file: &Named, delimiter: u8, table: &SourceTable, take: &mut 
         return Err(Error::OpenQuote { path: file.shown.clone(), line });
     }
     // The header is a record too.
-    Ok(Answer { asked: file.asked(table), rows_counted: census.records().saturating_sub(1) })
+    let records = census.records().saturating_sub(1);
+    Ok(Answer { asked: file.asked(table), counted: counted(records), received: counted(rows.taken()) })
 }
 
 type Reader = csv::Reader<Census<BufReader<std::io::Chain<std::io::Cursor<Vec<u8>>, File>>>>;

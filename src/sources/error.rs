@@ -72,6 +72,12 @@ pub enum Error {
         #[source]
         source: ::parquet::errors::ParquetError,
     },
+    /// Nothing reads sources of this kind.
+    #[error("sources of the kind {kind} are not read yet")]
+    NotBuilt {
+        /// The kind.
+        kind: &'static str,
+    },
     /// The server is not on this machine, and the connection would not be protected.
     #[error("the server {host} is not on this machine, and the connection would be in the clear")]
     NotLocal {
@@ -159,6 +165,7 @@ impl Explain for Error {
             Error::Utf16 { .. } => "sources.utf-16",
             Error::OpenQuote { .. } => "sources.open-quote",
             Error::Parquet { .. } => "sources.parquet",
+            Error::NotBuilt { .. } => "sources.not-built",
             Error::NotLocal { .. } => "sources.clear-text",
             Error::Secret(error) => error.code(),
             Error::Unreachable { .. } => "sources.unreachable",
@@ -183,6 +190,7 @@ impl Explain for Error {
             | Error::Utf16 { path }
             | Error::Parquet { path, .. } => Place::file(path),
             Error::OpenQuote { path, line } => Place::line(path, *line),
+            Error::NotBuilt { kind } => Place::Thing(format!("kind {kind}")),
             Error::NotLocal { host } => Place::Thing(format!("server {host}")),
             Error::Secret(error) => error.place(),
             Error::Unreachable { server, .. } | Error::Refused { server, .. } => {
@@ -218,6 +226,7 @@ impl Explain for Error {
             Error::Parquet { .. } => {
                 "fetch the file again from its owner; it was cut short or is another format".into()
             }
+            Error::NotBuilt { .. } => "use another kind".into(),
             Error::NotLocal { .. } => {
                 "name a server on loopback or the folder of a Unix socket, for example through a tunnel".into()
             }

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use super::{Answer, Error, Found, Take};
+use super::{Answer, Error, Found, Request, Take};
 use crate::pipeline::SourceTable;
 
 /// The format of the files of a folder.
@@ -125,11 +125,12 @@ impl Folder {
         }
     }
 
-    pub(super) fn read(&mut self, table: &SourceTable, take: &mut Take<'_>) -> Result<Answer, Error> {
+    pub(super) fn read(&mut self, request: Request<'_>, take: &Take<'_>) -> Result<Answer, Error> {
+        let table = request.table;
         let Some(file) = self.file(table) else { return Err(Error::NoFile { path: self.shown.join(&table.from) }) };
         match self.kind {
-            Kind::Csv { delimiter } => super::csv::read(&file, delimiter, table, take),
-            Kind::Parquet => super::parquet::read(&file, table, take),
+            Kind::Csv { delimiter } => super::csv::read(&file, delimiter, request, take),
+            Kind::Parquet => super::parquet::read(&file, request, take),
         }
     }
 

@@ -21,11 +21,13 @@ mod postgres;
 mod sqlite;
 mod values;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
 
-use crate::pipeline::{Source, SourceKind, SourceTable, Type};
+use crate::pipeline::filter::{Condition, Dialect};
+use crate::pipeline::{Family, Source, SourceKind, SourceTable, Type};
 
 pub use error::Error;
 pub use values::Reason;
@@ -38,7 +40,28 @@ pub const BATCH_ROWS: usize = 65_536;
 pub const TEXT_BYTES_MAX: usize = 16_384;
 
 /// All types: what a source without types can fill.
-const ANY: [Type; 5] = [Type::Text, Type::Int, Type::Float, Type::Bool, Type::Date];
+const ANY: [Family; 11] = [
+    Family::Text,
+    Family::Int,
+    Family::Float,
+    Family::Bool,
+    Family::Date,
+    Family::Decimal,
+    Family::Timestamp,
+    Family::Instant,
+    Family::Time,
+    Family::Interval,
+    Family::Bytes,
+];
+
+/// What is asked of a table: its granted columns, and the rows for which the condition holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The table and its columns.
+    pub table: &'a SourceTable,
+    /// Which rows; none means all.
+    pub condition: Option<&'a Condition>,
+}
 
 /// A column as the source has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,9 +72,18 @@ pub struct Found {
     pub kind: String,
     /// The declared types that it can fill. Where the source has no types (CSV,
     /// SQLite) it can fill any, and each value is judged for itself.
-    pub fills: &'static [Type],
+    pub fills: &'static [Family],
+    /// Whether each value is a list of such.
+    pub is_list: bool,
     /// Whether our account may read it.
     pub granted: bool,
+}
+
+impl Found {
+    /// Whether a column of the declared type can be filled from it.
+    pub fn can_fill(&self, kind: Type) -> bool {
+        self.is_list == matches!(kind, Type::List(_)) && self.fills.contains(&kind.family())
+    }
 }
 
 /// Up to [`BATCH_ROWS`] rows as they were read.
@@ -77,17 +109,34 @@ pub struct ValueFault {
     pub reason: Reason,
 }
 
-/// What was asked of a source, and how many rows it says it has.
+/// What was asked of a source, what it counts itself, and what we received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The select, or the file and its columns. It holds no value of any row.
     pub asked: String,
-    /// Rows in the same snapshot, according to the source and not to our reading.
-    pub rows_counted: u64,
+    /// By the source, in the same snapshot and not by our reading.
+    pub counted: Totals,
+    /// By our reading, before any row is judged. It has what `counted` has and no more.
+    pub received: Totals,
 }
 
-/// What takes the batches. After [`Stop`] nothing more is read.
-pub type Take<'a> = dyn FnMut(Batch) -> Result<(), Stop> + 'a;
+/// Totals over the rows asked for, by which two readings of them are compared.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Rows.
+    pub rows: u64,
+    /// The exclusive or of a 64-bit hash of every row's key, in whatever hash the source can compute:
+    /// with the number of rows it tells whether one was lost and another doubled.
+    pub keys: Option<u64>,
+    /// By column (the table's control totals): how many values are filled, and their sum as a whole
+    /// number, of dates the sum of days since 1 January 1970, of decimals in units of their scale. A
+    /// column with a value that could not be read is in neither reading's totals.
+    pub sums: BTreeMap<String, (u64, i128)>,
+}
+
+/// What takes the batches, from several threads at once where the source has several readers. After
+/// [`Stop`] nothing more is read.
+pub type Take<'a> = dyn Fn(Batch) -> Result<(), Stop> + Sync + 'a;
 
 /// The taker wants no more rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,10 +165,8 @@ impl Snapshot {
             SourceKind::Parquet { path } => {
                 Ok(Snapshot::Files(files::Folder::open(&root.join(path), path, files::Kind::Parquet)?))
             }
-            SourceKind::Postgres { host, port, database, user, password } => {
-                let server = postgres::Server { host, port: *port, database, user, password: password.as_ref() };
-                Ok(Snapshot::Postgres(Box::new(postgres::Session::open(&server)?)))
-            }
+            SourceKind::Postgres(server) => Ok(Snapshot::Postgres(Box::new(postgres::Session::open(server, root)?))),
+            other => Err(Error::NotBuilt { kind: other.word() }),
         }
     }
 
@@ -142,11 +189,11 @@ impl Snapshot {
     }
 
     /// Reads the granted columns of a table that was described and keeps the contract.
-    pub fn read(&mut self, table: &SourceTable, take: &mut Take<'_>) -> Result<Answer, Error> {
+    pub fn read(&mut self, request: Request<'_>, take: &Take<'_>) -> Result<Answer, Error> {
         match self {
-            Snapshot::Sqlite(database) => database.read(table, take),
-            Snapshot::Postgres(session) => session.read(table, take),
-            Snapshot::Files(folder) => folder.read(table, take),
+            Snapshot::Sqlite(database) => database.read(request, take),
+            Snapshot::Postgres(session) => session.read(request, take),
+            Snapshot::Files(folder) => folder.read(request, take),
         }
     }
 }
@@ -155,12 +202,22 @@ impl Snapshot {
 ///
 /// Columns are qualified: SQLite would read a bare `"name"` that does not exist
 /// as the text 'name'.
-fn selects(table: &SourceTable, relation: &str) -> (String, String) {
-    let columns: Vec<_> = table.columns.iter().map(|column| format!("t.{}", quote(&column.name))).collect();
-    (format!("select {} from {relation} as t", columns.join(", ")), format!("select count(*) from {relation} as t"))
+fn selects(request: Request<'_>, relation: &str, dialect: Dialect) -> (String, String) {
+    let columns: Vec<_> =
+        request.table.columns.iter().map(|column| format!("t.{}", dialect.quote(&column.name))).collect();
+    let rows = request.condition.map(|condition| format!(" where {}", condition.sql(dialect))).unwrap_or_default();
+    (
+        format!("select {} from {relation} as t{rows}", columns.join(", ")),
+        format!("select count(*) from {relation} as t{rows}"),
+    )
+}
+
+/// Totals of a source that counts its rows and nothing else.
+fn counted(rows: u64) -> Totals {
+    Totals { rows, ..Totals::default() }
 }
 
 /// A name in double quotes, for SQL.
 fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+    Dialect::Standard.quote(name)
 }

@@ -16,8 +16,8 @@ use arrow::datatypes::{
 
 use super::files::Named;
 use super::values::{Raw, Reason, Rows, vietnam_micros};
-use super::{Answer, BATCH_ROWS, Error, Found, Take};
-use crate::pipeline::{SourceTable, Type};
+use super::{Answer, BATCH_ROWS, Error, Found, Request, Take, counted};
+use crate::pipeline::{Family, SourceTable};
 
 /// The columns of the file.
 pub(super) fn describe(file: &Named) -> Result<Vec<Found>, Error> {
@@ -26,31 +26,34 @@ pub(super) fn describe(file: &Named) -> Result<Vec<Found>, Error> {
         name: field.name().clone(),
         kind: field.data_type().to_string(),
         fills: fills(field.data_type()),
+        is_list: false,
         granted: true,
     };
     Ok(builder.schema().fields().iter().map(column).collect())
 }
 
 /// Reads the granted columns.
-pub(super) fn read(file: &Named, table: &SourceTable, take: &mut Take<'_>) -> Result<Answer, Error> {
+pub(super) fn read(file: &Named, request: Request<'_>, take: &Take<'_>) -> Result<Answer, Error> {
+    let table = request.table;
     let failed = |source: ParquetError| Error::Parquet { path: file.shown.clone(), source };
     let builder = open(file)?;
-    let counted = builder.metadata().file_metadata().num_rows();
+    let rows_counted = builder.metadata().file_metadata().num_rows();
     let roots = table.columns.iter().filter_map(|column| builder.schema().index_of(&column.name).ok());
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
     let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build().map_err(failed)?;
     let zone = crate::calendar::vietnam();
-    for_each_batch(reader, table, take, &zone, &|error| failed(error.into()))?;
-    Ok(Answer { asked: file.asked(table), rows_counted: u64::try_from(counted).unwrap_or(0) })
+    let taken = for_each_batch(reader, table, take, &zone, &|error| failed(error.into()))?;
+    let rows_counted = u64::try_from(rows_counted).unwrap_or(0);
+    Ok(Answer { asked: file.asked(table), counted: counted(rows_counted), received: counted(taken) })
 }
 
 fn for_each_batch(
     reader: ::parquet::arrow::arrow_reader::ParquetRecordBatchReader,
     table: &SourceTable,
-    take: &mut Take<'_>,
+    take: &Take<'_>,
     zone: &jiff::tz::TimeZone,
     failed: &dyn Fn(arrow::error::ArrowError) -> Error,
-) -> Result<(), Error> {
+) -> Result<u64, Error> {
     let mut rows = Rows::new(table);
     for batch in reader {
         let batch = batch.map_err(failed)?;
@@ -63,7 +66,7 @@ fn for_each_batch(
         rows.rows(batch.num_rows());
         rows.hand_over(take)?;
     }
-    Ok(())
+    Ok(rows.taken())
 }
 
 fn open(file: &Named) -> Result<ParquetRecordBatchReaderBuilder<File>, Error> {
@@ -73,15 +76,15 @@ fn open(file: &Named) -> Result<ParquetRecordBatchReaderBuilder<File>, Error> {
 }
 
 /// Which declared types a column of this Arrow type can fill.
-fn fills(kind: &DataType) -> &'static [Type] {
+fn fills(kind: &DataType) -> &'static [Family] {
     match kind {
         DataType::Dictionary(_, value) => fills(value),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => &[Type::Text, Type::Date],
-        kind if kind.is_integer() => &[Type::Int, Type::Float, Type::Bool],
-        DataType::Decimal128(_, 0) => &[Type::Int],
-        kind if kind.is_floating() => &[Type::Float],
-        DataType::Boolean => &[Type::Bool],
-        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => &[Type::Date],
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => &[Family::Text, Family::Date],
+        kind if kind.is_integer() => &[Family::Int, Family::Float, Family::Bool],
+        DataType::Decimal128(_, 0) => &[Family::Int],
+        kind if kind.is_floating() => &[Family::Float],
+        DataType::Boolean => &[Family::Bool],
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => &[Family::Date],
         _ => &[],
     }
 }

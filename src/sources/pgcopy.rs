@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use tokio_postgres::types::{Kind, Type as PgType};
 
 use super::values::{Raw, Reason, Rows, vietnam_micros};
-use crate::pipeline::Type;
+use crate::pipeline::{Family, Type};
 
 /// What every stream begins with.
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
@@ -44,25 +44,25 @@ pub(super) enum Decode {
 
 impl Decode {
     /// The decoder for a type, and the declared types that it can fill; none for types that we do not read.
-    pub(super) fn of(kind: &PgType) -> Option<(Decode, &'static [Type])> {
+    pub(super) fn of(kind: &PgType) -> Option<(Decode, &'static [Family])> {
         if let Kind::Enum(_) = kind.kind() {
-            return Some((Decode::Text, &[Type::Text]));
+            return Some((Decode::Text, &[Family::Text]));
         }
         if let Kind::Domain(base) = kind.kind() {
             return Decode::of(base);
         }
         Some(match *kind {
-            PgType::TEXT | PgType::VARCHAR | PgType::NAME => (Decode::Text, &[Type::Text, Type::Date]),
-            PgType::CHAR => (Decode::Text, &[Type::Text]),
-            PgType::BPCHAR => (Decode::Padded, &[Type::Text, Type::Date]),
-            PgType::UUID => (Decode::Uuid, &[Type::Text]),
-            PgType::INT2 | PgType::INT4 | PgType::INT8 => (Decode::Int, &[Type::Int, Type::Float, Type::Bool]),
-            PgType::FLOAT4 | PgType::FLOAT8 => (Decode::Float, &[Type::Float]),
-            PgType::NUMERIC => (Decode::Numeric, &[Type::Int, Type::Float]),
-            PgType::BOOL => (Decode::Bool, &[Type::Bool]),
-            PgType::DATE => (Decode::Date, &[Type::Date]),
-            PgType::TIMESTAMP => (Decode::Timestamp, &[Type::Date]),
-            PgType::TIMESTAMPTZ => (Decode::TimestampTz, &[Type::Date]),
+            PgType::TEXT | PgType::VARCHAR | PgType::NAME => (Decode::Text, &[Family::Text, Family::Date]),
+            PgType::CHAR => (Decode::Text, &[Family::Text]),
+            PgType::BPCHAR => (Decode::Padded, &[Family::Text, Family::Date]),
+            PgType::UUID => (Decode::Uuid, &[Family::Text]),
+            PgType::INT2 | PgType::INT4 | PgType::INT8 => (Decode::Int, &[Family::Int, Family::Float, Family::Bool]),
+            PgType::FLOAT4 | PgType::FLOAT8 => (Decode::Float, &[Family::Float]),
+            PgType::NUMERIC => (Decode::Numeric, &[Family::Int, Family::Float]),
+            PgType::BOOL => (Decode::Bool, &[Family::Bool]),
+            PgType::DATE => (Decode::Date, &[Family::Date]),
+            PgType::TIMESTAMP => (Decode::Timestamp, &[Family::Date]),
+            PgType::TIMESTAMPTZ => (Decode::TimestampTz, &[Family::Date]),
             _ => return None,
         })
     }

@@ -6,6 +6,7 @@
 //! encrypted. What a server says is shown to people only where it cannot quote
 //! a value of a row.
 
+use std::path::Path;
 use std::time::Duration;
 
 use futures::{StreamExt, pin_mut};
@@ -15,9 +16,9 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use super::pgcopy::{Decode, Decoder};
 use super::values::Rows;
-use super::{Answer, Error, Found, Take, quote, selects};
-use crate::pipeline::SourceTable;
-use crate::pipeline::secret::SecretRef;
+use super::{Answer, Error, Found, Request, Take, counted, quote, selects};
+use crate::pipeline::filter::Dialect;
+use crate::pipeline::{Server, SourceTable};
 
 /// How long to wait for a server that does not answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,16 +31,6 @@ const LOCK_TIMEOUT: &str = "60s";
 
 /// How long our transaction may hold back the server's clean-up while we do nothing.
 const IDLE_TIMEOUT: &str = "10min";
-
-/// Where a server is, and as whom to connect.
-#[derive(Debug)]
-pub(super) struct Server<'a> {
-    pub(super) host: &'a str,
-    pub(super) port: u16,
-    pub(super) database: &'a str,
-    pub(super) user: &'a str,
-    pub(super) password: Option<&'a SecretRef>,
-}
 
 /// A connection inside its transaction.
 pub struct Session {
@@ -57,9 +48,9 @@ impl std::fmt::Debug for Session {
 
 impl Session {
     /// Connects and takes the snapshot.
-    pub(super) fn open(server: &Server<'_>) -> Result<Self, Error> {
-        if !is_local(server.host) {
-            return Err(Error::NotLocal { host: server.host.to_owned() });
+    pub(super) fn open(server: &Server, _root: &Path) -> Result<Self, Error> {
+        if !is_local(&server.host) {
+            return Err(Error::NotLocal { host: server.host.clone() });
         }
         let name = format!("{}:{}/{}", server.host, server.port, server.database);
         let config = config(server)?;
@@ -116,18 +107,19 @@ impl Session {
                 let fills = Decode::of(column.type_()).map_or(&[][..], |(_, fills)| fills);
                 let kind = row.try_get::<_, String>(1).map_err(failed)?;
                 let granted = row.try_get(3).map_err(failed)?;
-                found.push(Found { name: column.name().to_owned(), kind, fills, granted });
+                found.push(Found { name: column.name().to_owned(), kind, fills, is_list: false, granted });
             }
             Ok(Some(found))
         })
     }
 
-    pub(super) fn read(&mut self, table: &SourceTable, take: &mut Take<'_>) -> Result<Answer, Error> {
-        let (select, count) = selects(table, &relation(table));
+    pub(super) fn read(&mut self, request: Request<'_>, take: &Take<'_>) -> Result<Answer, Error> {
+        let table = request.table;
+        let (select, count) = selects(request, &relation(table), Dialect::Standard);
         self.runtime.block_on(async {
             let failed = |error: tokio_postgres::Error| self.failed(&table.from, &error);
             let malformed = |_| Error::Protocol { table: table.from.clone() };
-            let counted: i64 =
+            let rows_counted: i64 =
                 self.client.query_one(&count, &[]).await.and_then(|row| row.try_get(0)).map_err(failed)?;
             let statement = self.client.prepare(&select).await.map_err(failed)?;
             let mut columns = Vec::with_capacity(table.columns.len());
@@ -146,7 +138,8 @@ impl Session {
             }
             decoder.finish().map_err(|_| malformed(()))?;
             rows.hand_over(take)?;
-            Ok(Answer { asked: select, rows_counted: u64::try_from(counted).unwrap_or(0) })
+            let rows_counted = u64::try_from(rows_counted).unwrap_or(0);
+            Ok(Answer { asked: select, counted: counted(rows_counted), received: counted(rows.taken()) })
         })
     }
 
@@ -159,13 +152,13 @@ impl Session {
     }
 }
 
-fn config(server: &Server<'_>) -> Result<Config, Error> {
+fn config(server: &Server) -> Result<Config, Error> {
     let mut config = Config::new();
     config
-        .host(server.host)
+        .host(&server.host)
         .port(server.port)
-        .dbname(server.database)
-        .user(server.user)
+        .dbname(&server.database)
+        .user(&server.user)
         .application_name("chudong")
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_user_timeout(Duration::from_secs(60))
@@ -175,7 +168,7 @@ fn config(server: &Server<'_>) -> Result<Config, Error> {
             "-c statement_timeout={STATEMENT_TIMEOUT} -c lock_timeout={LOCK_TIMEOUT} \
              -c idle_in_transaction_session_timeout={IDLE_TIMEOUT} -c default_transaction_read_only=on"
         ));
-    if let Some(secret) = server.password {
+    if let Some(secret) = &server.password {
         config.password(secret.resolve()?.reveal());
     }
     Ok(config)

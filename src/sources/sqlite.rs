@@ -11,7 +11,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
 use super::values::{Raw, Reason, Rows};
-use super::{ANY, Answer, Error, Found, Take, quote, selects};
+use super::{ANY, Answer, Error, Found, Request, Take, counted, selects};
+use crate::pipeline::filter::Dialect;
 use crate::pipeline::{SourceTable, Type};
 
 /// How long to wait for another process that has the file locked.
@@ -53,15 +54,16 @@ impl Database {
         let sql = "select name, type from pragma_table_xinfo(?1) where hidden <> 1";
         let mut statement = self.connection.prepare(sql).map_err(|error| self.failed(error))?;
         let columns = statement.query_map([&table.from], |row| {
-            Ok(Found { name: row.get(0)?, kind: row.get(1)?, fills: &ANY, granted: true })
+            Ok(Found { name: row.get(0)?, kind: row.get(1)?, fills: &ANY, is_list: false, granted: true })
         });
         let columns: Vec<_> = columns.and_then(Iterator::collect).map_err(|error| self.failed(error))?;
         Ok(if columns.is_empty() { None } else { Some(columns) })
     }
 
-    pub(super) fn read(&mut self, table: &SourceTable, take: &mut Take<'_>) -> Result<Answer, Error> {
-        let (select, count) = selects(table, &quote(&table.from));
-        let counted: i64 =
+    pub(super) fn read(&mut self, request: Request<'_>, take: &Take<'_>) -> Result<Answer, Error> {
+        let table = request.table;
+        let (select, count) = selects(request, &Dialect::Sqlite.quote(&table.from), Dialect::Sqlite);
+        let rows_counted: i64 =
             self.connection.query_row(&count, [], |row| row.get(0)).map_err(|error| self.failed(error))?;
         let mut statement = self.connection.prepare(&select).map_err(|error| self.failed(error))?;
         let mut cursor = statement.query([]).map_err(|error| self.failed(error))?;
@@ -77,7 +79,11 @@ impl Database {
             rows.hand_over_when_full(take)?;
         }
         rows.hand_over(take)?;
-        Ok(Answer { asked: select, rows_counted: u64::try_from(counted).unwrap_or(0) })
+        Ok(Answer {
+            asked: select,
+            counted: counted(u64::try_from(rows_counted).unwrap_or(0)),
+            received: counted(rows.taken()),
+        })
     }
 
     fn failed(&self, error: rusqlite::Error) -> Error {
@@ -92,6 +98,6 @@ fn not_of(kind: Option<Type>) -> Reason {
         Some(Type::Float) => Reason::NotANumber,
         Some(Type::Bool) => Reason::NotYesOrNo,
         Some(Type::Date) => Reason::NotADate,
-        Some(Type::Text) | None => Reason::NotText,
+        _ => Reason::NotText,
     }
 }

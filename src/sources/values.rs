@@ -165,13 +165,18 @@ impl Rows {
         }
     }
 
+    /// How many rows were handed over.
+    pub(super) fn taken(&self) -> u64 {
+        self.first_row - 1
+    }
+
     /// Hands over the batch when it is full.
-    pub(super) fn hand_over_when_full(&mut self, take: &mut Take<'_>) -> Result<(), Error> {
+    pub(super) fn hand_over_when_full(&mut self, take: &Take<'_>) -> Result<(), Error> {
         if self.row < BATCH_ROWS { Ok(()) } else { self.hand_over(take) }
     }
 
     /// Hands over what is there.
-    pub(super) fn hand_over(&mut self, take: &mut Take<'_>) -> Result<(), Error> {
+    pub(super) fn hand_over(&mut self, take: &Take<'_>) -> Result<(), Error> {
         if self.row == 0 {
             return Ok(());
         }
@@ -203,6 +208,7 @@ impl Values {
             Type::Float => Values::Float(Float64Builder::new()),
             Type::Bool => Values::Bool(BooleanBuilder::new()),
             Type::Date => Values::Date(Date32Builder::new(), column.format.clone()),
+            _ => Values::Text(StringBuilder::new()),
         }
     }
 

@@ -145,7 +145,7 @@ fn given_table(standard: &StandardTable, rows: &[Node<'_>]) -> Table {
         // A value that is none of its type would become an empty cell, and the case would prove something else.
         for (row, index) in rows.iter().zip(0..) {
             if array.is_null(index) && !texts.is_null(index) {
-                let what = format!("{} is not {}", column.name, with_article(column.kind.word()));
+                let what = format!("{} is not {}", column.name, with_article(&column.kind.word()));
                 row.fault(&column.name, "case.value", what, "correct the value, or leave it out to have it empty");
             }
         }

@@ -26,6 +26,7 @@ pub fn column(name: &str, kind: Type) -> Column {
         class: Class::Personal,
         format: None,
         on_fault: OnFault::Quarantine,
+        is_subject: false,
         nullable: true,
         meaning: None,
     }
@@ -34,7 +35,7 @@ pub fn column(name: &str, kind: Type) -> Column {
 /// A table of a source, identified by its first column.
 pub fn table(from: &str, columns: Vec<Column>) -> SourceTable {
     let name = from.split('.').next().unwrap().to_owned();
-    SourceTable { name, from: from.into(), key: vec![columns[0].name.clone()], columns, line: None }
+    SourceTable::snapshot(&name, from, vec![columns[0].name.clone()], columns)
 }
 
 /// An authorised source.

@@ -419,7 +419,11 @@ fn a_night_on_postgres_sends_what_a_night_on_sqlite_sends() {
     let server = postgres::Server::start();
     let file = on_postgres.root().join("data-samples/an-binh/population.sqlite");
     server.run(&as_postgres(&file));
-    let SourceKind::Postgres { host, port, database, user, .. } = server.over_socket("owner") else { unreachable!() };
+    let SourceKind::Postgres(chudong::pipeline::Server { host, port, database, user, .. }) =
+        server.over_socket("owner")
+    else {
+        unreachable!()
+    };
     on_postgres.edit(
         "pipelines/an-binh/pipeline.toml",
         "kind = \"sqlite\"\npath = \"data-samples/an-binh/population.sqlite\"",

@@ -188,7 +188,7 @@ fn a_broken_contract_is_told_whole() {
 
 fn socket(server: &Server) -> String {
     match server.over_socket("owner") {
-        SourceKind::Postgres { host, port, .. } => format!("{host}:{port}"),
+        SourceKind::Postgres(chudong::pipeline::Server { host, port, .. }) => format!("{host}:{port}"),
         _ => String::new(),
     }
 }
@@ -258,12 +258,16 @@ fn a_server_that_dies_or_errs_in_the_middle_lands_nothing_and_quotes_no_value() 
 
 #[test]
 fn a_server_elsewhere_or_none_at_all_is_refused() {
-    let kind = |host: &str, port| SourceKind::Postgres {
-        host: host.into(),
-        port,
-        database: "agency".into(),
-        user: "reader".into(),
-        password: None,
+    let kind = |host: &str, port| {
+        SourceKind::Postgres(chudong::pipeline::Server {
+            host: host.into(),
+            port,
+            database: "agency".into(),
+            user: "reader".into(),
+            password: None,
+            authority: None,
+            readers: 4,
+        })
     };
     let wanted = || vec![table("licences", vec![column("licence_number", Type::Text)])];
     insta::assert_snapshot!(said(&pull(kind("db.example.com", 5432), wanted())), @r#"

@@ -93,15 +93,22 @@ pub(super) fn is_loopback(host: &str) -> bool {
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// A reference to a password; the password itself is refused and not repeated.
+/// A reference to a password, where there is one.
 pub(super) fn password(node: &Node<'_>) -> Option<SecretRef> {
-    if node.is_text("password") {
-        let next = "write password = { env = \"NAME\" }, { file = \"/path\" } or { credential = \"name\" }, \
-                    and change the password: whoever read this file has seen it";
-        node.fault("password", "pipeline.secret", "a password stands in the file", next);
+    if node.has("password") { secret_at(node, "password") } else { None }
+}
+
+/// A reference to a secret; the secret itself is refused and not repeated.
+pub(super) fn secret_at(node: &Node<'_>, key: &str) -> Option<SecretRef> {
+    if node.is_text(key) {
+        let next = format!(
+            "write {key} = {{ env = \"NAME\" }}, {{ file = \"/path\" }} or {{ credential = \"name\" }}, \
+             and change it: whoever read this file has seen it"
+        );
+        node.fault(key, "pipeline.secret", format!("the secret {key} stands in the file"), next);
         return None;
     }
-    node.table_or_none("password").and_then(|n| done(&n, secret))
+    node.table(key).and_then(|n| done(&n, secret))
 }
 
 fn secret(node: &Node<'_>) -> Option<SecretRef> {

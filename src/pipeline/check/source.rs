@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use super::super::authorisation::{Authorisation, Class, Purpose};
+use super::super::filter::Filter;
 use super::super::reader::Node;
-use super::super::{Column, OnFault, Source, SourceKind, SourceTable, Type};
-use super::channel::{is_loopback, password};
+use super::super::{
+    Bucket, Column, Family, GENERATIONS_KEPT, Load, OnFault, Server, Source, SourceKind, SourceTable, Type, VolumeBound,
+};
+use super::channel::{is_loopback, password, secret_at};
 use super::{done, in_range, is_word};
 use crate::fault::Place;
 
@@ -55,22 +58,24 @@ fn source_kind(node: &Node<'_>) -> Option<SourceKind> {
             };
             Some(SourceKind::Csv { path: path("path")?, delimiter: *delimiter })
         }
-        "postgres" => {
-            let host = node.text("host")?;
-            if !is_loopback(&host) {
-                let next = "reach it through a local socket or a tunnel to loopback; TLS to a remote server is not supported yet";
-                node.fault("host", "pipeline.clear-text", "the connection to this host would not be encrypted", next);
-            }
-            let port = in_range(node, "port", node.int_or("port", 5432), 1, 65535);
-            let (database, user) = (node.text("database"), node.text("user"));
+        "ndjson" => Some(SourceKind::NdJson { path: path("path")? }),
+        "excel" => Some(SourceKind::Excel { path: path("path")? }),
+        "s3" => bucket(node).map(SourceKind::ObjectStore),
+        "postgres" => server(node, 5432).map(SourceKind::Postgres),
+        "mysql" => server(node, 3306).map(SourceKind::Mysql),
+        "odbc" => {
+            let connection = node.text("connection");
             let password = password(node);
-            Some(SourceKind::Postgres {
-                host,
-                port: u16::try_from(port?).ok()?,
-                database: database?,
-                user: user?,
-                password,
-            })
+            let connection = connection?;
+            if connection
+                .to_lowercase()
+                .split(';')
+                .any(|part| ["pwd", "password"].contains(&part.split('=').next().unwrap_or_default().trim()))
+            {
+                let next = "take it out, and add password = { file = \"…\" } or { credential = \"…\" }";
+                node.fault("connection", "pipeline.secret-in-file", "the connection string holds a password", next);
+            }
+            Some(SourceKind::Odbc { connection, password })
         }
         other => {
             let what = format!("kind = \"{other}\" is not a kind of source");
@@ -78,11 +83,57 @@ fn source_kind(node: &Node<'_>) -> Option<SourceKind> {
                 "kind",
                 "toml.unknown-word",
                 what,
-                "write one of \"sqlite\", \"csv\", \"parquet\", \"postgres\"",
+                "write one of \"sqlite\", \"csv\", \"ndjson\", \"excel\", \"parquet\", \"s3\", \"postgres\", \"mysql\", \"odbc\"",
             );
             None
         }
     }
+}
+
+fn server(node: &Node<'_>, default_port: i64) -> Option<Server> {
+    let host = node.text("host");
+    let port = in_range(node, "port", node.int_or("port", default_port), 1, 65535);
+    let (database, user) = (node.text("database"), node.text("user"));
+    let password = password(node);
+    let authority = node.text_or_none("authority").map(PathBuf::from);
+    let readers = in_range(node, "readers", node.int_or("readers", READERS), 1, 16);
+    Some(Server {
+        host: host?,
+        port: u16::try_from(port?).ok()?,
+        database: database?,
+        user: user?,
+        password,
+        authority,
+        readers: u8::try_from(readers?).ok()?,
+    })
+}
+
+/// Connections that read one table at once, when the pipeline does not say.
+const READERS: i64 = 4;
+
+fn bucket(node: &Node<'_>) -> Option<Bucket> {
+    let endpoint = node.text("endpoint");
+    if let Some(endpoint) = &endpoint {
+        let host = endpoint.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
+        let is_safe = endpoint.starts_with("https://") || host.is_some_and(is_loopback);
+        if !is_safe {
+            let next = "write https://…; http:// is for a store on this machine";
+            node.fault("endpoint", "pipeline.clear-text", "the connection to this store would not be encrypted", next);
+        }
+    }
+    let region = node.text_or_none("region").unwrap_or_else(|| "us-east-1".into());
+    let bucket = node.text("bucket");
+    let prefix = node.text_or_none("prefix").unwrap_or_default();
+    let access_key = secret_at(node, "access_key");
+    let secret_key = secret_at(node, "secret_key");
+    Some(Bucket {
+        endpoint: endpoint?,
+        region,
+        bucket: bucket?,
+        prefix,
+        access_key: access_key?,
+        secret_key: secret_key?,
+    })
 }
 
 fn authorisation(node: &Node<'_>) -> Option<Authorisation> {
@@ -124,7 +175,79 @@ fn source_table(name: &str, node: &Node<'_>) -> Option<SourceTable> {
         Place::File { line, .. } => line,
         _ => None,
     };
-    Some(SourceTable { name: name.to_owned(), from, key: key?, columns, line })
+    let filter = node.text_or_none("filter").and_then(|text| match Filter::parse(&text, &columns) {
+        Ok(filter) => Some(filter),
+        Err(what) => {
+            node.fault("filter", "pipeline.filter", what, "correct the filter; it may name granted columns only");
+            None
+        }
+    });
+    let driving_date = node.text_or_none("driving_date");
+    if let Some(name) = &driving_date
+        && !columns.iter().any(|column| column.name == *name && column.kind == Type::Date)
+    {
+        let what = format!("driving_date = \"{name}\" is no granted date column");
+        node.fault("driving_date", "pipeline.driving-date", what, "name the date from which what is due is computed");
+    }
+    let control_totals = node.texts_or_none("control_totals").unwrap_or_default();
+    for name in &control_totals {
+        let kind = columns.iter().find(|column| column.name == *name).map(|column| column.kind.family());
+        if !matches!(kind, Some(Family::Int | Family::Decimal | Family::Date)) {
+            let what = format!("control_totals names {name}, which is no granted column of int, decimal or date");
+            node.fault("control_totals", "pipeline.control-total", what, "name columns that can be summed exactly");
+        }
+    }
+    let keep = in_range(node, "keep_generations", node.int_or("keep_generations", i64::from(GENERATIONS_KEPT)), 1, 366);
+    Some(SourceTable {
+        name: name.to_owned(),
+        from,
+        key: key?,
+        load: load(node, &columns)?,
+        volume: volume(node),
+        columns,
+        filter,
+        driving_date,
+        keep_generations: u16::try_from(keep?).ok()?,
+        control_totals,
+        line,
+    })
+}
+
+/// `increment = { cursor = "updated_at", overlap = 60, compare_days = 7 }`; without it, all rows every night.
+fn load(node: &Node<'_>, columns: &[Column]) -> Option<Load> {
+    let Some(increment) = node.table_or_none("increment") else { return Some(Load::Snapshot) };
+    let cursor = increment.text("cursor");
+    let overlap = in_range(&increment, "overlap", increment.int_or("overlap", 60), 0, 1_000_000);
+    let compare_days = in_range(&increment, "compare_days", increment.int_or("compare_days", 7), 1, 366);
+    increment.done();
+    let cursor = cursor?;
+    let kind = columns.iter().find(|column| column.name == cursor).map(|column| column.kind);
+    if !matches!(kind, Some(Type::Instant | Type::Timestamp | Type::Date | Type::Int)) {
+        let what = format!("the cursor {cursor} is no granted column of instant, timestamp, date or int");
+        let next = "name a granted column that never falls when a row changes, or leave increment out";
+        increment.fault("cursor", "pipeline.cursor", what, next);
+    }
+    Some(Load::Incremental {
+        cursor,
+        overlap: u32::try_from(overlap?).ok()?,
+        compare_days: u16::try_from(compare_days?).ok()?,
+    })
+}
+
+/// `volume = { drop_percent = 20, rise_percent = 300, least_rows = 50 }`.
+fn volume(node: &Node<'_>) -> VolumeBound {
+    let usual = VolumeBound::default();
+    let Some(volume) = node.table_or_none("volume") else { return usual };
+    let number = |key, otherwise, most| in_range(&volume, key, volume.int_or(key, otherwise), 0, most);
+    let drop = number("drop_percent", i64::from(usual.drop_percent), 100);
+    let rise = if volume.has("rise_percent") { number("rise_percent", 0, 1_000_000) } else { None };
+    let least = number("least_rows", 50, i64::MAX);
+    volume.done();
+    VolumeBound {
+        drop_percent: drop.and_then(|n| u32::try_from(n).ok()).unwrap_or(usual.drop_percent),
+        rise_percent: rise.and_then(|n| u32::try_from(n).ok()),
+        least_rows: least.and_then(|n| u64::try_from(n).ok()).unwrap_or(usual.least_rows),
+    }
 }
 
 pub(super) fn columns(node: &Node<'_>, standard: bool) -> Vec<Column> {
@@ -140,7 +263,16 @@ pub(super) fn columns(node: &Node<'_>, standard: bool) -> Vec<Column> {
 }
 
 fn column(name: &str, node: &Node<'_>, standard: bool) -> Option<Column> {
-    let kind = node.word("type", &Type::WORDS);
+    let kind = node.text("type").and_then(|word| {
+        let kind = Type::parse(&word);
+        if kind.is_none() {
+            let words: Vec<_> = Family::WORDS.iter().map(|(word, _)| *word).collect();
+            let next =
+                format!("write one of {}; decimal with its sizes, decimal(18,2); a list as text[]", words.join(", "));
+            node.fault("type", "toml.unknown-word", format!("\"{word}\" is not a type"), next);
+        }
+        kind
+    });
     if !node.has("class") {
         let what = format!("the column {name} is not classified");
         let next = "add class = \"public\", \"personal\" or \"sensitive\"; an unclassified column is not read";
@@ -149,6 +281,7 @@ fn column(name: &str, node: &Node<'_>, standard: bool) -> Option<Column> {
     let class = if node.has("class") { node.word("class", &Class::WORDS) } else { None };
     let mut format = None;
     let mut on_fault = OnFault::Quarantine;
+    let mut is_subject = false;
     let mut nullable = true;
     let mut meaning = None;
     if standard {
@@ -156,9 +289,11 @@ fn column(name: &str, node: &Node<'_>, standard: bool) -> Option<Column> {
         meaning = node.text("meaning");
     } else {
         format = node.text_or_none("format");
-        if format.is_some() && kind != Some(Type::Date) {
-            node.fault("format", "pipeline.format", "only a date has a format", "remove it");
+        let has_format = matches!(kind, Some(Type::Date | Type::Timestamp | Type::Instant | Type::Time));
+        if format.is_some() && !has_format {
+            node.fault("format", "pipeline.format", "only a date or a time has a format", "remove it");
         }
+        is_subject = node.bool_or("subject", false);
         if format.as_deref().is_some_and(|format| {
             jiff::fmt::strtime::parse(format, "").is_err_and(|error| !error.to_string().contains("expected"))
         }) {
@@ -169,5 +304,5 @@ fn column(name: &str, node: &Node<'_>, standard: bool) -> Option<Column> {
     }
     // A column whose class is at fault is in no pipeline that is used; what reads it is checked all the same.
     let class = class.unwrap_or(Class::Sensitive);
-    Some(Column { name: name.to_owned(), kind: kind?, class, format, on_fault, nullable, meaning })
+    Some(Column { name: name.to_owned(), kind: kind?, class, format, on_fault, is_subject, nullable, meaning })
 }

@@ -64,13 +64,15 @@ impl Server {
 
     /// The source as a pipeline would name it, over the Unix socket.
     pub fn over_socket(&self, user: &str) -> SourceKind {
-        SourceKind::Postgres {
+        SourceKind::Postgres(chudong::pipeline::Server {
             host: self.folder.path().display().to_string(),
             port: self.port,
             database: "agency".into(),
             user: user.into(),
             password: None,
-        }
+            authority: None,
+            readers: 4,
+        })
     }
 
     /// The source over 127.0.0.1, with a password in a file of mode 0600.
@@ -79,13 +81,15 @@ impl Server {
         let file = self.folder.path().join(format!("{user}.secret"));
         std::fs::write(&file, password).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-        SourceKind::Postgres {
+        SourceKind::Postgres(chudong::pipeline::Server {
             host: "127.0.0.1".into(),
             port: self.port,
             database: "agency".into(),
             user: user.into(),
             password: Some(SecretRef::File(file)),
-        }
+            authority: None,
+            readers: 4,
+        })
     }
 
     fn run_in(&self, database: &str, sql: &str) {
