@@ -14,7 +14,7 @@ pub(super) fn check(source: &Source, snapshot: &mut Snapshot) -> Result<Vec<Faul
     let mut breaches = Vec::new();
     let names = match snapshot {
         Snapshot::Files(_) => Names::OfFiles,
-        Snapshot::Sqlite(_) | Snapshot::Postgres(_) => Names::OfDatabase,
+        _ => Names::OfDatabase,
     };
     for table in &source.tables {
         let place = Place::Table(TableName::new(&source.name, &table.name).to_string());
