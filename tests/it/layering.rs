@@ -76,7 +76,7 @@ const CLI: (&str, &[&str]) = (
 );
 
 /// Each library that is worth keeping in one place, and the files or folders of `src/` that are its homes.
-const HOMES: [(&str, &[&str]); 18] = [
+const HOMES: [(&str, &[&str]); 19] = [
     ("datafusion", &["sql/"]),
     // The parser alone; whole selects are parsed by the engine.
     ("sqlparser", &["pipeline/filter.rs"]),
@@ -89,6 +89,7 @@ const HOMES: [(&str, &[&str]); 18] = [
     ("rusqlite", &["ledger/", "sources/error.rs", "sources/sqlite.rs", "samples/agency.rs", "samples/mod.rs"]),
     ("tokio_postgres", &["sources/pgcopy.rs", "sources/postgres.rs"]),
     ("mysql_async", &["sources/mysql/"]),
+    ("odbc_api", &["sources/odbc/"]),
     ("csv", &["sources/csv.rs"]),
     ("cron", &["calendar/cron.rs"]),
     ("chrono", &["calendar/cron.rs"]),
