@@ -26,12 +26,14 @@ pub(super) fn source(name: &str, node: &Node<'_>, law: &Law) -> Option<Source> {
         }
     };
     let mut tables = Vec::new();
-    for (table, table_node) in node.named("tables") {
+    let named = node.named("tables");
+    let is_empty = named.is_empty();
+    for (table, table_node) in named {
         tables.extend(source_table(&table, &table_node, law));
         refuse_increment_of_files(&table_node, kind.as_ref());
         table_node.done();
     }
-    if tables.is_empty() {
+    if is_empty {
         node.fault(
             "tables",
             "pipeline.no-table",
@@ -48,6 +50,7 @@ fn source_kind(node: &Node<'_>) -> Option<SourceKind> {
         "sqlite" => Some(SourceKind::Sqlite { path: path("path")? }),
         "parquet" => Some(SourceKind::Parquet { path: path("path")? }),
         "csv" => {
+            let path = path("path");
             let delimiter = node.text_or_none("delimiter").unwrap_or_else(|| ",".into());
             let [delimiter] = delimiter.as_bytes() else {
                 node.fault(
@@ -58,7 +61,7 @@ fn source_kind(node: &Node<'_>) -> Option<SourceKind> {
                 );
                 return None;
             };
-            Some(SourceKind::Csv { path: path("path")?, delimiter: *delimiter })
+            Some(SourceKind::Csv { path: path?, delimiter: *delimiter })
         }
         "ndjson" => Some(SourceKind::NdJson { path: path("path")? }),
         "excel" => Some(SourceKind::Excel { path: path("path")? }),
@@ -121,6 +124,10 @@ fn bucket(node: &Node<'_>) -> Option<Bucket> {
         if !is_safe {
             let next = "write https://…; http:// is for a store on this machine";
             node.fault("endpoint", "pipeline.clear-text", "the connection to this store would not be encrypted", next);
+        }
+        if endpoint.contains('@') {
+            let next = "take it out, and add access_key and secret_key";
+            node.fault("endpoint", "pipeline.secret-in-file", "the endpoint holds an account", next);
         }
     }
     let region = node.text_or_none("region").unwrap_or_else(|| "us-east-1".into());
