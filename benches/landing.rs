@@ -12,8 +12,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
-use chudong::calendar::AsOf;
 use chudong::landing::{self, Store};
+use chudong::pipeline::filter::Dates;
 use chudong::pipeline::{self, Source, SourceKind, reader::Faults};
 use chudong::samples::{self, Format, Options};
 
@@ -27,7 +27,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let faults = Faults::default();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let pipeline = pipeline::read(root, "an-binh", &faults).ok_or("the sample agency cannot be read")?;
-    let as_of = AsOf::new(jiff::civil::date(2026, 11, 21));
+    let as_of = jiff::civil::date(2026, 11, 21);
+    let dates = Dates { as_of, until: as_of, law: &pipeline.law };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{people} people, {ROUNDS} rounds, medians")?;
     writeln!(out, "{:<12} {:>9} {:>10} {:>10} {:>10}  ratio", "source", "rows", "pull s", "bytes s", "split s")?;
@@ -36,7 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut rows = 0;
         for _ in 0..ROUNDS {
             let begun = Instant::now();
-            let pulled = landing::pull(source, folder.path(), as_of, &Store::Nowhere)?;
+            let pulled = landing::pull(source, folder.path(), dates, &Store::Nowhere)?;
             pull.push(begun.elapsed().as_secs_f64());
             rows = pulled.tables.iter().map(|table| table.rows_landed).sum();
             bytes.push(read_bytes(source, folder.path())?);
