@@ -19,7 +19,7 @@ fn pull(kind: SourceKind, tables: Vec<SourceTable>) -> Result<Pulled, Error> {
 /// A table as text, for reading in a review.
 fn shown(pulled: &Result<Pulled, Error>) -> String {
     let Ok(pulled) = pulled else { return said(pulled) };
-    let table = arrow::util::pretty::pretty_format_batches(&pulled.tables[0].table.batches).unwrap();
+    let table = arrow::util::pretty::pretty_format_batches(&pulled.tables[0].table().batches).unwrap();
     format!("{table}\n{}", pulled.tables.iter().map(|_| said_of(pulled)).collect::<Vec<_>>().join("\n"))
 }
 
