@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use num_rational::Ratio;
 
 use crate::language::Text;
-use authorisation::{Authorisation, Class};
+use authorisation::{Authorisation, Class, Purpose};
 use filter::Filter;
 use law::Law;
 use secret::SecretRef;
@@ -434,6 +434,8 @@ pub struct Column {
     pub kind: Type,
     /// Whom it concerns.
     pub class: Class,
+    /// What it may be used for, where that is less than its source is granted for.
+    pub purposes: Option<Vec<Purpose>>,
     /// How text is read as a date, in `strftime` letters (`%d/%m/%Y`); none means ISO 8601.
     pub format: Option<String>,
     /// What happens to a row whose value is not of this type.

@@ -15,6 +15,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
@@ -23,6 +24,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 use jiff::civil::Date;
 
+use super::lineage::{self, Lineage};
 use super::{Error, Model, functions, library};
 use crate::calendar::AsOf;
 use crate::pipeline::Pipeline;
@@ -122,13 +124,24 @@ impl Engine {
         self.run_query(&query, &Bound::new(), most).await.map_err(|error| Error::Query { error: Box::new(error) })
     }
 
-    async fn run_query(&self, query: &Query, bound: &Bound, most: Option<usize>) -> Result<Table, DataFusionError> {
+    /// Which columns take part in those of a model, and in its rows, by what its select names.
+    pub async fn lineage(&self, model: &Model, bound: &Bound) -> Result<Lineage, Error> {
+        let plan = self.plan(&model.query, bound).await;
+        plan.and_then(|plan| lineage::trace(&plan)).map_err(|error| Error::model(model, &error))
+    }
+
+    async fn plan(&self, query: &Query, bound: &Bound) -> Result<LogicalPlan, DataFusionError> {
         let mut query = Box::new(query.clone());
         bind(&mut query, bound);
         let statement = DfStatement::Statement(Box::new(Statement::Query(query)));
         let plan = self.context.state().statement_to_plan(statement).await?;
         let closed = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         closed.verify_plan(&plan)?;
+        Ok(plan)
+    }
+
+    async fn run_query(&self, query: &Query, bound: &Bound, most: Option<usize>) -> Result<Table, DataFusionError> {
+        let plan = self.plan(query, bound).await?;
         let frame = self.context.execute_logical_plan(plan).await?;
         let frame = if most.is_some() { frame.limit(0, most)? } else { frame };
         let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());

@@ -27,6 +27,7 @@ pub fn column(name: &str, kind: Type) -> Column {
         format: None,
         on_fault: OnFault::Quarantine,
         is_subject: false,
+        purposes: None,
         nullable: true,
         meaning: None,
     }
