@@ -472,8 +472,8 @@ fn a_head_that_is_wrong_about_private_columns_is_a_fault() {
         ),
         (
             "sql/obligations/vehicle_inspection.sql",
-            "object_id, plate",
-            "object_id, number_plate",
+            "due_on, plate",
+            "due_on, number_plate",
             "names what the select does not give: number_plate",
         ),
         ("sql/reminders/recipients.sql", "full_name, email", "full_name", "leaves out email"),
