@@ -273,7 +273,10 @@ fn check_private(pipeline: &Pipeline, graph: &Graph, model: &Model, faults: &Fau
     let listed: BTreeSet<&str> = model.head.words("private").into_iter().collect();
     let columns = || reach.lineage.columns.iter();
     let given: BTreeSet<&str> = columns().map(|(name, _)| name.as_str()).collect();
-    let made = columns().filter(|(_, flow)| personal(pipeline, flow).next().is_some()).map(|(name, _)| name.as_str());
+    // What may not be personal at all is a fault of its own.
+    let may_be = |name: &str| exit(&model.name, name).0 != Exit::AsItIs;
+    let made = columns().filter(|(name, flow)| may_be(name) && personal(pipeline, flow).next().is_some());
+    let made = made.map(|(name, _)| name.as_str());
     let mut private: BTreeSet<&str> = made.collect();
     let standard = pipeline.standard_tables.iter().find(|known| known.name == model.name.table);
     match standard.filter(|_| model.name.schema == "staging") {

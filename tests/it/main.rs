@@ -10,6 +10,8 @@ mod faults;
 mod harms;
 /// Files with one fault each: what lands, what is set aside, what is refused.
 mod landing;
+/// Which column reaches which, who may use it for what, and how it is told.
+mod lineage;
 /// What a person receives: both parts of every letter, in both languages.
 mod messages;
 /// Whole nights through the binary: repeated, killed, at once, over other sources and channels.
