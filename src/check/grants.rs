@@ -206,7 +206,13 @@ fn tell_refused(
     }
     for (source, columns) in by_source {
         let Some(source) = pipeline.source(source) else { continue };
-        let list: Vec<String> = columns.iter().map(ToString::to_string).collect();
+        let list: Vec<String> = columns
+            .iter()
+            .map(|column| match column.column.as_str() {
+                ITS_ROWS => format!("how many rows {} has", column.table),
+                _ => column.to_string(),
+            })
+            .collect();
         let is_direct = |table| graph.written(&model.name).is_some_and(|written| written.tables.contains(table));
         let through: BTreeSet<String> = match columns.iter().any(|column| !is_direct(&column.table)) {
             true => bridges(graph, &model.name, &columns).map(ToString::to_string).collect(),
