@@ -209,7 +209,7 @@ fn tell_refused(
         let list: Vec<String> = columns
             .iter()
             .map(|column| match column.column.as_str() {
-                ITS_ROWS => format!("how many rows {} has", column.table),
+                ITS_ROWS => format!("the number of rows of {}", column.table),
                 _ => column.to_string(),
             })
             .collect();
