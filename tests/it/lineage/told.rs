@@ -107,7 +107,7 @@ fn a_model_that_fails_is_told_and_those_that_wait_for_it() {
     let text = std::fs::read_to_string(world.state().join("lineage/2026-11-21.1.json")).unwrap();
     let ended = |job: &str| {
         let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let last = events.filter(|event| event["job"]["name"] == job).last().unwrap();
+        let last = events.filter(|event| event["job"]["name"] == job).next_back().unwrap();
         last["eventType"].as_str().unwrap().to_owned()
     };
     assert_eq!(ended("staging.vehicles"), "ABORT");
