@@ -97,7 +97,7 @@ pub async fn plan(world: &World, checked: &Checked, as_of: AsOf) -> Result<Repor
         events: Vec::new(),
         report,
     };
-    let mut landed = night.pull(&Store::Nowhere);
+    let mut landed = night.pull(&Store::Beside(world.landing()));
     if let Some(ledger) = &ledger {
         night.weigh(ledger, &mut landed)?;
     }
