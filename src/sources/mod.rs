@@ -16,7 +16,6 @@ mod csv;
 mod error;
 mod files;
 mod parquet;
-mod pgcopy;
 mod postgres;
 mod sqlite;
 mod values;

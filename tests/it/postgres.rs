@@ -267,6 +267,7 @@ fn a_server_elsewhere_or_none_at_all_is_refused() {
             password: None,
             authority: None,
             readers: 4,
+            silence_seconds: 60,
         })
     };
     let wanted = || vec![table("licences", vec![column("licence_number", Type::Text)])];

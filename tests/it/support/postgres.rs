@@ -72,6 +72,7 @@ impl Server {
             password: None,
             authority: None,
             readers: 4,
+            silence_seconds: 60,
         })
     }
 
@@ -89,6 +90,7 @@ impl Server {
             password: Some(SecretRef::File(file)),
             authority: None,
             readers: 4,
+            silence_seconds: 60,
         })
     }
 
