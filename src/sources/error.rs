@@ -249,9 +249,7 @@ impl Explain for Error {
             | Error::Full { server, .. } => Place::Thing(format!("server {server}")),
             Error::Server { server, table, .. }
             | Error::Denied { server, table, .. }
-            | Error::Silent { server, table, .. } => {
-                Place::Thing(format!("{table} at server {server}"))
-            }
+            | Error::Silent { server, table, .. } => Place::Thing(format!("{table} at server {server}")),
             Error::Protocol { table } => Place::Thing(table.clone()),
             Error::Arrow { .. } | Error::Runtime { .. } | Error::Stopped => Place::Thing("this process".into()),
         }

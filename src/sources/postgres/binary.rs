@@ -31,11 +31,7 @@ impl Value<'_> {
 }
 
 /// Gives the value of a field to `put`.
-pub(super) fn raw<T>(
-    plan: &Plan,
-    bytes: &[u8],
-    put: impl FnOnce(Raw<'_>) -> Result<T, Reason>,
-) -> Result<T, Wrong> {
+pub(super) fn raw<T>(plan: &Plan, bytes: &[u8], put: impl FnOnce(Raw<'_>) -> Result<T, Reason>) -> Result<T, Wrong> {
     if plan.is_list {
         return match list(plan.decode, bytes)? {
             Some(values) => {
@@ -70,7 +66,8 @@ fn list(decode: Decode, bytes: &[u8]) -> Result<Option<Vec<Option<Value<'_>>>>, 
             values.push(None);
             continue;
         }
-        let (bytes, after) = after.split_at_checked(usize::try_from(length).map_err(|_| Malformed)?).ok_or(Malformed)?;
+        let (bytes, after) =
+            after.split_at_checked(usize::try_from(length).map_err(|_| Malformed)?).ok_or(Malformed)?;
         rest = after;
         values.push(Some(value(decode, bytes)?));
     }

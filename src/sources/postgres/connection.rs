@@ -143,8 +143,7 @@ impl Connection {
             said: format!("it did not answer within {seconds} seconds"),
         })??;
         let silence = target.silence();
-        let mut connection =
-            Connection { runtime, client: Some(client), protocol, basin, silence, is_sound: true };
+        let mut connection = Connection { runtime, client: Some(client), protocol, basin, silence, is_sound: true };
         connection.run(None, None, async |client| Ok(client.batch_execute(begin).await?)).map_err(|failure| {
             match failure {
                 Failure::Library(error) => refused(&target.name, &error),

@@ -9,11 +9,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanBuilder, Date32Builder, Int64Builder, RecordBatch, StringBuilder,
-};
-use arrow::error::ArrowError;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, Date32Builder, Int64Builder, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, Int64Type, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use jiff::tz::TimeZone;
 
 use super::binary::raw;
@@ -153,7 +151,9 @@ impl CopyRows {
             }
             match cells.append(value, plan, &self.zone) {
                 Ok(put) => {
-                    if put.is_normalised && let Some(texts) = self.normalised.get_mut(index) {
+                    if put.is_normalised
+                        && let Some(texts) = self.normalised.get_mut(index)
+                    {
                         *texts += 1;
                     }
                 }

@@ -238,10 +238,12 @@ struct Job<'r> {
 impl Job<'_> {
     /// The relation and the conditions.
     fn rows(&self, range: &str) -> String {
-        let conditions: Vec<_> =
-            self.condition.iter().map(|condition| format!("({condition})")).chain(
-                Some(range.to_owned()).filter(|range| !range.is_empty())
-            ).collect();
+        let conditions: Vec<_> = self
+            .condition
+            .iter()
+            .map(|condition| format!("({condition})"))
+            .chain(Some(range.to_owned()).filter(|range| !range.is_empty()))
+            .collect();
         match conditions.as_slice() {
             [] => self.from.clone(),
             all => format!("{} where {}", self.from, all.join(" and ")),
@@ -332,7 +334,11 @@ fn side_by_side(
 }
 
 /// Draws parts until there are none.
-fn each(next: &AtomicUsize, parts: usize, mut work: impl FnMut(usize) -> Result<Totals, Failure>) -> Result<Drawn, Failure> {
+fn each(
+    next: &AtomicUsize,
+    parts: usize,
+    mut work: impl FnMut(usize) -> Result<Totals, Failure>,
+) -> Result<Drawn, Failure> {
     let mut drawn = Vec::new();
     loop {
         let part = next.fetch_add(1, Ordering::Relaxed);

@@ -44,7 +44,8 @@ fn conditions(bounds: &[i64]) -> Vec<String> {
     let after = |page: &i64| format!("t.ctid >= '({page},0)'::pg_catalog.tid");
     let before = |page: &i64| format!("t.ctid < '({page},0)'::pg_catalog.tid");
     let Some((first, last)) = bounds.first().zip(bounds.last()) else { return vec![String::new()] };
-    let inner = bounds.iter().zip(bounds.iter().skip(1)).map(|(low, high)| format!("{} and {}", after(low), before(high)));
+    let inner =
+        bounds.iter().zip(bounds.iter().skip(1)).map(|(low, high)| format!("{} and {}", after(low), before(high)));
     std::iter::once(before(first)).chain(inner).chain([after(last)]).collect()
 }
 
