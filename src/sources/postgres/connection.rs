@@ -81,6 +81,7 @@ impl Target {
                 }
                 _ => Error::Server { server, table, said: said(&error) },
             },
+            Failure::Gone => Error::Server { server, table, said: "the connection was closed".to_owned() },
             Failure::Silent => Error::Silent { server, table, seconds: self.server.silence_seconds.max(1) },
             Failure::Malformed => Error::Protocol { table },
             Failure::Halted => Error::Stopped,
@@ -94,6 +95,8 @@ impl Target {
 pub(super) enum Failure {
     /// The server refused, failed or went away.
     Library(tokio_postgres::Error),
+    /// The connection ended without a word.
+    Gone,
     /// The server says nothing more.
     Silent,
     /// The server sent what the format does not allow.
@@ -214,6 +217,10 @@ impl Connection {
                 }
                 if let Poll::Ready(done) = work.as_mut().poll(cx) {
                     return Poll::Ready(done.map_err(|failure| better(failure, &mut ended)));
+                }
+                // Whoever waits for an answer on a connection that has ended would wait for ever.
+                if let Some(end) = ended.take() {
+                    return Poll::Ready(Err(end.map_or(Failure::Gone, Failure::Library)));
                 }
                 if halted.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Err(Failure::Halted));
