@@ -69,10 +69,26 @@ fn a_server_must_prove_who_it_is() {
     });
     assert_eq!((answer.unwrap().received.rows, protected.into_inner()), (2, 1));
 
-    insta::assert_snapshot!(shown(&pull(over_tls("127.0.0.1", "tests/it/tls/other-authority.pem"), cards())), @"");
-    insta::assert_snapshot!(shown(&pull(over_tls("localhost", "tests/it/tls/authority.pem"), cards())), @"");
-    insta::assert_snapshot!(shown(&pull(over_tls("127.0.0.1", "tests/it/tls/nobody.pem"), cards())), @"");
-    insta::assert_snapshot!(shown(&pull(over_tls("127.0.0.1", "tests/it/tls/server.key"), cards())), @"");
+    insta::assert_snapshot!(shown(&pull(over_tls("127.0.0.1", "tests/it/tls/other-authority.pem"), cards())), @r#"
+    error[sources.certificate]: the server cannot prove that it is who it should be: invalid peer certificate: BadSignature
+      at:   server 127.0.0.1:PORT/agency
+      next: check that host is the name in the certificate, and let authority name the certificate of who issued it
+    "#);
+    insta::assert_snapshot!(shown(&pull(over_tls("localhost", "tests/it/tls/authority.pem"), cards())), @r#"
+    error[sources.certificate]: the server cannot prove that it is who it should be: invalid peer certificate: certificate not valid for name "localhost"; certificate is only valid for IpAddress(127.0.0.1)
+      at:   server localhost:PORT/agency
+      next: check that host is the name in the certificate, and let authority name the certificate of who issued it
+    "#);
+    insta::assert_snapshot!(shown(&pull(over_tls("127.0.0.1", "tests/it/tls/nobody.pem"), cards())), @r#"
+    error[sources.authority]: the certificates of authorities cannot be read: No such file or directory (os error 2)
+      at:   tests/it/tls/nobody.pem
+      next: let authority name a PEM file with the certificate of who issued the server's
+    "#);
+    insta::assert_snapshot!(shown(&pull(over_tls("127.0.0.1", "tests/it/tls/server.key"), cards())), @r#"
+    error[sources.authority]: the certificates of authorities cannot be read: there is no certificate in it
+      at:   tests/it/tls/server.key
+      next: let authority name a PEM file with the certificate of who issued the server's
+    "#);
 }
 
 #[test]
@@ -86,9 +102,17 @@ fn a_server_elsewhere_or_with_an_authority_must_offer_tls() {
             server.authority = authority.map(Into::into);
         })
     };
-    insta::assert_snapshot!(shown(at("127.0.0.1", Some("tests/it/tls/authority.pem"))), @"");
+    insta::assert_snapshot!(shown(at("127.0.0.1", Some("tests/it/tls/authority.pem"))), @r#"
+    error[sources.clear-text]: the server offers no TLS, and the connection would be in the clear
+      at:   server 127.0.0.1:PORT/agency
+      next: ask the owner to switch TLS on at the server (ssl = on, and a certificate for this name)
+    "#);
     // This address leads to this machine, and does not say so: it stands for a server elsewhere.
-    insta::assert_snapshot!(shown(at("0.0.0.0", None)), @"");
+    insta::assert_snapshot!(shown(at("0.0.0.0", None)), @r#"
+    error[sources.clear-text]: the server offers no TLS, and the connection would be in the clear
+      at:   server 0.0.0.0:PORT/agency
+      next: ask the owner to switch TLS on at the server (ssl = on, and a certificate for this name)
+    "#);
 }
 
 /// The processes of the server that work for us, and what they do.
@@ -156,7 +180,11 @@ fn a_column_renamed_between_two_nights_is_named() {
     let cards = || vec![table("cards", vec![column("id", Type::Int), column("valid_to", Type::Date)])];
     insta::assert_snapshot!(said(&pull(server.over_socket("owner"), cards())), @"insurance.cards: read 1, landed 1");
     server.run("alter table cards rename valid_to to valid_until");
-    insta::assert_snapshot!(said(&pull(server.over_socket("owner"), cards())), @"");
+    insta::assert_snapshot!(said(&pull(server.over_socket("owner"), cards())), @r#"
+    error[landing.missing-column]: the source has no column "valid_to"
+      at:   table insurance.cards
+      next: the source has: "valid_until"; correct columns in pipeline.toml, or ask the owner of the source what has changed
+    "#);
 }
 
 #[test]

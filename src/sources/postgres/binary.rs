@@ -152,6 +152,35 @@ fn numeric(bytes: &[u8]) -> Result<Value<'_>, Malformed> {
     if digits.len() != usize::from(u16::from_be_bytes([n0, n1])) || !rest.is_empty() || !are_digits {
         return Err(Malformed);
     }
+    Ok(match short(digits, weight, decimals) {
+        Some((unscaled, scale)) => {
+            Value::Raw(Raw::Decimal { unscaled: if negative { -unscaled } else { unscaled }, scale })
+        }
+        None => Value::Digits(written(digits, weight, decimals, negative)),
+    })
+}
+
+/// The number in units of its last decimal, and how many decimals it has; none when 128 bits are too few.
+fn short(digits: &[[u8; 2]], weight: i32, decimals: usize) -> Option<(i128, u8)> {
+    let scale = u8::try_from(decimals).ok()?;
+    let mut units: i128 = 0;
+    for digit in digits {
+        units = units.checked_mul(10_000)?.checked_add(i128::from(u16::from_be_bytes(*digit)))?;
+    }
+    // The last group stands for 10,000^(weight - groups + 1); zeros between it and the last decimal are not sent.
+    let last = i32::try_from(digits.len()).ok()? - weight - 1;
+    let shift = i32::from(scale) - last.checked_mul(4)?;
+    let power = 10_i128.checked_pow(shift.unsigned_abs())?;
+    let units = match shift {
+        0.. => units.checked_mul(power)?,
+        _ if units % power == 0 => units / power,
+        _ => return None,
+    };
+    (scale <= 38).then_some((units, scale))
+}
+
+/// The number written out, as the server writes it.
+fn written(digits: &[[u8; 2]], weight: i32, decimals: usize, negative: bool) -> String {
     // Groups that are not there are zeros, before the first as behind the last. Writing into a text cannot fail.
     let group = |place: i32| {
         let digit = usize::try_from(place).ok().and_then(|place| digits.get(place));
@@ -176,7 +205,7 @@ fn numeric(bytes: &[u8]) -> Result<Value<'_>, Malformed> {
         }
         text.truncate(end);
     }
-    Ok(Value::Digits(text))
+    text
 }
 
 /// `08:30:00.5+07`, as the server writes it.

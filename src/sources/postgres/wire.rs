@@ -62,16 +62,13 @@ impl Protection {
 impl Wire {
     /// Connects. `name` is `host:port/database`, for messages.
     pub(super) async fn open(server: &Server, name: &str, protection: &Protection) -> Result<Self, Error> {
-        let unreachable = |error: io::Error| Error::Unreachable {
-            server: name.to_owned(),
-            said: format!("error connecting to server: {error}"),
-        };
+        let lost = |error: io::Error| unreachable(name, &error);
         if server.host.starts_with('/') {
             let path = Path::new(&server.host).join(format!(".s.PGSQL.{}", server.port));
-            return Ok(Wire::Unix(UnixStream::connect(path).await.map_err(unreachable)?));
+            return Ok(Wire::Unix(UnixStream::connect(path).await.map_err(lost)?));
         }
-        let stream = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
+        let stream = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(lost)?;
+        stream.set_nodelay(true).map_err(lost)?;
         match protection {
             // A name may be that of this machine and lead elsewhere.
             Protection::None if !stream.peer_addr().is_ok_and(|address| is_this_machine(&address)) => {
@@ -83,6 +80,10 @@ impl Wire {
     }
 }
 
+fn unreachable(name: &str, error: &io::Error) -> Error {
+    Error::Unreachable { server: name.to_owned(), said: format!("error connecting to server: {error}") }
+}
+
 /// Asks the server for TLS and shakes hands; the certificate must be for `host`.
 async fn protect(
     mut stream: TcpStream,
@@ -90,16 +91,17 @@ async fn protect(
     name: &str,
     mut connector: MakeRustlsConnect,
 ) -> Result<Wire, Error> {
-    let failed = |error: io::Error| Error::Certificate { server: name.to_owned(), said: error.to_string() };
-    stream.write_all(&SSL_REQUEST).await.map_err(failed)?;
+    let lost = |error: io::Error| unreachable(name, &error);
+    stream.write_all(&SSL_REQUEST).await.map_err(lost)?;
     // One byte and no more: whatever somebody slipped in behind it is read as part of the handshake, which fails.
-    if stream.read_u8().await.map_err(failed)? != b'S' {
+    if stream.read_u8().await.map_err(lost)? != b'S' {
         return Err(Error::NotProtected { server: name.to_owned() });
     }
     let connect = match MakeTlsConnect::<TcpStream>::make_tls_connect(&mut connector, host) {
         Ok(connect) => connect,
         Err(never) => match never {},
     };
+    let failed = |error: io::Error| Error::Certificate { server: name.to_owned(), said: error.to_string() };
     Ok(Wire::Tls(Box::new(connect.connect(stream).await.map_err(failed)?)))
 }
 
