@@ -6,12 +6,16 @@ mod delivery;
 mod disclosure;
 /// What a clerk is told when a file is wrong, and what a night does when its disk or a source fails.
 mod faults;
+/// Which rows a filter asks for.
+mod filters;
 /// What would harm a person if it went wrong, found by attacking a whole night.
 mod harms;
 /// Files with one fault each: what lands, what is set aside, what is refused.
 mod landing;
 /// What a person receives: both parts of every letter, in both languages.
 mod messages;
+/// A source on a real MariaDB server.
+mod mysql;
 /// Whole nights through the binary: repeated, killed, at once, over other sources and channels.
 mod night;
 /// The key of an obligation, the same every night.
