@@ -326,6 +326,8 @@ pub struct Server {
     pub authority: Option<PathBuf>,
     /// How many connections read one table at once, 1 to 16.
     pub readers: u8,
+    /// How long it may say nothing while we wait for it, before it is given up, 1 to 86,400 seconds.
+    pub silence_seconds: u32,
 }
 
 /// A bucket of an S3-compatible store.

@@ -17,7 +17,6 @@ mod error;
 mod files;
 mod mysql;
 mod parquet;
-mod pgcopy;
 mod postgres;
 mod sqlite;
 mod values;

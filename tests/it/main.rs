@@ -26,6 +26,10 @@ mod obligations;
 mod pipelines;
 /// A source on a real PostgreSQL server.
 mod postgres;
+/// What a PostgreSQL server does to a reader: it hides, dies, hangs, changes, has no room.
+mod postgres_faults;
+/// Every type of PostgreSQL there and back, and the totals that prove it.
+mod postgres_types;
 /// Released tables on the shelf and on the page.
 mod publication;
 /// The synthetic data: the same from the same seed, and shaped as it should be.

@@ -105,6 +105,7 @@ fn server(node: &Node<'_>, default_port: i64) -> Option<Server> {
     let password = password(node);
     let authority = node.text_or_none("authority").map(PathBuf::from);
     let readers = in_range(node, "readers", node.int_or("readers", READERS), 1, 16);
+    let silence = in_range(node, "silence_seconds", node.int_or("silence_seconds", SILENCE), 1, 86_400);
     Some(Server {
         host: host?,
         port: u16::try_from(port?).ok()?,
@@ -113,11 +114,15 @@ fn server(node: &Node<'_>, default_port: i64) -> Option<Server> {
         password,
         authority,
         readers: u8::try_from(readers?).ok()?,
+        silence_seconds: u32::try_from(silence?).ok()?,
     })
 }
 
 /// Connections that read one table at once, when the pipeline does not say.
 const READERS: i64 = 4;
+
+/// Seconds that a server may say nothing, when the pipeline does not say: longer than its longest count.
+const SILENCE: i64 = 600;
 
 fn bucket(node: &Node<'_>) -> Option<Bucket> {
     let endpoint = node.text("endpoint");
