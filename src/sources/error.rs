@@ -166,7 +166,7 @@ pub enum Error {
         said: String,
     },
     /// The server sent what the protocol does not allow.
-    #[error("the server sent something that is not PostgreSQL's binary copy format")]
+    #[error("the server sent something that its protocol does not allow")]
     Protocol {
         /// What was read.
         table: String,
@@ -303,7 +303,10 @@ impl Explain for Error {
             Error::Denied { .. } => {
                 "ask the owner to grant our account usage on the schema and select on the granted columns".into()
             }
-            Error::Protocol { .. } => "check that the server is PostgreSQL 14 or newer with nothing in between".into(),
+            Error::Protocol { .. } => {
+                "check that the server is of a version that is read (PostgreSQL 14 or newer) with nothing in between"
+                    .into()
+            }
             Error::Arrow { .. } | Error::Stopped => "report this with the code; it is a fault of chudong".into(),
             Error::Runtime { .. } => "check the limits on threads and open files, and run again".into(),
         }

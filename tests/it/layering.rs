@@ -93,6 +93,7 @@ const HOMES: [(&str, &[&str]); 19] = [
     ("tokio_postgres", &["sources/postgres/"]),
     ("tokio_postgres_rustls", &["sources/postgres/wire.rs"]),
     ("mysql_async", &["sources/mysql/"]),
+    ("odbc_api", &["sources/odbc/"]),
     ("csv", &["sources/csv.rs"]),
     ("cron", &["calendar/cron.rs"]),
     ("chrono", &["calendar/cron.rs"]),

@@ -22,6 +22,8 @@ mod mysql;
 mod night;
 /// The key of an obligation, the same every night.
 mod obligations;
+/// Sources behind real ODBC drivers.
+mod odbc;
 /// The pipelines of the repository have no fault.
 mod pipelines;
 /// A source on a real PostgreSQL server.

@@ -30,7 +30,7 @@ use crate::pipeline::{Column, SourceTable, Type};
 use moments::Form;
 use totals::Sums;
 
-pub(super) use moments::{DAYS, civil_days, vietnam_micros};
+pub(super) use moments::{DAYS, civil_days, iso_day, iso_moment, iso_time, vietnam_micros};
 pub(super) use numbers::units;
 pub use reason::Reason;
 
