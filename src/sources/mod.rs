@@ -18,7 +18,6 @@ mod files;
 mod mysql;
 mod odbc;
 mod parquet;
-mod pgcopy;
 mod postgres;
 mod sqlite;
 mod values;

@@ -11,13 +11,13 @@ use super::texts::utf8;
 use super::{Raw, Reason};
 
 /// 1 January 1900 and 31 December 2200, in days since 1 January 1970.
-const DAYS: std::ops::RangeInclusive<i64> = -25_567..=84_370;
+pub(in crate::sources) const DAYS: std::ops::RangeInclusive<i64> = -25_567..=84_370;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// How text becomes a date or a time.
 #[derive(Debug, Clone)]
-pub(super) enum Form {
+pub(in crate::sources) enum Form {
     /// ISO 8601.
     Iso,
     /// `%d/%m/%Y` and its kin, with their separator: what most exports have, read without the library.
