@@ -138,7 +138,7 @@ impl Session {
 
     /// Does the work so that its failure leaves the snapshot as it was, for the tables after it.
     fn apart<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Failure> {
-        let mut say = |session: &mut Self, sql: &str| {
+        let say = |session: &mut Self, sql: &str| {
             session.first.run(None, None, async |client| Ok(client.batch_execute(sql).await?))
         };
         say(self, "savepoint apart")?;
