@@ -221,3 +221,38 @@ fn what_a_server_quotes_of_a_row_is_not_repeated_whichever_reader_meets_it() {
     assert_eq!((error.code(), error.to_string().contains("Nguyễn")), ("sources.server", false), "{error}");
     assert!(error.to_string().contains("P0001"), "{error}");
 }
+
+#[test]
+fn a_table_that_fails_leaves_the_snapshot_to_the_tables_after_it() {
+    let server = Server::start();
+    server.run(
+        "create table cards (id int primary key); insert into cards values (1), (2);
+        create view broken as select id, 1 / (id - 2) as n from cards;
+        create view ending as select id, pg_terminate_backend(pg_backend_pid())::text as n from cards",
+    );
+    let tables = |name: &str, kind| {
+        vec![
+            table(name, vec![column("id", Type::Int), column("n", kind)]),
+            table("cards", vec![column("id", Type::Int)]),
+        ]
+    };
+    let shown = |tables| {
+        let SourceKind::Postgres(server) = server.over_socket("owner") else { return String::new() };
+        let place = format!("{}:{}", server.host, server.port);
+        said(&pull(SourceKind::Postgres(server), tables)).replace(&place, "SOCKET")
+    };
+    insta::assert_snapshot!(shown(tables("broken", Type::Int)), @r#"
+    insurance.cards: read 2, landed 2
+    error[sources.server]: the server stopped in the middle: SQLSTATE 22012
+      at:   broken at server SOCKET/agency
+      next: look at the server's log, and run again; nothing of this pull was kept
+    "#);
+    insta::assert_snapshot!(shown(tables("ending", Type::Text)), @r#"
+    error[sources.server]: the server stopped in the middle: terminating connection due to administrator command (57P01)
+      at:   ending at server SOCKET/agency
+      next: look at the server's log, and run again; nothing of this pull was kept
+    error[landing.not-asked]: the table was not asked for: the source had failed at insurance.ending and answers no more
+      at:   table insurance.cards
+      next: see the fault of that table, and run again
+    "#);
+}

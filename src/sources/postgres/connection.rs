@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_postgres::config::{SslMode, SslNegotiation};
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::{Client, Config};
 
 use super::decode::CopyRows;
@@ -82,6 +82,10 @@ impl Target {
                 _ => Error::Server { server, table, said: said(&error) },
             },
             Failure::Gone => Error::Server { server, table, said: "the connection was closed".to_owned() },
+            Failure::Lost => {
+                let said = "the connection was lost while another table was read".to_owned();
+                Error::Server { server, table, said }
+            }
             Failure::Silent => Error::Silent { server, table, seconds: self.server.silence_seconds.max(1) },
             Failure::Malformed => Error::Protocol { table },
             Failure::Halted => Error::Stopped,
@@ -97,6 +101,8 @@ pub(super) enum Failure {
     Library(tokio_postgres::Error),
     /// The connection ended without a word.
     Gone,
+    /// The connection ended before, while something else was read.
+    Lost,
     /// The server says nothing more.
     Silent,
     /// The server sent what the format does not allow.
@@ -105,6 +111,18 @@ pub(super) enum Failure {
     Halted,
     /// A fault on our side.
     Ours(Error),
+}
+
+impl Failure {
+    /// Whether the server refused and waits for the next request, on a connection that is as good as before.
+    fn is_answer(&self) -> bool {
+        match self {
+            Failure::Library(error) => {
+                error.as_db_error().is_some_and(|db| db.parsed_severity() == Some(Severity::Error))
+            }
+            _ => false,
+        }
+    }
 }
 
 impl From<tokio_postgres::Error> for Failure {
@@ -193,7 +211,8 @@ impl Connection {
         work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let Connection { runtime, client, protocol, basin: shared, silence, is_sound } = self;
-        let Some(client) = client.as_ref() else { return Err(Failure::Halted) };
+        // What ended in the middle of its protocol cannot be asked again.
+        let Some(client) = client.as_ref().filter(|_| *is_sound) else { return Err(Failure::Lost) };
         let done = runtime.block_on(async {
             let mut work = pin!(work(client));
             let mut halted = pin!(wait_for(halt.cloned()));
@@ -229,7 +248,7 @@ impl Connection {
             })
             .await
         });
-        *is_sound &= done.is_ok();
+        *is_sound = done.as_ref().err().is_none_or(Failure::is_answer);
         done
     }
 }

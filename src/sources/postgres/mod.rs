@@ -33,6 +33,9 @@ use super::{Answer, Error, Found, Request, Take, Totals, quote};
 use crate::pipeline::filter::Dialect;
 use crate::pipeline::{Server, SourceTable};
 
+/// What every connection begins with.
+const BEGIN: &str = "begin transaction isolation level repeatable read read only";
+
 /// The oldest server that has what is asked of it, as it numbers itself.
 const OLDEST: i32 = 140_000;
 
@@ -40,8 +43,8 @@ const OLDEST: i32 = 140_000;
 pub struct Session {
     target: Target,
     first: Connection,
-    /// By which other connections find the snapshot; none when this server does not share it.
-    snapshot: Option<String>,
+    /// By which other connections find the snapshot.
+    snapshot: String,
     /// Whether the server hashes keys as we do.
     hashes: bool,
 }
@@ -56,8 +59,7 @@ impl Session {
     /// Connects and takes the snapshot. `root` is the installation folder.
     pub(super) fn open(server: &Server, root: &Path) -> Result<Self, Error> {
         let target = Target::new(server, root)?;
-        let begin = "begin transaction isolation level repeatable read read only";
-        let mut first = Connection::open(&target, begin)?;
+        let mut first = Connection::open(&target, BEGIN)?;
         let sql = "select pg_catalog.current_setting('server_version_num')::int, \
                    pg_catalog.current_setting('server_version'), pg_catalog.pg_export_snapshot(), \
                    pg_catalog.hashtextextended('chủ động: 行政' collate \"C\", 5)";
@@ -72,7 +74,7 @@ impl Session {
             return Err(Error::TooOld { server: target.name, version });
         }
         let hashes = hash::of_text("chủ động: 行政".as_bytes(), 5) == digest.cast_unsigned();
-        Ok(Session { target, first, snapshot: Some(snapshot), hashes })
+        Ok(Session { target, first, snapshot, hashes })
     }
 
     pub(super) fn tables(&mut self) -> Result<Vec<String>, Error> {
@@ -100,20 +102,22 @@ impl Session {
                    where a.attrelid = pg_catalog.to_regclass($1) and a.attnum > 0 and not a.attisdropped \
                    order by a.attnum";
         let types = format!("select * from {relation} limit 0");
-        let found = self.first.run(None, None, async |client| {
-            let rows = client.query(sql, &[&relation]).await?;
-            if rows.is_empty() {
-                return Ok(None);
-            }
-            // Preparing needs no grant on the columns, and gives domains as the types behind them.
-            let statement = client.prepare(&types).await?;
-            let mut found = Vec::with_capacity(rows.len());
-            for (row, column) in rows.iter().zip(statement.columns()) {
-                let Reading { fills, is_list, .. } = Reading::of(column.type_());
-                let (kind, granted) = (row.try_get(1)?, row.try_get(3)?);
-                found.push(Found { name: column.name().to_owned(), kind, fills, is_list, granted });
-            }
-            Ok(Some(found))
+        let found = self.apart(|session| {
+            session.first.run(None, None, async |client| {
+                let rows = client.query(sql, &[&relation]).await?;
+                if rows.is_empty() {
+                    return Ok(None);
+                }
+                // Preparing needs no grant on the columns, and gives domains as the types behind them.
+                let statement = client.prepare(&types).await?;
+                let mut found = Vec::with_capacity(rows.len());
+                for (row, column) in rows.iter().zip(statement.columns()) {
+                    let Reading { fills, is_list, .. } = Reading::of(column.type_());
+                    let (kind, granted) = (row.try_get(1)?, row.try_get(3)?);
+                    found.push(Found { name: column.name().to_owned(), kind, fills, is_list, granted });
+                }
+                Ok(Some(found))
+            })
         });
         found.map_err(|failure| self.target.explain(&table.from, failure))
     }
@@ -121,14 +125,27 @@ impl Session {
     /// Reads the rows, one connection or several at once, and what the server counts of them.
     pub(super) fn read(&mut self, request: Request<'_>, take: &Take<'_>) -> Result<Answer, Error> {
         let table = request.table;
-        let read = self.plan(request).and_then(|job| {
+        let read = self.apart(|session| {
+            let job = session.plan(request)?;
             let job = Job { take, ..job };
-            let (counted, received) = self.work(&job)?;
+            let (counted, received) = session.work(&job)?;
             Ok((job.select(""), counted, received))
         });
         let (asked, counted, received) = read.map_err(|failure| self.target.explain(&table.from, failure))?;
         let (counted, received) = comparable(counted, received);
         Ok(Answer { asked, counted, received })
+    }
+
+    /// Does the work so that its failure leaves the snapshot as it was, for the tables after it.
+    fn apart<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Failure> {
+        let say = |session: &mut Self, sql: &str| {
+            session.first.run(None, None, async |client| Ok(client.batch_execute(sql).await?))
+        };
+        say(self, "savepoint apart")?;
+        let done = work(self);
+        // Where the connection itself is lost, the failure of the work says more than this one's.
+        let back = say(self, if done.is_ok() { "release apart" } else { "rollback to apart; release apart" });
+        done.and_then(|done| back.map(|()| done))
     }
 
     /// What is to be done for a request.
@@ -137,7 +154,7 @@ impl Session {
         let relation = relation(table);
         let names: Vec<_> = table.columns.iter().map(|column| format!("t.{}", quote(&column.name))).collect();
         let plain = format!("select {} from {relation} as t", names.join(", "));
-        let readers = if self.snapshot.is_some() { self.target.readers() } else { 1 };
+        let readers = self.target.readers();
         let hashes = self.hashes;
         self.first.run(None, None, async |client| {
             let statement = client.prepare(&plain).await?;
@@ -179,16 +196,11 @@ impl Session {
         let mut others: Vec<Option<Connection>> = (1..self.target.readers()).map(|_| None).collect();
         // Each range is counted first, so that the number of its first row is known wherever it is read.
         let target = &self.target;
-        let begin = self.snapshot.as_ref().map(|snapshot| {
-            format!(
-                "begin transaction isolation level repeatable read read only; \
-                 set transaction snapshot '{snapshot}'; {SERIAL}"
-            )
-        });
+        let begin = format!("{BEGIN}; set transaction snapshot '{}'; {SERIAL}", self.snapshot);
         let counted = side_by_side(&mut self.first, &mut others, job.ranges.len(), |connection, next, halt| {
             let connection = match connection {
                 Reader::First(connection) => connection,
-                Reader::Other(slot) => match connect(target, begin.as_deref())? {
+                Reader::Other(slot) => match connect(target, &begin)? {
                     Some(connection) => slot.insert(connection),
                     None => return Ok(Vec::new()),
                 },
@@ -350,8 +362,7 @@ fn each(
 }
 
 /// Another connection in the same snapshot; none when the server has no room for it.
-fn connect(target: &Target, begin: Option<&str>) -> Result<Option<Connection>, Failure> {
-    let Some(begin) = begin else { return Ok(None) };
+fn connect(target: &Target, begin: &str) -> Result<Option<Connection>, Failure> {
     match Connection::open(target, begin) {
         Ok(connection) => Ok(Some(connection)),
         // The night goes on with those that it has.
