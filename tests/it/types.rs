@@ -352,7 +352,8 @@ fn typed_values_of_sqlite_are_taken_as_they_are() {
     columns.extend([column("photo", Type::Bytes), column("at", Type::Instant), column("day", Type::Date)]);
     columns.iter_mut().skip(1).for_each(|column| column.on_fault = OnFault::Null);
     let pulled = pull(SourceKind::Sqlite { path }, table("types", columns)).unwrap();
-    let shown = arrow::util::pretty::pretty_format_batches(&pulled.tables[0].table().unwrap().batches).unwrap().to_string();
+    let shown =
+        arrow::util::pretty::pretty_format_batches(&pulled.tables[0].table().unwrap().batches).unwrap().to_string();
     insta::assert_snapshot!(format!("{shown}\n{}", crate::landing::said(&Ok(pulled))));
 }
 
