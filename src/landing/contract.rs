@@ -18,7 +18,7 @@ pub(super) fn check(
     let mut breaches = Vec::new();
     let names = match snapshot {
         Snapshot::Files(_) => Names::OfFiles,
-        Snapshot::Sqlite(_) | Snapshot::Postgres(_) => Names::OfDatabase,
+        _ => Names::OfDatabase,
     };
     let place = Place::Table(TableName::new(&source.name, &table.name).to_string());
     match snapshot.describe(table)? {

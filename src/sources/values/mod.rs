@@ -10,7 +10,9 @@ mod moments;
 mod numbers;
 mod reason;
 mod texts;
+mod totals;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -26,8 +28,10 @@ use jiff::tz::TimeZone;
 use super::{BATCH_ROWS, Batch, Error, Stop, TEXT_BYTES_MAX, Take, ValueFault};
 use crate::pipeline::{Column, SourceTable, Type};
 use moments::Form;
+use totals::Sums;
 
-pub(super) use moments::vietnam_micros;
+pub(super) use moments::{DAYS, civil_days, iso_day, iso_moment, iso_time, vietnam_micros};
+pub(super) use numbers::units;
 pub use reason::Reason;
 
 /// As much text and bytes as one batch may hold before it is handed over, however few its rows.
@@ -93,6 +97,7 @@ pub(super) struct Rows {
     normalised: Vec<u64>,
     /// Text and bytes in this batch.
     bytes: usize,
+    sums: Sums,
     faults: Vec<ValueFault>,
     row: usize,
     first_row: u64,
@@ -108,6 +113,7 @@ impl Rows {
             zone: crate::calendar::vietnam(),
             normalised: vec![0; table.columns.len()],
             bytes: 0,
+            sums: Sums::new(table),
             faults: Vec::new(),
             row: 0,
             first_row: 1,
@@ -154,6 +160,11 @@ impl Rows {
         self.first_row - 1
     }
 
+    /// The table's control totals over the rows handed over; a column with a fault has none.
+    pub(super) fn sums(&self) -> BTreeMap<String, (u64, i128)> {
+        self.sums.of_sound_columns()
+    }
+
     /// Hands over the batch when it is full.
     pub(super) fn hand_over_when_full(&mut self, take: &Take<'_>) -> Result<(), Error> {
         if self.row < BATCH_ROWS && self.bytes < BATCH_BYTES { Ok(()) } else { self.hand_over(take) }
@@ -169,6 +180,7 @@ impl Rows {
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(failed)?;
         let mut faults = std::mem::take(&mut self.faults);
         faults.sort_by_key(|fault| fault.row);
+        self.sums.add(&rows, &faults);
         let first_row = self.first_row;
         self.first_row += self.row as u64;
         self.row = 0;
@@ -181,15 +193,15 @@ impl Rows {
 
 /// What putting a value took.
 #[derive(Debug, Clone, Copy, Default)]
-struct Put {
+pub(super) struct Put {
     /// Text or bytes that it needed.
-    bytes: usize,
+    pub(super) bytes: usize,
     /// Whether a text was brought to NFC.
-    is_normalised: bool,
+    pub(super) is_normalised: bool,
 }
 
 /// The builder of one column.
-enum Values {
+pub(super) enum Values {
     Text(StringBuilder),
     Int(Int64Builder),
     Float(Float64Builder),
@@ -206,7 +218,7 @@ enum Values {
 }
 
 impl Values {
-    fn of(column: &Column) -> Self {
+    pub(super) fn of(column: &Column) -> Self {
         Values::new(column.kind, column.format.as_deref())
     }
 
@@ -236,7 +248,7 @@ impl Values {
     }
 
     /// Appends the value, or nothing together with its reason.
-    fn push(&mut self, raw: Raw<'_>, zone: &TimeZone) -> Result<Put, Reason> {
+    pub(super) fn push(&mut self, raw: Raw<'_>, zone: &TimeZone) -> Result<Put, Reason> {
         match self {
             Values::Text(builder) => return append_text(builder, raw),
             Values::Bytes(builder) => return append_bytes(builder, raw),
@@ -284,7 +296,7 @@ impl Values {
         }
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+    pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
             Values::Text(builder) => Arc::new(builder.finish()),
             Values::Int(builder) => Arc::new(builder.finish()),
@@ -303,7 +315,7 @@ impl Values {
 }
 
 /// The builder of a column of lists.
-struct List {
+pub(super) struct List {
     element: Type,
     items: Values,
     lengths: Vec<usize>,
@@ -373,7 +385,7 @@ fn append<T>(value: Result<Option<T>, Reason>, mut put: impl FnMut(Option<T>)) -
     }
 }
 
-fn append_text(builder: &mut StringBuilder, raw: Raw<'_>) -> Result<Put, Reason> {
+pub(super) fn append_text(builder: &mut StringBuilder, raw: Raw<'_>) -> Result<Put, Reason> {
     let text = texts::text(raw);
     builder.append_option(text.as_ref().ok().and_then(Option::as_ref).map(|text| text.text.as_ref()));
     Ok(text?.map_or_else(Put::default, |text| Put { bytes: text.text.len(), is_normalised: text.is_normalised }))
