@@ -150,6 +150,12 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A generation says nothing that can be understood.
+    #[error("the generation cannot be read")]
+    Manifest {
+        /// Its manifest.
+        path: PathBuf,
+    },
     /// The Parquet library refuses.
     #[error("the file of landed rows cannot be written or read")]
     Parquet {
@@ -206,6 +212,7 @@ impl Explain for Error {
             Error::DiskFull { .. } => "landing.disk-full",
             Error::ReadOnly { .. } => "landing.read-only",
             Error::Io { .. } => "landing.io",
+            Error::Manifest { .. } => "landing.manifest",
             Error::Parquet { .. } => "landing.parquet",
         }
     }
@@ -228,6 +235,7 @@ impl Explain for Error {
             Error::DiskFull { path }
             | Error::ReadOnly { path, .. }
             | Error::Io { path, .. }
+            | Error::Manifest { path }
             | Error::Parquet { path, .. } => Place::file(path),
         }
     }
@@ -259,6 +267,9 @@ impl Explain for Error {
             Error::DiskFull { .. } => "free space, or name another state folder, and run again; nothing is lost".into(),
             Error::ReadOnly { .. } => "let the service's account write there, or name another state folder".into(),
             Error::Io { .. } => "look at the folder and its disk, and run again; nothing is lost".into(),
+            Error::Manifest { .. } => {
+                "remove it with its .quarantine.parquet; the next pull reads the table whole".into()
+            }
             Error::Parquet { .. } => "remove the file and pull again".into(),
         }
     }

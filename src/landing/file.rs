@@ -163,9 +163,49 @@ impl<'f> Parts<'f> {
     }
 
     fn failed(&mut self, source: ParquetError) -> Error {
-        match self.writer.inner_mut().failure.take() {
-            Some(source) => Error::io(self.path, source),
-            None => Error::Parquet { path: shown(self.path), source },
+        failed(self.writer.inner_mut(), self.path, source)
+    }
+}
+
+/// A file that is written again, batch by batch, in the order that it had.
+pub(super) struct Rewrite<'f> {
+    writer: ArrowWriter<Sink<'f>>,
+    path: &'f Path,
+}
+
+impl<'f> Rewrite<'f> {
+    /// Writes into `file` what has the form of the file at `like`. `path` is for messages.
+    pub(super) fn new(file: &'f File, path: &'f Path, like: &Path, sorted_by: &[String]) -> Result<Self, Error> {
+        let failed = |source| Error::Parquet { path: shown(path), source };
+        let (schema, _) = open(like, None)?;
+        let place = |name: &String| Some((name.clone(), i32::try_from(schema.index_of(name).ok()?).ok()?));
+        let properties = properties(&sorted_by.iter().filter_map(place).collect::<Vec<_>>());
+        let sink = Sink { file, hash: Sha256::new(), failure: None };
+        let writer = ArrowWriter::try_new(sink, schema, Some(properties)).map_err(failed)?;
+        Ok(Rewrite { writer, path })
+    }
+
+    /// Writes the next rows.
+    pub(super) fn write(&mut self, batch: &arrow::array::RecordBatch) -> Result<(), Error> {
+        let written = self.writer.write(batch);
+        written.map_err(|source| failed(self.writer.inner_mut(), self.path, source))
+    }
+
+    /// Writes the footer, makes the file durable, and gives its digest.
+    pub(super) fn finish(mut self) -> Result<Digest, Error> {
+        if let Err(source) = self.writer.finish() {
+            return Err(failed(self.writer.inner_mut(), self.path, source));
         }
+        let sink = self.writer.inner();
+        sink.file.sync_all().map_err(|source| Error::io(self.path, source))?;
+        Ok(sink.hash.clone().finalize().into())
+    }
+}
+
+/// The library wraps what the system said in words of its own; the sink has kept it.
+fn failed(sink: &mut Sink<'_>, path: &Path, source: ParquetError) -> Error {
+    match sink.failure.take() {
+        Some(source) => Error::io(path, source),
+        None => Error::Parquet { path: shown(path), source },
     }
 }

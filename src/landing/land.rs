@@ -245,6 +245,9 @@ impl<'a> Pull<'a> {
     }
 }
 
+/// What takes hashes of keys, with the rows that have them.
+type GiveKeys<'g> = &'g mut dyn FnMut(&[u128], &RecordBatch) -> Result<(), Error>;
+
 /// What else is added to the rows that were read.
 type More<'m> = &'m mut dyn FnMut(&mut Snapshot, &mut dyn FnMut(Judged) -> bool) -> Result<(), Error>;
 
@@ -515,12 +518,7 @@ impl Increment<'_> {
     }
 
     /// The keys that we hold from earlier nights, for which the condition holds.
-    fn held(
-        &self,
-        last: &Kept,
-        condition: Option<&Condition>,
-        give: &mut dyn FnMut(&[u128], &RecordBatch) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn held(&self, last: &Kept, condition: Option<&Condition>, give: GiveKeys<'_>) -> Result<(), Error> {
         let key = &self.pull.table.key;
         let mut names: Vec<&str> = key.iter().map(String::as_str).collect();
         if let Some(condition) = condition {

@@ -70,7 +70,7 @@ pub(super) struct Written {
 /// How many rows a row group has, by what the rows themselves say: the same for the same rows.
 pub(super) fn group_rows(rows: u64, content_bytes: u64) -> u64 {
     let row_bytes = content_bytes.checked_div(rows).unwrap_or(0).max(1);
-    (GROUP_BYTES / row_bytes).clamp(GROUP_ROWS_MIN, GROUP_ROWS).next_power_of_two().min(GROUP_ROWS)
+    1 << (GROUP_BYTES / row_bytes).clamp(GROUP_ROWS_MIN, GROUP_ROWS).ilog2()
 }
 
 /// Writes the rows of all runs into the file, in order. `path` is for messages.

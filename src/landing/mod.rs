@@ -18,6 +18,7 @@
 //! nothing it reports holds a value of a row.
 
 mod contract;
+mod erase;
 mod error;
 mod file;
 mod intake;
@@ -41,6 +42,7 @@ use crate::pipeline::{Source, SourceTable};
 use crate::sources::Snapshot;
 use crate::tables::{Stored, TableName};
 
+pub use erase::{Erased, erase};
 pub use error::Error;
 pub use file::{Digest, read_generation, write_parquet};
 pub use sift::{Effect, Finding, Quarantined};

@@ -71,7 +71,18 @@ impl Spill {
     /// Reads bytes back.
     pub(super) fn bytes(&self, offset: u64, count: usize) -> Result<Buffer, Error> {
         let mut buffer = MutableBuffer::from_len_zeroed(count);
-        self.file()?.read_exact_at(&mut buffer, offset).map_err(|source| Error::io(&self.folder, source))?;
+        let file = self.file()?;
+        let mut read = 0;
+        while let Some(rest) = buffer.get_mut(read..).filter(|rest| !rest.is_empty()) {
+            match file.read_at(rest, offset + read as u64) {
+                // What was appended last ends where its last byte is: the rest is padding.
+                Ok(0) if count - read < ALIGNED => break,
+                Ok(0) => return Err(Error::io(&self.folder, std::io::ErrorKind::UnexpectedEof.into())),
+                Ok(more) => read += more,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io(&self.folder, error)),
+            }
+        }
         Ok(buffer.into())
     }
 
@@ -80,23 +91,30 @@ impl Spill {
         let failed = |source| Error::Arrow { table: self.table.clone(), source };
         let options = IpcWriteOptions::default();
         let (mut tracker, mut context) = (DictionaryTracker::new(false), IpcWriteContext::default());
-        let mut bytes: Vec<u8> = Vec::new();
+        let size = |bytes: usize| u32::try_from(bytes.next_multiple_of(ALIGNED)).map_err(|_| failed(too_large()));
+        let mut encoded = Vec::with_capacity(batches.len());
         let mut places = Vec::with_capacity(batches.len());
+        let mut offset = 0;
         for batch in batches {
-            let encoded = IpcDataGenerator::default().encode(batch, &mut tracker, &options, &mut context);
-            let (_, encoded) = encoded.map_err(failed)?;
-            let offset = bytes.len();
-            bytes.extend_from_slice(&encoded.ipc_message);
-            bytes.resize(bytes.len().next_multiple_of(ALIGNED), 0);
-            let meta_bytes = bytes.len() - offset;
-            bytes.extend_from_slice(&encoded.arrow_data);
-            bytes.resize(bytes.len().next_multiple_of(ALIGNED), 0);
-            let size = |bytes: usize| u32::try_from(bytes).map_err(|_| failed(too_large()));
-            let (meta_bytes, taken) = (size(meta_bytes)?, size(bytes.len() - offset)?);
-            places.push(Place { offset: offset as u64, meta_bytes, bytes: taken });
+            let (_, batch) =
+                IpcDataGenerator::default().encode(batch, &mut tracker, &options, &mut context).map_err(failed)?;
+            let meta_bytes = size(batch.ipc_message.len())?;
+            let bytes = meta_bytes.checked_add(size(batch.arrow_data.len())?).ok_or_else(|| failed(too_large()))?;
+            places.push(Place { offset, meta_bytes, bytes });
+            offset += u64::from(bytes);
+            encoded.push(batch);
         }
-        let begin = self.append(&bytes)?;
-        places.iter_mut().for_each(|place| place.offset += begin);
+        // Written from where they were encoded: moving them together first would cost as much as writing them.
+        let begin = self.end.fetch_add(offset, Ordering::Relaxed);
+        let file = self.file()?;
+        for (place, batch) in places.iter_mut().zip(encoded) {
+            place.offset += begin;
+            let body = place.offset + u64::from(place.meta_bytes);
+            let written = file.write_all_at(&batch.ipc_message, place.offset);
+            written
+                .and_then(|()| file.write_all_at(&batch.arrow_data, body))
+                .map_err(|source| Error::io(&self.folder, source))?;
+        }
         Ok(places)
     }
 

@@ -12,6 +12,10 @@ mod filters;
 mod harms;
 /// Files with one fault each: what lands, what is set aside, what is refused.
 mod landing;
+/// What a pull leaves behind when it cannot go on, and how one person leaves.
+mod landing_faults;
+/// Nights that follow each other: increments, deletions, moving windows.
+mod landing_nights;
 /// Which column reaches which, who may use it for what, and how it is told.
 mod lineage;
 /// What a person receives: both parts of every letter, in both languages.
