@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch};
 use chudong::landing::{self, Error, Pulled, Store};
-use chudong::pipeline::{Column, Family, OnFault, SourceKind, SourceTable, Type};
+use chudong::pipeline::{Column, Family, Load, OnFault, SourceKind, SourceTable, Type};
 use chudong::sources::{Answer, Request, Snapshot};
 
 use crate::landing::{column, night, said, source, table};
@@ -417,4 +417,36 @@ fn a_server_that_says_nothing_is_given_up() {
         mute_said.starts_with("error[sources.unreachable]: the server cannot be reached: no answer in 1 seconds"),
         "{mute_said}"
     );
+}
+
+#[test]
+fn changed_rows_are_found_by_a_cursor() {
+    let server = Server::start();
+    server.run(
+        "create table cards (id int primary key, name varchar(20), changed timestamp(6) not null) character set utf8mb4;
+         set time_zone = '+00:00';
+         insert into cards select seq, 'Hà', '2026-11-20 01:00:00' + interval seq second from seq_1_to_500",
+    );
+    let mut cards =
+        table("cards", vec![column("id", Type::Int), column("name", Type::Text), column("changed", Type::Instant)]);
+    cards.load = Load::Incremental { cursor: "changed".into(), overlap: 0, compare_days: 7 };
+    let source = source(server.over_socket("root"), vec![cards]);
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::Folder(folder.path().into());
+    let names = || {
+        let pulled = landing::pull(&source, crate::root(), night(), &store);
+        let Ok(whole) = &pulled else { return (said(&pulled), Vec::new()) };
+        let Some(landed) = whole.tables.first() else { return (said(&pulled), Vec::new()) };
+        let read = landed.rows_read.to_string();
+        (read, landed.table().unwrap().texts("name").unwrap().into_iter().flatten().collect())
+    };
+    assert_eq!(names(), ("500".into(), vec!["Hà".to_owned(); 500]));
+    server.run(
+        "set time_zone = '+00:00'; update cards set name = 'Ha', changed = '2026-11-21 01:00:00' where id = 7;
+         insert into cards values (501, 'Huế', '2026-11-21 01:00:00.000001')",
+    );
+    let (read, names) = names();
+    // The changed row and the new one, and those of the last cursor itself.
+    assert!(read.parse::<u64>().unwrap() < 10, "{read}");
+    assert_eq!((names.len(), names[6].as_str(), names[500].as_str()), (501, "Ha", "Huế"));
 }

@@ -239,6 +239,23 @@ fn totals_of_both_readings_agree_and_conditions_are_translated() {
 }
 
 #[test]
+fn a_moment_in_a_condition_is_in_the_escape_of_odbc() {
+    let server = Server::start();
+    server.run(
+        "create table moments (id int primary key, at timestamp);
+         insert into moments values (1, '2026-11-21 08:30:00'), (2, '2026-11-21 08:30:00.000001'), (3, null);
+         create role reader login password 'x'; grant select on moments to reader",
+    );
+    let wanted = table("moments", vec![column("id", Type::Int), column("at", Type::Timestamp)]);
+    let half_past = jiff::civil::date(2026, 11, 21).at(8, 30, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap();
+    let literal = Literal::Timestamp(half_past.timestamp().as_microsecond());
+    let condition = Condition::Compare("at".into(), Comparison::LessOrEqual, literal);
+    let answer = answer(postgres(&server, "reader", "x"), wanted, Some(&condition));
+    assert_eq!(answer.counted, answer.received);
+    assert_eq!(answer.received.rows, 1);
+}
+
+#[test]
 fn a_failing_query_is_an_error_and_never_an_empty_table() {
     let failing = "create table people (id integer primary key, name text);
          with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000) insert into people select i, 'Nguyễn Văn An' from n;
