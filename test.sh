@@ -42,8 +42,6 @@ has_postgresql || missing+=(postgresql)
 has_mariadb || missing+=(mariadb-server-core)
 has_odbc_driver libsqlite3odbc.so || missing+=(libsqliteodbc)
 has_odbc_driver psqlodbcw.so || missing+=(odbc-postgresql)
-# The certificates of servers reached over TLS.
-command -v openssl >/dev/null || missing+=(openssl)
 # What the build needs: the C of SQLite, zstd and OpenSSL is compiled from source.
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v make >/dev/null || missing+=(make)

@@ -4,8 +4,9 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use arrow::array::{AsArray, RecordBatch};
 use chudong::landing::{self, Error, Pulled, Store};
-use chudong::pipeline::{Column, Family, OnFault, SourceKind, SourceTable, Type};
+use chudong::pipeline::{Column, Family, Load, OnFault, SourceKind, SourceTable, Type};
 use chudong::sources::{Answer, Request, Snapshot};
 
 use crate::landing::{column, night, said, source, table};
@@ -18,19 +19,10 @@ fn pull(kind: SourceKind, tables: Vec<SourceTable>) -> Result<Pulled, Error> {
 
 /// A table as text, for reading in a review.
 fn shown(pulled: &Result<Pulled, Error>) -> String {
-    let Ok(pulled) = pulled else { return said(pulled) };
-    let table = arrow::util::pretty::pretty_format_batches(&pulled.tables[0].table().unwrap().batches).unwrap();
-    format!("{table}\n{}", pulled.tables.iter().map(|_| said_of(pulled)).collect::<Vec<_>>().join("\n"))
-}
-
-fn said_of(pulled: &Pulled) -> String {
-    let landed = &pulled.tables[0];
-    let mut text = format!("read {}, landed {}", landed.rows_read, landed.rows_landed);
-    for finding in &landed.findings {
-        let column = finding.column.as_deref().unwrap_or("the row");
-        text.push_str(&format!("\n{:?} {} for {column}: {}", finding.effect, finding.rows, finding.reason));
-    }
-    text
+    let Ok(whole) = pulled else { return said(pulled) };
+    let Some(landed) = whole.tables.first() else { return said(pulled) };
+    let table = arrow::util::pretty::pretty_format_batches(&landed.table().unwrap().batches).unwrap();
+    format!("{table}\n{}", said(pulled))
 }
 
 /// What the source says of a table, without landing it.
@@ -39,6 +31,22 @@ fn answer(kind: SourceKind, table: SourceTable) -> Answer {
     let mut snapshot = Snapshot::open(&source, crate::root()).unwrap();
     assert!(snapshot.describe(&source.tables[0]).unwrap().is_some());
     snapshot.read(Request { table: &source.tables[0], condition: None }, &|_| Ok(())).unwrap()
+}
+
+/// The one batch that the source gives of a small table, without landing it.
+fn batch(kind: SourceKind, table: SourceTable) -> RecordBatch {
+    let source = source(kind, vec![table]);
+    let mut snapshot = Snapshot::open(&source, crate::root()).unwrap();
+    let batches = Mutex::new(Vec::new());
+    let request = Request { table: &source.tables[0], condition: None };
+    snapshot
+        .read(request, &|batch| {
+            assert_eq!(batch.faults, []);
+            batches.lock().unwrap().push(batch.rows);
+            Ok(())
+        })
+        .unwrap();
+    batches.into_inner().unwrap().remove(0)
 }
 
 #[test]
@@ -90,8 +98,7 @@ fn every_type_comes_back_as_it_was() {
         ("bl", Type::Bytes),
     ];
     let columns = kinds.map(|(name, kind)| Column { on_fault: OnFault::Error, ..column(name, kind) }).to_vec();
-    let pulled = pull(server.over_socket("root"), vec![table("scalars", columns)]).unwrap();
-    let landed = pulled.tables[0].table().unwrap().to_batch().unwrap();
+    let landed = batch(server.over_socket("root"), table("scalars", columns));
     let mut text = String::new();
     for (index, (name, kind)) in kinds.iter().enumerate() {
         assert_eq!(landed.column(index).data_type(), &kind.arrow());
@@ -99,8 +106,8 @@ fn every_type_comes_back_as_it_was() {
         text.push_str(&format!("{name:<5} {:<15} {} | {} | {}\n", kind.word(), value(0), value(1), value(2)));
     }
     insta::assert_snapshot!(text);
-    let texts = pulled.tables[0].table().unwrap().texts("t").unwrap();
-    assert_eq!(texts[2].as_deref(), Some("H\u{e0}"));
+    let composed: Vec<_> = landed.column_by_name("t").unwrap().as_string::<i32>().iter().collect();
+    assert_eq!(composed, [Some(""), None, Some("H\u{e0}")]);
 }
 
 #[test]
@@ -347,73 +354,99 @@ fn a_condition_is_evaluated_by_the_server() {
     assert_eq!(rows(Condition::Not(Box::new(Condition::IsNull("name".into())))), 2);
 }
 
-/// A certificate authority, and a certificate of it for `localhost`, in this folder.
-fn certificates(folder: &std::path::Path) {
-    let openssl = |args: &[&str]| {
-        let done = std::process::Command::new("openssl").args(args).current_dir(folder).output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    };
-    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-    openssl(
-        &[
-            &["req", "-x509", "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2"],
-            &key[..],
-        ]
-        .concat(),
-    );
-    openssl(&[&["req", "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr"], &key[..]].concat());
-    std::fs::write(folder.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
-    openssl(&[
-        "x509",
-        "-req",
-        "-in",
-        "server.csr",
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca.key",
-        "-CAcreateserial",
-        "-days",
-        "2",
-        "-extfile",
-        "names",
-        "-out",
-        "server.pem",
-    ]);
-}
-
 #[test]
 fn a_server_elsewhere_is_reached_over_tls_that_verifies_it() {
     let server = Server::start_with(|folder| {
-        certificates(folder);
-        let at = |name: &str| folder.join(name).display().to_string();
-        vec![format!("--ssl-cert={}", at("server.pem")), format!("--ssl-key={}", at("server.key"))]
+        // Its key must belong to the server, and be read by nobody else.
+        let copy = |name: &str| {
+            let copy = folder.join(name);
+            std::fs::copy(crate::root().join("tests/it/tls").join(name), &copy).unwrap();
+            copy.display().to_string()
+        };
+        vec![format!("--ssl-cert={}", copy("server.pem")), format!("--ssl-key={}", copy("server.key"))]
     });
     server.run(
         "create table cards (id int primary key); insert into cards values (1);
          create user reader@'%' identified by 'đúng' require ssl; grant select on agency.cards to reader@'%'",
     );
     let wanted = || vec![table("cards", vec![column("id", Type::Int)])];
-    let kind = |host: &str, authority: Option<&str>| {
-        let authority = authority.map(|name| server.folder().join(name));
+    let ask = |host: &str, authority: Option<&str>| {
+        let authority = authority.map(|name| format!("tests/it/tls/{name}").into());
         let known = server.server("reader", Some("đúng"));
-        SourceKind::Mysql(chudong::pipeline::Server { host: host.into(), authority, ..known })
+        let kind = SourceKind::Mysql(chudong::pipeline::Server { host: host.into(), authority, ..known });
+        said(&pull(kind, wanted())).replace(&server.port.to_string(), "PORT")
     };
-    let ask = |host, authority| said(&pull(kind(host, authority), wanted())).replace(&server.port.to_string(), "PORT");
     // Its certificate is of the named authority and for this name; any other is refused, and so is a connection in clear.
-    assert_eq!(ask("localhost", Some("ca.pem")), "insurance.cards: read 1, landed 1");
-    insta::assert_snapshot!("other_name", ask("127.0.0.1", Some("ca.pem")));
-    std::fs::create_dir(server.folder().join("other")).unwrap();
-    certificates(&server.folder().join("other"));
-    insta::assert_snapshot!("other_authority", ask("localhost", Some("other/ca.pem")));
-    assert!(ask("localhost", None).starts_with("error[sources.refused]"));
-    assert!(ask("localhost", Some("none.pem")).starts_with("error[sources.unreadable]"));
+    assert_eq!(ask("127.0.0.1", Some("authority.pem")), "insurance.cards: read 1, landed 1");
+    insta::assert_snapshot!("other_name", ask("localhost", Some("authority.pem")));
+    insta::assert_snapshot!("other_authority", ask("127.0.0.1", Some("other-authority.pem")));
+    assert!(ask("127.0.0.1", None).starts_with("error[sources.refused]"));
+    insta::assert_snapshot!("no_authority", ask("127.0.0.1", Some("nobody.pem")));
+    assert!(ask("127.0.0.1", Some("server.key")).starts_with("error[sources.authority]"));
 
     // A server that offers no TLS is not spoken to when it has to be protected.
     let open = Server::start();
     open.run("create user reader@'%' identified by 'đúng'");
-    let authority = Some(server.folder().join("ca.pem"));
+    let authority = Some("tests/it/tls/authority.pem".into());
     let unprotected = chudong::pipeline::Server { authority, ..open.server("reader", Some("đúng")) };
     let said = said(&pull(SourceKind::Mysql(unprotected), wanted()));
     insta::assert_snapshot!("no_tls", said.replace(&open.port.to_string(), "PORT"));
+}
+
+#[test]
+fn a_server_that_says_nothing_is_given_up() {
+    let server = Server::start();
+    server.run(
+        "create table cards (id int primary key); insert into cards values (1);
+         create view slow as select id + sleep(3) as id from cards",
+    );
+    let patient = server.server("root", None);
+    let kind = |patience: chudong::pipeline::Server| SourceKind::Mysql(patience);
+    let host = server.folder().join("socket").display().to_string();
+    let hasty = chudong::pipeline::Server { silence_seconds: 1, host, ..patient.clone() };
+    let begun = Instant::now();
+    let slow = said(&pull(kind(hasty), vec![table("slow", vec![column("id", Type::Int)])]));
+    assert!(slow.starts_with("error[sources.silent]: the server said nothing for 1 seconds"), "{slow}");
+    assert!(begun.elapsed() < Duration::from_secs(3));
+    // Nor does a port at which somebody listens and never speaks hold the night up.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = mute.local_addr().unwrap().port();
+    let hasty = chudong::pipeline::Server { silence_seconds: 1, port, ..patient };
+    let mute_said = said(&pull(kind(hasty), vec![table("cards", vec![column("id", Type::Int)])]));
+    assert!(
+        mute_said.starts_with("error[sources.unreachable]: the server cannot be reached: no answer in 1 seconds"),
+        "{mute_said}"
+    );
+}
+
+#[test]
+fn changed_rows_are_found_by_a_cursor() {
+    let server = Server::start();
+    server.run(
+        "create table cards (id int primary key, name varchar(20), changed timestamp(6) not null) character set utf8mb4;
+         set time_zone = '+00:00';
+         insert into cards select seq, 'Hà', '2026-11-20 01:00:00' + interval seq second from seq_1_to_500",
+    );
+    let mut cards =
+        table("cards", vec![column("id", Type::Int), column("name", Type::Text), column("changed", Type::Instant)]);
+    cards.load = Load::Incremental { cursor: "changed".into(), overlap: 0, compare_days: 7 };
+    let source = source(server.over_socket("root"), vec![cards]);
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::Folder(folder.path().into());
+    let names = || {
+        let pulled = landing::pull(&source, crate::root(), night(), &store);
+        let Ok(whole) = &pulled else { return (said(&pulled), Vec::new()) };
+        let Some(landed) = whole.tables.first() else { return (said(&pulled), Vec::new()) };
+        let read = landed.rows_read.to_string();
+        (read, landed.table().unwrap().texts("name").unwrap().into_iter().flatten().collect())
+    };
+    assert_eq!(names(), ("500".into(), vec!["Hà".to_owned(); 500]));
+    server.run(
+        "set time_zone = '+00:00'; update cards set name = 'Ha', changed = '2026-11-21 01:00:00' where id = 7;
+         insert into cards values (501, 'Huế', '2026-11-21 01:00:00.000001')",
+    );
+    let (read, names) = names();
+    // The changed row and the new one, and those of the last cursor itself.
+    assert!(read.parse::<u64>().unwrap() < 10, "{read}");
+    assert_eq!((names.len(), names[6].as_str(), names[500].as_str()), (501, "Ha", "Huế"));
 }

@@ -4,14 +4,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error as MysqlError, Opts, OptsBuilder, SslOpts};
+use mysql_async::{Conn, DriverError, Error as MysqlError, IoError, Opts, OptsBuilder, SslOpts};
 
-use super::{STALL_TIMEOUT, STATEMENT_TIMEOUT, Session};
+use super::{STATEMENT_TIMEOUT, Session};
 use crate::pipeline::Server;
 use crate::sources::Error;
 
 /// How long to wait for a server that does not answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the server may wait for us, in seconds: while we sort and write, its rows are not taken.
+const WAIT_SECONDS: u32 = 10 * 60;
 
 /// No such table, no such database, no such column.
 pub(super) const NO_SUCH: [u16; 3] = [1146, 1049, 1054];
@@ -19,8 +22,11 @@ pub(super) const NO_SUCH: [u16; 3] = [1146, 1049, 1054];
 /// Our account may not: command, column, database, view.
 const DENIED: [u16; 8] = [1044, 1142, 1143, 1227, 1345, 1356, 1370, 1410];
 
-/// The server has no room for us, or shuts down.
-const NOT_READY: [u16; 5] = [1040, 1053, 1203, 1205, 1226];
+/// No connection is left, at the server or for our account.
+const FULL: [u16; 3] = [1040, 1203, 1226];
+
+/// The server shuts down, or someone holds what we wait for.
+const NOT_READY: [u16; 2] = [1053, 1205];
 
 /// Whose message names tables, columns, accounts and limits only, never a value: beside those above a killed
 /// connection or statement, a time-out, a table that changed, and what a handshake says.
@@ -34,16 +40,18 @@ impl Session {
         let opts = opts(server, root)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|source| Error::Runtime { source })?;
-        let connecting = async { tokio::time::timeout(CONNECT_TIMEOUT, Conn::new(opts)).await };
+        let silence_seconds = server.silence_seconds.max(1);
+        let patience = CONNECT_TIMEOUT.min(Duration::from_secs(u64::from(silence_seconds)));
+        let connecting = async { tokio::time::timeout(patience, Conn::new(opts)).await };
         let conn = match runtime.block_on(connecting) {
             Ok(Ok(conn)) => conn,
             Ok(Err(error)) => return Err(refused(&name, &error)),
             Err(_) => {
-                let said = format!("no answer in {} seconds", CONNECT_TIMEOUT.as_secs());
+                let said = format!("no answer in {} seconds", patience.as_secs());
                 return Err(Error::Unreachable { server: name, said });
             }
         };
-        let mut session = Session { runtime, conn: Some(conn), server: name };
+        let mut session = Session { runtime, conn: Some(conn), server: name, silence_seconds };
         session.begin()?;
         Ok(session)
     }
@@ -58,13 +66,11 @@ impl Session {
         } else {
             format!("set session max_execution_time = {}", seconds * 1000)
         };
-        let stall = STALL_TIMEOUT.as_secs();
         // The mode leaves backslashes in literals as `Dialect::Mysql` writes them, and the padding of `char` away.
         let setup = [
             "set session sql_mode = 'STRICT_ALL_TABLES'".to_owned(),
             "set session time_zone = '+00:00', lock_wait_timeout = 60".to_owned(),
-            // The rows wait while we sort and write; the server must not take that for a broken connection.
-            format!("set session net_write_timeout = {stall}, wait_timeout = {stall}"),
+            format!("set session net_write_timeout = {WAIT_SECONDS}, wait_timeout = {WAIT_SECONDS}"),
             limit,
             "set names utf8mb4".to_owned(),
             "set session transaction isolation level repeatable read".to_owned(),
@@ -102,10 +108,13 @@ fn opts(server: &Server, root: &Path) -> Result<Opts, Error> {
 
 /// TLS that trusts the named authorities, or those of this machine, and verifies the server's name.
 fn protection(server: &Server, root: &Path) -> Result<SslOpts, Error> {
+    let cannot = |said: String| Error::Authority { path: server.authority.clone(), said };
     let roots = match &server.authority {
         Some(path) => {
-            let shown = path.clone();
-            let pem = std::fs::read(root.join(path)).map_err(|source| Error::Io { path: shown, source })?;
+            let pem = std::fs::read(root.join(path)).map_err(|error| cannot(error.to_string()))?;
+            if !pem.windows(PEM.len()).any(|part| part == PEM) {
+                return Err(cannot("no certificate is in it".to_owned()));
+            }
             vec![pem.into()]
         }
         None => {
@@ -113,8 +122,14 @@ fn protection(server: &Server, root: &Path) -> Result<SslOpts, Error> {
             found.into_iter().map(|certificate| certificate.to_vec().into()).collect()
         }
     };
-    Ok(SslOpts::default().with_disable_built_in_roots(true).with_root_certs(roots))
+    match roots.is_empty() {
+        true => Err(cannot("none were found".to_owned())),
+        false => Ok(SslOpts::default().with_disable_built_in_roots(true).with_root_certs(roots)),
+    }
 }
+
+/// How a certificate begins in a PEM file.
+const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// Only what cannot leave this machine.
 fn is_local(host: &str) -> bool {
@@ -124,7 +139,14 @@ fn is_local(host: &str) -> bool {
 fn refused(server: &str, error: &MysqlError) -> Error {
     let (server, said) = (server.to_owned(), said(error));
     match error {
+        MysqlError::Server(error) if FULL.contains(&error.code) => Error::Full { server, said },
         MysqlError::Server(error) if !NOT_READY.contains(&error.code) => Error::Refused { server, said },
+        MysqlError::Driver(DriverError::NoClientSslFlagFromServer) => Error::NotProtected { server },
+        MysqlError::Io(IoError::Tls(_)) => Error::Certificate { server, said },
+        // What the handshake finds is an error of the stream, with the reason inside.
+        MysqlError::Io(IoError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Error::Certificate { server, said: error.to_string() }
+        }
         _ => Error::Unreachable { server, said },
     }
 }
@@ -138,17 +160,16 @@ pub(super) fn failed(server: &str, table: &str, error: &MysqlError) -> Error {
     }
 }
 
-/// The server is silent.
-pub(super) fn late(server: &str, table: &str) -> Error {
-    let said = format!("nothing came for {} minutes", STALL_TIMEOUT.as_secs() / 60);
-    Error::Server { server: server.to_owned(), table: table.to_owned(), said }
+/// The server is connected and says nothing.
+pub(super) fn silent(server: &str, table: &str, seconds: u32) -> Error {
+    Error::Silent { server: server.to_owned(), table: table.to_owned(), seconds }
 }
 
 /// What may be repeated: "Incorrect integer value: 'Nguyễn …'" quotes a row.
 fn said(error: &MysqlError) -> String {
     match error {
         MysqlError::Server(error)
-            if [&NO_SUCH[..], &DENIED, &NOT_READY, &ABOUT_THE_SCHEMA].concat().contains(&error.code) =>
+            if [&NO_SUCH[..], &DENIED, &FULL, &NOT_READY, &ABOUT_THE_SCHEMA].concat().contains(&error.code) =>
         {
             format!("{} ({})", error.message, error.code)
         }

@@ -28,9 +28,6 @@ use crate::pipeline::filter::Dialect;
 /// How long one statement may run at the server: longer than the largest table, shorter than a night.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// How long the next rows may take once the first have come.
-const STALL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-
 /// A connection inside its transaction.
 pub struct Session {
     runtime: Runtime,
@@ -38,6 +35,8 @@ pub struct Session {
     conn: Option<Conn>,
     /// `host:port/database`, for messages.
     server: String,
+    /// How long the server may say nothing, in seconds.
+    silence_seconds: u32,
 }
 
 impl std::fmt::Debug for Session {
@@ -131,14 +130,15 @@ impl Session {
         reading: &mut Reading,
         take: &Take<'_>,
     ) -> Result<(), Error> {
-        let server = &self.server;
+        let (server, seconds) = (&self.server, self.silence_seconds);
         let failed = |error: mysql_async::Error| connect::failed(server, &table.from, &error);
-        let late = |_| connect::late(server, &table.from);
-        let Some(conn) = self.conn.as_mut() else { return Err(connect::late(server, &table.from)) };
+        let silent = |_| connect::silent(server, &table.from, seconds);
+        let Some(conn) = self.conn.as_mut() else { return Err(connect::silent(server, &table.from, 0)) };
         self.runtime.block_on(async {
-            let begun = tokio::time::timeout(STATEMENT_TIMEOUT, conn.exec_iter(statement, ()));
-            let mut result = begun.await.map_err(late)?.map_err(failed)?;
-            while let Some(row) = next(&mut result).await.map_err(late)?.map_err(failed)? {
+            let silence = Duration::from_secs(u64::from(seconds));
+            let begun = tokio::time::timeout(silence, conn.exec_iter(statement, ()));
+            let mut result = begun.await.map_err(silent)?.map_err(failed)?;
+            while let Some(row) = next(&mut result, silence).await.map_err(silent)?.map_err(failed)? {
                 reading.take(&row).ok_or_else(|| Error::Protocol { table: table.from.clone() })?;
                 reading.rows.hand_over_when_full(take)?;
             }
@@ -149,12 +149,13 @@ impl Session {
     /// Selects nothing from the table, to see whether it may be done.
     fn probe(&mut self, table: &SourceTable, what: &str) -> Result<(), Probe> {
         let sql = format!("select {what} from {} as t limit 0", relation(table));
-        let Some(conn) = self.conn.as_mut() else { return Err(Probe::Missing) };
-        match self.runtime.block_on(async { tokio::time::timeout(STATEMENT_TIMEOUT, conn.query_drop(sql)).await }) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(mysql_async::Error::Server(error))) if connect::NO_SUCH.contains(&error.code) => Err(Probe::Missing),
-            Ok(Err(error)) => Err(Probe::Other(connect::failed(&self.server, &table.from, &error))),
-            Err(_) => Err(Probe::Other(connect::late(&self.server, &table.from))),
+        match self.run_raw(async |conn| conn.query_drop(&sql).await) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(mysql_async::Error::Server(error))) if connect::NO_SUCH.contains(&error.code) => {
+                Err(Probe::Missing)
+            }
+            Some(Err(error)) => Err(Probe::Other(connect::failed(&self.server, &table.from, &error))),
+            None => Err(Probe::Other(connect::silent(&self.server, &table.from, self.silence_seconds))),
         }
     }
 
@@ -163,12 +164,20 @@ impl Session {
         table: &str,
         work: impl AsyncFnOnce(&mut Conn) -> Result<T, mysql_async::Error>,
     ) -> Result<T, Error> {
-        let Some(conn) = self.conn.as_mut() else { return Err(connect::late(&self.server, table)) };
-        let done = self.runtime.block_on(async { tokio::time::timeout(STATEMENT_TIMEOUT, work(conn)).await });
-        match done {
-            Ok(done) => done.map_err(|error| connect::failed(&self.server, table, &error)),
-            Err(_) => Err(connect::late(&self.server, table)),
+        match self.run_raw(work) {
+            Some(done) => done.map_err(|error| connect::failed(&self.server, table, &error)),
+            None => Err(connect::silent(&self.server, table, self.silence_seconds)),
         }
+    }
+
+    /// None when the server says nothing.
+    fn run_raw<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Conn) -> Result<T, mysql_async::Error>,
+    ) -> Option<Result<T, mysql_async::Error>> {
+        let silence = Duration::from_secs(u64::from(self.silence_seconds));
+        let conn = self.conn.as_mut()?;
+        self.runtime.block_on(async { tokio::time::timeout(silence, work(conn)).await.ok() })
     }
 
     fn protocol(&self, table: &SourceTable) -> Error {
@@ -211,11 +220,12 @@ impl Reading {
 /// The next row; a timer runs only when it has not yet come.
 async fn next(
     result: &mut QueryResult<'_, '_, BinaryProtocol>,
+    silence: Duration,
 ) -> Result<Result<Option<Row>, mysql_async::Error>, tokio::time::error::Elapsed> {
     let mut row = std::pin::pin!(result.next());
     match row.as_mut().now_or_never() {
         Some(row) => Ok(row),
-        None => tokio::time::timeout(STALL_TIMEOUT, row).await,
+        None => tokio::time::timeout(silence, row).await,
     }
 }
 

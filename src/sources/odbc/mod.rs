@@ -7,7 +7,8 @@
 //! numbers alone are fetched as such, because their text may be rounded. Whether
 //! a connection is protected is a matter of its driver and its connection
 //! string. Tables are described before the transaction begins, and all of them
-//! are read inside it.
+//! are read inside it. A driver that would keep a whole result in memory has to
+//! be told not to in the connection string (PostgreSQL's: `UseDeclareFetch=1`).
 
 mod columns;
 mod connect;
