@@ -49,6 +49,12 @@ pub enum Error {
         /// Its path.
         path: PathBuf,
     },
+    /// The file was written to while it was read, or another stands in its place.
+    #[error("the file was changed while it was read")]
+    Changed {
+        /// Its path.
+        path: PathBuf,
+    },
     /// The CSV file is in UTF-16.
     #[error("the file is in UTF-16, not in UTF-8")]
     Utf16 {
@@ -162,6 +168,7 @@ impl Explain for Error {
                 _ => "sources.sqlite",
             },
             Error::NoHeader { .. } => "sources.no-header",
+            Error::Changed { .. } => "sources.changed",
             Error::Utf16 { .. } => "sources.utf-16",
             Error::OpenQuote { .. } => "sources.open-quote",
             Error::Parquet { .. } => "sources.parquet",
@@ -187,6 +194,7 @@ impl Explain for Error {
             | Error::Io { path, .. }
             | Error::Sqlite { path, .. }
             | Error::NoHeader { path }
+            | Error::Changed { path }
             | Error::Utf16 { path }
             | Error::Parquet { path, .. } => Place::file(path),
             Error::OpenQuote { path, line } => Place::line(path, *line),
@@ -221,6 +229,9 @@ impl Explain for Error {
                 _ => "ask the owner for an undamaged copy of the file".into(),
             },
             Error::NoHeader { .. } => "ask the owner for the file again; its first line names the columns".into(),
+            Error::Changed { .. } => {
+                "run again when its owner has finished writing it; files are best put in place by a rename".into()
+            }
             Error::Utf16 { .. } => "export it again as \"CSV UTF-8\"".into(),
             Error::OpenQuote { .. } => "close it, or double it where it belongs to the text, and export again".into(),
             Error::Parquet { .. } => {

@@ -1,7 +1,6 @@
-//! A folder of files: CSV or Parquet, one file per table.
+//! A folder of files: CSV, NDJSON, workbooks or Parquet, one file per table.
 //!
-//! The readers are the plain ones of `csv` and `parquet`: they give each value
-//! as it stands in the file, so that our type policy decides and no library
+//! The readers give each value as it stands in the file, so that our type policy decides and no library
 //! guesses a type, drops a field or replaces a byte before we have seen it.
 
 use std::fs::File;
@@ -10,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::{Answer, Error, Found, Request, Take};
 use crate::pipeline::SourceTable;
+use crate::pipeline::filter::Dialect;
 
 /// The format of the files of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,15 +19,22 @@ pub enum Kind {
         /// One byte between fields.
         delimiter: u8,
     },
+    /// Text, one JSON object per line.
+    NdJson,
+    /// A workbook of Excel or LibreOffice.
+    Excel,
     /// Apache Parquet.
     Parquet,
 }
 
 impl Kind {
-    fn extension(self) -> &'static str {
+    /// What the names of its files end in.
+    fn extensions(self) -> &'static [&'static str] {
         match self {
-            Kind::Csv { .. } => "csv",
-            Kind::Parquet => "parquet",
+            Kind::Csv { .. } => &["csv"],
+            Kind::NdJson => &["ndjson", "jsonl"],
+            Kind::Excel => &["xlsx", "xls", "ods"],
+            Kind::Parquet => &["parquet"],
         }
     }
 }
@@ -88,11 +95,45 @@ impl Named {
         Ok(file)
     }
 
-    /// What was asked: the file and the granted columns.
-    pub(super) fn asked(&self, table: &SourceTable) -> String {
-        let columns: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
-        format!("{}: {}", self.shown.display(), columns.join(", "))
+    /// Opens the file, and keeps what tells whether it was written to since.
+    pub(super) fn open_watched(&self) -> Result<(File, Opened), Error> {
+        let file = self.open()?;
+        let watched = file.try_clone().and_then(|file| Ok(Opened { seen: stamp(&file)?, file }));
+        Ok((file, watched.map_err(|source| self.failed(source))?))
     }
+
+    /// What was asked: the file, the granted columns and the filter.
+    pub(super) fn asked(&self, request: Request<'_>) -> String {
+        asked(&self.shown.display().to_string(), request)
+    }
+}
+
+/// What was asked of a file: its name, the granted columns and the filter.
+pub(super) fn asked(name: &str, request: Request<'_>) -> String {
+    let columns: Vec<_> = request.table.columns.iter().map(|column| column.name.as_str()).collect();
+    let rows = request.condition.map(|condition| format!(" where {}", condition.sql(Dialect::Standard)));
+    format!("{name}: {}{}", columns.join(", "), rows.unwrap_or_default())
+}
+
+/// A file that is open, and how it was when it was opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    file: File,
+    seen: (u64, i64, i64),
+}
+
+impl Opened {
+    /// Whether nobody wrote to the file since it was opened: half of one night and half of the next is no table.
+    pub(super) fn is_unchanged(&self, file: &Named) -> Result<(), Error> {
+        let now = stamp(&self.file).map_err(|source| file.failed(source))?;
+        if now == self.seen { Ok(()) } else { Err(Error::Changed { path: file.shown.clone() }) }
+    }
+}
+
+/// Its size, and when it was last written to.
+fn stamp(file: &File) -> std::io::Result<(u64, i64, i64)> {
+    let found = file.metadata()?;
+    Ok((found.len(), found.mtime(), found.mtime_nsec()))
 }
 
 impl Folder {
@@ -109,7 +150,7 @@ impl Folder {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.path).map_err(failed)? {
             let name = PathBuf::from(entry.map_err(failed)?.file_name());
-            if name.extension().is_some_and(|extension| extension == self.kind.extension()) {
+            if name.extension().is_some_and(|ending| self.kind.extensions().iter().any(|known| ending == *known)) {
                 names.push(name.display().to_string());
             }
         }
@@ -121,6 +162,8 @@ impl Folder {
         let Some(file) = self.file(table) else { return Ok(None) };
         match self.kind {
             Kind::Csv { delimiter } => super::csv::describe(&file, delimiter).map(Some),
+            Kind::NdJson => super::ndjson::describe(&file).map(Some),
+            Kind::Excel => super::excel::describe(&file, sheet(&table.from)),
             Kind::Parquet => super::parquet::describe(&file).map(Some),
         }
     }
@@ -130,6 +173,8 @@ impl Folder {
         let Some(file) = self.file(table) else { return Err(Error::NoFile { path: self.shown.join(&table.from) }) };
         match self.kind {
             Kind::Csv { delimiter } => super::csv::read(&file, delimiter, request, take),
+            Kind::NdJson => super::ndjson::read(&file, request, take),
+            Kind::Excel => super::excel::read(&file, sheet(&table.from), request, take),
             Kind::Parquet => super::parquet::read(&file, request, take),
         }
     }
@@ -137,13 +182,20 @@ impl Folder {
     /// The file of a table: its name as written, or with the extension of the kind.
     fn file(&self, table: &SourceTable) -> Option<Named> {
         // A name that climbs out of the granted folder names nothing.
-        if Path::new(&table.from).components().any(|part| !matches!(part, Component::Normal(_))) {
+        let from = if self.kind == Kind::Excel { table.from.split('#').next().unwrap_or_default() } else { &table.from };
+        if from.is_empty() || Path::new(from).components().any(|part| !matches!(part, Component::Normal(_))) {
             return None;
         }
-        [table.from.clone(), format!("{}.{}", table.from, self.kind.extension())].into_iter().find_map(|name| {
+        let with_ending = self.kind.extensions().iter().map(|ending| format!("{from}.{ending}"));
+        std::iter::once(from.to_owned()).chain(with_ending).find_map(|name| {
             // Whatever stands there is taken for the file; a link is refused by name when it is opened.
             let is_there = std::fs::symlink_metadata(self.path.join(&name)).is_ok_and(|found| !found.is_dir());
             is_there.then(|| Named { folder: self.path.clone(), shown: self.shown.join(&name), name: name.into() })
         })
     }
+}
+
+/// The sheet that a table names behind its file.
+fn sheet(from: &str) -> Option<&str> {
+    from.split_once('#').map(|(_, sheet)| sheet)
 }
