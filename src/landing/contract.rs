@@ -13,7 +13,7 @@ const NAMES_MAX: usize = 12;
 pub(super) fn check(source: &Source, snapshot: &mut Snapshot) -> Result<Vec<Fault>, sources::Error> {
     let mut breaches = Vec::new();
     let names = match snapshot {
-        Snapshot::Files(_) => Names::OfFiles,
+        Snapshot::Files(_) | Snapshot::Objects(_) => Names::OfFiles,
         Snapshot::Sqlite(_) | Snapshot::Postgres(_) => Names::OfDatabase,
     };
     for table in &source.tables {

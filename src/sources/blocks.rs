@@ -7,7 +7,7 @@
 
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use super::Error;
 
@@ -150,14 +150,15 @@ pub(super) fn for_each<R: Read, B: Boundaries>(
     let threads = threads();
     // One block waits for each thread: enough that none waits for the disk.
     let (sender, receiver) = mpsc::sync_channel::<Block>(threads);
-    let (receiver, used) = (Mutex::new(receiver), Mutex::new(Vec::<Vec<u8>>::new()));
+    // Owned by the threads alone: when the last of them is gone, sending fails and does not wait.
+    let (receiver, used) = (Arc::new(Mutex::new(receiver)), Mutex::new(Vec::<Vec<u8>>::new()));
     let (is_over, fault) = (AtomicBool::new(false), Mutex::new(None));
     let stop = |error: Error| {
         is_over.store(true, Ordering::Relaxed);
         locked(&fault).get_or_insert(error);
     };
     std::thread::scope(|scope| {
-        let worker = || {
+        let worker = |receiver: Arc<Mutex<mpsc::Receiver<Block>>>| {
             loop {
                 let next = locked(&receiver).recv();
                 let Ok(block) = next else { return };
@@ -171,15 +172,23 @@ pub(super) fn for_each<R: Read, B: Boundaries>(
             }
         };
         for _ in 0..threads {
-            if let Err(source) = std::thread::Builder::new().name("parse".to_owned()).spawn_scoped(scope, worker) {
+            let receiver = Arc::clone(&receiver);
+            let thread = std::thread::Builder::new().name("parse".to_owned());
+            if let Err(source) = thread.spawn_scoped(scope, move || worker(receiver)) {
                 stop(Error::Runtime { source });
             }
         }
+        drop(receiver);
         while !is_over.load(Ordering::Relaxed) {
             let buffer = locked(&used).pop().unwrap_or_default();
             match blocks.next(buffer) {
-                Ok(Some(block)) if sender.send(block).is_ok() => {}
-                Ok(_) => break,
+                Ok(Some(block)) => {
+                    // The threads take blocks until there are no more; without a thread there is nobody to send to.
+                    if sender.send(block).is_err() {
+                        break;
+                    }
+                }
+                Ok(None) => break,
                 Err(source) => stop(failed(source)),
             }
         }

@@ -56,9 +56,10 @@ impl Cells {
                 &[Family::Text, Family::Date, Family::Timestamp, Family::Instant, Family::Time, Family::Interval]
             }
             kind if kind.is_integer() => &[Family::Int, Family::Float, Family::Bool, Family::Decimal],
-            DataType::Decimal32(_, 0) | DataType::Decimal64(_, 0) | DataType::Decimal128(_, 0) | DataType::Decimal256(_, 0) => {
-                &[Family::Decimal, Family::Int, Family::Float]
-            }
+            DataType::Decimal32(_, 0)
+            | DataType::Decimal64(_, 0)
+            | DataType::Decimal128(_, 0)
+            | DataType::Decimal256(_, 0) => &[Family::Decimal, Family::Int, Family::Float],
             DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
                 &[Family::Decimal, Family::Float]
             }
@@ -176,7 +177,9 @@ impl Cells {
             Cells::Bool(array) => array.is_valid(row).then(|| Raw::Bool(array.value(row))),
             Cells::Days(array) => array.is_valid(row).then(|| Raw::Days(i64::from(array.value(row)))),
             Cells::Millis(array) => array.is_valid(row).then(|| Raw::Civil(array.value(row).saturating_mul(1_000))),
-            Cells::Civil(array, unit) => array.is_valid(row).then(|| micros(array.value(row), *unit, family, Raw::Civil)),
+            Cells::Civil(array, unit) => {
+                array.is_valid(row).then(|| micros(array.value(row), *unit, family, Raw::Civil))
+            }
             Cells::Moment(array, unit) => {
                 array.is_valid(row).then(|| micros(array.value(row), *unit, family, Raw::Instant))
             }

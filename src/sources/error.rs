@@ -55,6 +55,44 @@ pub enum Error {
         /// Its path.
         path: PathBuf,
     },
+    /// Not one object is in the file of objects.
+    #[error("the file is empty, not one object is in it")]
+    Empty {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The workbook cannot be read.
+    #[error("the workbook cannot be read: {said}")]
+    Workbook {
+        /// Its path.
+        path: PathBuf,
+        /// Why, in our words.
+        said: &'static str,
+    },
+    /// Two files of one table have different columns.
+    #[error("the file has other columns than the other files of its table")]
+    Unlike {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// More files than a table has.
+    #[error("the name stands for more than ten thousand files")]
+    TooManyFiles {
+        /// The name.
+        path: PathBuf,
+    },
+    /// The object store does not let us in.
+    #[error("the object store refuses our keys, or our account may not read there")]
+    StoreRefuses {
+        /// Endpoint and bucket.
+        store: String,
+    },
+    /// The object store does not answer, or not as it should.
+    #[error("the object store does not answer as it should")]
+    Store {
+        /// Endpoint and bucket.
+        store: String,
+    },
     /// The CSV file is in UTF-16.
     #[error("the file is in UTF-16, not in UTF-8")]
     Utf16 {
@@ -169,6 +207,12 @@ impl Explain for Error {
             },
             Error::NoHeader { .. } => "sources.no-header",
             Error::Changed { .. } => "sources.changed",
+            Error::Empty { .. } => "sources.empty",
+            Error::Workbook { .. } => "sources.workbook",
+            Error::Unlike { .. } => "sources.unlike",
+            Error::TooManyFiles { .. } => "sources.too-many-files",
+            Error::StoreRefuses { .. } => "sources.store-refuses",
+            Error::Store { .. } => "sources.store",
             Error::Utf16 { .. } => "sources.utf-16",
             Error::OpenQuote { .. } => "sources.open-quote",
             Error::Parquet { .. } => "sources.parquet",
@@ -196,8 +240,13 @@ impl Explain for Error {
             | Error::NoHeader { path }
             | Error::Changed { path }
             | Error::Utf16 { path }
+            | Error::Empty { path }
+            | Error::Workbook { path, .. }
+            | Error::Unlike { path }
+            | Error::TooManyFiles { path }
             | Error::Parquet { path, .. } => Place::file(path),
             Error::OpenQuote { path, line } => Place::line(path, *line),
+            Error::StoreRefuses { store } | Error::Store { store } => Place::Thing(format!("object store {store}")),
             Error::NotBuilt { kind } => Place::Thing(format!("kind {kind}")),
             Error::NotLocal { host } => Place::Thing(format!("server {host}")),
             Error::Secret(error) => error.place(),
@@ -232,6 +281,16 @@ impl Explain for Error {
             Error::Changed { .. } => {
                 "run again when its owner has finished writing it; files are best put in place by a rename".into()
             }
+            Error::Empty { .. } => "ask the owner for the file again; an export of no rows is not taken for one".into(),
+            Error::Workbook { .. } => {
+                "open it in a spreadsheet program, save it again without a password, or ask its owner for it".into()
+            }
+            Error::Unlike { .. } => "ask the owner for files of one form, or name them as tables of their own".into(),
+            Error::TooManyFiles { .. } => "correct from or prefix in pipeline.toml".into(),
+            Error::StoreRefuses { .. } => {
+                "check the two keys that pipeline.toml names, and ask the owner to let our account list and read the bucket".into()
+            }
+            Error::Store { .. } => "check endpoint, region and bucket, and that the store is running; then run again".into(),
             Error::Utf16 { .. } => "export it again as \"CSV UTF-8\"".into(),
             Error::OpenQuote { .. } => "close it, or double it where it belongs to the text, and export again".into(),
             Error::Parquet { .. } => {

@@ -44,12 +44,7 @@ pub(super) fn describe(file: &Named, sheet: Option<&str>) -> Result<Option<Vec<F
 }
 
 /// Reads the granted columns. Filled rows are counted in a pass of their own.
-pub(super) fn read(
-    file: &Named,
-    sheet: Option<&str>,
-    request: Request<'_>,
-    take: &Take<'_>,
-) -> Result<Answer, Error> {
+pub(super) fn read(file: &Named, sheet: Option<&str>, request: Request<'_>, take: &Take<'_>) -> Result<Answer, Error> {
     let table = request.table;
     let no_header = || Error::NoHeader { path: file.shown.clone() };
     let mut book = open(file, sheet)?.ok_or_else(no_header)?;
@@ -150,7 +145,9 @@ fn micros(date: jiff::civil::Date, of_day: i64) -> i64 {
 fn midnight_distance(time: jiff::civil::Time) -> i64 {
     let seconds = i64::from(time.hour()) * 3600 + i64::from(time.minute()) * 60 + i64::from(time.second());
     // Rounded up, so that what is past midnight remains a time of day.
-    seconds * 1_000_000 + i64::from(time.subsec_nanosecond()).div_euclid(1_000) + i64::from(time.subsec_nanosecond() % 1_000 != 0)
+    seconds * 1_000_000
+        + i64::from(time.subsec_nanosecond()).div_euclid(1_000)
+        + i64::from(time.subsec_nanosecond() % 1_000 != 0)
 }
 
 fn broken(file: &Named, said: &'static str) -> Error {
@@ -244,7 +241,7 @@ impl Book {
             }
         }
         if cells.iter().any(is_filled) {
-            each(&cells)?;
+            return each(&cells).map(drop);
         }
         Ok(())
     }

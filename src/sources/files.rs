@@ -4,6 +4,7 @@
 //! guesses a type, drops a field or replaces a byte before we have seen it.
 
 use std::fs::File;
+use std::io::{Cursor, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -58,6 +59,9 @@ pub(super) struct Named {
     pub(super) shown: PathBuf,
 }
 
+/// A file of which the first bytes were looked at.
+pub(super) type Start = std::io::Chain<Cursor<Vec<u8>>, File>;
+
 /// What `open` answers when the last part of a path is a link that it must not follow.
 const IS_A_LINK: i32 = libc::ELOOP;
 
@@ -102,6 +106,19 @@ impl Named {
         Ok((file, watched.map_err(|source| self.failed(source))?))
     }
 
+    /// Opens a file of text in UTF-8, behind the byte order mark that it may begin with.
+    pub(super) fn open_text(&self) -> Result<(Start, Opened), Error> {
+        let (mut handle, opened) = self.open_watched()?;
+        let mut start = Vec::new();
+        handle.by_ref().take(3).read_to_end(&mut start).map_err(|source| self.failed(source))?;
+        if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
+            return Err(Error::Utf16 { path: self.shown.clone() });
+        }
+        // Excel and many exports put the mark before the first name.
+        let start = if start == [0xef, 0xbb, 0xbf] { Vec::new() } else { start };
+        Ok((Cursor::new(start).chain(handle), opened))
+    }
+
     /// What was asked: the file, the granted columns and the filter.
     pub(super) fn asked(&self, request: Request<'_>) -> String {
         asked(&self.shown.display().to_string(), request)
@@ -119,10 +136,18 @@ pub(super) fn asked(name: &str, request: Request<'_>) -> String {
 #[derive(Debug)]
 pub(super) struct Opened {
     file: File,
-    seen: (u64, i64, i64),
+    seen: Stamp,
 }
 
+/// What tells one file, as it was at one moment, from all others: device, number, size, and when it was written to.
+pub(super) type Stamp = (u64, u64, u64, i64, i64);
+
 impl Opened {
+    /// How the file was when it was opened.
+    pub(super) fn stamp(&self) -> Stamp {
+        self.seen
+    }
+
     /// Whether nobody wrote to the file since it was opened: half of one night and half of the next is no table.
     pub(super) fn is_unchanged(&self, file: &Named) -> Result<(), Error> {
         let now = stamp(&self.file).map_err(|source| file.failed(source))?;
@@ -130,10 +155,9 @@ impl Opened {
     }
 }
 
-/// Its size, and when it was last written to.
-fn stamp(file: &File) -> std::io::Result<(u64, i64, i64)> {
+fn stamp(file: &File) -> std::io::Result<Stamp> {
     let found = file.metadata()?;
-    Ok((found.len(), found.mtime(), found.mtime_nsec()))
+    Ok((found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
 }
 
 impl Folder {
@@ -162,7 +186,7 @@ impl Folder {
         let Some(file) = self.file(table) else { return Ok(None) };
         match self.kind {
             Kind::Csv { delimiter } => super::csv::describe(&file, delimiter).map(Some),
-            Kind::NdJson => super::ndjson::describe(&file).map(Some),
+            Kind::NdJson => super::ndjson::describe(&file, table).map(Some),
             Kind::Excel => super::excel::describe(&file, sheet(&table.from)),
             Kind::Parquet => super::parquet::describe(&file).map(Some),
         }
@@ -182,7 +206,8 @@ impl Folder {
     /// The file of a table: its name as written, or with the extension of the kind.
     fn file(&self, table: &SourceTable) -> Option<Named> {
         // A name that climbs out of the granted folder names nothing.
-        let from = if self.kind == Kind::Excel { table.from.split('#').next().unwrap_or_default() } else { &table.from };
+        let from =
+            if self.kind == Kind::Excel { table.from.split('#').next().unwrap_or_default() } else { &table.from };
         if from.is_empty() || Path::new(from).components().any(|part| !matches!(part, Component::Normal(_))) {
             return None;
         }

@@ -13,6 +13,7 @@
 //! does.
 
 mod blocks;
+mod cells;
 mod csv;
 mod error;
 mod excel;
@@ -23,7 +24,6 @@ mod parquet;
 mod pgcopy;
 mod postgres;
 mod predicate;
-mod quick;
 mod sqlite;
 mod values;
 
@@ -102,6 +102,8 @@ pub struct Batch {
     pub rows: RecordBatch,
     /// What could not be read, by rising row.
     pub faults: Vec<ValueFault>,
+    /// By column, in the order of the contract: how many of its texts were not in NFC and were brought to it.
+    pub normalised: Vec<(usize, u64)>,
     /// The numbers of its rows, where a filter left out some between them; none means `first_row` and
     /// those that follow.
     pub numbers: Option<Vec<u64>>,
@@ -176,8 +178,7 @@ pub enum Snapshot {
 impl Snapshot {
     /// Connects to a source, or opens its file or folder. `root` is the installation folder.
     pub fn open(source: &Source, root: &Path) -> Result<Self, Error> {
-        let folder =
-            |path: &Path, kind| files::Folder::open(&root.join(path), path, kind).map(Snapshot::Files);
+        let folder = |path: &Path, kind| files::Folder::open(&root.join(path), path, kind).map(Snapshot::Files);
         match &source.kind {
             SourceKind::Sqlite { path } => Ok(Snapshot::Sqlite(sqlite::Database::open(&root.join(path), path)?)),
             SourceKind::Csv { path, delimiter } => folder(path, files::Kind::Csv { delimiter: *delimiter }),

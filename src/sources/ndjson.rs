@@ -26,11 +26,11 @@ pub(super) fn describe(file: &Named, table: &SourceTable) -> Result<Vec<Found>, 
             is_empty = false;
             for (name, value) in members(line).unwrap_or_default() {
                 let is_list = value.starts_with(b"[");
-                match names.iter_mut().find(|(known, _)| *known == name) {
+                if let Some((_, known)) = names.iter_mut().find(|(known, _)| *known == name) {
                     // What is a list in any line is one.
-                    Some((_, known)) => *known |= is_list,
-                    None if names.len() < NAMES_MAX => names.push((name.into_owned(), is_list)),
-                    None => {}
+                    *known |= is_list;
+                } else if names.len() < NAMES_MAX {
+                    names.push((name.into_owned(), is_list));
                 }
             }
         }
@@ -44,7 +44,8 @@ pub(super) fn describe(file: &Named, table: &SourceTable) -> Result<Vec<Found>, 
     }
     opened.is_unchanged(file)?;
     // A name of which the first lines have no value may hold lists all the same.
-    let is_list = |name: &str, seen| seen || table.column(name).is_some_and(|column| matches!(column.kind, Type::List(_)));
+    let is_list =
+        |name: &str, seen| seen || table.column(name).is_some_and(|column| matches!(column.kind, Type::List(_)));
     let found = names.into_iter().map(|(name, seen)| Found {
         is_list: is_list(&name, seen),
         name,
@@ -148,7 +149,8 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn members(line: &[u8]) -> Result<Vec<(std::borrow::Cow<'_, str>, &[u8])>, Reason> {
     // The library says whether it is JSON at all; after that, finding where its parts end is a matter of brackets.
     serde_json::from_slice::<serde::de::IgnoredAny>(line).map_err(|_| Reason::NotAnObject)?;
-    let inner = line.trim_ascii().strip_prefix(b"{").and_then(|line| line.strip_suffix(b"}")).ok_or(Reason::NotAnObject)?;
+    let inner =
+        line.trim_ascii().strip_prefix(b"{").and_then(|line| line.strip_suffix(b"}")).ok_or(Reason::NotAnObject)?;
     let mut members = Vec::new();
     let mut rest = inner.trim_ascii();
     while !rest.is_empty() {
@@ -230,7 +232,11 @@ fn push_list(rows: &mut Rows, place: usize, row: usize, kind: Type, list: &[u8])
     }
     let raws: Vec<Raw<'_>> = items
         .iter()
-        .map(|(item, written)| if item.starts_with(b"[") { Raw::List(&[]) } else { raw(family, item, written.as_deref()) })
+        .map(
+            |(item, written)| {
+                if item.starts_with(b"[") { Raw::List(&[]) } else { raw(family, item, written.as_deref()) }
+            },
+        )
         .collect();
     rows.push(place, row, Raw::List(&raws));
 }

@@ -68,12 +68,16 @@ pub(super) fn found(footer: &ArrowReaderMetadata) -> Vec<Found> {
 
 /// What the footer says, with moments of the oldest form in microseconds: in the nanoseconds that the library
 /// would take, the year 9999 is another year.
-pub(super) fn footer(metadata: ::parquet::file::metadata::ParquetMetaData) -> Result<ArrowReaderMetadata, ParquetError> {
+pub(super) fn footer(
+    metadata: ::parquet::file::metadata::ParquetMetaData,
+) -> Result<ArrowReaderMetadata, ParquetError> {
     let metadata = std::sync::Arc::new(metadata);
     let footer = ArrowReaderMetadata::try_new(std::sync::Arc::clone(&metadata), ArrowReaderOptions::new())?;
     let columns = footer.parquet_schema().columns();
     let is_old = |name: &str| {
-        columns.iter().any(|column| column.physical_type() == Physical::INT96 && column.path().parts() == [name.to_owned()])
+        columns
+            .iter()
+            .any(|column| column.physical_type() == Physical::INT96 && column.path().parts() == [name.to_owned()])
     };
     if !columns.iter().any(|column| column.physical_type() == Physical::INT96) {
         return Ok(footer);

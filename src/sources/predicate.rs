@@ -26,7 +26,8 @@ use crate::pipeline::filter::{Comparison, Condition, Literal};
 pub(super) fn mask(condition: &Condition, rows: &RecordBatch) -> Result<BooleanArray, ArrowError> {
     let all = |value: bool| BooleanArray::from(vec![value; rows.num_rows()]);
     let column = |name: &str| {
-        rows.column_by_name(name).ok_or_else(|| ArrowError::SchemaError(format!("the filter's column {name} is missing")))
+        rows.column_by_name(name)
+            .ok_or_else(|| ArrowError::SchemaError(format!("the filter's column {name} is missing")))
     };
     match condition {
         Condition::All(parts) => {
@@ -122,7 +123,9 @@ pub(super) fn may_be(condition: &Condition, wanted: bool, known: &dyn Fn(&str) -
         Condition::Not(inner) => may_be(inner, !wanted, known),
         // It holds for what is false and for what nobody knows.
         Condition::NotTrue(inner) => wanted || may_be(inner, true, known),
-        Condition::IsNull(column) => known(column).nulls.is_none_or(|(nulls, rows)| if wanted { nulls > 0 } else { nulls < rows }),
+        Condition::IsNull(column) => {
+            known(column).nulls.is_none_or(|(nulls, rows)| if wanted { nulls > 0 } else { nulls < rows })
+        }
         Condition::Compare(column, comparison, literal) => {
             let Some((least, greatest)) = known(column).range else { return true };
             let value = match literal {
@@ -164,7 +167,8 @@ pub(super) struct Sifter<'a> {
 impl<'a> Sifter<'a> {
     pub(super) fn new(request: Request<'a>, take: &'a Take<'a>) -> Self {
         let names = request.condition.map(columns).unwrap_or_default();
-        let places = request.table.columns.iter().enumerate().filter(|(_, column)| names.contains(&column.name.as_str()));
+        let places =
+            request.table.columns.iter().enumerate().filter(|(_, column)| names.contains(&column.name.as_str()));
         Sifter {
             condition: request.condition,
             places: places.map(|(place, _)| place).collect(),
@@ -248,6 +252,8 @@ impl<'a> Sifter<'a> {
             first_row: numbers.first().copied().unwrap_or(batch.first_row),
             rows: filter_record_batch(&batch.rows, &BooleanArray::from(keep))?,
             faults: batch.faults.into_iter().filter_map(moved).collect(),
+            // What was brought to NFC is counted over all that was read.
+            normalised: batch.normalised,
             numbers: Some(numbers),
         })
     }

@@ -10,14 +10,12 @@
 mod census;
 mod split;
 
-use std::fs::File;
-use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::census::Census;
 use self::split::Layout;
 use super::blocks::{self, Blocks};
-use super::files::{Named, Opened};
+use super::files::{Named, Opened, Start};
 use super::predicate::Sifter;
 use super::values::{Reason, Rows};
 use super::{ANY, Answer, Error, Found, Request, Take};
@@ -75,21 +73,14 @@ struct Open {
     header: Vec<String>,
     /// What of the first block stands behind the header.
     first: Vec<u8>,
-    blocks: Blocks<std::io::Chain<std::io::Cursor<Vec<u8>>, File>, Census>,
+    blocks: Blocks<Start, Census>,
     opened: Opened,
 }
 
 fn open(file: &Named, delimiter: u8) -> Result<Open, Error> {
     let failed = |source| file.failed(source);
-    let (mut handle, opened) = file.open_watched()?;
-    let mut start = Vec::new();
-    handle.by_ref().take(3).read_to_end(&mut start).map_err(failed)?;
-    if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
-        return Err(Error::Utf16 { path: file.shown.clone() });
-    }
-    // Excel and many exports put a byte order mark before the first name.
-    let start = if start == [0xef, 0xbb, 0xbf] { Vec::new() } else { start };
-    let mut blocks = Blocks::new(std::io::Cursor::new(start).chain(handle), Census::new(delimiter));
+    let (start, opened) = file.open_text()?;
+    let mut blocks = Blocks::new(start, Census::new(delimiter));
     let no_header = || Error::NoHeader { path: file.shown.clone() };
     let block = loop {
         match blocks.next(Vec::new()).map_err(failed)? {

@@ -20,7 +20,11 @@ pub(super) struct Layout<'a> {
 
 /// Gives all records of `bytes` to `rows`, and hands over the batches.
 pub(super) fn split(bytes: &[u8], layout: Layout<'_>, rows: &mut Rows, take: &Take<'_>) -> Result<(), Error> {
-    if memchr::memchr(b'"', bytes).is_some() { quoted(bytes, layout, rows, take) } else { plain(bytes, layout, rows, take) }
+    if memchr::memchr(b'"', bytes).is_some() {
+        quoted(bytes, layout, rows, take)
+    } else {
+        plain(bytes, layout, rows, take)
+    }
 }
 
 /// Blocks in which each delimiter and each line end is one.
