@@ -16,6 +16,7 @@ use crate::calendar::AsOf;
 use crate::fault::{Explain, Fault, Place};
 use crate::obligations;
 use crate::pipeline::authorisation::Class;
+use crate::pipeline::filter::Filter;
 use crate::pipeline::reader::Faults;
 use crate::pipeline::{self, Column, Pipeline};
 use crate::reminders::letter::Letters;
@@ -79,14 +80,21 @@ pub fn faults_on(pipeline: &Pipeline, as_of: AsOf) -> Vec<Fault> {
             "have it renewed and enter the new term, or run for a day inside it",
         ));
     }
-    let used: BTreeSet<&String> = pipeline.items.iter().flat_map(|item| &item.rules).collect();
+    let filters = pipeline.sources.iter().flat_map(|source| &source.tables).filter_map(|table| table.filter.as_ref());
+    let used: BTreeSet<&str> = pipeline
+        .items
+        .iter()
+        .flat_map(|item| &item.rules)
+        .map(String::as_str)
+        .chain(filters.flat_map(Filter::rules))
+        .collect();
     for rule in used.into_iter().filter_map(|name| pipeline.law.rule(name)) {
         if rule.in_force(as_of).is_none() {
             faults.push(Fault::new(
                 "pipeline.rule-not-in-force",
                 Place::file(format!("pipelines/law/{}.toml", rule.name)),
                 format!("no version of the rule {} is in force on {as_of}", rule.name),
-                "add the version of that day with its source, or switch off the items that use it",
+                "add the version of that day with its source, or switch off the items and the filters that use it",
             ));
         }
     }

@@ -9,6 +9,7 @@
 
 mod ask;
 mod book;
+mod dumps;
 mod keeper;
 
 use std::io::Write;
@@ -254,6 +255,10 @@ const WORKER_STACK_BYTES: usize = 1 << 26;
 
 /// Runs the verb of the command line.
 pub fn main() -> ExitCode {
+    // Before anything personal or secret is in memory.
+    if let Err(fault) = dumps::refuse() {
+        return ended(Err(vec![fault]));
+    }
     let cli = Cli::parse();
     let planner = std::thread::Builder::new().stack_size(PLANNER_STACK_BYTES).spawn(move || work(cli));
     match planner.map(std::thread::JoinHandle::join) {

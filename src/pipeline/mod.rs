@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use num_rational::Ratio;
 
+use crate::calendar::AsOf;
 use crate::language::Text;
 use authorisation::{Authorisation, Class};
 use filter::Filter;
@@ -57,6 +58,13 @@ impl Pipeline {
     /// The source of this name.
     pub fn source(&self, name: &str) -> Option<&Source> {
         self.sources.iter().find(|source| source.name == name)
+    }
+
+    /// The end of the longest notice that the agency gives of anything: `$until` of its filters.
+    pub fn until(&self, as_of: AsOf) -> jiff::civil::Date {
+        use jiff::ToSpan;
+        let longest_days = self.items.iter().flat_map(|item| &item.notice_days).copied().max().unwrap_or(0);
+        as_of.date().saturating_add(i64::from(longest_days).days())
     }
 
     /// The item of this name.

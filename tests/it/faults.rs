@@ -40,7 +40,7 @@ const FAULTS: &[&[(&str, &str)]] = &[
     &[("pipelines/term_turned_round.toml", PIPELINE)],
     &[("pipelines/purpose_not_granted.toml", PIPELINE)],
     &[("pipelines/secret_in_clear.toml", PIPELINE)],
-    &[("pipelines/database_in_clear.toml", PIPELINE)],
+    &[("pipelines/store_in_clear.toml", PIPELINE)],
     &[("pipelines/mail_in_clear.toml", PIPELINE)],
     &[("pipelines/cron_never.toml", PIPELINE)],
     &[("pipelines/unknown_item.toml", PIPELINE)],

@@ -79,7 +79,7 @@ const CLI: (&str, &[&str]) = (
 const HOMES: [(&str, &[&str]); 20] = [
     ("datafusion", &["sql/"]),
     // The parser alone; whole selects are parsed by the engine.
-    ("sqlparser", &["pipeline/filter.rs"]),
+    ("sqlparser", &["pipeline/filter/read.rs"]),
     ("polars", &["disclosure/bounding.rs"]),
     ("opendp", &["disclosure/noise.rs"]),
     ("lettre", &["delivery/"]),

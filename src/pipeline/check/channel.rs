@@ -114,6 +114,11 @@ pub(super) fn secret_at(node: &Node<'_>, key: &str) -> Option<SecretRef> {
 fn secret(node: &Node<'_>) -> Option<SecretRef> {
     let env = node.text_or_none("env").map(SecretRef::Env);
     let file = node.text_or_none("file").map(|path| SecretRef::File(path.into()));
+    if matches!(&file, Some(SecretRef::File(path)) if path.is_relative()) {
+        let what = "the path of the secret file does not begin with /";
+        let next = "write the whole path: where the service was started must not decide which secret is sent";
+        node.fault("file", "pipeline.secret", what, next);
+    }
     let credential = node.text_or_none("credential").map(SecretRef::Credential);
     let mut given = [env, file, credential].into_iter().flatten();
     match (given.next(), given.next()) {

@@ -71,7 +71,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
             let what = format!("\"{name}\" is a name of our own and cannot be a source's");
             source_node.fault("", "pipeline.bad-name", what, "choose another name");
         }
-        sources.extend(source(&name, &source_node));
+        sources.extend(source(&name, &source_node, &parts.law));
         source_node.done();
     }
     if node.named("sources").is_empty() {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::super::authorisation::{Authorisation, Class, Purpose};
 use super::super::filter::Filter;
+use super::super::law::Law;
 use super::super::reader::Node;
 use super::super::{
     Bucket, Column, Family, GENERATIONS_KEPT, Load, OnFault, Server, Source, SourceKind, SourceTable, Type, VolumeBound,
@@ -12,7 +13,7 @@ use super::channel::{is_loopback, password, secret_at};
 use super::{done, in_range, is_word};
 use crate::fault::Place;
 
-pub(super) fn source(name: &str, node: &Node<'_>) -> Option<Source> {
+pub(super) fn source(name: &str, node: &Node<'_>, law: &Law) -> Option<Source> {
     let title = node.both("title");
     let kind = source_kind(node);
     let authorisation = match node.has("authorisation") {
@@ -25,11 +26,14 @@ pub(super) fn source(name: &str, node: &Node<'_>) -> Option<Source> {
         }
     };
     let mut tables = Vec::new();
-    for (table, table_node) in node.named("tables") {
-        tables.extend(source_table(&table, &table_node));
+    let named = node.named("tables");
+    let is_empty = named.is_empty();
+    for (table, table_node) in named {
+        tables.extend(source_table(&table, &table_node, law));
+        refuse_increment_of_files(&table_node, kind.as_ref());
         table_node.done();
     }
-    if tables.is_empty() {
+    if is_empty {
         node.fault(
             "tables",
             "pipeline.no-table",
@@ -46,6 +50,7 @@ fn source_kind(node: &Node<'_>) -> Option<SourceKind> {
         "sqlite" => Some(SourceKind::Sqlite { path: path("path")? }),
         "parquet" => Some(SourceKind::Parquet { path: path("path")? }),
         "csv" => {
+            let path = path("path");
             let delimiter = node.text_or_none("delimiter").unwrap_or_else(|| ",".into());
             let [delimiter] = delimiter.as_bytes() else {
                 node.fault(
@@ -56,7 +61,7 @@ fn source_kind(node: &Node<'_>) -> Option<SourceKind> {
                 );
                 return None;
             };
-            Some(SourceKind::Csv { path: path("path")?, delimiter: *delimiter })
+            Some(SourceKind::Csv { path: path?, delimiter: *delimiter })
         }
         "ndjson" => Some(SourceKind::NdJson { path: path("path")? }),
         "excel" => Some(SourceKind::Excel { path: path("path")? }),
@@ -120,6 +125,10 @@ fn bucket(node: &Node<'_>) -> Option<Bucket> {
             let next = "write https://…; http:// is for a store on this machine";
             node.fault("endpoint", "pipeline.clear-text", "the connection to this store would not be encrypted", next);
         }
+        if endpoint.contains('@') {
+            let next = "take it out, and add access_key and secret_key";
+            node.fault("endpoint", "pipeline.secret-in-file", "the endpoint holds an account", next);
+        }
     }
     let region = node.text_or_none("region").unwrap_or_else(|| "us-east-1".into());
     let bucket = node.text("bucket");
@@ -159,29 +168,19 @@ fn authorisation(node: &Node<'_>) -> Option<Authorisation> {
     Some(Authorisation { owner: owner?, legal_ground: legal_ground?, purposes, from: from?, to: to? })
 }
 
-fn source_table(name: &str, node: &Node<'_>) -> Option<SourceTable> {
+fn source_table(name: &str, node: &Node<'_>, law: &Law) -> Option<SourceTable> {
     if !is_word(name) {
         let next = "use lower-case letters, digits and _, beginning with a letter; name the source's own table with from = \"...\"";
         node.fault("", "pipeline.bad-name", format!("\"{name}\" cannot be the name of a table"), next);
     }
     let from = node.text_or_none("from").or_else(|| node.text_or_none("file")).unwrap_or_else(|| name.to_owned());
-    let key = node.texts("key");
     let columns = columns(node, false);
-    for part in key.iter().flatten().filter(|part| !columns.iter().any(|c| c.name == **part)) {
-        let what = format!("the key column {part} is not among the columns");
-        node.fault("key", "pipeline.key-column", what, "add it to columns, or correct the key");
-    }
+    let key = key(node, &columns);
     let line = match node.place() {
         Place::File { line, .. } => line,
         _ => None,
     };
-    let filter = node.text_or_none("filter").and_then(|text| match Filter::parse(&text, &columns) {
-        Ok(filter) => Some(filter),
-        Err(what) => {
-            node.fault("filter", "pipeline.filter", what, "correct the filter; it may name granted columns only");
-            None
-        }
-    });
+    let filter = filter(node, &columns, law);
     let driving_date = node.text_or_none("driving_date");
     if let Some(name) = &driving_date
         && !columns.iter().any(|column| column.name == *name && column.kind == Type::Date)
@@ -189,21 +188,16 @@ fn source_table(name: &str, node: &Node<'_>) -> Option<SourceTable> {
         let what = format!("driving_date = \"{name}\" is no granted date column");
         node.fault("driving_date", "pipeline.driving-date", what, "name the date from which what is due is computed");
     }
-    let control_totals = node.texts_or_none("control_totals").unwrap_or_default();
-    for name in &control_totals {
-        let kind = columns.iter().find(|column| column.name == *name).map(|column| column.kind.family());
-        if !matches!(kind, Some(Family::Int | Family::Decimal | Family::Date)) {
-            let what = format!("control_totals names {name}, which is no granted column of int, decimal or date");
-            node.fault("control_totals", "pipeline.control-total", what, "name columns that can be summed exactly");
-        }
-    }
+    let control_totals = control_totals(node, &columns);
     let keep = in_range(node, "keep_generations", node.int_or("keep_generations", i64::from(GENERATIONS_KEPT)), 1, 366);
+    let load = load(node, &columns);
+    let volume = volume(node);
     Some(SourceTable {
         name: name.to_owned(),
         from,
         key: key?,
-        load: load(node, &columns)?,
-        volume: volume(node),
+        load: load?,
+        volume,
         columns,
         filter,
         driving_date,
@@ -211,6 +205,80 @@ fn source_table(name: &str, node: &Node<'_>) -> Option<SourceTable> {
         control_totals,
         line,
     })
+}
+
+/// The columns that identify a row: granted, named once, of a type in which two values are the same or not.
+fn key(node: &Node<'_>, columns: &[Column]) -> Option<Vec<String>> {
+    let key = node.texts("key")?;
+    for (index, name) in key.iter().enumerate() {
+        let fault = |code, what: String, next: &str| node.fault("key", code, what, next);
+        if key.iter().take(index).any(|earlier| earlier == name) {
+            fault("pipeline.twice", format!("the key names {name} twice"), "remove one");
+        }
+        match columns.iter().find(|column| column.name == *name).map(|column| column.kind) {
+            None => {
+                let what = format!("the key column {name} is not among the columns");
+                fault("pipeline.key-column", what, "add it to columns, or correct the key");
+            }
+            Some(kind @ (Type::Float | Type::Interval | Type::List(_))) => {
+                let what = format!("the key column {name} is {}, which identifies no row", kind.word());
+                fault("pipeline.key-column", what, "name the column by which the source itself tells its rows apart");
+            }
+            Some(_) => {}
+        }
+    }
+    Some(key)
+}
+
+fn filter(node: &Node<'_>, columns: &[Column], law: &Law) -> Option<Filter> {
+    let filter = match Filter::parse(&node.text_or_none("filter")?, columns) {
+        Ok(filter) => filter,
+        Err(what) => {
+            let what = format!("the filter cannot be used: {what}");
+            node.fault("filter", "pipeline.filter", what, "correct the filter; it may name granted columns only");
+            return None;
+        }
+    };
+    for name in filter.rules() {
+        match law.rule(name) {
+            None => {
+                let what = format!("there is no rule \"{name}\", from which the filter takes a time");
+                let next = format!("add pipelines/law/{name}.toml, or correct the name");
+                node.fault("filter", "pipeline.unknown-rule", what, next);
+            }
+            Some(rule) if !["days", "months", "years"].contains(&rule.unit.as_str()) => {
+                let what = format!("the rule {name} counts {}, and the filter takes a time from it", rule.unit);
+                node.fault("filter", "pipeline.rule-unit", what, "name a rule of days, months or years");
+            }
+            Some(_) => {}
+        }
+    }
+    Some(filter)
+}
+
+fn control_totals(node: &Node<'_>, columns: &[Column]) -> Vec<String> {
+    let names = node.texts_or_none("control_totals").unwrap_or_default();
+    for (index, name) in names.iter().enumerate() {
+        let kind = columns.iter().find(|column| column.name == *name).map(|column| column.kind);
+        let can_be_summed = matches!(kind, Some(Type::Int | Type::Decimal { .. } | Type::Date));
+        if !can_be_summed {
+            let what = format!("control_totals names {name}, which is no granted column of int, decimal or date");
+            node.fault("control_totals", "pipeline.control-total", what, "name columns that can be summed exactly");
+        }
+        if names.iter().take(index).any(|earlier| earlier == name) {
+            node.fault("control_totals", "pipeline.twice", format!("control_totals names {name} twice"), "remove one");
+        }
+    }
+    names
+}
+
+/// Files have no index by which rows that changed could be found.
+fn refuse_increment_of_files(node: &Node<'_>, kind: Option<&SourceKind>) {
+    let is_file = kind.is_some_and(|kind| ["csv", "ndjson", "excel", "parquet", "s3"].contains(&kind.word()));
+    if is_file && node.has("increment") {
+        let what = "an increment is asked of files, which are read from beginning to end in any case";
+        node.fault("increment", "pipeline.increment", what, "leave increment out: the table is read whole every night");
+    }
 }
 
 /// `increment = { cursor = "updated_at", overlap = 60, compare_days = 7 }`; without it, all rows every night.
@@ -294,6 +362,10 @@ fn column(name: &str, node: &Node<'_>, standard: bool) -> Option<Column> {
             node.fault("format", "pipeline.format", "only a date or a time has a format", "remove it");
         }
         is_subject = node.bool_or("subject", false);
+        if is_subject && !matches!(kind, Some(Type::Text | Type::Int) | None) {
+            let what = format!("the column {name} cannot hold the number by which a person is known");
+            node.fault("subject", "pipeline.subject", what, "mark the column of text or int that holds it");
+        }
         if format.as_deref().is_some_and(|format| {
             jiff::fmt::strtime::parse(format, "").is_err_and(|error| !error.to_string().contains("expected"))
         }) {
