@@ -7,6 +7,7 @@
 //! to be on this machine or is reached over TLS, and the keys are resolved when
 //! connecting. What the store says is not shown to people: it may quote a request.
 
+use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,8 @@ pub struct Store {
     prefix: String,
     /// `endpoint/bucket`, for messages.
     shown: String,
+    /// By the name of a table, its objects in the versions that were found first.
+    found: BTreeMap<String, Vec<ObjectMeta>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -88,7 +91,7 @@ impl Store {
             .map_err(|error| failed(&shown, &error))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(|source| Error::Runtime { source })?;
-        Ok(Store { runtime, client, prefix: bucket.prefix.clone(), shown })
+        Ok(Store { runtime, client, prefix: bucket.prefix.clone(), shown, found: BTreeMap::new() })
     }
 
     pub(super) fn tables(&mut self) -> Result<Vec<String>, Error> {
@@ -100,7 +103,7 @@ impl Store {
     }
 
     pub(super) fn describe(&mut self, table: &SourceTable) -> Result<Option<Vec<Found>>, Error> {
-        let objects = self.objects(table)?;
+        let objects = self.versions(table)?;
         let Some(first) = objects.first() else { return Ok(None) };
         let columns = found(&self.footed(first)?.footer);
         for object in objects.iter().skip(1) {
@@ -114,7 +117,7 @@ impl Store {
     }
 
     pub(super) fn read(&mut self, request: Request<'_>, take: &Take<'_>) -> Result<Answer, Error> {
-        let objects = self.objects(request.table)?;
+        let objects = self.versions(request.table)?;
         if objects.is_empty() {
             return Err(Error::NoFile {
                 path: PathBuf::from(format!("{}/{}{}", self.shown, self.prefix, request.table.from)),
@@ -124,6 +127,16 @@ impl Store {
         let name = format!("{}/{}{}", self.shown, self.prefix, request.table.from);
         let asked = files::asked(&name, request);
         read_all(&footed, asked, request, take)
+    }
+
+    /// The objects of a table, in the versions that were found when it was first asked for.
+    fn versions(&mut self, table: &SourceTable) -> Result<Vec<ObjectMeta>, Error> {
+        if let Some(found) = self.found.get(&table.from) {
+            return Ok(found.clone());
+        }
+        let found = self.objects(table)?;
+        self.found.insert(table.from.clone(), found.clone());
+        Ok(found)
     }
 
     /// The objects of a table, by name: the one that it names, or those below it.
