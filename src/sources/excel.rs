@@ -156,6 +156,9 @@ fn broken(file: &Named, said: &'static str) -> Error {
 
 type Bytes = Cursor<Arc<[u8]>>;
 
+/// What is done with a row; it may end the reading.
+type EachRow<'a> = dyn FnMut(&[Data]) -> Result<ControlFlow<()>, Error> + 'a;
+
 /// A workbook, and the sheet that is read.
 struct Book {
     kind: Kind,
@@ -201,11 +204,7 @@ fn open(file: &Named, sheet: Option<&str>) -> Result<Option<Book>, Error> {
 
 impl Book {
     /// Gives every filled row in turn; a cell's place is its column, the same in all rows.
-    fn for_each_row(
-        &mut self,
-        file: &Named,
-        each: &mut dyn FnMut(&[Data]) -> Result<ControlFlow<()>, Error>,
-    ) -> Result<(), Error> {
+    fn for_each_row(&mut self, file: &Named, each: &mut EachRow<'_>) -> Result<(), Error> {
         let damaged = || broken(file, "the sheet cannot be read to its end");
         let book = match &mut self.kind {
             Kind::Whole(range) => {

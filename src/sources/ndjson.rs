@@ -4,6 +4,7 @@
 //! exact number never passes through floating point. A line that is no object, or
 //! that says a name twice, is a fault of that row, and the rest is still read.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -145,8 +146,11 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|byte| *byte == b'\n').filter(|line| !is_blank(line))
 }
 
+/// A name, and its value as written.
+type Member<'a> = (Cow<'a, str>, &'a [u8]);
+
 /// The names and the values, as written, of the object that a line holds.
-fn members(line: &[u8]) -> Result<Vec<(std::borrow::Cow<'_, str>, &[u8])>, Reason> {
+fn members(line: &[u8]) -> Result<Vec<Member<'_>>, Reason> {
     // The library says whether it is JSON at all; after that, finding where its parts end is a matter of brackets.
     serde_json::from_slice::<serde::de::IgnoredAny>(line).map_err(|_| Reason::NotAnObject)?;
     let inner =
@@ -197,12 +201,12 @@ fn end_of(json: &[u8]) -> usize {
 }
 
 /// The text that a JSON string holds; none when it is no Unicode.
-fn text(json: &[u8]) -> Option<std::borrow::Cow<'_, str>> {
+fn text(json: &[u8]) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     if memchr::memchr(b'\\', inner).is_none() {
-        return std::str::from_utf8(inner).ok().map(std::borrow::Cow::Borrowed);
+        return std::str::from_utf8(inner).ok().map(Cow::Borrowed);
     }
-    serde_json::from_slice::<String>(json).ok().map(std::borrow::Cow::Owned)
+    serde_json::from_slice::<String>(json).ok().map(Cow::Owned)
 }
 
 /// Adds a row; what a string says with escapes is written out first.

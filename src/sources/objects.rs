@@ -189,7 +189,7 @@ impl Store {
         let mut reader = ParquetMetaDataReader::new();
         let mut wanted = FOOTER_BYTES.min(object.size);
         loop {
-            let end = parts.parts(&[object.size.saturating_sub(wanted)..object.size])?;
+            let end = parts.parts(std::slice::from_ref(&(object.size.saturating_sub(wanted)..object.size)))?;
             match reader.try_parse_sized(&end.end(), object.size) {
                 Ok(()) => break,
                 Err(ParquetError::NeedMoreData(more)) => {

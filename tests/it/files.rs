@@ -157,6 +157,31 @@ fn a_file_that_is_written_to_while_it_is_read_is_refused() {
     assert!(matches!(answer, Err(Error::Changed { .. })), "{answer:?}");
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Texts that are nearly dates or numbers are what the library that knows them all says they are.
+    #[test]
+    fn short_ways_give_the_answers_of_the_long_ones(
+        texts in prop::collection::vec(("[0-9]{1,2}[/.][0-9]{1,2}/[0-9]{3,5}|[0-3][0-9]/[01][0-9]/(19|2[012])[0-9]{2}", "[+-]?[0-9]{0,20}[.]?"), 50),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let lines: Vec<_> = texts.iter().enumerate().map(|(id, (day, number))| format!("{id},{day},{number}\n")).collect();
+        std::fs::write(folder.path().join("near.csv"), format!("id,day,number\n{}", lines.concat())).unwrap();
+        let day = Column { format: Some("%d/%m/%Y".into()), ..column("day", Type::Date) };
+        let near = table("near", vec![column("id", Type::Int), day, column("number", Type::Int)]);
+        let rows = read(&csv(folder.path()), &near, None).unwrap().1;
+        for ((day, number), (values, faults)) in texts.iter().zip(rows.values()) {
+            let parsed = jiff::fmt::strtime::BrokenDownTime::parse("%d/%m/%Y", day).and_then(|parts| parts.to_date());
+            let expected = parsed.ok().filter(|date| (1900..=2200).contains(&date.year())).map(|date| date.to_string());
+            prop_assert_eq!(&values[1], &expected.clone().unwrap_or_default(), "{}", day);
+            let whole = number.parse::<i64>().ok().map(|number| number.to_string());
+            prop_assert_eq!(&values[2], &whole.clone().unwrap_or_default(), "{}", number);
+            prop_assert_eq!(faults.len(), usize::from(expected.is_none()) + usize::from(whole.is_none() && !number.is_empty()));
+        }
+    }
+}
+
 // ---- NDJSON ---------------------------------------------------------------------
 
 #[test]

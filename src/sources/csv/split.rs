@@ -54,6 +54,8 @@ fn plain(bytes: &[u8], layout: Layout<'_>, rows: &mut Rows, take: &Take<'_>) -> 
 /// Where the fields of a batch stand.
 struct Fields<'a> {
     bytes: &'a [u8],
+    /// The same where all of it is UTF-8, looked at once and not field by field.
+    text: Option<&'a str>,
     layout: Layout<'a>,
     /// Start and end of each field, row after row, `width` of them in each.
     spans: Vec<(u32, u32)>,
@@ -65,7 +67,15 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn new(bytes: &'a [u8], layout: Layout<'a>) -> Self {
-        Fields { bytes, layout, spans: Vec::new(), fields: 0, count: 0, ragged: Vec::new() }
+        Fields {
+            bytes,
+            text: std::str::from_utf8(bytes).ok(),
+            layout,
+            spans: Vec::new(),
+            fields: 0,
+            count: 0,
+            ragged: Vec::new(),
+        }
     }
 
     fn is_within(&self) -> bool {
@@ -91,15 +101,16 @@ impl<'a> Fields<'a> {
 
     fn hand_over(&mut self, rows: &mut Rows, take: &Take<'_>) -> Result<(), Error> {
         for (column, place) in self.layout.places.iter().enumerate() {
-            let spans = self.spans.iter().skip(*place).step_by(self.layout.width.max(1));
             let mut ragged = self.ragged.iter().peekable();
-            for (row, (start, end)) in spans.enumerate() {
-                let value = if ragged.next_if_eq(&&row).is_some() {
-                    Raw::Null
+            for (row, fields) in self.spans.chunks_exact(self.layout.width.max(1)).enumerate() {
+                let span = fields.get(*place).map_or(0..0, |(start, end)| *start as usize..*end as usize);
+                if ragged.peek().is_some() && ragged.next_if_eq(&&row).is_some() {
+                    rows.push(column, row, Raw::Null);
+                } else if let Some(field) = self.text.and_then(|text| text.get(span.clone())) {
+                    rows.push_field(column, row, field);
                 } else {
-                    Raw::Field(self.bytes.get(*start as usize..*end as usize).unwrap_or_default())
-                };
-                rows.push(column, row, value);
+                    rows.push(column, row, Raw::Field(self.bytes.get(span).unwrap_or_default()));
+                }
             }
         }
         rows.rows(self.count);

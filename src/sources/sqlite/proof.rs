@@ -73,7 +73,7 @@ impl<'a> Tally<'a> {
             let place = self.table.columns.iter().position(|column| column.name == *name);
             // A value that could not be read is in nobody's sum.
             let has_fault = batch.faults.iter().any(|fault| fault.column.is_some() && fault.column == place);
-            match batch.rows.column_by_name(name).and_then(|array| sum(array)).filter(|_| !has_fault) {
+            match batch.rows.column_by_name(name).and_then(sum).filter(|_| !has_fault) {
                 Some((filled, sum)) => {
                     *total = (total.0 + filled, total.1.saturating_add(sum));
                     true

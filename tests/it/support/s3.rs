@@ -92,5 +92,6 @@ fn program() -> PathBuf {
     let here = std::iter::once(crate::root().join("target/test-tools/bin"));
     let found =
         here.chain(std::env::split_paths(&path)).map(|folder| folder.join("moto_server")).find(|file| file.is_file());
-    found.unwrap_or_else(|| panic!("moto_server is missing: run ./test.sh --install"))
+    assert!(found.is_some(), "moto_server is missing: run ./test.sh --install");
+    found.unwrap()
 }
