@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::ToSpan;
+
 use super::Night;
 use crate::fault::{Explain, Fault};
 use crate::landing::{self, Landed, Store};
 use crate::ledger::{Ledger, PullEntry};
 use crate::personal::hex;
+use crate::pipeline::filter::Dates;
 use crate::report::{CheckLine, FaultLine, TableLine};
 use crate::tables::TableName;
 
@@ -28,11 +31,20 @@ const DROP_ROWS_MIN: u64 = 50;
 impl Night<'_> {
     /// Pulls all sources. A source that fails blocks its own tables and no others.
     pub(super) fn pull(&mut self, store: &Store) -> Harvest {
+        let notice_days = self.checked.pipeline.items.iter().flat_map(|item| item.notice_days.iter().copied()).max();
+        let until = self.as_of.date().saturating_add(i64::from(notice_days.unwrap_or(0)).days());
         let mut harvest = Harvest { landed: Vec::new(), blocked: Vec::new(), held: Vec::new() };
         for source in &self.checked.pipeline.sources {
             self.world.progress.step(format!("pulling {}", source.name));
-            match landing::pull(source, &self.world.root, self.as_of, store) {
-                Ok(pulled) => harvest.landed.extend(pulled.tables),
+            let dates = Dates { as_of: self.as_of.date(), until, law: &self.checked.pipeline.law };
+            match landing::pull(source, &self.world.root, dates, store) {
+                Ok(pulled) => {
+                    harvest.landed.extend(pulled.tables);
+                    for (table, error) in pulled.failed {
+                        self.report.faults.extend(error.faults().iter().map(FaultLine::from));
+                        harvest.blocked.push(table);
+                    }
+                }
                 Err(error) => {
                     self.report.faults.extend(error.faults().iter().map(FaultLine::from));
                     let tables = source.tables.iter().map(|table| TableName::new(&source.name, &table.name));

@@ -18,10 +18,11 @@ mod csv;
 mod error;
 mod excel;
 mod files;
+mod mysql;
 mod ndjson;
 mod objects;
+mod odbc;
 mod parquet;
-mod pgcopy;
 mod postgres;
 mod predicate;
 mod sqlite;
@@ -168,6 +169,10 @@ pub enum Snapshot {
     Sqlite(sqlite::Database),
     /// A PostgreSQL server, inside one `repeatable read read only` transaction.
     Postgres(Box<postgres::Session>),
+    /// A MySQL or MariaDB server, inside one consistent read-only snapshot.
+    Mysql(Box<mysql::Session>),
+    /// What an ODBC driver reaches, inside one transaction where the driver has them.
+    Odbc(Box<odbc::Session>),
     /// A folder of files. Each file is opened once: a file put in its place meanwhile is not read, and
     /// one that is written to meanwhile is refused.
     Files(files::Folder),
@@ -187,7 +192,10 @@ impl Snapshot {
             SourceKind::Parquet { path } => folder(path, files::Kind::Parquet),
             SourceKind::ObjectStore(bucket) => Ok(Snapshot::Objects(Box::new(objects::Store::open(bucket, root)?))),
             SourceKind::Postgres(server) => Ok(Snapshot::Postgres(Box::new(postgres::Session::open(server, root)?))),
-            other => Err(Error::NotBuilt { kind: other.word() }),
+            SourceKind::Mysql(server) => Ok(Snapshot::Mysql(Box::new(mysql::Session::open(server, root)?))),
+            SourceKind::Odbc { connection, password } => {
+                Ok(Snapshot::Odbc(Box::new(odbc::Session::open(connection, password.as_ref())?)))
+            }
         }
     }
 
@@ -196,6 +204,8 @@ impl Snapshot {
         match self {
             Snapshot::Sqlite(database) => database.tables(),
             Snapshot::Postgres(session) => session.tables(),
+            Snapshot::Mysql(session) => session.tables(),
+            Snapshot::Odbc(session) => session.tables(),
             Snapshot::Files(folder) => folder.tables(),
             Snapshot::Objects(store) => store.tables(),
         }
@@ -206,6 +216,8 @@ impl Snapshot {
         match self {
             Snapshot::Sqlite(database) => database.describe(table),
             Snapshot::Postgres(session) => session.describe(table),
+            Snapshot::Mysql(session) => session.describe(table),
+            Snapshot::Odbc(session) => session.describe(table),
             Snapshot::Files(folder) => folder.describe(table),
             Snapshot::Objects(store) => store.describe(table),
         }
@@ -216,6 +228,8 @@ impl Snapshot {
         match self {
             Snapshot::Sqlite(database) => database.read(request, take),
             Snapshot::Postgres(session) => session.read(request, take),
+            Snapshot::Mysql(session) => session.read(request, take),
+            Snapshot::Odbc(session) => session.read(request, take),
             Snapshot::Files(folder) => folder.read(request, take),
             Snapshot::Objects(store) => store.read(request, take),
         }
@@ -230,15 +244,24 @@ fn selects(request: Request<'_>, relation: &str, dialect: Dialect) -> (String, S
     let columns: Vec<_> =
         request.table.columns.iter().map(|column| format!("t.{}", dialect.quote(&column.name))).collect();
     let rows = request.condition.map(|condition| format!(" where {}", condition.sql(dialect))).unwrap_or_default();
+    // Oracle has no `as` before the name of a table.
+    let named = if dialect == Dialect::Odbc { "t" } else { "as t" };
     (
-        format!("select {} from {relation} as t{rows}", columns.join(", ")),
-        format!("select count(*) from {relation} as t{rows}"),
+        format!("select {} from {relation} {named}{rows}", columns.join(", ")),
+        format!("select count(*) from {relation} {named}{rows}"),
     )
 }
 
 /// Totals of a source that counts its rows and nothing else.
 fn counted(rows: u64) -> Totals {
     Totals { rows, ..Totals::default() }
+}
+
+/// Both totals with the control totals that both have: a column that either could not sum is in neither.
+fn comparable(mut counted: Totals, mut received: Totals) -> (Totals, Totals) {
+    counted.sums.retain(|column, _| received.sums.contains_key(column));
+    received.sums.retain(|column, _| counted.sums.contains_key(column));
+    (counted, received)
 }
 
 /// A name in double quotes, for SQL.

@@ -71,7 +71,7 @@ impl Store {
         let shown = format!("{}/{}", bucket.endpoint.trim_end_matches('/'), bucket.bucket);
         let is_clear = !bucket.endpoint.starts_with("https://");
         if is_clear && !is_local(&bucket.endpoint) {
-            return Err(Error::NotLocal { host: bucket.endpoint.clone() });
+            return Err(Error::ClearStore { store: shown });
         }
         let client = AmazonS3Builder::new()
             .with_endpoint(&bucket.endpoint)

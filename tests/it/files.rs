@@ -684,9 +684,9 @@ fn objects_of_a_store_are_one_table_in_one_version() {
     let mut nowhere = store.bucket("");
     nowhere.endpoint = "http://store.example.vn".into();
     insta::assert_snapshot!(said_of(SourceKind::ObjectStore(nowhere), "cards/"), @r"
-    error[sources.clear-text]: the server http://store.example.vn is not on this machine, and the connection would be in the clear
-      at:   server http://store.example.vn
-      next: name a server on loopback or the folder of a Unix socket, for example through a tunnel
+    error[sources.clear-text]: the object store is not on this machine, and the connection would be in the clear
+      at:   object store http://store.example.vn/agency
+      next: name an endpoint that begins with https://
     ");
     let mut no_bucket = store.bucket("");
     no_bucket.bucket = "nobody".into();

@@ -11,7 +11,9 @@ mod numbers;
 mod quick;
 mod reason;
 mod texts;
+mod totals;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -27,8 +29,10 @@ use jiff::tz::TimeZone;
 use super::{BATCH_ROWS, Batch, Error, Stop, TEXT_BYTES_MAX, Take, ValueFault};
 use crate::pipeline::{Column, SourceTable, Type};
 use moments::Form;
+use totals::Sums;
 
-pub(super) use moments::{DAYS, vietnam_micros};
+pub(super) use moments::{DAYS, civil_days, iso_day, iso_moment, iso_time};
+pub(super) use numbers::units;
 pub use reason::Reason;
 
 /// As much text and bytes as one batch may hold before it is handed over, however few its rows.
@@ -94,6 +98,7 @@ pub(super) struct Rows {
     normalised: Vec<u64>,
     /// Text and bytes in this batch.
     bytes: usize,
+    sums: Sums,
     faults: Vec<ValueFault>,
     row: usize,
     first_row: u64,
@@ -111,6 +116,7 @@ impl Rows {
             zone: crate::calendar::vietnam(),
             normalised: vec![0; table.columns.len()],
             bytes: 0,
+            sums: Sums::new(table),
             faults: Vec::new(),
             row: 0,
             first_row: 1,
@@ -196,6 +202,11 @@ impl Rows {
         self.first_row - self.begun
     }
 
+    /// The table's control totals over the rows handed over; a column with a fault has none.
+    pub(super) fn sums(&self) -> BTreeMap<String, (u64, i128)> {
+        self.sums.of_sound_columns()
+    }
+
     /// Hands over the batch when it is full.
     pub(super) fn hand_over_when_full(&mut self, take: &Take<'_>) -> Result<(), Error> {
         if self.row < BATCH_ROWS && self.bytes < BATCH_BYTES { Ok(()) } else { self.hand_over(take) }
@@ -211,6 +222,7 @@ impl Rows {
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(failed)?;
         let mut faults = std::mem::take(&mut self.faults);
         faults.sort_by_key(|fault| fault.row);
+        self.sums.add(&rows, &faults);
         let first_row = self.first_row;
         self.first_row += self.row as u64;
         self.row = 0;
@@ -223,15 +235,15 @@ impl Rows {
 
 /// What putting a value took.
 #[derive(Debug, Clone, Copy, Default)]
-struct Put {
+pub(super) struct Put {
     /// Text or bytes that it needed.
-    bytes: usize,
+    pub(super) bytes: usize,
     /// Whether a text was brought to NFC.
-    is_normalised: bool,
+    pub(super) is_normalised: bool,
 }
 
 /// The builder of one column.
-enum Values {
+pub(super) enum Values {
     Text(StringBuilder),
     Int(Int64Builder),
     Float(Float64Builder),
@@ -248,7 +260,7 @@ enum Values {
 }
 
 impl Values {
-    fn of(column: &Column) -> Self {
+    pub(super) fn of(column: &Column) -> Self {
         Values::new(column.kind, column.format.as_deref())
     }
 
@@ -278,7 +290,7 @@ impl Values {
     }
 
     /// Appends the value, or nothing together with its reason.
-    fn push(&mut self, raw: Raw<'_>, zone: &TimeZone) -> Result<Put, Reason> {
+    pub(super) fn push(&mut self, raw: Raw<'_>, zone: &TimeZone) -> Result<Put, Reason> {
         match self {
             Values::Text(builder) => return append_text(builder, raw),
             Values::Bytes(builder) => return append_bytes(builder, raw),
@@ -326,7 +338,7 @@ impl Values {
         }
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+    pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
             Values::Text(builder) => Arc::new(builder.finish()),
             Values::Int(builder) => Arc::new(builder.finish()),
@@ -345,7 +357,7 @@ impl Values {
 }
 
 /// The builder of a column of lists.
-struct List {
+pub(super) struct List {
     element: Type,
     items: Values,
     lengths: Vec<usize>,
@@ -415,7 +427,7 @@ fn append<T>(value: Result<Option<T>, Reason>, mut put: impl FnMut(Option<T>)) -
     }
 }
 
-fn append_text(builder: &mut StringBuilder, raw: Raw<'_>) -> Result<Put, Reason> {
+pub(super) fn append_text(builder: &mut StringBuilder, raw: Raw<'_>) -> Result<Put, Reason> {
     let text = texts::text(raw);
     builder.append_option(text.as_ref().ok().and_then(Option::as_ref).map(|text| text.text.as_ref()));
     Ok(text?.map_or_else(Put::default, |text| Put { bytes: text.text.len(), is_normalised: text.is_normalised }))

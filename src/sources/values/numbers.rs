@@ -62,6 +62,8 @@ pub(super) fn yes_or_no(raw: Raw<'_>) -> Result<Option<bool>, Reason> {
         Raw::Bool(value) => Ok(Some(value)),
         Raw::Int(0) => Ok(Some(false)),
         Raw::Int(1) => Ok(Some(true)),
+        Raw::Digits(b"0") => Ok(Some(false)),
+        Raw::Digits(b"1") => Ok(Some(true)),
         Raw::Field(b"0" | b"false" | b"False" | b"FALSE") => Ok(Some(false)),
         Raw::Field(b"1" | b"true" | b"True" | b"TRUE") => Ok(Some(true)),
         Raw::List(_) => Err(Reason::NotAList),
@@ -82,6 +84,11 @@ pub(super) fn decimal(raw: Raw<'_>, digits: u8, scale: u8) -> Result<Option<i256
         Raw::Fault(reason) => Err(reason),
         _ => Err(Reason::NotANumber),
     }
+}
+
+/// A number that a source has summed up, in units of the scale; none when it has more decimals than that.
+pub(in crate::sources) fn units(digits: &[u8], scale: u8) -> Option<i128> {
+    scaled(digits, 76, scale).ok()?.to_i128()
 }
 
 /// An exact number written out: `-12.50` for -1250 in hundredths.
