@@ -96,7 +96,7 @@ const HOMES: [(&str, &[&str]); 23] = [
     ("odbc_api", &["sources/odbc/"]),
     ("csv", &["sources/csv/"]),
     ("calamine", &["sources/excel.rs"]),
-    ("object_store", &["sources/objects.rs"]),
+    ("object_store", &["sources/objects.rs", "sql/engine.rs"]),
     ("memchr", &["sources/csv/", "sources/ndjson.rs"]),
     ("cron", &["calendar/cron.rs"]),
     ("chrono", &["calendar/cron.rs"]),
