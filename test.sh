@@ -6,7 +6,8 @@
 #   ./test.sh --install       only install
 #
 # The tests start PostgreSQL and MariaDB servers of their own, in temporary folders and on free ports of
-# 127.0.0.1, so that only their programs are needed: no server has to run.
+# 127.0.0.1, so that only their programs are needed: no server has to run. Likewise an S3-compatible
+# server, which is installed from PyPI into target/test-tools.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -37,6 +38,11 @@ has_odbc_driver() {
   return 1
 }
 
+# An S3-compatible server, for the sources that are object stores: a Python program, in a folder of its own.
+tools=target/test-tools
+moto='moto[server]==5.2.5'
+has_moto() { [[ -x $tools/bin/moto_server ]] || command -v moto_server >/dev/null; }
+
 missing=()
 has_postgresql || missing+=(postgresql)
 has_mariadb || missing+=(mariadb-server-core)
@@ -47,6 +53,8 @@ command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v make >/dev/null || missing+=(make)
 # The perl of a slim image lacks the modules with which OpenSSL is configured.
 perl -MFindBin -MIPC::Cmd -MPod::Usage -e 1 2>/dev/null || missing+=(perl)
+
+has_moto || python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 
 if ((${#missing[@]})); then
   if ! command -v apt-get >/dev/null; then
@@ -79,6 +87,12 @@ if ((${#missing[@]})); then
   ((installed)) || exit 1
   has_postgresql || { echo "test.sh: the package postgresql brought no initdb" >&2; exit 1; }
   has_mariadb || { echo "test.sh: the package mariadb-server-core brought no mariadbd" >&2; exit 1; }
+fi
+
+if ! has_moto; then
+  echo "test.sh: installing $moto into $tools"
+  python3 -m venv "$tools"
+  "$tools/bin/pip" install --quiet --disable-pip-version-check "$moto"
 fi
 
 if ! command -v cargo >/dev/null; then

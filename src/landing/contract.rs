@@ -17,7 +17,7 @@ pub(super) fn check(
 ) -> Result<Vec<Fault>, sources::Error> {
     let mut breaches = Vec::new();
     let names = match snapshot {
-        Snapshot::Files(_) => Names::OfFiles,
+        Snapshot::Files(_) | Snapshot::Objects(_) => Names::OfFiles,
         _ => Names::OfDatabase,
     };
     let place = Place::Table(TableName::new(&source.name, &table.name).to_string());

@@ -101,13 +101,13 @@ impl<'a> Sieve<'a> {
             found.unread.extend(column);
             let declared = column.and_then(|column| self.table.columns.get(column));
             match declared.map_or(OnFault::Quarantine, |declared| declared.on_fault) {
-                OnFault::Quarantine => found.set_aside(&mut bad, batch.first_row, row, column, reason),
+                OnFault::Quarantine => found.set_aside(&mut bad, batch, row, column, reason),
                 OnFault::Null => *found.counts.entry((column, reason, Effect::Nulled)).or_default() += 1,
                 OnFault::Error => {
                     return Err(Error::Value {
                         table: self.name.clone(),
                         column: declared.map(|declared| declared.name.clone()).unwrap_or_default(),
-                        row: batch.first_row + row as u64,
+                        row: batch.number_of(row),
                         reason,
                     });
                 }
@@ -118,7 +118,7 @@ impl<'a> Sieve<'a> {
             for row in (0..array.len()).filter(|row| array.is_null(*row)) {
                 // A row that was set aside for the fault of this very column needs no second reason.
                 if !bad.get(row).copied().unwrap_or(true) {
-                    found.set_aside(&mut bad, batch.first_row, row, Some(*place), Reason::EmptyKey);
+                    found.set_aside(&mut bad, batch, row, Some(*place), Reason::EmptyKey);
                 }
             }
         }
@@ -159,11 +159,11 @@ impl<'a> Sieve<'a> {
 }
 
 impl Found {
-    fn set_aside(&mut self, bad: &mut [bool], first_row: u64, row: usize, column: Option<usize>, reason: Reason) {
+    fn set_aside(&mut self, bad: &mut [bool], batch: &Batch, row: usize, column: Option<usize>, reason: Reason) {
         if let Some(bad) = bad.get_mut(row) {
             *bad = true;
         }
-        self.note(first_row + row as u64, column, reason);
+        self.note(batch.number_of(row), column, reason);
     }
 
     fn note(&mut self, row: u64, column: Option<usize>, reason: Reason) {

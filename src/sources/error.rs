@@ -49,6 +49,50 @@ pub enum Error {
         /// Its path.
         path: PathBuf,
     },
+    /// The file was written to while it was read, or another stands in its place.
+    #[error("the file was changed while it was read")]
+    Changed {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// Not one object is in the file of objects.
+    #[error("the file is empty, not one object is in it")]
+    Empty {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The workbook cannot be read.
+    #[error("the workbook cannot be read: {said}")]
+    Workbook {
+        /// Its path.
+        path: PathBuf,
+        /// Why, in our words.
+        said: &'static str,
+    },
+    /// Two files of one table have different columns.
+    #[error("the file has other columns than the other files of its table")]
+    Unlike {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// More files than a table has.
+    #[error("the name stands for more than ten thousand files")]
+    TooManyFiles {
+        /// The name.
+        path: PathBuf,
+    },
+    /// The object store does not let us in.
+    #[error("the object store refuses our keys, or our account may not read there")]
+    StoreRefuses {
+        /// Endpoint and bucket.
+        store: String,
+    },
+    /// The object store does not answer, or not as it should.
+    #[error("the object store does not answer as it should")]
+    Store {
+        /// Endpoint and bucket.
+        store: String,
+    },
     /// The CSV file is in UTF-16.
     #[error("the file is in UTF-16, not in UTF-8")]
     Utf16 {
@@ -72,11 +116,11 @@ pub enum Error {
         #[source]
         source: ::parquet::errors::ParquetError,
     },
-    /// Nothing reads sources of this kind.
-    #[error("sources of the kind {kind} are not read yet")]
-    NotBuilt {
-        /// The kind.
-        kind: &'static str,
+    /// The object store is not on this machine, and the connection would not be protected.
+    #[error("the object store is not on this machine, and the connection would be in the clear")]
+    ClearStore {
+        /// Endpoint and bucket.
+        store: String,
     },
     /// The server is not on this machine, or its authority is named, and it offers no TLS.
     #[error("the server offers no TLS, and the connection would be in the clear")]
@@ -204,11 +248,17 @@ impl Explain for Error {
                 _ => "sources.sqlite",
             },
             Error::NoHeader { .. } => "sources.no-header",
+            Error::Changed { .. } => "sources.changed",
+            Error::Empty { .. } => "sources.empty",
+            Error::Workbook { .. } => "sources.workbook",
+            Error::Unlike { .. } => "sources.unlike",
+            Error::TooManyFiles { .. } => "sources.too-many-files",
+            Error::StoreRefuses { .. } => "sources.store-refuses",
+            Error::Store { .. } => "sources.store",
             Error::Utf16 { .. } => "sources.utf-16",
             Error::OpenQuote { .. } => "sources.open-quote",
             Error::Parquet { .. } => "sources.parquet",
-            Error::NotBuilt { .. } => "sources.not-built",
-            Error::NotProtected { .. } => "sources.clear-text",
+            Error::ClearStore { .. } | Error::NotProtected { .. } => "sources.clear-text",
             Error::Certificate { .. } => "sources.certificate",
             Error::Authority { .. } => "sources.authority",
             Error::TooOld { .. } => "sources.too-old",
@@ -234,10 +284,17 @@ impl Explain for Error {
             | Error::Io { path, .. }
             | Error::Sqlite { path, .. }
             | Error::NoHeader { path }
+            | Error::Changed { path }
             | Error::Utf16 { path }
+            | Error::Empty { path }
+            | Error::Workbook { path, .. }
+            | Error::Unlike { path }
+            | Error::TooManyFiles { path }
             | Error::Parquet { path, .. } => Place::file(path),
             Error::OpenQuote { path, line } => Place::line(path, *line),
-            Error::NotBuilt { kind } => Place::Thing(format!("kind {kind}")),
+            Error::StoreRefuses { store } | Error::Store { store } | Error::ClearStore { store } => {
+                Place::Thing(format!("object store {store}"))
+            }
             Error::Authority { path: Some(path), .. } => Place::file(path),
             Error::Authority { path: None, .. } => Place::Thing("this machine".into()),
             Error::Secret(error) => error.place(),
@@ -272,12 +329,25 @@ impl Explain for Error {
                 _ => "ask the owner for an undamaged copy of the file".into(),
             },
             Error::NoHeader { .. } => "ask the owner for the file again; its first line names the columns".into(),
+            Error::Changed { .. } => {
+                "run again when its owner has finished writing it; files are best put in place by a rename".into()
+            }
+            Error::Empty { .. } => "ask the owner for the file again; an export of no rows is not taken for one".into(),
+            Error::Workbook { .. } => {
+                "open it in a spreadsheet program, save it again without a password, or ask its owner for it".into()
+            }
+            Error::Unlike { .. } => "ask the owner for files of one form, or name them as tables of their own".into(),
+            Error::TooManyFiles { .. } => "correct from or prefix in pipeline.toml".into(),
+            Error::StoreRefuses { .. } => {
+                "check the two keys that pipeline.toml names, and ask the owner to let our account list and read the bucket".into()
+            }
+            Error::Store { .. } => "check endpoint, region and bucket, and that the store is running; then run again".into(),
             Error::Utf16 { .. } => "export it again as \"CSV UTF-8\"".into(),
             Error::OpenQuote { .. } => "close it, or double it where it belongs to the text, and export again".into(),
             Error::Parquet { .. } => {
                 "fetch the file again from its owner; it was cut short or is another format".into()
             }
-            Error::NotBuilt { .. } => "use another kind".into(),
+            Error::ClearStore { .. } => "name an endpoint that begins with https://".into(),
             Error::NotProtected { .. } => {
                 "ask the owner to switch TLS on at the server (ssl = on, and a certificate for this name)".into()
             }

@@ -12,13 +12,19 @@
 //! from a thread that belongs to no asynchronous runtime, as `landing::pull`
 //! does.
 
+mod blocks;
+mod cells;
 mod csv;
 mod error;
+mod excel;
 mod files;
 mod mysql;
+mod ndjson;
+mod objects;
 mod odbc;
 mod parquet;
 mod postgres;
+mod predicate;
 mod sqlite;
 mod values;
 
@@ -99,6 +105,17 @@ pub struct Batch {
     pub faults: Vec<ValueFault>,
     /// By column, in the order of the contract: how many of its texts were not in NFC and were brought to it.
     pub normalised: Vec<(usize, u64)>,
+    /// The numbers of its rows, where a filter left out some between them; none means `first_row` and
+    /// those that follow.
+    pub numbers: Option<Vec<u64>>,
+}
+
+impl Batch {
+    /// The number of a row in the order read; `row` counts from 0 in this batch.
+    pub fn number_of(&self, row: usize) -> u64 {
+        let number = self.numbers.as_ref().and_then(|numbers| numbers.get(row)).copied();
+        number.unwrap_or(self.first_row + row as u64)
+    }
 }
 
 /// A value, or a whole row, that could not be read.
@@ -156,28 +173,29 @@ pub enum Snapshot {
     Mysql(Box<mysql::Session>),
     /// What an ODBC driver reaches, inside one transaction where the driver has them.
     Odbc(Box<odbc::Session>),
-    /// A folder of files. Each file is opened once; a file replaced meanwhile is not noticed.
+    /// A folder of files. Each file is opened once: a file put in its place meanwhile is not read, and
+    /// one that is written to meanwhile is refused.
     Files(files::Folder),
+    /// Files in an S3-compatible store, each in the version that was listed first.
+    Objects(Box<objects::Store>),
 }
 
 impl Snapshot {
     /// Connects to a source, or opens its file or folder. `root` is the installation folder.
     pub fn open(source: &Source, root: &Path) -> Result<Self, Error> {
+        let folder = |path: &Path, kind| files::Folder::open(&root.join(path), path, kind).map(Snapshot::Files);
         match &source.kind {
             SourceKind::Sqlite { path } => Ok(Snapshot::Sqlite(sqlite::Database::open(&root.join(path), path)?)),
-            SourceKind::Csv { path, delimiter } => {
-                let kind = files::Kind::Csv { delimiter: *delimiter };
-                Ok(Snapshot::Files(files::Folder::open(&root.join(path), path, kind)?))
-            }
-            SourceKind::Parquet { path } => {
-                Ok(Snapshot::Files(files::Folder::open(&root.join(path), path, files::Kind::Parquet)?))
-            }
+            SourceKind::Csv { path, delimiter } => folder(path, files::Kind::Csv { delimiter: *delimiter }),
+            SourceKind::NdJson { path } => folder(path, files::Kind::NdJson),
+            SourceKind::Excel { path } => folder(path, files::Kind::Excel),
+            SourceKind::Parquet { path } => folder(path, files::Kind::Parquet),
+            SourceKind::ObjectStore(bucket) => Ok(Snapshot::Objects(Box::new(objects::Store::open(bucket, root)?))),
             SourceKind::Postgres(server) => Ok(Snapshot::Postgres(Box::new(postgres::Session::open(server, root)?))),
             SourceKind::Mysql(server) => Ok(Snapshot::Mysql(Box::new(mysql::Session::open(server, root)?))),
             SourceKind::Odbc { connection, password } => {
                 Ok(Snapshot::Odbc(Box::new(odbc::Session::open(connection, password.as_ref())?)))
             }
-            other => Err(Error::NotBuilt { kind: other.word() }),
         }
     }
 
@@ -189,6 +207,7 @@ impl Snapshot {
             Snapshot::Mysql(session) => session.tables(),
             Snapshot::Odbc(session) => session.tables(),
             Snapshot::Files(folder) => folder.tables(),
+            Snapshot::Objects(store) => store.tables(),
         }
     }
 
@@ -200,6 +219,7 @@ impl Snapshot {
             Snapshot::Mysql(session) => session.describe(table),
             Snapshot::Odbc(session) => session.describe(table),
             Snapshot::Files(folder) => folder.describe(table),
+            Snapshot::Objects(store) => store.describe(table),
         }
     }
 
@@ -211,6 +231,7 @@ impl Snapshot {
             Snapshot::Mysql(session) => session.read(request, take),
             Snapshot::Odbc(session) => session.read(request, take),
             Snapshot::Files(folder) => folder.read(request, take),
+            Snapshot::Objects(store) => store.read(request, take),
         }
     }
 }

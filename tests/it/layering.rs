@@ -79,7 +79,7 @@ const CLI: (&str, &[&str]) = (
 );
 
 /// Each library that is worth keeping in one place, and the files or folders of `src/` that are its homes.
-const HOMES: [(&str, &[&str]); 20] = [
+const HOMES: [(&str, &[&str]); 23] = [
     ("datafusion", &["sql/"]),
     // The parser alone; whole selects are parsed by the engine.
     ("sqlparser", &["pipeline/filter/read.rs"]),
@@ -89,12 +89,15 @@ const HOMES: [(&str, &[&str]); 20] = [
     ("tokio_rustls", &["delivery/smtp.rs", "delivery/tls.rs", "sources/postgres/wire.rs"]),
     ("rustls_native_certs", &["delivery/tls.rs", "sources/mysql/connect.rs", "sources/postgres/wire.rs"]),
     // The ledger is a SQLite file, some agencies' sources are, and so are the samples made for them.
-    ("rusqlite", &["ledger/", "sources/error.rs", "sources/sqlite.rs", "samples/agency.rs", "samples/mod.rs"]),
+    ("rusqlite", &["ledger/", "sources/error.rs", "sources/sqlite/", "samples/agency.rs", "samples/mod.rs"]),
     ("tokio_postgres", &["sources/postgres/"]),
     ("tokio_postgres_rustls", &["sources/postgres/wire.rs"]),
     ("mysql_async", &["sources/mysql/"]),
     ("odbc_api", &["sources/odbc/"]),
-    ("csv", &["sources/csv.rs"]),
+    ("csv", &["sources/csv/"]),
+    ("calamine", &["sources/excel.rs"]),
+    ("object_store", &["sources/objects.rs", "sql/engine.rs"]),
+    ("memchr", &["sources/csv/", "sources/ndjson.rs"]),
     ("cron", &["calendar/cron.rs"]),
     ("chrono", &["calendar/cron.rs"]),
     ("minijinja", &["publication/error.rs", "publication/page/", "reminders/letter/"]),

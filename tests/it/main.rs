@@ -6,6 +6,8 @@ mod delivery;
 mod disclosure;
 /// What a clerk is told when a file is wrong, and what a night does when its disk or a source fails.
 mod faults;
+/// Sources that are files, and row filters over them.
+mod files;
 /// Which rows a filter asks for.
 mod filters;
 /// What would harm a person if it went wrong, found by attacking a whole night.

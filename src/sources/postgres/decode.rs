@@ -185,7 +185,7 @@ impl CopyRows {
         (self.row, self.bytes) = (0, 0);
         let normalised = self.normalised.iter_mut().map(std::mem::take).enumerate().filter(|(_, texts)| *texts > 0);
         let normalised = normalised.collect();
-        Ok(Some(Batch { first_row, rows, faults: std::mem::take(&mut self.faults), normalised }))
+        Ok(Some(Batch { first_row, rows, faults: std::mem::take(&mut self.faults), normalised, numbers: None }))
     }
 
     /// Adds the batch to the sums. A column in which a value could not be read has none any more.

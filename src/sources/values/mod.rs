@@ -8,6 +8,7 @@
 
 mod moments;
 mod numbers;
+mod quick;
 mod reason;
 mod texts;
 mod totals;
@@ -30,7 +31,7 @@ use crate::pipeline::{Column, SourceTable, Type};
 use moments::Form;
 use totals::Sums;
 
-pub(super) use moments::{DAYS, civil_days, iso_day, iso_moment, iso_time, vietnam_micros};
+pub(super) use moments::{DAYS, civil_days, iso_day, iso_moment, iso_time};
 pub(super) use numbers::units;
 pub use reason::Reason;
 
@@ -101,6 +102,8 @@ pub(super) struct Rows {
     faults: Vec<ValueFault>,
     row: usize,
     first_row: u64,
+    /// The number of the first row of all.
+    begun: u64,
 }
 
 impl Rows {
@@ -117,7 +120,23 @@ impl Rows {
             faults: Vec::new(),
             row: 0,
             first_row: 1,
+            begun: 1,
         }
+    }
+
+    /// An empty collection whose first row has this number in the order read.
+    pub(super) fn numbered_from(table: &SourceTable, first_row: u64) -> Self {
+        Rows { first_row, begun: first_row, ..Rows::new(table) }
+    }
+
+    /// Says that a row of this batch, counting from 0, is unreadable as a whole; its values were pushed as empty.
+    pub(super) fn break_row(&mut self, row: usize, reason: Reason) {
+        self.faults.push(ValueFault { row, column: None, reason });
+    }
+
+    /// How many rows of this batch there are until now: the number of the next, counting from 0.
+    pub(super) fn row_number(&self) -> usize {
+        self.row
     }
 
     /// Adds the next row: `value` is asked for each column in turn.
@@ -155,9 +174,32 @@ impl Rows {
         }
     }
 
+    /// Adds a field of a file without types, as [`Rows::push`] does; the commonest forms on a shorter way.
+    #[inline]
+    pub(super) fn push_field(&mut self, column: usize, row: usize, field: &str) {
+        let Some(values) = self.columns.get_mut(column) else { return };
+        let put = match values {
+            Values::Int(builder) => quick::whole_number(field.as_bytes()).map(|value| builder.append_value(value)),
+            Values::Date(builder, Form::Iso) => quick::iso_day(field.as_bytes()).map(|day| builder.append_value(day)),
+            Values::Date(builder, Form::DayMonthYear(separator, _)) => {
+                quick::local_day(field.as_bytes(), *separator).map(|day| builder.append_value(day))
+            }
+            // An empty field is no text, and any other in ASCII is one in NFC.
+            Values::Text(builder) if (1..=TEXT_BYTES_MAX).contains(&field.len()) && field.is_ascii() => {
+                self.bytes += field.len();
+                builder.append_value(field);
+                Some(())
+            }
+            _ => None,
+        };
+        if put.is_none() {
+            self.push(column, row, Raw::Field(field.as_bytes()));
+        }
+    }
+
     /// How many rows were handed over.
     pub(super) fn taken(&self) -> u64 {
-        self.first_row - 1
+        self.first_row - self.begun
     }
 
     /// The table's control totals over the rows handed over; a column with a fault has none.
@@ -187,7 +229,7 @@ impl Rows {
         self.bytes = 0;
         let normalised = self.normalised.iter_mut().map(std::mem::take).enumerate().filter(|(_, texts)| *texts > 0);
         let normalised = normalised.collect();
-        take(Batch { first_row, rows, faults, normalised }).map_err(|Stop| Error::Stopped)
+        take(Batch { first_row, rows, faults, normalised, numbers: None }).map_err(|Stop| Error::Stopped)
     }
 }
 

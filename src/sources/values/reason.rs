@@ -62,6 +62,14 @@ pub enum Reason {
     SeveralDimensions,
     /// A list with more values than [`TEXT_BYTES_MAX`], or with more text.
     TooManyValues,
+    /// The line is not one JSON object.
+    NotAnObject,
+    /// The object says a name twice, and nobody knows which value counts.
+    NameTwice,
+    /// An object where a value is declared.
+    NotAValue,
+    /// The cell of a workbook shows an error (#N/A).
+    ErrorCell,
     /// The row has more or fewer fields than the header.
     RaggedRow,
     /// A key column is empty.
@@ -101,6 +109,10 @@ impl Reason {
             Reason::NotAList => "not a list",
             Reason::SeveralDimensions => "a list of lists",
             Reason::TooManyValues => "list too long",
+            Reason::NotAnObject => "not a JSON object",
+            Reason::NameTwice => "a name twice in one object",
+            Reason::NotAValue => "an object in place of a value",
+            Reason::ErrorCell => "an error in the cell",
             Reason::RaggedRow => "wrong number of fields",
             Reason::EmptyKey => "empty key",
             Reason::DuplicateKey => "duplicate key",

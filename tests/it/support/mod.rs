@@ -2,5 +2,6 @@
 
 pub mod mysql;
 pub mod postgres;
+pub mod s3;
 pub mod smtp;
 pub mod world;
