@@ -106,8 +106,8 @@ fn a_model_that_fails_is_told_and_those_that_wait_for_it() {
     world.night("2026-11-21").with(1);
     let text = std::fs::read_to_string(world.state().join("lineage/2026-11-21.1.json")).unwrap();
     let ended = |job: &str| {
-        let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let last = events.filter(|event| event["job"]["name"] == job).next_back().unwrap();
+        let mut events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let last = events.rfind(|event| event["job"]["name"] == job).unwrap();
         last["eventType"].as_str().unwrap().to_owned()
     };
     assert_eq!(ended("staging.vehicles"), "ABORT");
