@@ -12,6 +12,7 @@
 //! nothing it reports holds a value of a row.
 
 mod contract;
+mod erase;
 mod error;
 mod sift;
 mod store;
@@ -24,6 +25,7 @@ use crate::pipeline::{Source, SourceTable};
 use crate::sources::{self, Answer, Batch, Request, Snapshot, Stop};
 use crate::tables::{Table, TableName};
 
+pub use erase::{Erased, erase};
 pub use error::Error;
 pub use sift::{Effect, Finding, Quarantined};
 pub use store::{Digest, Generation, Store, read_generation, write_parquet};

@@ -204,6 +204,43 @@ impl Shelf {
         Ok(Generation { path, quarantine, digest: aside.digest, unchanged })
     }
 
+    /// The names of a table's generations, the oldest first; what a killed run left aside is removed.
+    pub(super) fn generations(&self, table: &TableName) -> Result<Vec<String>, Error> {
+        let folder = self.folder.join(table.to_string());
+        if !folder.is_dir() {
+            return Ok(Vec::new());
+        }
+        self.sweep(&folder)?;
+        generations(&folder)
+    }
+
+    /// Where a generation is.
+    pub(super) fn path(&self, table: &TableName, name: &str) -> PathBuf {
+        self.folder.join(table.to_string()).join(format!("{name}.parquet"))
+    }
+
+    /// Puts a table in the place of a generation, under the name that its bytes ask for; the digests before and after.
+    pub(super) fn put_instead(&self, table: &TableName, name: &str, kept: &Table) -> Result<(Digest, Digest), Error> {
+        let folder = self.folder.join(table.to_string());
+        let old = self.path(table, name);
+        let bytes = std::fs::read(&old).map_err(|source| Error::io(&old, source))?;
+        let before: Digest = Sha256::digest(&bytes).into();
+        let file = aside(&folder)?;
+        let after = write_parquet(kept, file.as_file(), &folder)?;
+        let hash: String = crate::personal::hex(&after).chars().take(16).collect();
+        let day = name.rsplit_once('.').map_or(name, |(day, _)| day);
+        let new = format!("{day}.{hash}");
+        let reasons = |name: &str| folder.join(format!("{name}.quarantine.parquet"));
+        // The reasons first, as when it was landed. They hold numbers of rows and no value.
+        let moved = std::fs::rename(reasons(name), reasons(&new));
+        moved.or_else(not_found).map_err(|source| Error::io(&folder, source))?;
+        let path = self.path(table, &new);
+        file.persist(&path).map_err(|error| Error::io(&path, error.error))?;
+        std::fs::remove_file(&old).map_err(|source| Error::io(&old, source))?;
+        sync_folder(&folder)?;
+        Ok((before, after))
+    }
+
     /// Removes what a killed run left aside. The lock makes sure that nobody is still writing it.
     fn sweep(&self, folder: &Path) -> Result<(), Error> {
         for name in file_names(folder)? {
@@ -214,6 +251,11 @@ impl Shelf {
         }
         Ok(())
     }
+}
+
+/// What is gone already need not be moved.
+fn not_found(error: std::io::Error) -> Result<(), std::io::Error> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 fn create_folder(path: &Path) -> Result<(), Error> {
