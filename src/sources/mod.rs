@@ -96,6 +96,8 @@ pub struct Batch {
     pub rows: RecordBatch,
     /// What could not be read, by rising row.
     pub faults: Vec<ValueFault>,
+    /// By column, in the order of the contract: how many of its texts were not in NFC and were brought to it.
+    pub normalised: Vec<(usize, u64)>,
 }
 
 /// A value, or a whole row, that could not be read.

@@ -12,8 +12,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::values::{Raw, Reason, Rows};
 use super::{ANY, Answer, Error, Found, Request, Take, counted, selects};
+use crate::pipeline::SourceTable;
 use crate::pipeline::filter::Dialect;
-use crate::pipeline::{SourceTable, Type};
 
 /// How long to wait for another process that has the file locked.
 const BUSY_WAIT: Duration = Duration::from_secs(30);
@@ -74,7 +74,9 @@ impl Database {
                 Ok(ValueRef::Integer(value)) => Raw::Int(value),
                 Ok(ValueRef::Real(value)) => Raw::Float(value),
                 Ok(ValueRef::Text(bytes)) => Raw::Text(bytes),
-                Ok(ValueRef::Blob(_)) | Err(_) => Raw::Fault(not_of(table.columns.get(column).map(|c| c.kind))),
+                Ok(ValueRef::Blob(bytes)) => Raw::Bytes(bytes),
+                // There are as many columns as were selected.
+                Err(_) => Raw::Fault(Reason::RaggedRow),
             });
             rows.hand_over_when_full(take)?;
         }
@@ -88,16 +90,5 @@ impl Database {
 
     fn failed(&self, error: rusqlite::Error) -> Error {
         Error::Sqlite { path: self.shown.clone(), error }
-    }
-}
-
-/// Bytes are of no declared type.
-fn not_of(kind: Option<Type>) -> Reason {
-    match kind {
-        Some(Type::Int) => Reason::NotAWholeNumber,
-        Some(Type::Float) => Reason::NotANumber,
-        Some(Type::Bool) => Reason::NotYesOrNo,
-        Some(Type::Date) => Reason::NotADate,
-        _ => Reason::NotText,
     }
 }

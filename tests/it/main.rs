@@ -28,6 +28,8 @@ mod publication;
 mod samples;
 /// What several chapters' tests need: a world, a database server, a mail server.
 mod support;
+/// Every declared type from sources with types and without, and the golden table of awkward dates.
+mod types;
 
 /// The case files prove the models, and a changed law is noticed.
 mod cases;
