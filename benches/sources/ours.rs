@@ -8,6 +8,8 @@ use std::time::Instant;
 
 use chudong::calendar::AsOf;
 use chudong::landing::{self, Store};
+use chudong::pipeline::filter::Dates;
+use chudong::pipeline::law::Law;
 use chudong::pipeline::reader::Faults;
 use chudong::pipeline::{self, Source};
 use chudong::sources::{Request, Snapshot};
@@ -163,7 +165,9 @@ pub fn child(mut words: impl Iterator<Item = String>) -> Fallible<()> {
 
 /// A pull as a night makes it, into sorted Parquet.
 fn land(source: &Source, root: &Path, as_of: AsOf) -> Fallible<u64> {
-    let pulled = landing::pull(source, root, as_of, &Store::Folder(root.join("var/landing")))?;
+    let law = Law::default();
+    let dates = Dates { as_of: as_of.date(), until: as_of.date(), law: &law };
+    let pulled = landing::pull(source, root, dates, &Store::Folder(root.join("var/landing")))?;
     let mut rows = 0;
     for table in &pulled.tables {
         if table.rows_quarantined > 0 {

@@ -9,28 +9,30 @@ use crate::tables::TableName;
 /// How many names of a source a message lists.
 const NAMES_MAX: usize = 12;
 
-/// Every breach of the contract, of all tables of the source.
-pub(super) fn check(source: &Source, snapshot: &mut Snapshot) -> Result<Vec<Fault>, sources::Error> {
+/// Every breach of a table's contract.
+pub(super) fn check(
+    source: &Source,
+    table: &SourceTable,
+    snapshot: &mut Snapshot,
+) -> Result<Vec<Fault>, sources::Error> {
     let mut breaches = Vec::new();
     let names = match snapshot {
         Snapshot::Files(_) => Names::OfFiles,
-        Snapshot::Sqlite(_) | Snapshot::Postgres(_) => Names::OfDatabase,
+        _ => Names::OfDatabase,
     };
-    for table in &source.tables {
-        let place = Place::Table(TableName::new(&source.name, &table.name).to_string());
-        match snapshot.describe(table)? {
-            Some(found) if names == Names::OfFiles && !is_header(table, &found) => {
-                let fields = if found.len() == 1 { "1 field".into() } else { format!("{} fields", found.len()) };
-                let what = format!("the file has no header: its first line names no declared column ({fields})");
-                let next = "ask the owner for a file with its header, or correct columns or delimiter in pipeline.toml";
-                breaches.push(Fault::new("landing.no-header", place, what, next));
-            }
-            Some(found) => columns(table, &found, names, &place, &mut breaches),
-            None => {
-                let what = format!("the source has no table \"{}\"", table.from);
-                let next = advice(&table.from, &snapshot.tables()?, names, "from");
-                breaches.push(Fault::new("landing.missing-table", place, what, next));
-            }
+    let place = Place::Table(TableName::new(&source.name, &table.name).to_string());
+    match snapshot.describe(table)? {
+        Some(found) if names == Names::OfFiles && !is_header(table, &found) => {
+            let fields = if found.len() == 1 { "1 field".into() } else { format!("{} fields", found.len()) };
+            let what = format!("the file has no header: its first line names no declared column ({fields})");
+            let next = "ask the owner for a file with its header, or correct columns or delimiter in pipeline.toml";
+            breaches.push(Fault::new("landing.no-header", place, what, next));
+        }
+        Some(found) => columns(table, &found, names, &place, &mut breaches),
+        None => {
+            let what = format!("the source has no table \"{}\"", table.from);
+            let next = advice(&table.from, &snapshot.tables()?, names, "from");
+            breaches.push(Fault::new("landing.missing-table", place, what, next));
         }
     }
     Ok(breaches)

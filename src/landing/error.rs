@@ -55,16 +55,46 @@ pub enum Error {
         reason: Reason,
     },
     /// Rows were lost or doubled on the way.
-    #[error("the source counts {rows_counted} rows, but {rows_landed} landed and {rows_quarantined} were quarantined")]
+    #[error("the source counts {rows_counted} rows, but {rows_received} were received")]
     CountMismatch {
         /// The table.
         table: TableName,
         /// Rows by the source's own count.
         rows_counted: u64,
-        /// Rows that would have landed.
-        rows_landed: u64,
-        /// Rows set aside.
-        rows_quarantined: u64,
+        /// Rows that came.
+        rows_received: u64,
+    },
+    /// The source's totals and ours differ, or what was written is not what came in.
+    #[error("the table does not prove: {what} do not agree")]
+    Mismatch {
+        /// The table.
+        table: TableName,
+        /// Which totals.
+        what: String,
+    },
+    /// The declared key tells no rows apart.
+    #[error("the declared key is no key: {rows} rows share theirs with others")]
+    NotAKey {
+        /// The table.
+        table: TableName,
+        /// Rows that are not the first of their key.
+        rows: u64,
+    },
+    /// The row filter has no value on this night.
+    #[error("the row filter has no value tonight: {what}")]
+    Filter {
+        /// The table.
+        table: TableName,
+        /// Why.
+        what: String,
+    },
+    /// The source failed at an earlier table, and answers no more.
+    #[error("the table was not asked for: the source had failed at {failed_at} and answers no more")]
+    NotAsked {
+        /// The table.
+        table: TableName,
+        /// Where it failed.
+        failed_at: TableName,
     },
     /// Rows cannot be arranged.
     #[error("the rows of {table} cannot be arranged")]
@@ -165,6 +195,10 @@ impl Explain for Error {
             Error::Contract { breaches, .. } => breaches.first().map_or("landing.contract", |fault| fault.code),
             Error::Value { .. } => "landing.value",
             Error::CountMismatch { .. } => "landing.count-mismatch",
+            Error::Mismatch { .. } => "landing.mismatch",
+            Error::NotAKey { .. } => "landing.not-a-key",
+            Error::Filter { .. } => "landing.filter",
+            Error::NotAsked { .. } => "landing.not-asked",
             Error::Arrow { .. } => "landing.arrow",
             Error::Thread { .. } => "landing.thread",
             Error::Crashed { .. } => "landing.crashed",
@@ -184,9 +218,13 @@ impl Explain for Error {
             | Error::Thread { source_name, .. }
             | Error::Crashed { source_name }
             | Error::Busy { source_name } => Place::Thing(format!("source {source_name}")),
-            Error::Value { table, .. } | Error::CountMismatch { table, .. } | Error::Arrow { table, .. } => {
-                Place::Table(table.to_string())
-            }
+            Error::Value { table, .. }
+            | Error::CountMismatch { table, .. }
+            | Error::Mismatch { table, .. }
+            | Error::NotAKey { table, .. }
+            | Error::Filter { table, .. }
+            | Error::NotAsked { table, .. }
+            | Error::Arrow { table, .. } => Place::Table(table.to_string()),
             Error::DiskFull { path }
             | Error::ReadOnly { path, .. }
             | Error::Io { path, .. }
@@ -208,6 +246,12 @@ impl Explain for Error {
             Error::CountMismatch { .. } => {
                 "ask the owner to check the table and its indexes; nothing of this pull was kept".into()
             }
+            Error::Mismatch { .. } => {
+                "run again; if it stays, ask the owner to check the table, and report this with the code".into()
+            }
+            Error::NotAKey { .. } => "correct key in pipeline.toml, or ask the owner what identifies a row".into(),
+            Error::Filter { .. } => "correct filter in pipeline.toml, or the rule that it names".into(),
+            Error::NotAsked { .. } => "see the fault of that table, and run again".into(),
             Error::Arrow { .. } => "report this with the code; it is a fault of chudong".into(),
             Error::Thread { .. } => "check the limit on threads, and run again".into(),
             Error::Crashed { .. } => "ask the owner for the data again, and report this with the code".into(),

@@ -1,12 +1,18 @@
 //! Pulling a source: read in one snapshot, check against the contract, set bad
-//! rows aside, prove the counts, keep an immutable Parquet generation.
+//! rows aside, prove the totals, keep an immutable generation.
 //!
-//! [`pull`] lands all tables of a source or none. A row with a fault is
-//! quarantined with its number and reason, or its value becomes empty, or the
-//! pull stops, as the column says; a key that is empty or that two rows share
-//! quarantines every row concerned, because nobody here can know which is
-//! right. Landed and quarantined rows together must be as many as the source
-//! counted in the same snapshot.
+//! [`pull`] lands each table or says why not; a table that fails takes no other
+//! with it, unless the source answers no more. A row with a fault is quarantined
+//! with its number and reason, or its value becomes empty, or the pull stops, as
+//! the column says; a key that is empty or that two rows share quarantines every
+//! row concerned, because nobody here can know which is right. What the source
+//! counts, what was received and what was written must agree.
+//!
+//! However large a table is, some 250 MB of memory are enough: rows are sorted in
+//! runs, runs that do not fit are spilled into a file without a name, and merged
+//! into one Parquet file sorted by the driving date and the key. A table that is
+//! read by increments is its last whole reading and one file of all changes
+//! since, put together when it is read.
 //!
 //! This chapter must not know what a table means, nor how a source is read; and
 //! nothing it reports holds a value of a row.
@@ -14,29 +20,43 @@
 mod contract;
 mod erase;
 mod error;
+mod file;
+mod intake;
+mod land;
+mod manifest;
+mod merge;
+mod order;
+mod proof;
 mod sift;
+mod spill;
 mod store;
+mod twins;
+mod view;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::calendar::AsOf;
+use crate::pipeline::filter::{Condition, Dates};
 use crate::pipeline::{Source, SourceTable};
-use crate::sources::{self, Answer, Batch, Request, Snapshot, Stop};
-use crate::tables::{Table, TableName};
+use crate::sources::Snapshot;
+use crate::tables::{Stored, TableName};
 
 pub use erase::{Erased, erase};
 pub use error::Error;
+pub use file::{Digest, read_generation, write_parquet};
 pub use sift::{Effect, Finding, Quarantined};
-pub use store::{Digest, Generation, Store, read_generation, write_parquet};
+pub use store::{Generation, Store};
 
-/// A source, landed.
+/// A source, pulled.
 #[derive(Debug)]
 pub struct Pulled {
     /// Its word in the pipeline.
     pub source: String,
-    /// Its tables, in the order of the pipeline.
+    /// The tables that landed, in the order of the pipeline.
     pub tables: Vec<Landed>,
+    /// Those that did not, and why. Nothing of them is visible.
+    pub failed: Vec<(TableName, Error)>,
 }
 
 /// A table, landed.
@@ -44,44 +64,72 @@ pub struct Pulled {
 pub struct Landed {
     /// `<source>.<table>`.
     pub name: TableName,
-    /// The rows, sorted by key; all columns nullable except the key's.
-    pub table: Table,
-    /// Where it is kept; none when nothing is to be written.
+    /// Its rows, as files; all columns nullable except the key's.
+    pub stored: Stored,
+    /// Where it is kept; none when nothing was put in place.
     pub generation: Option<Generation>,
     /// The select, or the file and its columns.
     pub asked: String,
     /// The columns that were read, in the order of the contract.
     pub columns: Vec<String>,
-    /// Rows at the source in the same snapshot, by its own count.
+    /// Rows that the source gave tonight, by its own count in the same snapshot.
     pub rows_read: u64,
-    /// Rows in `table`.
+    /// Rows of those that were taken in.
     pub rows_landed: u64,
     /// Rows set aside.
     pub rows_quarantined: u64,
     /// What was wrong, counted by column and reason.
     pub findings: Vec<Finding>,
-    /// How long reading and checking took; writing is not in it.
+    /// What the source computed in the same snapshot and was found to agree: `rows`, `keys`, columns summed.
+    pub proven: Vec<String>,
+    /// Whether all rows were read, or what had changed.
+    pub read: Read,
+    /// How long reading, checking and writing took.
     pub seconds: f64,
+    condition: Option<Condition>,
+    order: order::Order,
+    /// The folder that vanishes, of a plan.
+    _temporary: Option<Arc<tempfile::TempDir>>,
 }
 
-/// Pulls all tables of `source` in one snapshot and keeps them in `store`.
+/// How a table was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// All rows of the night.
+    Whole {
+        /// Why, where changes would have been enough.
+        why: Option<&'static str>,
+    },
+    /// The rows changed since the last generation.
+    Changes {
+        /// Keys that have gone: deleted at the source, or no longer let through by the filter.
+        gone: u64,
+        /// Whether all keys were compared with the source's.
+        compared: bool,
+        /// Rows that the generation holds at most.
+        held: u64,
+    },
+}
+
+/// Pulls the tables of `source` in one snapshot and keeps them in `store`.
 ///
 /// `root` is the installation folder, to which the paths of sources are
-/// relative. The call blocks until all is read and written; it may be made from
-/// any thread, also from one of an asynchronous runtime under `block_in_place`,
-/// because the work runs on a thread of its own.
-pub fn pull(source: &Source, root: &Path, as_of: AsOf, store: &Store) -> Result<Pulled, Error> {
+/// relative; `dates` are those of the night. The call blocks until all is read
+/// and written; it may be made from any thread, also from one of an asynchronous
+/// runtime under `block_in_place`, because the work runs on threads of its own.
+pub fn pull(source: &Source, root: &Path, dates: Dates<'_>, store: &Store) -> Result<Pulled, Error> {
     // A runtime of a client must not be started inside another, and a decoder
     // that a damaged file brings down must not bring down the night.
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(format!("pull {}", source.name));
-        let work = thread.spawn_scoped(scope, || pull_here(source, root, as_of, store));
+        let work = thread.spawn_scoped(scope, || pull_here(source, root, dates, store));
         let work = work.map_err(|error| Error::Thread { source_name: source.name.clone(), source: error })?;
         work.join().unwrap_or_else(|_| Err(Error::Crashed { source_name: source.name.clone() }))
     })
 }
 
-fn pull_here(source: &Source, root: &Path, as_of: AsOf, store: &Store) -> Result<Pulled, Error> {
+fn pull_here(source: &Source, root: &Path, dates: Dates<'_>, store: &Store) -> Result<Pulled, Error> {
+    let as_of = AsOf::new(dates.as_of);
     if !source.authorisation.holds_on(as_of) {
         let (from, to) = (source.authorisation.from, source.authorisation.to);
         return Err(Error::NotAuthorised { source_name: source.name.clone(), as_of, from, to });
@@ -90,71 +138,80 @@ fn pull_here(source: &Source, root: &Path, as_of: AsOf, store: &Store) -> Result
     // Taken before the source is opened: who cannot keep the rows should not read them.
     let shelf = store.shelf(&source.name)?;
     let mut snapshot = Snapshot::open(source, root).map_err(reading)?;
-    let breaches = contract::check(source, &mut snapshot).map_err(reading)?;
-    if !breaches.is_empty() {
-        return Err(Error::Contract { source_name: source.name.clone(), breaches });
-    }
-    let mut tables = Vec::with_capacity(source.tables.len());
-    let mut asides = Vec::with_capacity(source.tables.len());
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
+    let seed = seed();
+    let (mut tables, mut asides, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    let mut lost: Option<TableName> = None;
     for table in &source.tables {
         let name = TableName::new(&source.name, &table.name);
-        let (landed, quarantined) = land(name, table, &mut snapshot)?;
-        if let Some(shelf) = &shelf {
-            asides.push(shelf.write_aside(&landed.name, &landed.table, &quarantined)?);
+        if let Some(failed_at) = &lost {
+            failed.push((name.clone(), Error::NotAsked { table: name, failed_at: failed_at.clone() }));
+            continue;
         }
-        tables.push(landed);
+        match land(source, table, &mut snapshot, dates, &shelf, threads, seed) {
+            Ok((landed, aside)) => {
+                tables.push(landed);
+                asides.push((aside, table.keep_generations));
+            }
+            Err(error) => {
+                // A connection that is gone describes no table either.
+                if matches!(error, Error::Source { .. }) && snapshot.describe(table).is_err() {
+                    lost = Some(name.clone());
+                }
+                failed.push((name, error));
+            }
+        }
     }
     // The source is let go before files are put in place: our disk must not hold back its clean-up.
     drop(snapshot);
-    if let Some(shelf) = shelf {
-        for (landed, aside) in tables.iter_mut().zip(asides) {
-            landed.generation = Some(shelf.put_in_place(aside, as_of)?);
+    for (landed, (aside, keep)) in tables.iter_mut().zip(asides) {
+        match shelf.put_in_place(aside, as_of, keep) {
+            Ok(generation) => landed.generation = Some(generation),
+            Err(error) => failed.push((landed.name.clone(), error)),
         }
     }
-    Ok(Pulled { source: source.name.clone(), tables })
+    tables.retain(|landed| landed.generation.is_some());
+    Ok(Pulled { source: source.name.clone(), tables, failed })
 }
 
-/// Reads one table and sets its bad rows aside.
-fn land(name: TableName, table: &SourceTable, snapshot: &mut Snapshot) -> Result<(Landed, Vec<Quarantined>), Error> {
-    let begun = crate::calendar::now();
-    let taken = Mutex::new((sift::Sieve::new(name.clone(), table), None));
-    let answer = snapshot.read(Request { table, condition: None }, &|batch: Batch| {
-        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let (sieve, refused) = &mut *taken;
-        sieve.take(batch).map_err(|error| {
-            *refused = Some(error);
-            Stop
-        })
-    });
-    let (sieve, refused) = taken.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if let Some(error) = refused {
-        return Err(error);
+/// More threads need more memory, and the source does not give more.
+const THREADS_MAX: usize = 8;
+
+/// A number that nobody outside this process knows.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+fn land(
+    source: &Source,
+    table: &SourceTable,
+    snapshot: &mut Snapshot,
+    dates: Dates<'_>,
+    shelf: &store::Shelf,
+    threads: usize,
+    seed: u64,
+) -> Result<(Landed, store::Aside), Error> {
+    let name = TableName::new(&source.name, &table.name);
+    let source_name = || source.name.clone();
+    let breaches = contract::check(source, table, snapshot)
+        .map_err(|error| Error::Source { source_name: source_name(), source: error })?;
+    if !breaches.is_empty() {
+        return Err(Error::Contract { source_name: source_name(), breaches });
     }
-    let Answer { asked, counted, .. } = answer.map_err(|source| explained(&name, source))?;
-    let rows_counted = counted.rows;
-    let sifted = sieve.finish()?;
-    let rows_landed = sifted.table.rows() as u64;
-    let rows_quarantined = sifted.rows_quarantined;
-    if rows_landed + rows_quarantined != rows_counted {
-        return Err(Error::CountMismatch { table: name, rows_counted, rows_landed, rows_quarantined });
-    }
-    let landed = Landed {
+    let condition = table.filter.as_ref().map(|filter| filter.on(dates)).transpose();
+    let condition = condition.map_err(|what| Error::Filter { table: name.clone(), what })?;
+    let pull = land::Pull {
         name,
-        table: sifted.table,
-        generation: None,
-        asked,
-        columns: table.columns.iter().map(|column| column.name.clone()).collect(),
-        rows_read: rows_counted,
-        rows_landed,
-        rows_quarantined,
-        findings: sifted.findings,
-        seconds: (crate::calendar::now() - begun).total(jiff::Unit::Second).unwrap_or(0.0),
+        table,
+        as_of: AsOf::new(dates.as_of),
+        condition,
+        shelf,
+        order: order::Order::of(table, seed),
+        controls: proof::Controls::of(table),
+        threads,
     };
-    Ok((landed, sifted.quarantined))
-}
-
-fn explained(table: &TableName, source: sources::Error) -> Error {
-    Error::Source { source_name: table.schema.clone(), source }
+    pull.land(snapshot)
 }
 
 /// The path as people should read it: relative to where they are, where possible.

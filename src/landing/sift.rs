@@ -1,20 +1,19 @@
 //! Good rows and bad rows: what happens to a fault, and what a key must be.
 //!
-//! Rows come in as they were read and leave sorted by key, so that the same
-//! content gives the same bytes in whatever order a server sends it.
+//! Batches come from several threads. Each column's policy is applied to its
+//! faults; a row whose key is empty is set aside, and later every row of a key
+//! that several rows have. What is kept of a bad row is its number and reason,
+//! never a value.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::compute::interleave_record_batch;
-use arrow::datatypes::{Field, Schema, SchemaRef};
-use arrow::row::{RowConverter, Rows, SortField};
+use arrow::array::Array;
 
 use super::Error;
 use crate::pipeline::{OnFault, SourceTable};
-use crate::sources::{BATCH_ROWS, Batch, Reason, ValueFault};
-use crate::tables::{Table, TableName};
+use crate::sources::{Batch, Reason, ValueFault};
+use crate::tables::TableName;
 
 /// What was done about a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,50 +48,61 @@ pub struct Quarantined {
     pub column: Option<String>,
 }
 
-/// A table whose bad rows are set aside.
-pub(super) struct Sifted {
-    pub(super) table: Table,
-    pub(super) rows_quarantined: u64,
-    pub(super) quarantined: Vec<Quarantined>,
-    pub(super) findings: Vec<Finding>,
-}
+/// The most rows of which the reasons are listed one by one; all are counted.
+const LISTED_MAX: usize = 500_000;
 
-/// Takes batches, and keeps what is needed to judge them.
+/// Judges batches, from any thread, and keeps what was wrong.
 pub(super) struct Sieve<'a> {
     name: TableName,
     table: &'a SourceTable,
-    batches: Vec<RecordBatch>,
-    first_rows: Vec<u64>,
-    /// Per batch: which of its rows are set aside.
-    bad: Vec<Vec<bool>>,
-    quarantined: Vec<Quarantined>,
+    /// The places of the key's columns.
+    key: Vec<usize>,
+    found: Mutex<Found>,
+}
+
+#[derive(Default)]
+struct Found {
+    rows_taken: u64,
+    rows_quarantined: u64,
+    listed: Vec<(u64, Reason, Option<usize>)>,
     counts: BTreeMap<(Option<usize>, Reason, Effect), u64>,
+    /// Columns of which a value could not be read.
+    unread: BTreeSet<usize>,
+}
+
+/// What was wrong with the rows of a table.
+pub(super) struct Sifted {
+    pub(super) rows_taken: u64,
+    pub(super) rows_quarantined: u64,
+    pub(super) quarantined: Vec<Quarantined>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) unread: BTreeSet<String>,
 }
 
 impl<'a> Sieve<'a> {
     pub(super) fn new(name: TableName, table: &'a SourceTable) -> Self {
-        Sieve {
-            name,
-            table,
-            batches: Vec::new(),
-            first_rows: Vec::new(),
-            bad: Vec::new(),
-            quarantined: Vec::new(),
-            counts: BTreeMap::new(),
-        }
+        let place = |part: &String| table.columns.iter().position(|column| column.name == *part);
+        let key = table.key.iter().filter_map(place).collect();
+        Sieve { name, table, key, found: Mutex::new(Found::default()) }
     }
 
-    /// Applies each column's policy to the faults of a batch.
-    pub(super) fn take(&mut self, batch: Batch) -> Result<(), Error> {
-        let index = self.batches.len();
-        self.bad.push(vec![false; batch.rows.num_rows()]);
-        self.batches.push(batch.rows);
-        self.first_rows.push(batch.first_row);
-        for ValueFault { row, column, reason } in batch.faults {
+    /// Applies each column's policy, and says which rows of the batch are set aside; none means no row is.
+    pub(super) fn judge(&self, batch: &Batch) -> Result<Option<Vec<bool>>, Error> {
+        let rows = batch.rows.num_rows();
+        let has_empty_keys =
+            self.key.iter().any(|place| batch.rows.columns().get(*place).is_some_and(|array| array.null_count() > 0));
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.rows_taken += rows as u64;
+        if batch.faults.is_empty() && !has_empty_keys {
+            return Ok(None);
+        }
+        let mut bad = vec![false; rows];
+        for ValueFault { row, column, reason } in batch.faults.iter().copied() {
+            found.unread.extend(column);
             let declared = column.and_then(|column| self.table.columns.get(column));
             match declared.map_or(OnFault::Quarantine, |declared| declared.on_fault) {
-                OnFault::Quarantine => self.set_aside(index, row, column, reason),
-                OnFault::Null => *self.counts.entry((column, reason, Effect::Nulled)).or_default() += 1,
+                OnFault::Quarantine => found.set_aside(&mut bad, batch.first_row, row, column, reason),
+                OnFault::Null => *found.counts.entry((column, reason, Effect::Nulled)).or_default() += 1,
                 OnFault::Error => {
                     return Err(Error::Value {
                         table: self.name.clone(),
@@ -103,126 +113,63 @@ impl<'a> Sieve<'a> {
                 }
             }
         }
-        self.empty_keys(index);
-        Ok(())
-    }
-
-    /// Finds duplicate keys, and gives the good rows in the order of their key.
-    pub(super) fn finish(mut self) -> Result<Sifted, Error> {
-        let keys = self.keys()?;
-        let mut order = self.order(&keys);
-        self.duplicate_keys(&keys, &order);
-        order.retain(|&(batch, row)| !self.is_bad(batch, row));
-        let table = self.gather(&order)?;
-        let rows_quarantined = self.bad.iter().flatten().filter(|bad| **bad).count() as u64;
-        let name = |column: Option<usize>| {
-            column.and_then(|column| self.table.columns.get(column)).map(|column| column.name.clone())
-        };
-        let findings = self.counts.iter().map(|(&(column, reason, effect), &rows)| Finding {
-            column: name(column),
-            reason,
-            effect,
-            rows,
-        });
-        let findings = findings.collect();
-        self.quarantined.sort();
-        Ok(Sifted { table, rows_quarantined, quarantined: self.quarantined, findings })
-    }
-
-    fn set_aside(&mut self, batch: usize, row: usize, column: Option<usize>, reason: Reason) {
-        if let Some(bad) = self.bad.get_mut(batch).and_then(|rows| rows.get_mut(row)) {
-            *bad = true;
-        }
-        *self.counts.entry((column, reason, Effect::Quarantined)).or_default() += 1;
-        let row = self.first_rows.get(batch).copied().unwrap_or(1) + row as u64;
-        let column = column.and_then(|column| self.table.columns.get(column)).map(|column| column.name.clone());
-        self.quarantined.push(Quarantined { row, reason, column });
-    }
-
-    fn is_bad(&self, batch: usize, row: usize) -> bool {
-        self.bad.get(batch).and_then(|rows| rows.get(row)).copied().unwrap_or(true)
-    }
-
-    /// The key columns, as places in the contract.
-    fn key_places(&self) -> Vec<usize> {
-        let place = |part: &String| self.table.columns.iter().position(|column| column.name == *part);
-        self.table.key.iter().filter_map(place).collect()
-    }
-
-    fn empty_keys(&mut self, batch: usize) {
-        for place in self.key_places() {
-            let Some(array) = self.batches.get(batch).and_then(|rows| rows.columns().get(place)).cloned() else {
-                continue;
-            };
+        for place in &self.key {
+            let Some(array) = batch.rows.columns().get(*place) else { continue };
             for row in (0..array.len()).filter(|row| array.is_null(*row)) {
                 // A row that was set aside for the fault of this very column needs no second reason.
-                if !self.is_bad(batch, row) {
-                    self.set_aside(batch, row, Some(place), Reason::EmptyKey);
+                if !bad.get(row).copied().unwrap_or(true) {
+                    found.set_aside(&mut bad, batch.first_row, row, Some(*place), Reason::EmptyKey);
                 }
             }
         }
+        found.rows_quarantined += bad.iter().filter(|bad| **bad).count() as u64;
+        Ok(Some(bad))
     }
 
-    /// The keys of all rows, in bytes that compare as the keys do.
-    fn keys(&self) -> Result<Vec<Rows>, Error> {
-        let failed = |source| Error::Arrow { table: self.name.clone(), source };
-        let places = self.key_places();
-        let kinds = places.iter().filter_map(|place| self.table.columns.get(*place));
-        let converter = RowConverter::new(kinds.map(|column| SortField::new(column.kind.arrow())).collect());
-        let converter = converter.map_err(failed)?;
-        let mut keys = Vec::with_capacity(self.batches.len());
-        for batch in &self.batches {
-            let columns: Vec<ArrayRef> =
-                places.iter().filter_map(|place| batch.columns().get(*place).cloned()).collect();
-            keys.push(converter.convert_columns(&columns).map_err(failed)?);
-        }
-        Ok(keys)
-    }
-
-    /// All rows, sorted by key; rows with the same key in the order read.
-    fn order(&self, keys: &[Rows]) -> Vec<(usize, usize)> {
-        let rows =
-            self.batches.iter().enumerate().flat_map(|(batch, rows)| (0..rows.num_rows()).map(move |row| (batch, row)));
-        let mut order: Vec<_> = rows.collect();
-        order.sort_by(|a, b| key(keys, *a).cmp(&key(keys, *b)));
-        order
-    }
-
-    /// Sets aside every row of a key that several rows have, also those that have other faults.
-    fn duplicate_keys(&mut self, keys: &[Rows], order: &[(usize, usize)]) {
-        let places = self.key_places();
-        for same in order.chunk_by(|a, b| key(keys, *a) == key(keys, *b)).filter(|same| same.len() > 1) {
-            for &(batch, row) in same {
-                // An empty key has been set aside as such; two of them are not the same key.
-                let arrays = self.batches.get(batch).map(RecordBatch::columns).unwrap_or_default();
-                if !places.iter().any(|place| arrays.get(*place).is_none_or(|array| array.is_null(row))) {
-                    self.set_aside(batch, row, None, Reason::DuplicateKey);
-                }
-            }
+    /// Sets rows aside whose key other rows have too. `were_good` of them had no other fault.
+    pub(super) fn twins(&self, rows: &[u64], were_good: u64) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.rows_quarantined += were_good;
+        for row in rows {
+            found.note(*row, None, Reason::DuplicateKey);
         }
     }
 
-    fn gather(&self, order: &[(usize, usize)]) -> Result<Table, Error> {
-        let failed = |source| Error::Arrow { table: self.name.clone(), source };
-        let schema = schema(self.table);
-        let sources: Vec<_> = self.batches.iter().collect();
-        let mut batches = Vec::with_capacity(order.len().div_ceil(BATCH_ROWS));
-        for part in order.chunks(BATCH_ROWS) {
-            let rows = interleave_record_batch(&sources, part).map_err(failed)?;
-            batches.push(RecordBatch::try_new(Arc::clone(&schema), rows.columns().to_vec()).map_err(failed)?);
+    /// All that was wrong.
+    pub(super) fn finish(self) -> Sifted {
+        let mut found = self.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let name = |column: usize| self.table.columns.get(column).map(|column| column.name.clone());
+        found.listed.sort_unstable();
+        Sifted {
+            rows_taken: found.rows_taken,
+            rows_quarantined: found.rows_quarantined,
+            quarantined: found
+                .listed
+                .into_iter()
+                .map(|(row, reason, column)| Quarantined { row, reason, column: column.and_then(name) })
+                .collect(),
+            findings: found
+                .counts
+                .into_iter()
+                .map(|((column, reason, effect), rows)| Finding { column: column.and_then(name), reason, effect, rows })
+                .collect(),
+            unread: found.unread.into_iter().filter_map(name).collect(),
         }
-        Ok(Table { schema, batches })
     }
 }
 
-fn key(keys: &[Rows], (batch, row): (usize, usize)) -> Option<arrow::row::Row<'_>> {
-    keys.get(batch).filter(|rows| row < rows.num_rows()).map(|rows| rows.row(row))
-}
+impl Found {
+    fn set_aside(&mut self, bad: &mut [bool], first_row: u64, row: usize, column: Option<usize>, reason: Reason) {
+        if let Some(bad) = bad.get_mut(row) {
+            *bad = true;
+        }
+        self.note(first_row + row as u64, column, reason);
+    }
 
-/// The schema of a landed table: declared types, nullable except the key.
-fn schema(table: &SourceTable) -> SchemaRef {
-    let field = |column: &crate::pipeline::Column| {
-        Field::new(&column.name, column.kind.arrow(), !table.key.contains(&column.name))
-    };
-    Arc::new(Schema::new(table.columns.iter().map(field).collect::<Vec<_>>()))
+    fn note(&mut self, row: u64, column: Option<usize>, reason: Reason) {
+        *self.counts.entry((column, reason, Effect::Quarantined)).or_default() += 1;
+        if self.listed.len() < LISTED_MAX {
+            self.listed.push((row, reason, column));
+        }
+    }
 }

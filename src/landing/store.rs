@@ -1,35 +1,28 @@
-//! Landed tables as immutable Parquet files: `<source>.<table>/<generation>.parquet`.
+//! Where landed tables are kept: `<source>.<table>/`.
 //!
-//! A generation is written aside, made durable, and then takes its name in one
-//! step, so that a reader sees a whole file or none. Its name is the date for
-//! which it was pulled, a counter within that date, and the first 16 hexadecimal
-//! digits of the SHA-256 of its bytes: the same content pulled again for the
-//! same date is the same generation. Rows set aside are beside it, by number and
+//! A generation is a manifest, `<date>.<number>.<digest>.json`, over immutable
+//! Parquet files that are named for their bytes. Files are written aside, made
+//! durable, and then take their names; the manifest is last, so that a reader
+//! sees a whole generation or none. The same content pulled again for the same
+//! date is the same generation. Rows set aside are beside it, by number and
 //! reason, without their values. Folders are 0700, files 0600.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
-use sha2::{Digest as _, Sha256};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
-use super::{Error, Quarantined, shown};
+use super::file::{Digest, write_parquet};
+use super::manifest::Manifest;
+use super::{Error, Quarantined};
 use crate::calendar::AsOf;
-use crate::files::FileLock;
-use crate::sources::BATCH_ROWS;
+use crate::files::{FileLock, private_folder, sync_folder};
 use crate::tables::{Table, TableName};
-
-/// How many generations of a table are kept: tonight's and the one before.
-const GENERATIONS_KEPT: usize = 2;
 
 /// Files still being written begin with this; those of a run that was killed are removed by the next.
 const ASIDE: &str = ".aside-";
@@ -39,240 +32,189 @@ const ASIDE: &str = ".aside-";
 pub enum Store {
     /// In this folder (`var/landing`).
     Folder(PathBuf),
-    /// Nowhere: `plan` reads and writes nothing.
+    /// As in this folder, but what is landed goes into a private folder that vanishes with it: `plan`.
+    Beside(PathBuf),
+    /// As if there had been no night before, in a private folder that vanishes.
     Nowhere,
 }
-
-/// SHA-256 of a file.
-pub type Digest = [u8; 32];
 
 /// A table as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generation {
-    /// The Parquet file.
+    /// Its manifest.
     pub path: PathBuf,
     /// The rows set aside: `row_number`, `reason`, `column`.
     pub quarantine: PathBuf,
-    /// SHA-256 of the Parquet file.
+    /// SHA-256 of the manifest, which holds those of the Parquet files.
     pub digest: Digest,
     /// Whether this very generation was there already.
     pub unchanged: bool,
 }
 
 /// A store held by one run for one source.
+#[derive(Debug)]
 pub(super) struct Shelf {
+    /// Where earlier generations are.
+    before: Option<PathBuf>,
+    /// Where tonight's goes.
     folder: PathBuf,
+    temporary: Option<Arc<TempDir>>,
     /// Released with the file handle, also when the process is killed.
-    _lock: FileLock,
+    _lock: Option<FileLock>,
 }
 
-/// A table written aside.
+/// A Parquet file written aside, or one that is there already.
 pub(super) struct Aside {
-    folder: PathBuf,
-    digest: Digest,
-    rows: NamedTempFile,
-    quarantine: NamedTempFile,
+    pub(super) folder: PathBuf,
+    /// New files, with the names that they will have.
+    pub(super) files: Vec<(NamedTempFile, String)>,
+    pub(super) manifest: Manifest,
+    pub(super) quarantine: NamedTempFile,
+}
+
+/// A generation that is there.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub(super) folder: PathBuf,
+    pub(super) name: Name,
+    pub(super) manifest: Manifest,
+}
+
+/// The name of a generation: in the order of nights, and of pulls within one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name {
+    pub(super) date: jiff::civil::Date,
+    pub(super) number: u32,
+    pub(super) digest: String,
+}
+
+impl Name {
+    fn parse(file: &str) -> Option<Self> {
+        let mut parts = file.strip_suffix(".json")?.split('.');
+        let (date, number, digest) = (parts.next()?, parts.next()?, parts.next()?);
+        let name = Name { date: date.parse().ok()?, number: number.parse().ok()?, digest: digest.to_owned() };
+        (parts.next().is_none() && name.manifest() == file).then_some(name)
+    }
+
+    /// Its manifest's file.
+    pub(super) fn manifest(&self) -> String {
+        format!("{self}.json")
+    }
+
+    pub(super) fn quarantine(&self) -> String {
+        format!("{self}.quarantine.parquet")
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{:03}.{}", self.date, self.number, self.digest)
+    }
 }
 
 impl Store {
-    /// Takes the store for a source; none where nothing is kept.
-    pub(super) fn shelf(&self, source: &str) -> Result<Option<Shelf>, Error> {
-        let Store::Folder(folder) = self else { return Ok(None) };
-        create_folder(folder)?;
-        let path = folder.join(format!("{source}.lock"));
-        match FileLock::take(&path).map_err(|source| Error::io(&path, source))? {
-            Some(lock) => Ok(Some(Shelf { folder: folder.clone(), _lock: lock })),
-            None => Err(Error::Busy { source_name: source.to_owned() }),
-        }
+    /// Takes the store for a source.
+    pub(super) fn shelf(&self, source: &str) -> Result<Shelf, Error> {
+        let Store::Folder(folder) = self else {
+            let made = tempfile::Builder::new().prefix("chudong-").tempdir();
+            let made = made.map_err(|source| Error::io(&std::env::temp_dir(), source))?;
+            let before = match self {
+                Store::Beside(folder) => Some(folder.clone()),
+                _ => None,
+            };
+            let folder = made.path().to_path_buf();
+            return Ok(Shelf { before, folder, temporary: Some(Arc::new(made)), _lock: None });
+        };
+        private_folder(folder).map_err(|source| Error::io(folder, source))?;
+        let lock = Some(lock(folder, source)?);
+        Ok(Shelf { before: Some(folder.clone()), folder: folder.clone(), temporary: None, _lock: lock })
     }
 
-    /// The newest generation of a table, by its name; none when it was never landed.
+    /// The manifest of the newest generation of a table; none when it was never landed.
     pub fn newest(&self, table: &TableName) -> Result<Option<PathBuf>, Error> {
-        let Store::Folder(folder) = self else { return Ok(None) };
+        let (Store::Folder(folder) | Store::Beside(folder)) = self else { return Ok(None) };
         let folder = folder.join(table.to_string());
-        if !folder.is_dir() {
-            return Ok(None);
-        }
-        Ok(generations(&folder)?.pop().map(|name| folder.join(format!("{name}.parquet"))))
+        Ok(names(&folder)?.pop().map(|name| folder.join(name.manifest())))
     }
 }
 
-/// Reads a generation back.
-pub fn read_generation(path: &Path) -> Result<Table, Error> {
-    let failed = |source| Error::Parquet { path: shown(path), source };
-    let file = File::open(path).map_err(|source| Error::io(path, source))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?.with_batch_size(BATCH_ROWS);
-    let schema = Arc::clone(builder.schema());
-    let batches = builder.build().map_err(failed)?.collect::<Result<Vec<_>, _>>();
-    Ok(Table { schema, batches: batches.map_err(|error| failed(error.into()))? })
-}
-
-/// Writes a table as Parquet (zstd, statistics per row group) and makes it durable. `path` is for messages.
-pub fn write_parquet(table: &Table, file: &File, path: &Path) -> Result<Digest, Error> {
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_max_row_group_row_count(Some(BATCH_ROWS))
-        .set_created_by("chudong".to_owned())
-        .build();
-    let mut sink = Sink { file, hash: Sha256::new(), failure: None };
-    let written = write_batches(table, &mut sink, properties);
-    // The library wraps what the system said in words of its own; the sink has kept it.
-    if let Some(source) = sink.failure.take() {
-        return Err(Error::io(path, source));
-    }
-    written.map_err(|source| Error::Parquet { path: shown(path), source })?;
-    file.sync_all().map_err(|source| Error::io(path, source))?;
-    Ok(sink.hash.finalize().into())
-}
-
-fn write_batches(
-    table: &Table,
-    sink: &mut Sink<'_>,
-    properties: WriterProperties,
-) -> Result<(), parquet::errors::ParquetError> {
-    let mut writer = ArrowWriter::try_new(sink, Arc::clone(&table.schema), Some(properties))?;
-    for batch in &table.batches {
-        writer.write(batch)?;
-    }
-    writer.close().map(|_| ())
-}
-
-/// Writes to a file, hashes what it writes, and remembers what the system said.
-struct Sink<'a> {
-    file: &'a File,
-    hash: Sha256,
-    failure: Option<std::io::Error>,
-}
-
-impl Write for Sink<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self.file.write(bytes) {
-            Ok(count) => {
-                self.hash.update(bytes.get(..count).unwrap_or_default());
-                Ok(count)
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Err(error),
-            Err(error) => {
-                let copy = std::io::Error::from(error.kind());
-                self.failure = Some(error);
-                Err(copy)
-            }
-        }
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
-    }
+/// Takes the lock of a source.
+pub(super) fn lock(folder: &Path, source: &str) -> Result<FileLock, Error> {
+    let path = folder.join(format!("{source}.lock"));
+    let lock = FileLock::take(&path).map_err(|source| Error::io(&path, source))?;
+    lock.ok_or_else(|| Error::Busy { source_name: source.to_owned() })
 }
 
 impl Shelf {
-    /// Writes a table and its quarantined rows next to where they will be, unseen.
-    pub(super) fn write_aside(
-        &self,
-        name: &TableName,
-        table: &Table,
-        quarantined: &[Quarantined],
-    ) -> Result<Aside, Error> {
+    /// What must live as long as the landed tables are read.
+    pub(super) fn temporary(&self) -> Option<Arc<TempDir>> {
+        self.temporary.clone()
+    }
+
+    /// The folder of a table, without what a killed run left there.
+    pub(super) fn room(&self, name: &TableName) -> Result<PathBuf, Error> {
         let folder = self.folder.join(name.to_string());
-        create_folder(&folder)?;
-        self.sweep(&folder)?;
-        let rows = aside(&folder)?;
-        let digest = write_parquet(table, rows.as_file(), &folder)?;
-        let quarantine = aside(&folder)?;
-        let reasons = reasons(quarantined).map_err(|source| Error::Arrow { table: name.clone(), source })?;
-        write_parquet(&reasons, quarantine.as_file(), &folder)?;
-        Ok(Aside { folder, digest, rows, quarantine })
+        private_folder(&folder).map_err(|source| Error::io(&folder, source))?;
+        sweep(&folder)?;
+        Ok(folder)
     }
 
-    /// Gives a table its name, and lets old generations go.
-    pub(super) fn put_in_place(&self, aside: Aside, as_of: AsOf) -> Result<Generation, Error> {
-        let folder = aside.folder;
-        let names = generations(&folder)?;
-        let hash: String = crate::personal::hex(&aside.digest).chars().take(16).collect();
-        let of_today = format!("{as_of}.");
-        let known = names.iter().find(|name| name.starts_with(&of_today) && name.ends_with(&hash)).cloned();
-        let unchanged = known.is_some();
-        let name = known.unwrap_or_else(|| format!("{of_today}{:03}.{hash}", next_number(&names, &of_today)));
-        let path = folder.join(format!("{name}.parquet"));
-        let quarantine = folder.join(format!("{name}.quarantine.parquet"));
+    /// The newest generation of a table that can be read.
+    pub(super) fn last(&self, name: &TableName) -> Result<Option<Kept>, Error> {
+        let Some(before) = &self.before else { return Ok(None) };
+        let folder = before.join(name.to_string());
+        Ok(names(&folder)?.pop().and_then(|name| kept(&folder, name)))
+    }
+
+    /// Gives a table its names, the manifest last, and lets old generations go.
+    pub(super) fn put_in_place(&self, aside: Aside, as_of: AsOf, keep: u16) -> Result<Generation, Error> {
+        let Aside { folder, files, manifest, quarantine } = aside;
+        for (file, name) in files {
+            persist(file, &folder.join(name))?;
+        }
+        sync_folder(&folder).map_err(|source| Error::io(&folder, source))?;
+        let bytes = manifest.bytes().map_err(|error| Error::io(&folder, error.into()))?;
+        let name = next_name(&folder, as_of, &bytes.1)?;
+        let path = folder.join(name.manifest());
+        let unchanged = path.exists();
         // The reasons first: who sees the generation finds them beside it.
-        for (file, path) in [(aside.quarantine, &quarantine), (aside.rows, &path)] {
-            file.persist(path).map_err(|error| Error::io(path, error.error))?;
+        let reasons = folder.join(name.quarantine());
+        persist(quarantine, &reasons)?;
+        write_manifest(&folder, &path, &bytes.0)?;
+        if self.temporary.is_none() {
+            prune(&folder, &name, keep)?;
         }
-        sync_folder(&folder)?;
-        prune(&folder, &name)?;
-        Ok(Generation { path, quarantine, digest: aside.digest, unchanged })
-    }
-
-    /// The names of a table's generations, the oldest first; what a killed run left aside is removed.
-    pub(super) fn generations(&self, table: &TableName) -> Result<Vec<String>, Error> {
-        let folder = self.folder.join(table.to_string());
-        if !folder.is_dir() {
-            return Ok(Vec::new());
-        }
-        self.sweep(&folder)?;
-        generations(&folder)
-    }
-
-    /// Where a generation is.
-    pub(super) fn path(&self, table: &TableName, name: &str) -> PathBuf {
-        self.folder.join(table.to_string()).join(format!("{name}.parquet"))
-    }
-
-    /// Puts a table in the place of a generation, under the name that its bytes ask for; the digests before and after.
-    pub(super) fn put_instead(&self, table: &TableName, name: &str, kept: &Table) -> Result<(Digest, Digest), Error> {
-        let folder = self.folder.join(table.to_string());
-        let old = self.path(table, name);
-        let bytes = std::fs::read(&old).map_err(|source| Error::io(&old, source))?;
-        let before: Digest = Sha256::digest(&bytes).into();
-        let file = aside(&folder)?;
-        let after = write_parquet(kept, file.as_file(), &folder)?;
-        let hash: String = crate::personal::hex(&after).chars().take(16).collect();
-        let day = name.rsplit_once('.').map_or(name, |(day, _)| day);
-        let new = format!("{day}.{hash}");
-        let reasons = |name: &str| folder.join(format!("{name}.quarantine.parquet"));
-        // The reasons first, as when it was landed. They hold numbers of rows and no value.
-        let moved = std::fs::rename(reasons(name), reasons(&new));
-        moved.or_else(not_found).map_err(|source| Error::io(&folder, source))?;
-        let path = self.path(table, &new);
-        file.persist(&path).map_err(|error| Error::io(&path, error.error))?;
-        std::fs::remove_file(&old).map_err(|source| Error::io(&old, source))?;
-        sync_folder(&folder)?;
-        Ok((before, after))
-    }
-
-    /// Removes what a killed run left aside. The lock makes sure that nobody is still writing it.
-    fn sweep(&self, folder: &Path) -> Result<(), Error> {
-        for name in file_names(folder)? {
-            if name.starts_with(ASIDE) {
-                let path = folder.join(name);
-                std::fs::remove_file(&path).map_err(|source| Error::io(&path, source))?;
-            }
-        }
-        Ok(())
+        Ok(Generation { path, quarantine: reasons, digest: bytes.1, unchanged })
     }
 }
 
-/// What is gone already need not be moved.
-fn not_found(error: std::io::Error) -> Result<(), std::io::Error> {
-    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+/// Puts a manifest in its place.
+pub(super) fn write_manifest(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut file = aside(folder)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|source| Error::io(folder, source))?;
+    persist(file, path)?;
+    sync_folder(folder).map_err(|source| Error::io(folder, source))
 }
 
-fn create_folder(path: &Path) -> Result<(), Error> {
-    let created = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    created.map_err(|source| Error::io(path, source))
+/// Gives a file its name.
+pub(super) fn persist(file: NamedTempFile, path: &Path) -> Result<(), Error> {
+    file.persist(path).map(|_| ()).map_err(|error| Error::io(path, error.error))
+}
+
+/// Removes what a killed run left aside. The lock makes sure that nobody is still writing it.
+pub(super) fn sweep(folder: &Path) -> Result<(), Error> {
+    for name in file_names(folder)?.iter().filter(|name| name.starts_with(ASIDE)) {
+        let path = folder.join(name);
+        std::fs::remove_file(&path).map_err(|source| Error::io(&path, source))?;
+    }
+    Ok(())
 }
 
 /// A file with a name that nobody reads; it is removed when it is dropped.
-fn aside(folder: &Path) -> Result<NamedTempFile, Error> {
+pub(super) fn aside(folder: &Path) -> Result<NamedTempFile, Error> {
     // tempfile opens with mode 0600.
     let file = tempfile::Builder::new().prefix(ASIDE).suffix(".parquet").tempfile_in(folder);
     file.map_err(|source| Error::io(folder, source))
-}
-
-/// Makes the names in a folder durable, not only the files behind them.
-fn sync_folder(folder: &Path) -> Result<(), Error> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| Error::io(folder, source))
 }
 
 fn file_names(folder: &Path) -> Result<Vec<String>, Error> {
@@ -285,30 +227,63 @@ fn file_names(folder: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-/// The names of the generations in a folder, the oldest first.
-fn generations(folder: &Path) -> Result<Vec<String>, Error> {
-    let name = |file: String| {
-        let name = file.strip_suffix(".parquet")?;
-        (!name.starts_with('.') && !name.ends_with(".quarantine")).then(|| name.to_owned())
-    };
-    let mut names: Vec<_> = file_names(folder)?.into_iter().filter_map(name).collect();
+/// The generations in a folder, the oldest first.
+pub(super) fn names(folder: &Path) -> Result<Vec<Name>, Error> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut names: Vec<_> = file_names(folder)?.iter().filter_map(|file| Name::parse(file)).collect();
     names.sort();
     Ok(names)
 }
 
-fn next_number(names: &[String], of_today: &str) -> u32 {
-    let number = |name: &String| name.strip_prefix(of_today)?.split('.').next()?.parse::<u32>().ok();
-    names.iter().filter_map(number).max().map_or(1, |number| number.saturating_add(1))
+/// A generation with its manifest; none when that cannot be read.
+pub(super) fn kept(folder: &Path, name: Name) -> Option<Kept> {
+    let manifest = Manifest::parse(&std::fs::read(folder.join(name.manifest())).ok()?)?;
+    Some(Kept { folder: folder.to_path_buf(), name, manifest })
 }
 
-/// Keeps the generation just landed and the newest others, whatever day it speaks for.
-fn prune(folder: &Path, landed: &str) -> Result<(), Error> {
-    let mut keep = vec![landed.to_owned()];
-    keep.extend(generations(folder)?.into_iter().rev().filter(|name| name != landed).take(GENERATIONS_KEPT - 1));
+/// The name of tonight's generation: an earlier one of the same night with the same content, or the next number.
+fn next_name(folder: &Path, as_of: AsOf, digest: &Digest) -> Result<Name, Error> {
+    let digest: String = crate::personal::hex(digest).chars().take(16).collect();
+    let tonight: Vec<Name> = names(folder)?.into_iter().filter(|name| name.date == as_of.date()).collect();
+    let number = tonight.last().map_or(1, |name| name.number.saturating_add(1));
+    let known = tonight.into_iter().find(|name| name.digest == digest);
+    Ok(known.unwrap_or(Name { date: as_of.date(), number, digest }))
+}
+
+/// Keeps the generation just landed, so many before it that `keep` are there, and every one of a later night: a
+/// clock that goes back takes nothing away. Then lets go the Parquet files that nobody names any more.
+pub(super) fn prune(folder: &Path, landed: &Name, keep: u16) -> Result<(), Error> {
+    let names = names(folder)?;
+    let earlier = names.iter().filter(|name| *name < landed).count();
+    let go = earlier.saturating_sub(usize::from(keep.max(1)) - 1);
+    let remove = |file: &str| {
+        let path = folder.join(file);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path, error)),
+            _ => Ok(()),
+        }
+    };
+    // The manifest first: a generation is there whole or not at all.
+    for name in names.iter().take(go) {
+        remove(&name.manifest())?;
+        remove(&name.quarantine())?;
+    }
+    clear(folder)
+}
+
+/// Removes Parquet files that no manifest names.
+pub(super) fn clear(folder: &Path) -> Result<(), Error> {
+    let mut named: BTreeSet<String> = BTreeSet::new();
+    for name in names(folder)? {
+        named.insert(name.quarantine());
+        // Where a manifest cannot be read, nobody knows what it needs.
+        let Some(kept) = kept(folder, name) else { return Ok(()) };
+        named.extend(kept.manifest.files().map(str::to_owned));
+    }
     for file in file_names(folder)? {
-        let Some(name) = file.strip_suffix(".parquet") else { continue };
-        let name = name.strip_suffix(".quarantine").unwrap_or(name);
-        if !name.starts_with('.') && !keep.iter().any(|kept| kept == name) {
+        if file.ends_with(".parquet") && !file.starts_with('.') && !named.contains(&file) {
             let path = folder.join(&file);
             std::fs::remove_file(&path).map_err(|source| Error::io(&path, source))?;
         }
@@ -316,8 +291,8 @@ fn prune(folder: &Path, landed: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The rows set aside as a table: by number and reason, never by value.
-fn reasons(quarantined: &[Quarantined]) -> Result<Table, arrow::error::ArrowError> {
+/// Writes the rows set aside as a table: by number and reason, never by value.
+pub(super) fn write_reasons(folder: &Path, table: &TableName, rows: &[Quarantined]) -> Result<NamedTempFile, Error> {
     let schema = Arc::new(Schema::new(vec![
         Field::new("row_number", DataType::UInt64, false),
         Field::new("reason", DataType::Utf8, false),
@@ -326,10 +301,18 @@ fn reasons(quarantined: &[Quarantined]) -> Result<Table, arrow::error::ArrowErro
     let batch = RecordBatch::try_new(
         schema,
         vec![
-            Arc::new(quarantined.iter().map(|row| Some(row.row)).collect::<UInt64Array>()),
-            Arc::new(quarantined.iter().map(|row| Some(row.reason.words())).collect::<StringArray>()),
-            Arc::new(quarantined.iter().map(|row| row.column.as_deref()).collect::<StringArray>()),
+            Arc::new(rows.iter().map(|row| Some(row.row)).collect::<UInt64Array>()),
+            Arc::new(rows.iter().map(|row| Some(row.reason.words())).collect::<StringArray>()),
+            Arc::new(rows.iter().map(|row| row.column.as_deref()).collect::<StringArray>()),
         ],
-    )?;
-    Ok(Table::from_batch(batch))
+    );
+    let batch = batch.map_err(|source| Error::Arrow { table: table.clone(), source })?;
+    let file = aside(folder)?;
+    write_parquet(&Table::from_batch(batch), file.as_file(), folder)?;
+    Ok(file)
+}
+
+/// A file in which rows are written, and the handle on it.
+pub(super) fn handle(file: &NamedTempFile) -> &File {
+    file.as_file()
 }

@@ -24,8 +24,10 @@ pub struct PullEntry {
     pub mode: &'static str,
     /// Rows the source had and gave.
     pub rows_read: u64,
-    /// Rows that are landed now.
+    /// Rows of those that were taken in.
     pub rows_landed: u64,
+    /// Rows that the table has now: more than were taken in where only changes were read.
+    pub rows_held: u64,
     /// Rows set aside.
     pub rows_quarantined: u64,
     /// Rows that came or changed since the last night; none where all were read.
@@ -97,6 +99,7 @@ impl Ledger {
                     "accepted": pull.is_accepted, "asked": pull.asked, "columns": pull.columns, "filter": pull.filter,
                     "held": pull.is_held, "legal_ground": pull.legal_ground, "mode": pull.mode,
                     "purposes": pull.purposes, "rows_changed": pull.rows_changed, "rows_deleted": pull.rows_deleted,
+                    "rows_held": pull.rows_held,
                     "rows_landed": pull.rows_landed, "rows_quarantined": pull.rows_quarantined,
                     "rows_read": pull.rows_read, "seconds": (pull.seconds * 1000.0).round() / 1000.0,
                     "sha256": pull.sha256, "totals": pull.totals,
@@ -124,7 +127,7 @@ impl Ledger {
         let failed = |source| self.failed("read the last pulls", source);
         // One pull for each night: the last one, when a night was run again.
         let sql = "with pulls as (
-                       select entry.seq, run.as_of, body ->> 'rows_landed' as rows, body ->> 'accepted' as accepted
+                       select entry.seq, run.as_of, coalesce(body ->> 'rows_held', body ->> 'rows_landed') as rows, body ->> 'accepted' as accepted
                        from entry join run on run.run = entry.run
                        where entry.kind = 'pull' and entry.key = ?1 and body ->> 'held' = 0
                    )

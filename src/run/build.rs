@@ -8,6 +8,7 @@ use super::Night;
 use super::pull::Harvest;
 use crate::check::{contract, due_name, due_table};
 use crate::fault::{Explain, Fault, Place};
+use crate::landing::Landed;
 use crate::obligations::{self, Obligation};
 use crate::report::{CheckLine, FaultLine, HELD_BY_A_CHECK, ItemLine, TableLine};
 use crate::sql::engine::{Bound, given_tables};
@@ -18,6 +19,8 @@ use crate::tables::{Table, TableName, Tables};
 pub(super) struct Built {
     pub(super) engine: Engine,
     pub(super) tables: Tables,
+    /// What landed, for as long as the engine reads it: of a plan, its files go with it.
+    landed: Vec<Landed>,
     blocked: BTreeSet<TableName>,
     /// Tables in which a check found something for a person, and what reads them.
     held: BTreeSet<TableName>,
@@ -41,15 +44,17 @@ impl Night<'_> {
         let mut built = Built {
             engine,
             tables: Tables::new(),
+            landed: Vec::new(),
             blocked: harvest.blocked.into_iter().collect(),
             held: harvest.held.into_iter().collect(),
         };
         for (name, table) in given_tables(&self.checked.pipeline, self.as_of) {
             built.engine.register(&name, &table).map_err(|error| error.fault())?;
         }
-        for landed in harvest.landed {
-            built.engine.register(&landed.name, &landed.table).map_err(|error| error.fault())?;
+        for landed in &harvest.landed {
+            built.engine.register_stored(&landed.name, &landed.stored).map_err(|error| error.fault())?;
         }
+        built.landed = harvest.landed;
         for model in self.checked.library.folder("staging") {
             self.make(&mut built, model, 0, false).await;
         }
@@ -143,7 +148,7 @@ impl Night<'_> {
                 rows_landed: kept.rows() as u64,
                 rows_quarantined: (table.rows() - kept.rows()) as u64,
                 findings: reasons,
-                seconds: 0.0,
+                ..TableLine::default()
             }),
             Err(what) => {
                 let next = "report this, with the lines above";

@@ -85,7 +85,7 @@ pub async fn plan(world: &World, checked: &Checked, as_of: AsOf) -> Result<Repor
     let report = new_report(checked, as_of);
     let mut night =
         Night { world, checked, as_of, key, run: String::new(), accept: Vec::new(), spent: Vec::new(), report };
-    let mut landed = night.pull(&Store::Nowhere);
+    let mut landed = night.pull(&Store::Beside(world.landing()));
     if let Some(ledger) = &ledger {
         night.weigh(ledger, &mut landed)?;
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::Night;
 use crate::fault::{Explain, Fault};
-use crate::landing::{self, Landed, Store};
+use crate::landing::{self, Landed, Read, Store};
 use crate::ledger::{FailedPull, Ledger, PullEntry};
 use crate::personal::hex;
+use crate::pipeline::filter::Dates;
 use crate::pipeline::{SourceTable, VolumeBound};
 use crate::report::{CheckLine, FaultLine, TableLine};
 use crate::tables::TableName;
@@ -29,23 +30,35 @@ impl Night<'_> {
     /// Pulls all sources. A source that fails blocks its own tables and no others.
     pub(super) fn pull(&mut self, store: &Store) -> Harvest {
         let mut harvest = Harvest::default();
+        let until = self.checked.pipeline.until(self.as_of);
         for source in &self.checked.pipeline.sources {
             self.world.progress.step(format!("pulling {}", source.name));
-            match landing::pull(source, &self.world.root, self.as_of, store) {
-                Ok(pulled) => harvest.landed.extend(pulled.tables),
-                Err(error) => {
-                    let faults = error.faults();
-                    self.report.faults.extend(faults.iter().map(FaultLine::from));
-                    for table in &source.tables {
-                        let name = TableName::new(&source.name, &table.name);
-                        harvest.blocked.push(name.clone());
-                        harvest.failed.extend(faults.first().map(|fault| (name, fault.clone())));
+            let dates = Dates { as_of: self.as_of.date(), until, law: &self.checked.pipeline.law };
+            match landing::pull(source, &self.world.root, dates, store) {
+                Ok(pulled) => {
+                    harvest.landed.extend(pulled.tables);
+                    for (table, error) in pulled.failed {
+                        self.failed(&mut harvest, [table], &error);
                     }
+                }
+                Err(error) => {
+                    let names = source.tables.iter().map(|table| TableName::new(&source.name, &table.name));
+                    self.failed(&mut harvest, names, &error);
                 }
             }
         }
         self.report.tables = harvest.landed.iter().map(line).collect();
         harvest
+    }
+
+    /// Blocks tables that could not be had, and keeps why for the report and the ledger.
+    fn failed(&mut self, harvest: &mut Harvest, tables: impl IntoIterator<Item = TableName>, error: &landing::Error) {
+        let faults = error.faults();
+        self.report.faults.extend(faults.iter().map(FaultLine::from));
+        for table in tables {
+            harvest.failed.extend(faults.first().map(|fault| (table.clone(), fault.clone())));
+            harvest.blocked.push(table);
+        }
     }
 
     /// Holds tables with far fewer or far more rows than they usually have, unless a person accepted it.
@@ -54,7 +67,7 @@ impl Night<'_> {
             let name = landed.name.to_string();
             let Some(table) = self.declared(&landed.name) else { continue };
             let Some(usual) = ledger.usual_rows(&name).map_err(|error| error.fault())? else { continue };
-            let Some(change) = out_of_bounds(landed.rows_landed, usual.rows, table.volume) else { continue };
+            let Some(change) = out_of_bounds(held_rows(landed), usual.rows, table.volume) else { continue };
             if self.accept.contains(&name) {
                 harvest.accepted.push(landed.name.clone());
                 continue;
@@ -62,7 +75,7 @@ impl Night<'_> {
             self.report.notes.push(format!(
                 "{name} has {} rows and had {} ({}): it is held, with all that reads it. See whether the source is whole. \
                  If that is right, run with --accept {name}; if it is so more often, widen its volume in the pipeline",
-                landed.rows_landed,
+                held_rows(landed),
                 usual.rows,
                 if usual.nights == 1 { "one night".to_owned() } else { format!("median of {} nights", usual.nights) },
             ));
@@ -103,13 +116,14 @@ impl Night<'_> {
             columns: landed.columns.clone(),
             filter: self.declared(&landed.name)?.filter.as_ref().map(|filter| filter.text.clone()),
             asked: landed.asked.clone(),
-            mode: "snapshot",
+            mode: mode(landed.read),
             rows_read: landed.rows_read,
             rows_landed: landed.rows_landed,
             rows_quarantined: landed.rows_quarantined,
-            rows_changed: None,
-            rows_deleted: None,
-            totals: vec!["rows".into()],
+            rows_held: held_rows(landed),
+            rows_changed: changed(landed),
+            rows_deleted: gone(landed),
+            totals: landed.proven.clone(),
             sha256: landed.generation.as_ref().map(|generation| hex(&generation.digest)),
             is_held: harvest.held.contains(&landed.name),
             is_accepted: harvest.accepted.contains(&landed.name),
@@ -129,6 +143,34 @@ impl Night<'_> {
             code: fault.code.into(),
             what: fault.what.clone(),
         })
+    }
+}
+
+/// The word of the ledger and of the report for how a table was read.
+fn mode(read: Read) -> &'static str {
+    match read {
+        Read::Whole { .. } => "snapshot",
+        Read::Changes { compared: false, .. } => "increment",
+        Read::Changes { compared: true, .. } => "comparison",
+    }
+}
+
+/// The rows that the table has now, however few of them came tonight.
+fn held_rows(landed: &Landed) -> u64 {
+    match landed.read {
+        Read::Whole { .. } => landed.rows_landed,
+        Read::Changes { held, .. } => held,
+    }
+}
+
+fn changed(landed: &Landed) -> Option<u64> {
+    matches!(landed.read, Read::Changes { .. }).then_some(landed.rows_landed)
+}
+
+fn gone(landed: &Landed) -> Option<u64> {
+    match landed.read {
+        Read::Changes { gone, compared: true, .. } => Some(gone),
+        _ => None,
     }
 }
 
@@ -166,6 +208,9 @@ fn line(landed: &Landed) -> TableLine {
         rows_read: landed.rows_read,
         rows_landed: landed.rows_landed,
         rows_quarantined: landed.rows_quarantined,
+        mode: mode(landed.read).into(),
+        rows_held: held_rows(landed),
+        rows_deleted: gone(landed),
         findings: quarantined,
         seconds: landed.seconds,
     }

@@ -15,6 +15,7 @@
 mod csv;
 mod error;
 mod files;
+mod mysql;
 mod parquet;
 mod pgcopy;
 mod postgres;
@@ -136,6 +137,14 @@ pub struct Totals {
     pub sums: BTreeMap<String, (u64, i128)>,
 }
 
+impl Totals {
+    /// What they are totals of: `rows`, `keys` where there is a digest of them, and the columns summed.
+    pub fn names(&self) -> Vec<String> {
+        let keys = self.keys.map(|_| "keys".to_owned());
+        ["rows".to_owned()].into_iter().chain(keys).chain(self.sums.keys().cloned()).collect()
+    }
+}
+
 /// What takes the batches, from several threads at once where the source has several readers. After
 /// [`Stop`] nothing more is read.
 pub type Take<'a> = dyn Fn(Batch) -> Result<(), Stop> + Sync + 'a;
@@ -151,6 +160,8 @@ pub enum Snapshot {
     Sqlite(sqlite::Database),
     /// A PostgreSQL server, inside one `repeatable read read only` transaction.
     Postgres(Box<postgres::Session>),
+    /// A MySQL or MariaDB server, inside one consistent read-only snapshot.
+    Mysql(Box<mysql::Session>),
     /// A folder of files. Each file is opened once; a file replaced meanwhile is not noticed.
     Files(files::Folder),
 }
@@ -168,6 +179,7 @@ impl Snapshot {
                 Ok(Snapshot::Files(files::Folder::open(&root.join(path), path, files::Kind::Parquet)?))
             }
             SourceKind::Postgres(server) => Ok(Snapshot::Postgres(Box::new(postgres::Session::open(server, root)?))),
+            SourceKind::Mysql(server) => Ok(Snapshot::Mysql(Box::new(mysql::Session::open(server, root)?))),
             other => Err(Error::NotBuilt { kind: other.word() }),
         }
     }
@@ -177,6 +189,7 @@ impl Snapshot {
         match self {
             Snapshot::Sqlite(database) => database.tables(),
             Snapshot::Postgres(session) => session.tables(),
+            Snapshot::Mysql(session) => session.tables(),
             Snapshot::Files(folder) => folder.tables(),
         }
     }
@@ -186,6 +199,7 @@ impl Snapshot {
         match self {
             Snapshot::Sqlite(database) => database.describe(table),
             Snapshot::Postgres(session) => session.describe(table),
+            Snapshot::Mysql(session) => session.describe(table),
             Snapshot::Files(folder) => folder.describe(table),
         }
     }
@@ -195,6 +209,7 @@ impl Snapshot {
         match self {
             Snapshot::Sqlite(database) => database.read(request, take),
             Snapshot::Postgres(session) => session.read(request, take),
+            Snapshot::Mysql(session) => session.read(request, take),
             Snapshot::Files(folder) => folder.read(request, take),
         }
     }
@@ -217,6 +232,13 @@ fn selects(request: Request<'_>, relation: &str, dialect: Dialect) -> (String, S
 /// Totals of a source that counts its rows and nothing else.
 fn counted(rows: u64) -> Totals {
     Totals { rows, ..Totals::default() }
+}
+
+/// Both totals with the control totals that both have: a column that either could not sum is in neither.
+fn comparable(mut counted: Totals, mut received: Totals) -> (Totals, Totals) {
+    counted.sums.retain(|column, _| received.sums.contains_key(column));
+    received.sums.retain(|column, _| counted.sums.contains_key(column));
+    (counted, received)
 }
 
 /// A name in double quotes, for SQL.

@@ -5,20 +5,25 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
-use datafusion::datasource::MemTable;
+use datafusion::common::{Column, JoinType};
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::{MemTable, TableProvider};
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
-    DataType as SqlType, Expr, Query, Statement, TypedString, Value, ValueWithSpan, visit_expressions_mut,
+    DataType as SqlType, Expr as SqlExpr, Query, Statement, TypedString, Value, ValueWithSpan, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 use jiff::civil::Date;
@@ -26,7 +31,7 @@ use jiff::civil::Date;
 use super::{Error, Model, functions, library};
 use crate::calendar::AsOf;
 use crate::pipeline::Pipeline;
-use crate::tables::{Contract, Table, TableName};
+use crate::tables::{Contract, DELETED, Stored, Table, TableName};
 
 /// Memory of a session before operators spill: 1 GiB, above the 64 MiB per
 /// partition under which joins fail (measured, see the engine notes).
@@ -76,15 +81,72 @@ impl Engine {
     pub fn register(&self, name: &TableName, table: &Table) -> Result<(), Error> {
         let engine = |error| Error::Engine { error: Box::new(error) };
         let provider = MemTable::try_new(Arc::clone(&table.schema), vec![table.batches.clone()]).map_err(engine)?;
-        self.schema(&name.schema)
-            .and_then(|schema| {
-                if schema.table_exist(&name.table) {
-                    schema.deregister_table(&name.table)?;
-                }
-                schema.register_table(name.table.clone(), Arc::new(provider))
-            })
-            .map_err(engine)?;
+        self.put(name, Arc::new(provider)).map_err(engine)
+    }
+
+    fn put(&self, name: &TableName, provider: Arc<dyn TableProvider>) -> Result<(), DataFusionError> {
+        let schema = self.schema(&name.schema)?;
+        if schema.table_exist(&name.table) {
+            schema.deregister_table(&name.table)?;
+        }
+        schema.register_table(name.table.clone(), provider)?;
         Ok(())
+    }
+
+    /// How a query is carried out, with what each step did: for finding out what was read.
+    pub async fn explain(&self, text: &str) -> Result<String, Error> {
+        let failed = |error| Error::Query { error: Box::new(error) };
+        let query = library::parse_select(text).map_err(|(what, _)| Error::NotASelect(what))?;
+        let plan = self.plan(&query, &Bound::new()).await.map_err(failed)?;
+        let frame = self.context.execute_logical_plan(plan).await.map_err(failed)?;
+        let batches = frame.explain(false, true).map_err(failed)?.collect().await.map_err(failed)?;
+        let text = datafusion::arrow::util::pretty::pretty_format_batches(&batches);
+        text.map(|text| text.to_string()).map_err(|error| failed(error.into()))
+    }
+
+    /// Makes a table of files readable under its name.
+    ///
+    /// Each file is read by its row groups, of which those are skipped that a query over the sorted
+    /// columns does not need. Filters reach the base and the changes alike.
+    pub fn register_stored(&self, name: &TableName, stored: &Stored) -> Result<(), Error> {
+        let engine = |error| Error::Engine { error: Box::new(error) };
+        let provider = self.stored(stored).map_err(engine)?;
+        self.put(name, provider).map_err(engine)
+    }
+
+    fn stored(&self, stored: &Stored) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+        let base = files(&stored.base, &stored.schema, &stored.sorted_by)?;
+        if stored.changes.is_none() && stored.condition.is_none() {
+            return Ok(base);
+        }
+        let names: Vec<&str> = stored.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let mut rows = self.context.read_table(base)?;
+        if let Some(path) = &stored.changes {
+            let mut fields: Vec<_> = stored.schema.fields().iter().cloned().collect();
+            fields.push(Arc::new(Field::new(DELETED, DataType::Boolean, false)));
+            let schema: SchemaRef = Arc::new(Schema::new(fields));
+            let changes = files(std::slice::from_ref(path), &schema, &stored.sorted_by)?;
+            let changes = self.context.read_table(changes)?;
+            let column = |name: &str| Expr::Column(Column::new_unqualified(name));
+            let keys =
+                stored.key.iter().map(|name| column(name).alias(format!("__changed_{name}"))).collect::<Vec<_>>();
+            let changed: Vec<String> = stored.key.iter().map(|name| format!("__changed_{name}")).collect();
+            let changed: Vec<&str> = changed.iter().map(String::as_str).collect();
+            let key: Vec<&str> = stored.key.iter().map(String::as_str).collect();
+            // The changes are few: theirs is the side that is held in memory.
+            let kept = changes.clone().select(keys)?.join(rows, JoinType::RightAnti, &changed, &key, None)?;
+            let all: Vec<Expr> = names.iter().map(|name| column(name)).collect();
+            let changes = changes.filter(Expr::Not(Box::new(column(DELETED))))?.select(all.clone())?;
+            rows = kept.select(all)?.union(changes)?;
+        }
+        if let Some(condition) = &stored.condition {
+            rows = rows.alias("t")?;
+            let condition = rows.parse_sql_expr(condition)?;
+            let all: Vec<Expr> =
+                names.iter().map(|name| Expr::Column(Column::new(Some("t"), *name)).alias(*name)).collect();
+            rows = rows.filter(condition)?.select(all)?;
+        }
+        Ok(rows.into_view())
     }
 
     fn schema(&self, name: &str) -> Result<Arc<dyn SchemaProvider>, DataFusionError> {
@@ -122,13 +184,18 @@ impl Engine {
         self.run_query(&query, &Bound::new(), most).await.map_err(|error| Error::Query { error: Box::new(error) })
     }
 
-    async fn run_query(&self, query: &Query, bound: &Bound, most: Option<usize>) -> Result<Table, DataFusionError> {
+    async fn plan(&self, query: &Query, bound: &Bound) -> Result<LogicalPlan, DataFusionError> {
         let mut query = Box::new(query.clone());
         bind(&mut query, bound);
         let statement = DfStatement::Statement(Box::new(Statement::Query(query)));
         let plan = self.context.state().statement_to_plan(statement).await?;
         let closed = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         closed.verify_plan(&plan)?;
+        Ok(plan)
+    }
+
+    async fn run_query(&self, query: &Query, bound: &Bound, most: Option<usize>) -> Result<Table, DataFusionError> {
+        let plan = self.plan(query, bound).await?;
         let frame = self.context.execute_logical_plan(plan).await?;
         let frame = if most.is_some() { frame.limit(0, most)? } else { frame };
         let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
@@ -139,14 +206,34 @@ impl Engine {
     }
 }
 
+/// Parquet files sorted by these columns, as a table.
+fn files(
+    paths: &[PathBuf],
+    schema: &SchemaRef,
+    sorted_by: &[String],
+) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+    let mut urls = Vec::with_capacity(paths.len());
+    for path in paths {
+        // A path of ours may hold what a pattern is made of; encoded, it is a name and nothing else.
+        let path = object_store::path::Path::from_absolute_path(std::path::absolute(path)?)
+            .map_err(|error| DataFusionError::External(Box::new(error)))?;
+        urls.push(ListingTableUrl::parse(format!("file:///{path}"))?);
+    }
+    let order = sorted_by.iter().map(|name| Expr::Column(Column::new_unqualified(name)).sort(true, true)).collect();
+    let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_sort_order(vec![order]);
+    let config =
+        ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(Arc::clone(schema));
+    Ok(Arc::new(ListingTable::try_new(config)?))
+}
+
 /// Puts the dates in place of their words, in the parsed select and so never as text.
 fn bind(query: &mut Query, bound: &Bound) {
     let _: ControlFlow<()> = visit_expressions_mut(query, |expr| {
-        let Expr::Value(value) = expr else { return ControlFlow::Continue(()) };
+        let SqlExpr::Value(value) = expr else { return ControlFlow::Continue(()) };
         let Value::Placeholder(word) = &value.value else { return ControlFlow::Continue(()) };
         if let Some(date) = bound.get(word.as_str()) {
             let value = Value::SingleQuotedString(date.to_string());
-            *expr = Expr::TypedString(TypedString {
+            *expr = SqlExpr::TypedString(TypedString {
                 data_type: SqlType::Date,
                 value: ValueWithSpan { value, span: Span::empty() },
                 uses_odbc_syntax: false,

@@ -76,7 +76,7 @@ const CLI: (&str, &[&str]) = (
 );
 
 /// Each library that is worth keeping in one place, and the files or folders of `src/` that are its homes.
-const HOMES: [(&str, &[&str]); 17] = [
+const HOMES: [(&str, &[&str]); 18] = [
     ("datafusion", &["sql/"]),
     // The parser alone; whole selects are parsed by the engine.
     ("sqlparser", &["pipeline/filter/read.rs"]),
@@ -84,10 +84,11 @@ const HOMES: [(&str, &[&str]); 17] = [
     ("opendp", &["disclosure/noise.rs"]),
     ("lettre", &["delivery/"]),
     ("tokio_rustls", &["delivery/smtp.rs", "delivery/tls.rs"]),
-    ("rustls_native_certs", &["delivery/tls.rs"]),
+    ("rustls_native_certs", &["delivery/tls.rs", "sources/mysql/connect.rs"]),
     // The ledger is a SQLite file, some agencies' sources are, and so are the samples made for them.
     ("rusqlite", &["ledger/", "sources/error.rs", "sources/sqlite.rs", "samples/agency.rs", "samples/mod.rs"]),
     ("tokio_postgres", &["sources/pgcopy.rs", "sources/postgres.rs"]),
+    ("mysql_async", &["sources/mysql/"]),
     ("csv", &["sources/csv.rs"]),
     ("cron", &["calendar/cron.rs"]),
     ("chrono", &["calendar/cron.rs"]),

@@ -16,6 +16,8 @@ mod harms;
 mod landing;
 /// What a person receives: both parts of every letter, in both languages.
 mod messages;
+/// A source on a real MariaDB server.
+mod mysql;
 /// Whole nights through the binary: repeated, killed, at once, over other sources and channels.
 mod night;
 /// The key of an obligation, the same every night.

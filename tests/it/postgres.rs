@@ -17,7 +17,7 @@ fn pull(kind: SourceKind, tables: Vec<SourceTable>) -> Result<Pulled, Error> {
 /// A table as text, for reading in a review.
 fn shown(pulled: &Result<Pulled, Error>) -> String {
     let Ok(pulled) = pulled else { return said(pulled) };
-    let table = &pulled.tables[0].table;
+    let table = &pulled.tables[0].table().unwrap();
     arrow::util::pretty::pretty_format_batches(&table.batches).unwrap().to_string()
 }
 
@@ -54,7 +54,7 @@ fn every_type_comes_back_as_it_was() {
     }));
     let pulled = pull(server.over_socket("owner"), vec![table("scalars", columns)]);
     insta::assert_snapshot!(said(&pulled), @"insurance.scalars: read 3, landed 3");
-    let table = &pulled.as_ref().unwrap().tables[0].table;
+    let table = &pulled.as_ref().unwrap().tables[0].table().unwrap();
     assert_eq!(table.texts("t").unwrap()[0].as_deref(), Some("Hà Nội"));
     insta::assert_snapshot!(shown(&pulled), @r#"
     +----+--------+-----+----+---+-----+-------+--------------------------------------+--------+-------------+----------------------+-------+-------+----------------------+------------------+-------+------------+------------+------------+
@@ -216,10 +216,10 @@ fn all_tables_are_read_in_one_snapshot() {
         assert!(!pulling.is_finished(), "the writer was too late to prove anything");
         pulling.join().unwrap()
     });
-    let ids = |index: usize| pulled.tables[index].table.ints("id").unwrap();
+    let ids = |index: usize| pulled.tables[index].table().unwrap().ints("id").unwrap();
     assert_eq!((ids(0), ids(1)), (vec![Some(1), Some(2)], vec![Some(1), Some(2)]));
     let again = pull(server.over_socket("owner"), tables).unwrap();
-    assert_eq!(again.tables[1].table.ints("id").unwrap(), vec![Some(2), Some(3)]);
+    assert_eq!(again.tables[1].table().unwrap().ints("id").unwrap(), vec![Some(2), Some(3)]);
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn a_process_that_is_brought_down_leaves_no_core() {
     }
     // Rust's own handler lets the first signal that stands for no fault of memory pass: the next one kills.
     let status = loop {
-        drop(Command::new("kill").args(["-SEGV", &child.id().to_string()]).stderr(Stdio::null()).status().unwrap());
+        Command::new("kill").args(["-SEGV", &child.id().to_string()]).stderr(Stdio::null()).status().unwrap();
         std::thread::sleep(Duration::from_millis(20));
         if let Some(status) = child.try_wait().unwrap() {
             break status;

@@ -63,10 +63,10 @@ pub fn golden(pulled: &Result<Pulled, Error>) -> String {
     let reasons: BTreeMap<_, _> = landed.findings.iter().map(|f| (f.column.clone().unwrap(), f.reason)).collect();
     let mut text = String::new();
     for (name, iso, expected) in AWKWARD_DATES.iter().chain(&AWKWARD_MOMENTS) {
-        let became = match (landed.table.has(name), reasons.get(*name)) {
+        let became = match (landed.table().unwrap().has(name), reasons.get(*name)) {
             (false, _) => "cannot be written".to_owned(),
             (true, reason) => {
-                let value = landed.table.dates(name).unwrap()[0];
+                let value = landed.table().unwrap().dates(name).unwrap()[0];
                 assert_eq!(value, *expected, "{name}");
                 assert_eq!(value.is_none(), reason.is_some(), "{name} is empty without a reason");
                 reason.map_or_else(|| value.unwrap().to_string(), |reason| reason.words().to_owned())
@@ -352,7 +352,8 @@ fn typed_values_of_sqlite_are_taken_as_they_are() {
     columns.extend([column("photo", Type::Bytes), column("at", Type::Instant), column("day", Type::Date)]);
     columns.iter_mut().skip(1).for_each(|column| column.on_fault = OnFault::Null);
     let pulled = pull(SourceKind::Sqlite { path }, table("types", columns)).unwrap();
-    let shown = arrow::util::pretty::pretty_format_batches(&pulled.tables[0].table.batches).unwrap().to_string();
+    let shown =
+        arrow::util::pretty::pretty_format_batches(&pulled.tables[0].table().unwrap().batches).unwrap().to_string();
     insta::assert_snapshot!(format!("{shown}\n{}", crate::landing::said(&Ok(pulled))));
 }
 

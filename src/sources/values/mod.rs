@@ -10,7 +10,9 @@ mod moments;
 mod numbers;
 mod reason;
 mod texts;
+mod totals;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -26,8 +28,10 @@ use jiff::tz::TimeZone;
 use super::{BATCH_ROWS, Batch, Error, Stop, TEXT_BYTES_MAX, Take, ValueFault};
 use crate::pipeline::{Column, SourceTable, Type};
 use moments::Form;
+use totals::Sums;
 
-pub(super) use moments::vietnam_micros;
+pub(super) use moments::{civil_days, vietnam_micros};
+pub(super) use numbers::units;
 pub use reason::Reason;
 
 /// As much text and bytes as one batch may hold before it is handed over, however few its rows.
@@ -93,6 +97,7 @@ pub(super) struct Rows {
     normalised: Vec<u64>,
     /// Text and bytes in this batch.
     bytes: usize,
+    sums: Sums,
     faults: Vec<ValueFault>,
     row: usize,
     first_row: u64,
@@ -108,6 +113,7 @@ impl Rows {
             zone: crate::calendar::vietnam(),
             normalised: vec![0; table.columns.len()],
             bytes: 0,
+            sums: Sums::new(table),
             faults: Vec::new(),
             row: 0,
             first_row: 1,
@@ -154,6 +160,11 @@ impl Rows {
         self.first_row - 1
     }
 
+    /// The table's control totals over the rows handed over; a column with a fault has none.
+    pub(super) fn sums(&self) -> BTreeMap<String, (u64, i128)> {
+        self.sums.of_sound_columns()
+    }
+
     /// Hands over the batch when it is full.
     pub(super) fn hand_over_when_full(&mut self, take: &Take<'_>) -> Result<(), Error> {
         if self.row < BATCH_ROWS && self.bytes < BATCH_BYTES { Ok(()) } else { self.hand_over(take) }
@@ -169,6 +180,7 @@ impl Rows {
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(failed)?;
         let mut faults = std::mem::take(&mut self.faults);
         faults.sort_by_key(|fault| fault.row);
+        self.sums.add(&rows, &faults);
         let first_row = self.first_row;
         self.first_row += self.row as u64;
         self.row = 0;

@@ -208,7 +208,7 @@ fn number(digits: &[u8]) -> i64 {
 }
 
 /// Days since 1 January 1970 of a day in the years 0 to 9999.
-fn civil_days(year: i64, month: i64, day: i64) -> Result<i64, Reason> {
+pub(in crate::sources) fn civil_days(year: i64, month: i64, day: i64) -> Result<i64, Reason> {
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let length = match month {
         2 => 28 + i64::from(is_leap),

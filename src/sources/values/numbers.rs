@@ -84,6 +84,11 @@ pub(super) fn decimal(raw: Raw<'_>, digits: u8, scale: u8) -> Result<Option<i256
     }
 }
 
+/// A number that a source has summed up, in units of the scale; none when it has more decimals than that.
+pub(in crate::sources) fn units(digits: &[u8], scale: u8) -> Option<i128> {
+    scaled(digits, 76, scale).ok()?.to_i128()
+}
+
 /// An exact number written out: `-12.50` for -1250 in hundredths.
 pub(super) fn written(unscaled: i128, scale: u8) -> String {
     let (sign, scale) = (if unscaled < 0 { "-" } else { "" }, usize::from(scale));

@@ -1,0 +1,202 @@
+//! Parquet files of landed rows: how they are encoded, hashed while they are
+//! written, made durable, and read back.
+//!
+//! Every column chunk has its least and greatest value, and the columns by which
+//! a file is sorted have them for every page, so that a reader skips what it does
+//! not need. This module must not know which rows a file holds.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory};
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::SortingColumn;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
+use sha2::{Digest as _, Sha256};
+
+use super::{Error, shown};
+use crate::sources::BATCH_ROWS;
+use crate::tables::Table;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+/// SHA-256 of a file.
+pub type Digest = [u8; 32];
+
+/// Beyond this a column's dictionary is given up: it costs more than it saves.
+const DICTIONARY_BYTES: usize = 32 << 10;
+
+fn properties(sorted_by: &[(String, i32)]) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        // Measured over 10 million rows: a third of the time of zstd for half as much again of bytes.
+        .set_compression(Compression::SNAPPY)
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_max_row_group_row_count(Some(BATCH_ROWS))
+        .set_created_by("chudong".to_owned());
+    for (name, _) in sorted_by {
+        let path = ColumnPath::new(vec![name.clone()]);
+        properties = properties.set_column_statistics_enabled(path, EnabledStatistics::Page);
+    }
+    if !sorted_by.is_empty() {
+        let sorting =
+            |(_, place): &(String, i32)| SortingColumn { column_idx: *place, descending: false, nulls_first: true };
+        properties = properties.set_sorting_columns(Some(sorted_by.iter().map(sorting).collect()));
+    }
+    properties.build()
+}
+
+/// Reads a Parquet file whole.
+pub fn read_generation(path: &Path) -> Result<Table, Error> {
+    let (schema, batches) = open(path, None)?;
+    let batches = batches.collect::<Result<Vec<_>, _>>();
+    let batches = batches.map_err(|error| Error::Parquet { path: shown(path), source: error.into() })?;
+    Ok(Table { schema, batches })
+}
+
+/// Opens a Parquet file for reading it in batches: these columns, or all.
+pub(super) fn open(path: &Path, columns: Option<&[&str]>) -> Result<(SchemaRef, ParquetRecordBatchReader), Error> {
+    let failed = |source| Error::Parquet { path: shown(path), source };
+    let file = File::open(path).map_err(|source| Error::io(path, source))?;
+    let mut builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?.with_batch_size(BATCH_ROWS);
+    if let Some(columns) = columns {
+        let mask = parquet::arrow::ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        builder = builder.with_projection(mask);
+    }
+    let schema = Arc::clone(builder.schema());
+    Ok((schema, builder.build().map_err(failed)?))
+}
+
+/// Writes a table as Parquet and makes it durable. `path` is for messages.
+pub fn write_parquet(table: &Table, file: &File, path: &Path) -> Result<Digest, Error> {
+    let batches = table.batches.iter().map(|batch| Ok(batch.clone()));
+    write_sorted(&table.schema, &[], batches, file, path).map(|(digest, _)| digest)
+}
+
+/// Writes batches that come sorted by these columns, one after the other, and makes the file durable; the digest
+/// and the number of rows. `path` is for messages.
+pub(super) fn write_sorted(
+    schema: &SchemaRef,
+    sorted_by: &[String],
+    batches: impl Iterator<Item = Result<RecordBatch, Error>>,
+    file: &File,
+    path: &Path,
+) -> Result<(Digest, u64), Error> {
+    let place = |name: &String| Some((name.clone(), i32::try_from(schema.index_of(name).ok()?).ok()?));
+    let properties = properties(&sorted_by.iter().filter_map(place).collect::<Vec<_>>());
+    let mut sink = Sink { file, hash: Sha256::new(), failure: None };
+    let mut rows = 0;
+    let mut refused = None;
+    let written = ArrowWriter::try_new(&mut sink, Arc::clone(schema), Some(properties)).and_then(|mut writer| {
+        for batch in batches {
+            match batch {
+                Ok(batch) => {
+                    rows += batch.num_rows() as u64;
+                    writer.write(&batch)?;
+                }
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
+        }
+        writer.close().map(|_| ())
+    });
+    if let Some(error) = refused {
+        return Err(error);
+    }
+    // The library wraps what the system said in words of its own; the sink has kept it.
+    if let Some(source) = sink.failure.take() {
+        return Err(Error::io(path, source));
+    }
+    written.map_err(|source| Error::Parquet { path: shown(path), source })?;
+    file.sync_all().map_err(|source| Error::io(path, source))?;
+    Ok((sink.hash.finalize().into(), rows))
+}
+
+/// Writes to a file, hashes what it writes, and remembers what the system said.
+pub(super) struct Sink<'a> {
+    file: &'a File,
+    hash: Sha256,
+    failure: Option<std::io::Error>,
+}
+
+impl Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self.file.write(bytes) {
+            Ok(count) => {
+                self.hash.update(bytes.get(..count).unwrap_or_default());
+                Ok(count)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                let copy = std::io::Error::from(error.kind());
+                self.failure = Some(error);
+                Err(copy)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// A sorted file, to which encoded row groups are appended in order.
+pub(super) struct Parts<'f> {
+    writer: SerializedFileWriter<Sink<'f>>,
+    path: &'f Path,
+}
+
+impl<'f> Parts<'f> {
+    /// A file of rows sorted by these columns, and what encodes its row groups. `path` is for messages.
+    pub(super) fn new(
+        file: &'f File,
+        path: &'f Path,
+        schema: &SchemaRef,
+        sorted_by: &[String],
+    ) -> Result<(Self, ArrowRowGroupWriterFactory), Error> {
+        let failed = |source| Error::Parquet { path: shown(path), source };
+        // Lists take one leaf each here, as plain columns do, so that places are those of the schema.
+        let place = |name: &String| Some((name.clone(), i32::try_from(schema.index_of(name).ok()?).ok()?));
+        let properties = properties(&sorted_by.iter().filter_map(place).collect::<Vec<_>>());
+        let sink = Sink { file, hash: Sha256::new(), failure: None };
+        let writer = ArrowWriter::try_new(sink, Arc::clone(schema), Some(properties)).map_err(failed)?;
+        let (writer, factory) = writer.into_serialized_writer().map_err(failed)?;
+        Ok((Parts { writer, path }, factory))
+    }
+
+    /// Appends an encoded row group.
+    pub(super) fn append(&mut self, chunks: Vec<ArrowColumnChunk>) -> Result<(), Error> {
+        let appended = self.writer.next_row_group().and_then(|mut group| {
+            chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
+            group.close().map(|_| ())
+        });
+        appended.map_err(|source| self.failed(source))
+    }
+
+    /// Writes the footer, makes the file durable, and gives its digest.
+    pub(super) fn finish(mut self) -> Result<Digest, Error> {
+        if let Err(source) = self.writer.finish() {
+            return Err(self.failed(source));
+        }
+        let sink = self.writer.inner();
+        sink.file.sync_all().map_err(|source| Error::io(self.path, source))?;
+        Ok(sink.hash.clone().finalize().into())
+    }
+
+    fn failed(&mut self, source: ParquetError) -> Error {
+        match self.writer.inner_mut().failure.take() {
+            Some(source) => Error::io(self.path, source),
+            None => Error::Parquet { path: shown(self.path), source },
+        }
+    }
+}

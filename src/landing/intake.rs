@@ -1,0 +1,356 @@
+//! Rows as they come in: judged, put in order run by run, and kept in memory or,
+//! beyond [`MEMORY_BYTES`], in a spill.
+//!
+//! Readers hand over batches from their own threads. What a run holds is sorted
+//! on a thread of its own, as many at once as there are cores; a reader that is
+//! faster waits. This module must not know what is made of the runs.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::Scope;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt64Array};
+use arrow::compute::{concat, filter_record_batch, interleave};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+
+use super::Error;
+use super::order::Order;
+use super::proof::{Controls, Tally, add_sums};
+use super::sift::Sieve;
+use super::spill::{Place, Spill};
+use super::twins::Hashes;
+use crate::tables::TableName;
+
+/// What a run holds before it is sorted.
+const RUN_BYTES: usize = 20 << 20;
+const RUN_ROWS: usize = 1 << 18;
+
+/// Runs up to this stay in memory: small tables never see the spill.
+const MEMORY_BYTES: usize = 48 << 20;
+
+/// How many rows are moved at once.
+const CHUNK_ROWS: usize = 16_384;
+
+/// Rows of a block, of which the first is remembered.
+const BLOCK_ROWS: usize = 1024;
+
+/// The column with the number of a row in the order read.
+const ROW: &str = "__row";
+
+/// A batch, and which of its rows are set aside.
+pub(super) struct Judged {
+    pub(super) rows: RecordBatch,
+    pub(super) first_row: u64,
+    pub(super) bad: Option<Vec<bool>>,
+}
+
+/// Up to [`BLOCK_ROWS`] rows of a run, in order.
+pub(super) struct Block {
+    /// The first row's place in the order, as bytes.
+    pub(super) first: Box<[u8]>,
+    pub(super) rows: usize,
+    kept: Kept,
+}
+
+enum Kept {
+    Memory(RecordBatch),
+    Spilled(Place),
+}
+
+/// Rows in order.
+pub(super) type Run = Vec<Block>;
+
+/// What came in.
+pub(super) struct Taken {
+    pub(super) runs: Vec<Run>,
+    /// Of the rows that were not set aside.
+    pub(super) tally: Tally,
+    /// Control totals of all rows.
+    pub(super) sums: Vec<(u64, i128)>,
+    /// What the kept values themselves take, however they came: it decides how many rows are written together.
+    pub(super) content_bytes: u64,
+    /// The hashes and numbers of rows that were set aside and have a key.
+    pub(super) bad: Vec<(u128, u64)>,
+}
+
+/// Takes rows in.
+pub(super) struct Intake<'a> {
+    name: &'a TableName,
+    order: &'a Order,
+    controls: &'a Controls,
+    spill: &'a Spill,
+    hashes: &'a Hashes<'a>,
+    schema: SchemaRef,
+    pending: Mutex<(Vec<Judged>, usize, usize)>,
+    taken: Mutex<Taken>,
+    held_bytes: AtomicUsize,
+    permits: (Mutex<usize>, Condvar),
+    failure: Mutex<Option<Error>>,
+}
+
+impl<'a> Intake<'a> {
+    /// An empty one. `schema` is that of the batches.
+    pub(super) fn new(
+        name: &'a TableName,
+        order: &'a Order,
+        controls: &'a Controls,
+        schema: &Schema,
+        spill: &'a Spill,
+        hashes: &'a Hashes<'a>,
+        threads: usize,
+    ) -> Self {
+        // Rows with an empty key come in too, before they are set aside.
+        let mut fields: Vec<_> =
+            schema.fields().iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true))).collect();
+        fields.push(Arc::new(Field::new(ROW, DataType::UInt64, false)));
+        let taken =
+            Taken { runs: Vec::new(), tally: Tally::default(), sums: Vec::new(), content_bytes: 0, bad: Vec::new() };
+        Intake {
+            name,
+            order,
+            controls,
+            spill,
+            hashes,
+            schema: Arc::new(Schema::new(fields)),
+            pending: Mutex::new((Vec::new(), 0, 0)),
+            taken: Mutex::new(taken),
+            held_bytes: AtomicUsize::new(0),
+            permits: (Mutex::new(threads), Condvar::new()),
+            failure: Mutex::new(None),
+        }
+    }
+
+    /// Takes a batch; false when something has failed and no more is wanted.
+    pub(super) fn take<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, judged: Judged) -> bool {
+        let full = {
+            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            pending.1 += judged.rows.get_array_memory_size();
+            pending.2 += judged.rows.num_rows();
+            pending.0.push(judged);
+            (pending.1 >= RUN_BYTES || pending.2 >= RUN_ROWS).then(|| std::mem::take(&mut *pending))
+        };
+        if let Some((batches, ..)) = full {
+            self.seal(scope, batches);
+        }
+        self.failure.lock().is_ok_and(|failure| failure.is_none())
+    }
+
+    /// Sorts what is left.
+    pub(super) fn flush<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        let (batches, ..) = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        if !batches.is_empty() {
+            self.seal(scope, batches);
+        }
+    }
+
+    fn seal<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, batches: Vec<Judged>) {
+        let (count, freed) = &self.permits;
+        let mut count = freed
+            .wait_while(count.lock().unwrap_or_else(PoisonError::into_inner), |count| *count == 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        *count -= 1;
+        drop(count);
+        scope.spawn(move || {
+            // Given back however the work ends.
+            let _permit = Permit(&self.permits);
+            if let Err(error) = self.run(batches) {
+                self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        });
+    }
+
+    /// All that came in, or what failed.
+    pub(super) fn finish(self) -> Result<(Taken, SchemaRef), Error> {
+        match self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok((self.taken.into_inner().unwrap_or_else(PoisonError::into_inner), self.schema)),
+        }
+    }
+
+    fn run(&self, batches: Vec<Judged>) -> Result<(), Error> {
+        let failed = |source| Error::Arrow { table: self.name.clone(), source };
+        let mut good = Vec::with_capacity(batches.len());
+        let (mut tally, mut sums, mut bad_keys, mut content_bytes) = (Tally::default(), Vec::new(), Vec::new(), 0);
+        for judged in batches {
+            add_sums(&mut sums, &self.controls.sums(judged.rows.columns()));
+            let (rows, hashes) = self.good(judged, &mut bad_keys).map_err(failed)?;
+            self.hashes.add(&hashes)?;
+            tally.add(rows.columns(), &hashes, self.controls);
+            content_bytes += rows.columns().iter().map(content).sum::<u64>();
+            if rows.num_rows() > 0 {
+                good.push(rows);
+            }
+        }
+        self.hashes.add(&bad_keys.iter().map(|(hash, _)| *hash).collect::<Vec<_>>())?;
+        let run = self.sort(good)?;
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.runs.extend((!run.is_empty()).then_some(run));
+        taken.tally.join(&tally);
+        add_sums(&mut taken.sums, &sums);
+        taken.content_bytes += content_bytes;
+        taken.bad.append(&mut bad_keys);
+        Ok(())
+    }
+
+    /// The rows that are not set aside, with their numbers and the hashes of their keys.
+    fn good(&self, judged: Judged, bad_keys: &mut Vec<(u128, u64)>) -> Result<(RecordBatch, Vec<u128>), ArrowError> {
+        let Judged { rows, first_row, bad } = judged;
+        let numbers: ArrayRef = Arc::new(UInt64Array::from_iter_values(first_row..first_row + rows.num_rows() as u64));
+        let mut columns = rows.columns().to_vec();
+        columns.push(numbers);
+        let Some(bad) = bad else {
+            let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+            let hashes = self.order.hashes(rows.columns())?;
+            return Ok((rows, hashes));
+        };
+        let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+        let hashes = self.order.hashes(rows.columns())?;
+        let key: Vec<&ArrayRef> = self.order.key().iter().filter_map(|place| rows.columns().get(*place)).collect();
+        for (row, hash) in hashes.iter().enumerate().filter(|(row, _)| bad.get(*row).copied().unwrap_or(true)) {
+            // Two empty keys are not the same key.
+            if key.iter().all(|part| part.is_valid(row)) {
+                bad_keys.push((*hash, first_row + row as u64));
+            }
+        }
+        let is_good = |row: &usize| !bad.get(*row).copied().unwrap_or(true);
+        let kept = hashes.iter().enumerate().filter(|(row, _)| is_good(row)).map(|(_, hash)| *hash).collect();
+        let mask: BooleanArray = bad.iter().map(|bad| Some(!bad)).collect();
+        Ok((filter_record_batch(&rows, &mask)?, kept))
+    }
+
+    fn sort(&self, batches: Vec<RecordBatch>) -> Result<Run, Error> {
+        let failed = |source| Error::Arrow { table: self.name.clone(), source };
+        if batches.is_empty() {
+            return Ok(Run::new());
+        }
+        let columns = self.order.columns(&batches).map_err(failed)?;
+        let order = self.order.sorted(&columns).map_err(failed)?;
+        drop(columns);
+        let is_sorted = order.iter().enumerate().all(|(place, row)| place == *row as usize);
+        let bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
+        let stays = self.held_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= MEMORY_BYTES;
+        let mut run = Run::new();
+        if is_sorted {
+            for batch in &batches {
+                for from in (0..batch.num_rows()).step_by(CHUNK_ROWS) {
+                    let rows = CHUNK_ROWS.min(batch.num_rows() - from);
+                    self.keep(&batch.slice(from, rows), stays, &mut run)?;
+                }
+            }
+            return Ok(run);
+        }
+        let gather = Gather::new(&batches);
+        for part in order.chunks(CHUNK_ROWS) {
+            self.keep(&gather.rows(part, &self.schema).map_err(failed)?, stays, &mut run)?;
+        }
+        Ok(run)
+    }
+
+    /// Keeps rows that are in order, as blocks.
+    fn keep(&self, rows: &RecordBatch, stays: bool, run: &mut Run) -> Result<(), Error> {
+        let failed = |source| Error::Arrow { table: self.name.clone(), source };
+        let starts: Vec<usize> = (0..rows.num_rows()).step_by(BLOCK_ROWS).collect();
+        let slices: Vec<RecordBatch> =
+            starts.iter().map(|from| rows.slice(*from, BLOCK_ROWS.min(rows.num_rows() - from))).collect();
+        let firsts = self.firsts(rows, &starts).map_err(failed)?;
+        let places = if stays { Vec::new() } else { self.spill.append_batches(&slices)? };
+        for (index, (slice, first)) in slices.into_iter().zip(firsts).enumerate() {
+            let rows = slice.num_rows();
+            let kept = places.get(index).map_or(Kept::Memory(slice), |place| Kept::Spilled(*place));
+            run.push(Block { first, rows, kept });
+        }
+        Ok(())
+    }
+
+    /// Where the rows at these places stand in the order.
+    fn firsts(&self, rows: &RecordBatch, places: &[usize]) -> Result<Vec<Box<[u8]>>, ArrowError> {
+        let gather = Gather::new(std::slice::from_ref(rows));
+        let places: Vec<u32> = places.iter().filter_map(|place| u32::try_from(*place).ok()).collect();
+        let firsts = self.order.bytes(&gather.rows(&places, &self.schema)?)?;
+        Ok(firsts.iter().map(|row| Box::from(row.data())).collect())
+    }
+}
+
+/// A place among those that may sort at once.
+struct Permit<'a>(&'a (Mutex<usize>, Condvar));
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.1.notify_one();
+    }
+}
+
+/// Picks rows out of several batches put end to end.
+pub(super) struct Gather<'b> {
+    batches: &'b [RecordBatch],
+    /// The batch and row of every place.
+    places: Vec<(u32, u32)>,
+}
+
+impl<'b> Gather<'b> {
+    pub(super) fn new(batches: &'b [RecordBatch]) -> Self {
+        let batch = |(batch, rows): (u32, &RecordBatch)| (0..rows.num_rows() as u32).map(move |row| (batch, row));
+        Gather { batches, places: (0..).zip(batches).flat_map(batch).collect() }
+    }
+
+    /// These rows, with the first columns that the schema has.
+    pub(super) fn rows(&self, order: &[u32], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+        let place = |place: &u32| self.places.get(*place as usize).map(|(batch, row)| (*batch as usize, *row as usize));
+        let places: Vec<(usize, usize)> = order.iter().filter_map(place).collect();
+        let mut columns = Vec::with_capacity(schema.fields().len());
+        for column in 0..schema.fields().len() {
+            let parts: Vec<&dyn Array> =
+                self.batches.iter().filter_map(|batch| batch.columns().get(column).map(AsRef::as_ref)).collect();
+            columns.push(interleave(&parts, &places)?);
+        }
+        RecordBatch::try_new(Arc::clone(schema), columns)
+    }
+
+    /// One column of all rows.
+    pub(super) fn column(&self, column: usize) -> Result<ArrayRef, ArrowError> {
+        let parts: Vec<&dyn Array> =
+            self.batches.iter().filter_map(|batch| batch.columns().get(column).map(AsRef::as_ref)).collect();
+        concat(&parts)
+    }
+}
+
+/// The blocks of a run, read back. Blocks of one run stand one behind the other where they were kept together.
+pub(super) fn read(blocks: &[Block], schema: &SchemaRef, spill: &Spill) -> Result<Vec<RecordBatch>, Error> {
+    let mut batches = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        match &block.kept {
+            Kept::Memory(rows) => batches.push(rows.clone()),
+            Kept::Spilled(place) => batches.extend(spill.read_batches(std::slice::from_ref(place), schema)?),
+        }
+    }
+    Ok(batches)
+}
+
+/// What the values of an array take, whatever buffers hold them.
+fn content(array: &ArrayRef) -> u64 {
+    use arrow::array::AsArray;
+    let rows = array.len() as u64;
+    let ends = |offsets: &[i32]| match (offsets.first(), offsets.last()) {
+        (Some(first), Some(last)) => (last - first) as u64,
+        _ => 0,
+    };
+    match array.data_type() {
+        DataType::Utf8 => rows * 4 + ends(array.as_string::<i32>().value_offsets()),
+        DataType::Binary => rows * 4 + ends(array.as_binary::<i32>().value_offsets()),
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            let (offsets, values) = (list.value_offsets(), list.values());
+            let (first, last) = (offsets.first().copied().unwrap_or(0), offsets.last().copied().unwrap_or(0));
+            rows * 4 + content(&values.slice(first as usize, (last - first) as usize))
+        }
+        kind => rows * kind.primitive_width().unwrap_or(1) as u64,
+    }
+}
+
+/// Judges a batch; what is set aside is told to the sieve.
+pub(super) fn judged(sieve: &Sieve<'_>, batch: crate::sources::Batch) -> Result<Judged, Error> {
+    let bad = sieve.judge(&batch)?;
+    Ok(Judged { rows: batch.rows, first_row: batch.first_row, bad })
+}

@@ -1,0 +1,181 @@
+//! The order in which rows lie in a landed file, and the hash of a row's key.
+//!
+//! Rows are in order by driving date and key, empty ones first. Sorting compares
+//! the first 16 bytes of that, as numbers, and looks at the values themselves
+//! only where those are equal. This module must not know where rows come from
+//! nor where they go.
+
+use std::cmp::Ordering;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, make_comparator};
+use arrow::compute::{SortOptions, concat};
+use arrow::datatypes::{DataType, Date32Type, Int64Type};
+use arrow::error::ArrowError;
+use arrow::row::{RowConverter, SortField};
+use twox_hash::XxHash3_128;
+
+use crate::pipeline::SourceTable;
+
+/// By which columns rows are put in order, and which of them are the key.
+#[derive(Debug, Clone)]
+pub(super) struct Order {
+    /// Places in the contract: the driving date, then the key.
+    places: Vec<usize>,
+    /// Their names.
+    names: Vec<String>,
+    kinds: Vec<DataType>,
+    key: Vec<usize>,
+    key_kinds: Vec<DataType>,
+    /// A number of this process: nobody who writes into a source can make two keys that hash alike.
+    seed: u64,
+}
+
+impl Order {
+    /// The order of a table's rows.
+    pub(super) fn of(table: &SourceTable, seed: u64) -> Self {
+        let place = |name: &String| table.columns.iter().position(|column| column.name == *name);
+        let key: Vec<usize> = table.key.iter().filter_map(place).collect();
+        let mut places: Vec<usize> = table.driving_date.iter().filter_map(place).collect();
+        places
+            .extend(key.iter().filter(|place| table.driving_date.as_ref().and_then(place_of(table)) != Some(**place)));
+        let kind = |place: &usize| table.columns.get(*place).map(|column| column.kind.arrow());
+        let name = |place: &usize| table.columns.get(*place).map(|column| column.name.clone());
+        Order {
+            names: places.iter().filter_map(name).collect(),
+            kinds: places.iter().filter_map(kind).collect(),
+            key_kinds: key.iter().filter_map(kind).collect(),
+            places,
+            key,
+            seed,
+        }
+    }
+
+    /// The columns by which rows are sorted.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The places of the key's columns.
+    pub(super) fn key(&self) -> &[usize] {
+        &self.key
+    }
+
+    /// The sort columns of several batches, put end to end.
+    pub(super) fn columns(&self, batches: &[RecordBatch]) -> Result<Vec<ArrayRef>, ArrowError> {
+        let mut columns = Vec::with_capacity(self.places.len());
+        for place in &self.places {
+            let parts: Vec<&dyn Array> =
+                batches.iter().filter_map(|batch| batch.columns().get(*place).map(AsRef::as_ref)).collect();
+            columns.push(concat(&parts)?);
+        }
+        Ok(columns)
+    }
+
+    /// The rows of these columns in order; rows that are equal stay as they were.
+    pub(super) fn sorted(&self, columns: &[ArrayRef]) -> Result<Vec<u32>, ArrowError> {
+        let (prefixes, is_exact) = prefixes(columns);
+        let mut entries: Vec<Entry> = (0..).zip(prefixes).map(|(row, prefix)| Entry::new(prefix, row)).collect();
+        if is_exact {
+            entries.sort_by_key(|entry| (entry.high, entry.low));
+        } else {
+            let options = SortOptions { descending: false, nulls_first: true };
+            let comparators: Result<Vec<_>, _> =
+                columns.iter().map(|column| make_comparator(column.as_ref(), column.as_ref(), options)).collect();
+            let comparators = comparators?;
+            entries.sort_by(|a, b| {
+                let all = || {
+                    let each = comparators.iter().map(|compare| compare(a.row as usize, b.row as usize));
+                    each.fold(Ordering::Equal, Ordering::then)
+                };
+                (a.high, a.low).cmp(&(b.high, b.low)).then_with(all)
+            });
+        }
+        Ok(entries.into_iter().map(|entry| entry.row).collect())
+    }
+
+    /// The sort columns of each row as bytes that compare as the rows do.
+    pub(super) fn bytes(&self, batch: &RecordBatch) -> Result<arrow::row::Rows, ArrowError> {
+        let columns: Vec<ArrayRef> =
+            self.places.iter().filter_map(|place| batch.columns().get(*place).cloned()).collect();
+        RowConverter::new(self.kinds.iter().cloned().map(SortField::new).collect())?.convert_columns(&columns)
+    }
+
+    /// The hash of each row's key.
+    pub(super) fn hashes(&self, columns: &[ArrayRef]) -> Result<Vec<u128>, ArrowError> {
+        let keys: Vec<ArrayRef> = self.key.iter().filter_map(|place| columns.get(*place).cloned()).collect();
+        self.hashes_of(&keys)
+    }
+
+    /// The same, of the key's columns alone, in the order of the key.
+    pub(super) fn hashes_of(&self, keys: &[ArrayRef]) -> Result<Vec<u128>, ArrowError> {
+        let hash = |bytes: &[u8]| XxHash3_128::oneshot_with_seed(self.seed, bytes);
+        if let [one] = keys {
+            if let Some(texts) = one.as_string_opt::<i32>() {
+                return Ok((0..texts.len()).map(|row| hash(texts.value(row).as_bytes())).collect());
+            }
+            if let Some(numbers) = one.as_primitive_opt::<Int64Type>() {
+                return Ok(numbers.values().iter().map(|number| hash(&number.to_le_bytes())).collect());
+            }
+        }
+        let rows = RowConverter::new(self.key_kinds.iter().cloned().map(SortField::new).collect())?;
+        Ok(rows.convert_columns(keys)?.iter().map(|row| hash(row.data())).collect())
+    }
+}
+
+fn place_of(table: &SourceTable) -> impl Fn(&String) -> Option<usize> {
+    |name| table.columns.iter().position(|column| column.name == *name)
+}
+
+/// A row and the first bytes by which it is sorted.
+struct Entry {
+    high: u64,
+    low: u64,
+    row: u32,
+}
+
+impl Entry {
+    fn new(prefix: u128, row: u32) -> Self {
+        Entry { high: (prefix >> 64) as u64, low: prefix as u64, row }
+    }
+}
+
+/// The first 16 bytes of each row's order, and whether they say all of it.
+fn prefixes(columns: &[ArrayRef]) -> (Vec<u128>, bool) {
+    let rows = columns.first().map_or(0, |column| column.len());
+    let mut prefixes = vec![0_u128; rows];
+    let mut free: u32 = 128;
+    for column in columns {
+        match column.data_type() {
+            DataType::Date32 if free >= 32 => {
+                free -= 32;
+                let dates = column.as_primitive::<Date32Type>();
+                for (row, prefix) in prefixes.iter_mut().enumerate() {
+                    // Within the years 1900 to 2200 no date comes near the ends; empty is before all.
+                    let date = if dates.is_valid(row) { (i64::from(dates.value(row)) + (1 << 31)).max(1) } else { 0 };
+                    *prefix |= (date as u128) << free;
+                }
+            }
+            DataType::Int64 if free >= 64 && column.null_count() == 0 => {
+                free -= 64;
+                let numbers = column.as_primitive::<Int64Type>();
+                for (prefix, number) in prefixes.iter_mut().zip(numbers.values()) {
+                    *prefix |= u128::from((*number as u64) ^ (1 << 63)) << free;
+                }
+            }
+            DataType::Utf8 => {
+                let texts = column.as_string::<i32>();
+                let most = (free / 8) as usize;
+                for (row, prefix) in prefixes.iter_mut().enumerate().filter(|(row, _)| texts.is_valid(*row)) {
+                    let mut bytes = [0_u8; 16];
+                    let text = texts.value(row).as_bytes();
+                    let text = text.get(..text.len().min(most)).unwrap_or_default();
+                    bytes.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
+                    *prefix |= u128::from_be_bytes(bytes) >> (128 - free);
+                }
+                return (prefixes, false);
+            }
+            _ => return (prefixes, false),
+        }
+    }
+    (prefixes, true)
+}
