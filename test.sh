@@ -5,8 +5,8 @@
 #   ./test.sh postgres        the tests whose names contain a word; all words go to cargo test
 #   ./test.sh --install       only install
 #
-# The tests start a PostgreSQL server of their own, in a temporary folder and on a free port of
-# 127.0.0.1, so that only its programs are needed: no server has to run.
+# The tests start PostgreSQL and MariaDB servers of their own, in temporary folders and on free ports of
+# 127.0.0.1, so that only their programs are needed: no server has to run.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -20,8 +20,30 @@ has_postgresql() {
   return 1
 }
 
+# Of MariaDB the server alone: the full package would start a service.
+has_mariadb() {
+  local folder
+  for folder in ${PATH//:/ } /usr/sbin /usr/local/sbin /usr/libexec; do
+    [[ -x $folder/mariadbd ]] && return 0
+  done
+  return 1
+}
+
+has_odbc_driver() {
+  local folder
+  for folder in /usr/lib/*/odbc /usr/lib64 /usr/local/lib; do
+    [[ -e $folder/$1 ]] && return 0
+  done
+  return 1
+}
+
 missing=()
 has_postgresql || missing+=(postgresql)
+has_mariadb || missing+=(mariadb-server-core)
+has_odbc_driver libsqlite3odbc.so || missing+=(libsqliteodbc)
+has_odbc_driver psqlodbcw.so || missing+=(odbc-postgresql)
+# The certificates of servers reached over TLS.
+command -v openssl >/dev/null || missing+=(openssl)
 # What the build needs: the C of SQLite, zstd and OpenSSL is compiled from source.
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v make >/dev/null || missing+=(make)
@@ -58,6 +80,7 @@ if ((${#missing[@]})); then
   rm -f "$log" ${conf:+"$conf"}
   ((installed)) || exit 1
   has_postgresql || { echo "test.sh: the package postgresql brought no initdb" >&2; exit 1; }
+  has_mariadb || { echo "test.sh: the package mariadb-server-core brought no mariadbd" >&2; exit 1; }
 fi
 
 if ! command -v cargo >/dev/null; then

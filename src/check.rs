@@ -5,6 +5,8 @@
 //! declared shape. Nothing outside `pipelines/`, `sql/` and the engine's memory is
 //! touched: no source, no network, no state folder.
 
+pub mod grants;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,13 +17,13 @@ use jiff::ToSpan;
 use crate::calendar::AsOf;
 use crate::fault::{Explain, Fault, Place};
 use crate::obligations;
-use crate::pipeline::authorisation::Class;
 use crate::pipeline::filter::Filter;
 use crate::pipeline::reader::Faults;
 use crate::pipeline::{self, Column, Pipeline};
 use crate::reminders::letter::Letters;
 use crate::sql::engine::{Bound, given_tables};
-use crate::sql::{Engine, Library, Model};
+use crate::sql::lineage::{ColumnName, Flow, Way};
+use crate::sql::{Engine, Graph, Library, Lineage, Model};
 use crate::tables::{Contract, Table, TableName};
 
 /// What an agency asked for, without fault.
@@ -31,27 +33,38 @@ pub struct Checked {
     pub pipeline: Pipeline,
     /// The models.
     pub library: Library,
+    /// Which column of a source reaches which column of a model.
+    pub graph: Graph,
     /// The templates.
     pub letters: Letters,
 }
 
 /// Reads and checks everything of one agency under `root`; the error holds every fault.
 pub async fn check(root: &Path, agency: &str) -> Result<Checked, Vec<Fault>> {
+    match read(root, agency).await {
+        (Some(checked), faults) if faults.is_empty() => Ok(checked),
+        (_, faults) => Err(faults),
+    }
+}
+
+/// Like [`check`], but gives what could be read beside its faults: for looking at, never for acting on.
+pub async fn read(root: &Path, agency: &str) -> (Option<Checked>, Vec<Fault>) {
     let faults = Faults::default();
     if !pipeline::agencies(root).iter().any(|known| known == agency) {
-        return Err(vec![unknown_agency(root, agency)]);
+        return (None, vec![unknown_agency(root, agency)]);
     }
-    let Some(pipeline) = pipeline::read(root, agency, &faults) else { return Err(faults.into_vec()) };
+    let Some(pipeline) = pipeline::read(root, agency, &faults) else { return (None, faults.into_vec()) };
     let library = Library::read(root, &pipeline, &faults);
-    let facts = match dry_run(&pipeline, &library, &faults).await {
-        Ok(facts) => facts,
+    let (facts, graph) = match dry_run(&pipeline, &library, &faults).await {
+        Ok(found) => found,
         Err(error) => {
             faults.push(error.fault());
-            BTreeMap::new()
+            (BTreeMap::new(), Graph::default())
         }
     };
+    grants::check(&pipeline, &library, &graph, &faults);
     let letters = Letters::read(root, &pipeline.items, &facts, &faults);
-    if faults.is_empty() { Ok(Checked { pipeline, library, letters }) } else { Err(faults.into_vec()) }
+    (Some(Checked { pipeline, library, graph, letters }), faults.into_vec())
 }
 
 fn unknown_agency(root: &Path, agency: &str) -> Fault {
@@ -101,12 +114,11 @@ pub fn faults_on(pipeline: &Pipeline, as_of: AsOf) -> Vec<Fault> {
     faults
 }
 
-/// Runs every model on empty tables; gives the facts of each item.
-async fn dry_run(
-    pipeline: &Pipeline,
-    library: &Library,
-    faults: &Faults,
-) -> Result<BTreeMap<String, BTreeSet<String>>, crate::sql::Error> {
+/// The names of the facts of each item.
+type Facts = BTreeMap<String, BTreeSet<String>>;
+
+/// Runs every model on empty tables; gives the facts of each item, and the lineage of all.
+async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Result<(Facts, Graph), crate::sql::Error> {
     let engine = Engine::new()?;
     // Any day will do: only the shapes matter.
     let day = AsOf::new(jiff::civil::date(2026, 7, 1));
@@ -120,11 +132,15 @@ async fn dry_run(
         }
     }
     let bound: Bound = [("$as_of", day.date()), ("$until", day.date().saturating_add(60.days()))].into();
-    let mut facts = BTreeMap::new();
+    let mut facts = Facts::new();
+    let mut written = BTreeMap::new();
     for model in &library.models {
         let built = engine.build(model, &bound, contract(pipeline, model).as_ref()).await;
-        if let Ok(table) = &built {
-            check_private(pipeline, model, table, faults);
+        if built.is_ok() {
+            match engine.lineage(model, &bound).await {
+                Ok(lineage) => drop(written.insert(model.name.clone(), lineage)),
+                Err(error) => faults.push(error.fault()),
+            }
         }
         match built {
             Ok(table) if model.name.schema == "obligations" => {
@@ -140,46 +156,8 @@ async fn dry_run(
             }
         }
     }
-    Ok(facts)
-}
-
-/// Columns that tell who somebody is, in whatever table they stand.
-const TELLING: [&str; 4] = ["subject_id", "object_id", "full_name", "email"];
-
-/// The line `private:` in a model's head is what people and tools go by: it must be true.
-///
-/// A staging file lists exactly the columns of its standard table that are not public. For
-/// the other tables no class is declared: what is listed must be there, and what tells who
-/// somebody is must be listed.
-fn check_private(pipeline: &Pipeline, model: &Model, table: &Table, faults: &Faults) {
-    let listed: BTreeSet<&str> = model.head.words("private").into_iter().collect();
-    let given: BTreeSet<&str> = table.schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let standard = pipeline.standard_tables.iter().find(|known| known.name == model.name.table);
-    let private: BTreeSet<&str> = match standard.filter(|_| model.name.schema == "staging") {
-        Some(standard) => {
-            let columns = standard.columns.iter().filter(|column| column.class != Class::Public);
-            columns.map(|column| column.name.as_str()).collect()
-        }
-        None => {
-            let told = given.iter().copied().filter(|column| TELLING.contains(column));
-            told.chain(listed.intersection(&given).copied()).collect()
-        }
-    };
-    let fault = |columns: Vec<&str>, is: &str, next: &str| {
-        if !columns.is_empty() {
-            let what = format!("the line private of the head {is} {}", columns.join(", "));
-            faults.push(Fault::new("sql.private", Place::file(&model.path), what, next));
-        }
-    };
-    fault(private.difference(&listed).copied().collect(), "leaves out", "add what is left out to `-- private:`");
-    let (public, absent): (Vec<&str>, Vec<&str>) =
-        listed.difference(&private).partition(|column| given.contains(*column));
-    fault(
-        public,
-        "names what standard-tables.toml calls public:",
-        "take it out of `-- private:`, or correct its class",
-    );
-    fault(absent, "names what the select does not give:", "take it out of `-- private:`, or correct the name");
+    written.insert(due_name(), due_lineage(&written));
+    Ok((facts, Graph::new(written, &grants::row_filters(pipeline))))
 }
 
 fn empty(columns: &[Column]) -> Table {
@@ -190,6 +168,18 @@ fn empty(columns: &[Column]) -> Table {
 /// The table between obligations and recipients: who has something due.
 pub fn due_name() -> TableName {
     TableName::new("obligations", "due")
+}
+
+/// What `obligations.due` is made from: the persons of all obligations.
+fn due_lineage(written: &BTreeMap<TableName, Lineage>) -> Lineage {
+    let mut due = Lineage::default();
+    let mut subjects = Flow::default();
+    for name in written.keys().filter(|name| name.schema == due_name().schema) {
+        subjects.extend(&Flow::one(ColumnName::new(name.clone(), "subject_id"), Way::Identity));
+        due.tables.insert(name.clone());
+    }
+    due.columns.push(("subject_id".into(), subjects));
+    due
 }
 
 /// `obligations.due(subject_id)`.

@@ -11,6 +11,7 @@
 //! - [`cli`]: the verbs and their exit codes.
 //! - [`run`]: one night, top to bottom; start reading here.
 //! - [`check`]: everything an agency wrote, read together, with all its faults.
+//! - [`lineage`]: which column of a source reaches which figure or letter, told.
 //! - [`schedule`]: which nights are due, from the cron line and the proven nights.
 //! - [`query`]: published tables and run history, for a select.
 //! - [`report`]: what a night did, for a clerk and for a program.
@@ -77,6 +78,7 @@ pub mod publication;
 
 pub mod check;
 pub mod cli;
+pub mod lineage;
 pub mod query;
 pub mod report;
 pub mod run;

@@ -143,6 +143,11 @@ impl World {
         self.state.join("landing")
     }
 
+    /// Where the lineage of each run is written.
+    pub fn lineage(&self) -> PathBuf {
+        self.state.join("lineage")
+    }
+
     /// Where published files are.
     pub fn published(&self) -> PathBuf {
         self.state.join("published")

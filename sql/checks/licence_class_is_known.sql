@@ -1,5 +1,6 @@
 -- Licences of a class that the law in force does not name: nobody is reminded of them.
 --
+-- private:  licence_class
 -- severity: warn
 with
 licences as (select * from staging.driving_licences),

@@ -4,7 +4,7 @@
 -- A newer licence of the same class fulfils the obligation.
 --
 -- grain:   object_id
--- private: subject_id, object_id
+-- private: subject_id, object_id, period, due_on, licence_class, issued_on
 -- rule:    driving_licence_term
 with
 licences as (select * from staging.driving_licences),

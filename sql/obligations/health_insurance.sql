@@ -4,7 +4,7 @@
 -- gap, membership still counts as continuous. A later card fulfils the obligation.
 --
 -- grain:   object_id
--- private: subject_id, object_id
+-- private: subject_id, object_id, period, due_on, valid_to, gap_ends_on
 -- rule:    health_insurance_gap
 with
 cards as (select * from staging.health_insurance_cards),

@@ -6,7 +6,7 @@
 -- 28th in a common year (Civil Code 2015, Art. 148(3)).
 --
 -- grain:   subject_id, period
--- private: subject_id, object_id
+-- private: subject_id, object_id, due_on
 -- rule:    identity_card_ages, identity_card_grace
 with
 people as (select * from staging.people),

@@ -4,7 +4,7 @@
 -- same person fulfils the obligation.
 --
 -- grain:   object_id
--- private: subject_id, object_id
+-- private: subject_id, object_id, period, due_on, expires_on, opens_on
 -- rule:    temporary_residence_extension
 with
 residences as (select * from staging.temporary_residences),

@@ -5,7 +5,7 @@
 -- was made; the first certificate has an interval of its own.
 --
 -- grain:   object_id
--- private: subject_id, object_id, plate
+-- private: subject_id, object_id, period, due_on, plate, last_inspected_on
 -- rule:    passenger_car_inspection
 with
 cars as (

@@ -12,7 +12,7 @@
 -- counts it.
 --
 -- grain:   record_id
--- private: record_id, subject_id, is_on_time, is_online
+-- private: record_id, subject_id, month, is_on_time, is_online
 with
 
 dossiers as (

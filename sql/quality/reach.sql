@@ -4,7 +4,7 @@
 -- cut short, or a run for a day to come, must not freeze a month half told.
 --
 -- grain:   none
--- private:
+-- private: ratings_until, dossiers_until
 with
 ratings as (select * from staging.ratings),
 dossiers as (select * from staging.dossiers),

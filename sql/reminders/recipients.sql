@@ -3,7 +3,7 @@
 -- Only those who are due are looked up: the engine knows that they are few.
 --
 -- grain:   subject_id
--- private: subject_id, full_name, email
+-- private: subject_id, full_name, language, email, is_deceased, refuses_reminders
 with
 people as (select * from staging.people),
 due as (select distinct subject_id from obligations.due),

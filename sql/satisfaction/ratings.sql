@@ -6,7 +6,7 @@
 -- nothing disappears in silence.
 --
 -- grain:   record_id
--- private: record_id, subject_id, level
+-- private: record_id, subject_id, month, level
 with
 
 ratings as (

@@ -12,6 +12,7 @@ mod book;
 mod dumps;
 mod erase;
 mod keeper;
+mod trace;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ use crate::{pipeline, run};
 use ask::{Limits, QUERY_ROWS_MAX, ask};
 use book::look;
 use keeper::{keep_running, list_times};
+use trace::trace;
 
 /// What a newcomer asks next.
 const AFTER: &str = "\
@@ -126,6 +128,14 @@ enum Verb {
         /// Print every row, however many there are; otherwise more than 100,000 are refused.
         #[arg(long)]
         all_rows: bool,
+    },
+    /// Say which columns of which sources reach a table of sql/, and what decides its rows.
+    Lineage {
+        /// The table, for example: obligations.driving_licence
+        model: String,
+        /// How to print it; json is one RunEvent of OpenLineage 2-0-2.
+        #[arg(long, value_enum, default_value_t)]
+        format: ReportFormat,
     },
     /// Look at the ledger (what was pulled, sent and published), or verify it.
     Ledger {
@@ -369,6 +379,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
                 Limits { time: Duration::from_secs(timeout_seconds), rows: (!all_rows).then_some(QUERY_ROWS_MAX) };
             ask(&state, select.filter(|_| !tables), format, limits).await
         }
+        Verb::Lineage { model, format } => trace(&root, &agency, &model, format).await,
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),
         Verb::Test { filter } => test(&root, filter.as_deref()).await,

@@ -160,6 +160,22 @@ impl Filter {
         resolve(&self.condition, dates, true)
     }
 
+    /// The columns that it looks at.
+    pub fn columns(&self) -> Vec<&str> {
+        fn walk<'f>(condition: &'f Condition<Given>, columns: &mut Vec<&'f str>) {
+            match condition {
+                Condition::All(parts) | Condition::Any(parts) => parts.iter().for_each(|part| walk(part, columns)),
+                Condition::Not(inner) | Condition::NotTrue(inner) => walk(inner, columns),
+                Condition::IsNull(column) | Condition::Compare(column, _, _) => columns.push(column),
+            }
+        }
+        let mut columns = Vec::new();
+        walk(&self.condition, &mut columns);
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
+
     /// The rules that it takes its horizon from.
     pub fn rules(&self) -> Vec<&str> {
         fn walk<'f>(condition: &'f Condition<Given>, rules: &mut Vec<&'f str>) {

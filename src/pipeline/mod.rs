@@ -18,7 +18,7 @@ use num_rational::Ratio;
 
 use crate::calendar::AsOf;
 use crate::language::Text;
-use authorisation::{Authorisation, Class};
+use authorisation::{Authorisation, Class, Purpose};
 use filter::Filter;
 use law::Law;
 use secret::SecretRef;
@@ -326,6 +326,8 @@ pub struct Server {
     pub authority: Option<PathBuf>,
     /// How many connections read one table at once, 1 to 16.
     pub readers: u8,
+    /// How long it may say nothing while we wait for it, before it is given up, 1 to 86,400 seconds.
+    pub silence_seconds: u32,
 }
 
 /// A bucket of an S3-compatible store.
@@ -442,6 +444,8 @@ pub struct Column {
     pub kind: Type,
     /// Whom it concerns.
     pub class: Class,
+    /// What it may be used for, where that is less than its source is granted for.
+    pub purposes: Option<Vec<Purpose>>,
     /// How text is read as a date, in `strftime` letters (`%d/%m/%Y`); none means ISO 8601.
     pub format: Option<String>,
     /// What happens to a row whose value is not of this type.

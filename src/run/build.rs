@@ -9,6 +9,7 @@ use super::pull::Harvest;
 use crate::check::{contract, due_name, due_table};
 use crate::fault::{Explain, Fault, Place};
 use crate::landing::Landed;
+use crate::lineage::{Ending, Job};
 use crate::obligations::{self, Obligation};
 use crate::report::{CheckLine, FaultLine, HELD_BY_A_CHECK, ItemLine, TableLine};
 use crate::sql::engine::{Bound, given_tables};
@@ -97,8 +98,15 @@ impl Night<'_> {
         Ok(all)
     }
 
-    /// Runs one model. What it reads may be blocked, or it may fail: then it is blocked too, and the night goes on.
+    /// Runs one model, and notes what it has come to.
     async fn make(&mut self, built: &mut Built, model: &Model, ahead_days: u16, keep: bool) {
+        self.tell(Job::Model(&model.name), Ending::Start);
+        self.make_table(built, model, ahead_days, keep).await;
+        self.tell_ending(built, model);
+    }
+
+    /// Runs one model. What it reads may be blocked, or it may fail: then it is blocked too, and the night goes on.
+    async fn make_table(&mut self, built: &mut Built, model: &Model, ahead_days: u16, keep: bool) {
         if model.reads.iter().any(|table| built.held.contains(table)) {
             built.held.insert(model.name.clone());
             return;
@@ -168,7 +176,10 @@ impl Night<'_> {
                 continue;
             }
             let bound: Bound = [("$as_of", self.as_of.date()), ("$until", self.as_of.date())].into();
-            let table = match built.engine.build(model, &bound, None).await {
+            self.tell(Job::Model(&model.name), Ending::Start);
+            let made = built.engine.build(model, &bound, None).await;
+            self.tell(Job::Model(&model.name), if made.is_ok() { Ending::Complete } else { Ending::Fail });
+            let table = match made {
                 Ok(table) => table,
                 Err(error) => {
                     // A check that cannot be made has not been passed.

@@ -13,14 +13,16 @@ mod erase;
 mod figures;
 mod pull;
 mod remind;
+mod trace;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::calendar::AsOf;
 use crate::check::{self, Checked};
 use crate::fault::{Explain, Fault};
 use crate::landing::Store;
 use crate::ledger::{Ledger, Lock, RunOutcome};
+use crate::lineage::{Ending, Job};
 use crate::personal::PseudonymKey;
 use crate::pipeline::Rho;
 use crate::report::{FaultLine, Report};
@@ -51,13 +53,17 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
         run: run.clone(),
         accept: accept.to_vec(),
         spent: Vec::new(),
+        events: Vec::new(),
         report: new_report(checked, as_of),
     };
     night.report.run = Some(run.clone());
+    night.tell(Job::Night, Ending::Start);
     let worked = night.work(&mut ledger).await;
+    night.tell(Job::Night, if worked.is_ok() { Ending::Complete } else { Ending::Fail });
+    let told = night.write_lineage();
     world.progress.done();
     let mut report = night.report;
-    if let Err(fault) = &worked {
+    for fault in [&worked, &told].into_iter().filter_map(|done| done.as_ref().err()) {
         report.faults.push(FaultLine::from(fault));
     }
     if worked.is_ok() && report.did_nothing_new() {
@@ -83,8 +89,17 @@ pub async fn plan(world: &World, checked: &Checked, as_of: AsOf) -> Result<Repor
         Err(error) => return Err(error.fault()),
     };
     let report = new_report(checked, as_of);
-    let mut night =
-        Night { world, checked, as_of, key, run: String::new(), accept: Vec::new(), spent: Vec::new(), report };
+    let mut night = Night {
+        world,
+        checked,
+        as_of,
+        key,
+        run: String::new(),
+        accept: Vec::new(),
+        spent: Vec::new(),
+        events: Vec::new(),
+        report,
+    };
     let mut landed = night.pull(&Store::Beside(world.landing()));
     if let Some(ledger) = &ledger {
         night.weigh(ledger, &mut landed)?;
@@ -114,6 +129,8 @@ struct Night<'a> {
     accept: Vec<String>,
     /// What this run reserved and drew, by month.
     spent: Vec<(String, Rho)>,
+    /// What each job has come to, as OpenLineage events.
+    events: Vec<Value>,
     report: Report,
 }
 

@@ -78,11 +78,53 @@ pub enum Error {
         /// The kind.
         kind: &'static str,
     },
-    /// The server is not on this machine, and the connection would not be protected.
-    #[error("the server {host} is not on this machine, and the connection would be in the clear")]
-    NotLocal {
-        /// The host.
-        host: String,
+    /// The server is not on this machine, or its authority is named, and it offers no TLS.
+    #[error("the server offers no TLS, and the connection would be in the clear")]
+    NotProtected {
+        /// Host, port and database.
+        server: String,
+    },
+    /// The server's certificate is not from an authority that we trust, or is for another name.
+    #[error("the server cannot prove that it is who it should be: {said}")]
+    Certificate {
+        /// Host, port and database.
+        server: String,
+        /// What the library said.
+        said: String,
+    },
+    /// The authorities to trust cannot be had.
+    #[error("the certificates of authorities cannot be read: {said}")]
+    Authority {
+        /// Its path, relative to the installation folder; none when it is the system's own.
+        path: Option<PathBuf>,
+        /// What the system or the library said.
+        said: String,
+    },
+    /// The server is older than what we ask of it.
+    #[error("the server has version {version}")]
+    TooOld {
+        /// Host, port and database.
+        server: String,
+        /// Its version.
+        version: String,
+    },
+    /// The server, or our account, has no connection left.
+    #[error("the server has no room for our connection: {said}")]
+    Full {
+        /// Host, port and database.
+        server: String,
+        /// What the server said.
+        said: String,
+    },
+    /// The server is connected and says nothing.
+    #[error("the server said nothing for {seconds} seconds")]
+    Silent {
+        /// Host, port and database.
+        server: String,
+        /// What was read.
+        table: String,
+        /// How long.
+        seconds: u32,
     },
     /// The password cannot be had.
     #[error(transparent)]
@@ -124,7 +166,7 @@ pub enum Error {
         said: String,
     },
     /// The server sent what the protocol does not allow.
-    #[error("the server sent something that is not PostgreSQL's binary copy format")]
+    #[error("the server sent something that its protocol does not allow")]
     Protocol {
         /// What was read.
         table: String,
@@ -166,7 +208,12 @@ impl Explain for Error {
             Error::OpenQuote { .. } => "sources.open-quote",
             Error::Parquet { .. } => "sources.parquet",
             Error::NotBuilt { .. } => "sources.not-built",
-            Error::NotLocal { .. } => "sources.clear-text",
+            Error::NotProtected { .. } => "sources.clear-text",
+            Error::Certificate { .. } => "sources.certificate",
+            Error::Authority { .. } => "sources.authority",
+            Error::TooOld { .. } => "sources.too-old",
+            Error::Full { .. } => "sources.full",
+            Error::Silent { .. } => "sources.silent",
             Error::Secret(error) => error.code(),
             Error::Unreachable { .. } => "sources.unreachable",
             Error::Refused { .. } => "sources.refused",
@@ -191,14 +238,18 @@ impl Explain for Error {
             | Error::Parquet { path, .. } => Place::file(path),
             Error::OpenQuote { path, line } => Place::line(path, *line),
             Error::NotBuilt { kind } => Place::Thing(format!("kind {kind}")),
-            Error::NotLocal { host } => Place::Thing(format!("server {host}")),
+            Error::Authority { path: Some(path), .. } => Place::file(path),
+            Error::Authority { path: None, .. } => Place::Thing("this machine".into()),
             Error::Secret(error) => error.place(),
-            Error::Unreachable { server, .. } | Error::Refused { server, .. } => {
-                Place::Thing(format!("server {server}"))
-            }
-            Error::Server { server, table, .. } | Error::Denied { server, table, .. } => {
-                Place::Thing(format!("{table} at server {server}"))
-            }
+            Error::Unreachable { server, .. }
+            | Error::Refused { server, .. }
+            | Error::NotProtected { server }
+            | Error::Certificate { server, .. }
+            | Error::TooOld { server, .. }
+            | Error::Full { server, .. } => Place::Thing(format!("server {server}")),
+            Error::Server { server, table, .. }
+            | Error::Denied { server, table, .. }
+            | Error::Silent { server, table, .. } => Place::Thing(format!("{table} at server {server}")),
             Error::Protocol { table } => Place::Thing(table.clone()),
             Error::Arrow { .. } | Error::Runtime { .. } | Error::Stopped => Place::Thing("this process".into()),
         }
@@ -227,8 +278,23 @@ impl Explain for Error {
                 "fetch the file again from its owner; it was cut short or is another format".into()
             }
             Error::NotBuilt { .. } => "use another kind".into(),
-            Error::NotLocal { .. } => {
-                "name a server on loopback or the folder of a Unix socket, for example through a tunnel".into()
+            Error::NotProtected { .. } => {
+                "ask the owner to switch TLS on at the server (ssl = on, and a certificate for this name)".into()
+            }
+            Error::Certificate { .. } => {
+                "check that host is the name in the certificate, and let authority name the certificate of who issued it"
+                    .into()
+            }
+            Error::Authority { path: Some(_), .. } => {
+                "let authority name a PEM file with the certificate of who issued the server's".into()
+            }
+            Error::Authority { path: None, .. } => {
+                "install the package ca-certificates, or let authority name a PEM file".into()
+            }
+            Error::TooOld { .. } => "PostgreSQL 14 or newer is read; ask the owner for a newer server or a replica".into(),
+            Error::Full { .. } => "ask the owner for more connections, or lower readers in pipeline.toml".into(),
+            Error::Silent { .. } => {
+                "look whether the server hangs; if it only is slow, raise silence_seconds in pipeline.toml".into()
             }
             Error::Secret(error) => error.next(),
             Error::Unreachable { .. } => "check host and port, and that the server is running; then run again".into(),
@@ -237,7 +303,10 @@ impl Explain for Error {
             Error::Denied { .. } => {
                 "ask the owner to grant our account usage on the schema and select on the granted columns".into()
             }
-            Error::Protocol { .. } => "check that the server is PostgreSQL 14 or newer with nothing in between".into(),
+            Error::Protocol { .. } => {
+                "check that the server is of a version that is read (PostgreSQL 14 or newer) with nothing in between"
+                    .into()
+            }
             Error::Arrow { .. } | Error::Stopped => "report this with the code; it is a fault of chudong".into(),
             Error::Runtime { .. } => "check the limits on threads and open files, and run again".into(),
         }

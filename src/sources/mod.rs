@@ -16,8 +16,8 @@ mod csv;
 mod error;
 mod files;
 mod mysql;
+mod odbc;
 mod parquet;
-mod pgcopy;
 mod postgres;
 mod sqlite;
 mod values;
@@ -162,6 +162,8 @@ pub enum Snapshot {
     Postgres(Box<postgres::Session>),
     /// A MySQL or MariaDB server, inside one consistent read-only snapshot.
     Mysql(Box<mysql::Session>),
+    /// What an ODBC driver reaches, inside one transaction where the driver has them.
+    Odbc(Box<odbc::Session>),
     /// A folder of files. Each file is opened once; a file replaced meanwhile is not noticed.
     Files(files::Folder),
 }
@@ -180,6 +182,9 @@ impl Snapshot {
             }
             SourceKind::Postgres(server) => Ok(Snapshot::Postgres(Box::new(postgres::Session::open(server, root)?))),
             SourceKind::Mysql(server) => Ok(Snapshot::Mysql(Box::new(mysql::Session::open(server, root)?))),
+            SourceKind::Odbc { connection, password } => {
+                Ok(Snapshot::Odbc(Box::new(odbc::Session::open(connection, password.as_ref())?)))
+            }
             other => Err(Error::NotBuilt { kind: other.word() }),
         }
     }
@@ -190,6 +195,7 @@ impl Snapshot {
             Snapshot::Sqlite(database) => database.tables(),
             Snapshot::Postgres(session) => session.tables(),
             Snapshot::Mysql(session) => session.tables(),
+            Snapshot::Odbc(session) => session.tables(),
             Snapshot::Files(folder) => folder.tables(),
         }
     }
@@ -200,6 +206,7 @@ impl Snapshot {
             Snapshot::Sqlite(database) => database.describe(table),
             Snapshot::Postgres(session) => session.describe(table),
             Snapshot::Mysql(session) => session.describe(table),
+            Snapshot::Odbc(session) => session.describe(table),
             Snapshot::Files(folder) => folder.describe(table),
         }
     }
@@ -210,6 +217,7 @@ impl Snapshot {
             Snapshot::Sqlite(database) => database.read(request, take),
             Snapshot::Postgres(session) => session.read(request, take),
             Snapshot::Mysql(session) => session.read(request, take),
+            Snapshot::Odbc(session) => session.read(request, take),
             Snapshot::Files(folder) => folder.read(request, take),
         }
     }
@@ -223,9 +231,11 @@ fn selects(request: Request<'_>, relation: &str, dialect: Dialect) -> (String, S
     let columns: Vec<_> =
         request.table.columns.iter().map(|column| format!("t.{}", dialect.quote(&column.name))).collect();
     let rows = request.condition.map(|condition| format!(" where {}", condition.sql(dialect))).unwrap_or_default();
+    // Oracle has no `as` before the name of a table.
+    let named = if dialect == Dialect::Odbc { "t" } else { "as t" };
     (
-        format!("select {} from {relation} as t{rows}", columns.join(", ")),
-        format!("select count(*) from {relation} as t{rows}"),
+        format!("select {} from {relation} {named}{rows}", columns.join(", ")),
+        format!("select count(*) from {relation} {named}{rows}"),
     )
 }
 

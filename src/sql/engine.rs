@@ -28,6 +28,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 use jiff::civil::Date;
 
+use super::lineage::{self, Lineage};
 use super::{Error, Model, functions, library};
 use crate::calendar::AsOf;
 use crate::pipeline::Pipeline;
@@ -182,6 +183,12 @@ impl Engine {
     pub async fn query(&self, text: &str, most: Option<usize>) -> Result<Table, Error> {
         let query = library::parse_select(text).map_err(|(what, _)| Error::NotASelect(what))?;
         self.run_query(&query, &Bound::new(), most).await.map_err(|error| Error::Query { error: Box::new(error) })
+    }
+
+    /// Which columns take part in those of a model, and in its rows, by what its select names.
+    pub async fn lineage(&self, model: &Model, bound: &Bound) -> Result<Lineage, Error> {
+        let plan = self.plan(&model.query, bound).await;
+        plan.and_then(|plan| lineage::trace(&plan)).map_err(|error| Error::model(model, &error))
     }
 
     async fn plan(&self, query: &Query, bound: &Bound) -> Result<LogicalPlan, DataFusionError> {

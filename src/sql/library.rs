@@ -13,7 +13,6 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::fault::{Fault, Place, with_article};
 use crate::pipeline::Pipeline;
-use crate::pipeline::authorisation::Purpose;
 use crate::pipeline::reader::{Faults, read_text};
 use crate::tables::TableName;
 
@@ -93,7 +92,6 @@ impl Library {
         check_staging(pipeline, &found, &broken, faults);
         check_items(pipeline, &found, &broken, faults);
         let library = order(found, &given, broken, faults);
-        library.check_purposes(pipeline, faults);
         library.check_rules(pipeline, faults);
         library
     }
@@ -165,38 +163,6 @@ impl Library {
                 let what = format!("the item names the rule {rule}, which {} does not read", model.path.display());
                 let next = format!("read law.{rule} there, or take it out of rules and out of the head of the select");
                 faults.push(Fault::new("sql.rule-not-read", Place::file(&file), what, next));
-            }
-        }
-    }
-
-    /// Whether each source was granted for what is made from it: reminders, or figures of service quality.
-    fn check_purposes(&self, pipeline: &Pipeline, faults: &Faults) {
-        for model in &self.models {
-            let purpose = match model.name.schema.as_str() {
-                "obligations" => Purpose::Reminders,
-                "satisfaction" | "quality" => Purpose::ServiceQuality,
-                _ => continue,
-            };
-            let mut origins = self.origins(&model.name);
-            if purpose == Purpose::Reminders {
-                origins.extend(self.origins(&TableName::new("staging", "people")));
-            }
-            let sources: BTreeSet<&str> = origins.iter().map(|origin| origin.schema.as_str()).collect();
-            for source in sources.into_iter().filter_map(|name| pipeline.source(name)) {
-                if !source.authorisation.purposes.contains(&purpose) {
-                    faults.push(Fault::new(
-                        "sql.purpose",
-                        Place::file(&model.path),
-                        format!(
-                            "{} reads the source {}, whose authorisation ({}) does not name the purpose {}",
-                            model.name,
-                            source.name,
-                            source.authorisation.legal_ground.en,
-                            purpose.word()
-                        ),
-                        "have the purpose granted and add it to the authorisation, or read another source",
-                    ));
-                }
             }
         }
     }

@@ -4,15 +4,17 @@
 //! the name of its table, dependencies come from parsing, and the day of the run
 //! is a bound value. [`library`] reads the files, [`engine`] is the one place in
 //! which a DataFusion session is set up, [`functions`] holds the functions that
-//! SQL lacks, [`cases`] proves a model on a few rows. This chapter must not know
-//! what a model is for.
+//! SQL lacks, [`cases`] proves a model on a few rows, [`lineage`] says which column
+//! reaches which. This chapter must not know what a model is for.
 
 pub mod cases;
 pub mod engine;
 mod error;
 pub mod functions;
 pub mod library;
+pub mod lineage;
 
 pub use engine::Engine;
 pub use error::Error;
 pub use library::{Library, Model};
+pub use lineage::{Graph, Lineage};

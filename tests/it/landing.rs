@@ -36,6 +36,7 @@ pub fn column(name: &str, kind: Type) -> Column {
         format: None,
         on_fault: OnFault::Quarantine,
         is_subject: false,
+        purposes: None,
         nullable: true,
         meaning: None,
     }

@@ -14,6 +14,8 @@ mod filters;
 mod harms;
 /// Files with one fault each: what lands, what is set aside, what is refused.
 mod landing;
+/// Which column reaches which, who may use it for what, and how it is told.
+mod lineage;
 /// What a person receives: both parts of every letter, in both languages.
 mod messages;
 /// A source on a real MariaDB server.
@@ -22,10 +24,16 @@ mod mysql;
 mod night;
 /// The key of an obligation, the same every night.
 mod obligations;
+/// Sources behind real ODBC drivers.
+mod odbc;
 /// The pipelines of the repository have no fault.
 mod pipelines;
 /// A source on a real PostgreSQL server.
 mod postgres;
+/// What a PostgreSQL server does to a reader: it hides, dies, hangs, changes, has no room.
+mod postgres_faults;
+/// Every type of PostgreSQL there and back, and the totals that prove it.
+mod postgres_types;
 /// Released tables on the shelf and on the page.
 mod publication;
 /// The synthetic data: the same from the same seed, and shaped as it should be.

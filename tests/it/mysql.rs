@@ -346,3 +346,74 @@ fn a_condition_is_evaluated_by_the_server() {
     assert_eq!(rows(Condition::NotTrue(Box::new(compare("ts", Comparison::LessOrEqual, instant())))), 2);
     assert_eq!(rows(Condition::Not(Box::new(Condition::IsNull("name".into())))), 2);
 }
+
+/// A certificate authority, and a certificate of it for `localhost`, in this folder.
+fn certificates(folder: &std::path::Path) {
+    let openssl = |args: &[&str]| {
+        let done = std::process::Command::new("openssl").args(args).current_dir(folder).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    openssl(
+        &[
+            &["req", "-x509", "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2"],
+            &key[..],
+        ]
+        .concat(),
+    );
+    openssl(&[&["req", "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr"], &key[..]].concat());
+    std::fs::write(folder.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
+    openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        "server.csr",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-days",
+        "2",
+        "-extfile",
+        "names",
+        "-out",
+        "server.pem",
+    ]);
+}
+
+#[test]
+fn a_server_elsewhere_is_reached_over_tls_that_verifies_it() {
+    let server = Server::start_with(|folder| {
+        certificates(folder);
+        let at = |name: &str| folder.join(name).display().to_string();
+        vec![format!("--ssl-cert={}", at("server.pem")), format!("--ssl-key={}", at("server.key"))]
+    });
+    server.run(
+        "create table cards (id int primary key); insert into cards values (1);
+         create user reader@'%' identified by 'đúng' require ssl; grant select on agency.cards to reader@'%'",
+    );
+    let wanted = || vec![table("cards", vec![column("id", Type::Int)])];
+    let kind = |host: &str, authority: Option<&str>| {
+        let authority = authority.map(|name| server.folder().join(name));
+        let known = server.server("reader", Some("đúng"));
+        SourceKind::Mysql(chudong::pipeline::Server { host: host.into(), authority, ..known })
+    };
+    let ask = |host, authority| said(&pull(kind(host, authority), wanted())).replace(&server.port.to_string(), "PORT");
+    // Its certificate is of the named authority and for this name; any other is refused, and so is a connection in clear.
+    assert_eq!(ask("localhost", Some("ca.pem")), "insurance.cards: read 1, landed 1");
+    insta::assert_snapshot!("other_name", ask("127.0.0.1", Some("ca.pem")));
+    std::fs::create_dir(server.folder().join("other")).unwrap();
+    certificates(&server.folder().join("other"));
+    insta::assert_snapshot!("other_authority", ask("localhost", Some("other/ca.pem")));
+    assert!(ask("localhost", None).starts_with("error[sources.refused]"));
+    assert!(ask("localhost", Some("none.pem")).starts_with("error[sources.unreadable]"));
+
+    // A server that offers no TLS is not spoken to when it has to be protected.
+    let open = Server::start();
+    open.run("create user reader@'%' identified by 'đúng'");
+    let authority = Some(server.folder().join("ca.pem"));
+    let unprotected = chudong::pipeline::Server { authority, ..open.server("reader", Some("đúng")) };
+    let said = said(&pull(SourceKind::Mysql(unprotected), wanted()));
+    insta::assert_snapshot!("no_tls", said.replace(&open.port.to_string(), "PORT"));
+}

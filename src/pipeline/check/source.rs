@@ -41,6 +41,9 @@ pub(super) fn source(name: &str, node: &Node<'_>, law: &Law) -> Option<Source> {
             "add a [sources.<name>.tables.<table>], or remove the source",
         );
     }
+    if let Some(authorisation) = &authorisation {
+        refuse_wider_columns(node, authorisation, &tables);
+    }
     Some(Source { name: name.to_owned(), title: title?, kind: kind?, authorisation: authorisation?, tables })
 }
 
@@ -102,6 +105,7 @@ fn server(node: &Node<'_>, default_port: i64) -> Option<Server> {
     let password = password(node);
     let authority = node.text_or_none("authority").map(PathBuf::from);
     let readers = in_range(node, "readers", node.int_or("readers", READERS), 1, 16);
+    let silence = in_range(node, "silence_seconds", node.int_or("silence_seconds", SILENCE), 1, 86_400);
     Some(Server {
         host: host?,
         port: u16::try_from(port?).ok()?,
@@ -110,11 +114,15 @@ fn server(node: &Node<'_>, default_port: i64) -> Option<Server> {
         password,
         authority,
         readers: u8::try_from(readers?).ok()?,
+        silence_seconds: u32::try_from(silence?).ok()?,
     })
 }
 
 /// Connections that read one table at once, when the pipeline does not say.
 const READERS: i64 = 4;
+
+/// Seconds that a server may say nothing, when the pipeline does not say: longer than its longest count.
+const SILENCE: i64 = 600;
 
 fn bucket(node: &Node<'_>) -> Option<Bucket> {
     let endpoint = node.text("endpoint");
@@ -148,8 +156,19 @@ fn bucket(node: &Node<'_>) -> Option<Bucket> {
 fn authorisation(node: &Node<'_>) -> Option<Authorisation> {
     let owner = node.both("owner");
     let legal_ground = node.both("legal_ground");
+    let purposes = purposes(node, node.texts("purposes"));
+    let (from, to) = (node.date("from"), node.date("to"));
+    if let (Some(from), Some(to)) = (from, to)
+        && to < from
+    {
+        node.fault("to", "pipeline.term", "the authorisation ends before it begins", "correct from and to");
+    }
+    Some(Authorisation { owner: owner?, legal_ground: legal_ground?, purposes, from: from?, to: to? })
+}
+
+fn purposes(node: &Node<'_>, words: Option<Vec<String>>) -> Vec<Purpose> {
     let mut purposes = Vec::new();
-    for word in node.texts("purposes").unwrap_or_default() {
+    for word in words.unwrap_or_default() {
         match Purpose::WORDS.iter().find(|(known, _)| *known == word) {
             Some((_, purpose)) => purposes.push(*purpose),
             None => {
@@ -159,13 +178,23 @@ fn authorisation(node: &Node<'_>) -> Option<Authorisation> {
             }
         }
     }
-    let (from, to) = (node.date("from"), node.date("to"));
-    if let (Some(from), Some(to)) = (from, to)
-        && to < from
-    {
-        node.fault("to", "pipeline.term", "the authorisation ends before it begins", "correct from and to");
+    purposes
+}
+
+/// A column may be granted for less than its source, never for more.
+fn refuse_wider_columns(node: &Node<'_>, authorisation: &Authorisation, tables: &[SourceTable]) {
+    for (table, column) in tables.iter().flat_map(|table| table.columns.iter().map(move |column| (table, column))) {
+        let wider = column.purposes.iter().flatten().find(|purpose| !authorisation.purposes.contains(purpose));
+        if let Some(purpose) = wider {
+            let word = purpose.word();
+            let what = format!(
+                "the column {}.{} names the purpose {word}, which its source is not granted for",
+                table.name, column.name
+            );
+            let next = "take it out of the column, or have it granted and add it to the authorisation";
+            node.fault("authorisation", "pipeline.wider-purpose", what, next);
+        }
     }
-    Some(Authorisation { owner: owner?, legal_ground: legal_ground?, purposes, from: from?, to: to? })
 }
 
 fn source_table(name: &str, node: &Node<'_>, law: &Law) -> Option<SourceTable> {
@@ -350,6 +379,7 @@ fn column(name: &str, node: &Node<'_>, standard: bool) -> Option<Column> {
     let mut format = None;
     let mut on_fault = OnFault::Quarantine;
     let mut is_subject = false;
+    let mut for_less = None;
     let mut nullable = true;
     let mut meaning = None;
     if standard {
@@ -362,6 +392,7 @@ fn column(name: &str, node: &Node<'_>, standard: bool) -> Option<Column> {
             node.fault("format", "pipeline.format", "only a date or a time has a format", "remove it");
         }
         is_subject = node.bool_or("subject", false);
+        for_less = node.texts_or_none("purposes").map(|words| purposes(node, Some(words)));
         if is_subject && !matches!(kind, Some(Type::Text | Type::Int) | None) {
             let what = format!("the column {name} cannot hold the number by which a person is known");
             node.fault("subject", "pipeline.subject", what, "mark the column of text or int that holds it");
@@ -376,5 +407,15 @@ fn column(name: &str, node: &Node<'_>, standard: bool) -> Option<Column> {
     }
     // A column whose class is at fault is in no pipeline that is used; what reads it is checked all the same.
     let class = class.unwrap_or(Class::Sensitive);
-    Some(Column { name: name.to_owned(), kind: kind?, class, format, on_fault, is_subject, nullable, meaning })
+    Some(Column {
+        name: name.to_owned(),
+        kind: kind?,
+        class,
+        purposes: for_less,
+        format,
+        on_fault,
+        is_subject,
+        nullable,
+        meaning,
+    })
 }

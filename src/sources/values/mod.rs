@@ -30,7 +30,7 @@ use crate::pipeline::{Column, SourceTable, Type};
 use moments::Form;
 use totals::Sums;
 
-pub(super) use moments::{civil_days, vietnam_micros};
+pub(super) use moments::{DAYS, civil_days, iso_day, iso_moment, iso_time, vietnam_micros};
 pub(super) use numbers::units;
 pub use reason::Reason;
 
@@ -193,15 +193,15 @@ impl Rows {
 
 /// What putting a value took.
 #[derive(Debug, Clone, Copy, Default)]
-struct Put {
+pub(super) struct Put {
     /// Text or bytes that it needed.
-    bytes: usize,
+    pub(super) bytes: usize,
     /// Whether a text was brought to NFC.
-    is_normalised: bool,
+    pub(super) is_normalised: bool,
 }
 
 /// The builder of one column.
-enum Values {
+pub(super) enum Values {
     Text(StringBuilder),
     Int(Int64Builder),
     Float(Float64Builder),
@@ -218,7 +218,7 @@ enum Values {
 }
 
 impl Values {
-    fn of(column: &Column) -> Self {
+    pub(super) fn of(column: &Column) -> Self {
         Values::new(column.kind, column.format.as_deref())
     }
 
@@ -248,7 +248,7 @@ impl Values {
     }
 
     /// Appends the value, or nothing together with its reason.
-    fn push(&mut self, raw: Raw<'_>, zone: &TimeZone) -> Result<Put, Reason> {
+    pub(super) fn push(&mut self, raw: Raw<'_>, zone: &TimeZone) -> Result<Put, Reason> {
         match self {
             Values::Text(builder) => return append_text(builder, raw),
             Values::Bytes(builder) => return append_bytes(builder, raw),
@@ -296,7 +296,7 @@ impl Values {
         }
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+    pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
             Values::Text(builder) => Arc::new(builder.finish()),
             Values::Int(builder) => Arc::new(builder.finish()),
@@ -315,7 +315,7 @@ impl Values {
 }
 
 /// The builder of a column of lists.
-struct List {
+pub(super) struct List {
     element: Type,
     items: Values,
     lengths: Vec<usize>,
@@ -385,7 +385,7 @@ fn append<T>(value: Result<Option<T>, Reason>, mut put: impl FnMut(Option<T>)) -
     }
 }
 
-fn append_text(builder: &mut StringBuilder, raw: Raw<'_>) -> Result<Put, Reason> {
+pub(super) fn append_text(builder: &mut StringBuilder, raw: Raw<'_>) -> Result<Put, Reason> {
     let text = texts::text(raw);
     builder.append_option(text.as_ref().ok().and_then(Option::as_ref).map(|text| text.text.as_ref()));
     Ok(text?.map_or_else(Put::default, |text| Put { bytes: text.text.len(), is_normalised: text.is_normalised }))

@@ -11,13 +11,13 @@ use super::texts::utf8;
 use super::{Raw, Reason};
 
 /// 1 January 1900 and 31 December 2200, in days since 1 January 1970.
-const DAYS: std::ops::RangeInclusive<i64> = -25_567..=84_370;
+pub(in crate::sources) const DAYS: std::ops::RangeInclusive<i64> = -25_567..=84_370;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
 /// How text becomes a date or a time.
 #[derive(Debug, Clone)]
-pub(super) enum Form {
+pub(in crate::sources) enum Form {
     /// ISO 8601.
     Iso,
     /// `%d/%m/%Y` and its kin, with their separator: what most exports have, read without the library.
@@ -67,7 +67,7 @@ pub(super) fn timestamp(raw: Raw<'_>, form: &Form, zone: &TimeZone) -> Result<Op
         Raw::Text(bytes) | Raw::Field(bytes) => {
             let text = utf8(bytes)?;
             let read = match form {
-                Form::Iso => iso_moment(text, Reason::NotATimestamp).and_then(|(micros, offset)| match offset {
+                Form::Iso => zoned_moment(text, Reason::NotATimestamp).and_then(|(micros, offset)| match offset {
                     None => Ok(micros),
                     Some(_) => Err(Reason::UnexpectedZone),
                 }),
@@ -95,7 +95,7 @@ pub(super) fn instant(raw: Raw<'_>, form: &Form) -> Result<Option<i64>, Reason> 
         Raw::Text(bytes) | Raw::Field(bytes) => {
             let text = utf8(bytes)?;
             let read = match form {
-                Form::Iso => iso_moment(text, Reason::NotAMoment)
+                Form::Iso => zoned_moment(text, Reason::NotAMoment)
                     .and_then(|(micros, offset)| Ok(micros - offset.ok_or(Reason::NoZone)? * 1_000_000)),
                 Form::DayMonthYear(_, format) | Form::Letters(format) => lettered(text, format, Reason::NotAMoment)
                     .and_then(|parts| {
@@ -120,7 +120,7 @@ pub(super) fn time(raw: Raw<'_>, form: &Form) -> Result<Option<i64>, Reason> {
         Raw::Null | Raw::Field([]) => return Ok(None),
         Raw::Time(micros) => micros,
         Raw::Text(bytes) | Raw::Field(bytes) => match form {
-            Form::Iso => iso_time(utf8(bytes)?).map_err(|reason| reason.unwrap_or(Reason::NotATime))?,
+            Form::Iso => iso_time(utf8(bytes)?)?,
             Form::DayMonthYear(_, format) | Form::Letters(format) => {
                 let parts = lettered(utf8(bytes)?, format, Reason::NotATime)?;
                 time_micros(parts.to_time().map_err(|_| Reason::NotATime)?)?
@@ -235,13 +235,17 @@ fn iso_date(text: &str) -> Option<(Result<i64, Reason>, &str)> {
     Some((days, text.get(10..)?))
 }
 
-/// A date in ISO 8601 with nothing behind it but midnight.
-fn iso_day(text: &str) -> Result<i64, Reason> {
+/// A date in ISO 8601 with nothing behind it but midnight, in days since 1 January 1970.
+pub(in crate::sources) fn iso_day(text: &str) -> Result<i64, Reason> {
+    dashed_day(text).map_err(|reason| if is_zero_date(text) { Reason::ZeroDate } else { reason })
+}
+
+fn dashed_day(text: &str) -> Result<i64, Reason> {
     let (days, tail) = iso_date(text).ok_or(Reason::NotADate)?;
     if !tail.is_empty() {
         let time = tail.strip_prefix(['T', ' ']).ok_or(Reason::NotADate)?;
         // `00:00`, `00:00:00` and `00:00:00.000` are midnight; anything else says more than a date.
-        if iso_time(time) != Ok(0) {
+        if clock_time(time) != Ok(0) {
             let of_a_clock = time.bytes().all(|b| b.is_ascii_digit() || b":.+-Z".contains(&b));
             return Err(if of_a_clock { Reason::TimeOfDay } else { Reason::NotADate });
         }
@@ -249,8 +253,19 @@ fn iso_day(text: &str) -> Result<i64, Reason> {
     days
 }
 
+/// A date and time in ISO 8601: civil microseconds, and the offset in seconds where one is said.
+pub(in crate::sources) fn iso_moment(text: &str) -> Result<(i64, Option<i64>), Reason> {
+    zoned_moment(text, Reason::NotATimestamp)
+        .map_err(|reason| if is_zero_date(text) { Reason::ZeroDate } else { reason })
+}
+
+/// A time of day in ISO 8601, in microseconds.
+pub(in crate::sources) fn iso_time(text: &str) -> Result<i64, Reason> {
+    clock_time(text).map_err(|reason| reason.unwrap_or(Reason::NotATime))
+}
+
 /// `2026-11-21T08:30:00.5+07:00`: civil microseconds, and the offset in seconds where one is said.
-fn iso_moment(text: &str, otherwise: Reason) -> Result<(i64, Option<i64>), Reason> {
+fn zoned_moment(text: &str, otherwise: Reason) -> Result<(i64, Option<i64>), Reason> {
     let (days, tail) = iso_date(text).ok_or(otherwise)?;
     let clock = tail.strip_prefix(['T', ' ']).ok_or(otherwise)?;
     let (time, offset) = match clock.find(['Z', '+', '-']) {
@@ -261,7 +276,7 @@ fn iso_moment(text: &str, otherwise: Reason) -> Result<(i64, Option<i64>), Reaso
         }
         None => (clock, None),
     };
-    let micros = iso_time(time).map_err(|reason| reason.unwrap_or(otherwise))?;
+    let micros = clock_time(time).map_err(|reason| reason.unwrap_or(otherwise))?;
     Ok((days? * DAY_MICROS + micros, offset))
 }
 
@@ -284,7 +299,7 @@ fn iso_offset(text: &str) -> Option<i64> {
 }
 
 /// `08:30`, `08:30:00` or `08:30:00.123456`, in microseconds. An error without a reason is another form.
-fn iso_time(text: &str) -> Result<i64, Option<Reason>> {
+fn clock_time(text: &str) -> Result<i64, Option<Reason>> {
     let (clock, fraction) = text.split_once('.').map_or((text, None), |(clock, fraction)| (clock, Some(fraction)));
     let (hours, minutes, seconds) = match clock.as_bytes() {
         [h1, h2, b':', m1, m2] if fraction.is_none() => ([*h1, *h2], [*m1, *m2], [b'0', b'0']),

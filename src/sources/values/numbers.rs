@@ -62,6 +62,8 @@ pub(super) fn yes_or_no(raw: Raw<'_>) -> Result<Option<bool>, Reason> {
         Raw::Bool(value) => Ok(Some(value)),
         Raw::Int(0) => Ok(Some(false)),
         Raw::Int(1) => Ok(Some(true)),
+        Raw::Digits(b"0") => Ok(Some(false)),
+        Raw::Digits(b"1") => Ok(Some(true)),
         Raw::Field(b"0" | b"false" | b"False" | b"FALSE") => Ok(Some(false)),
         Raw::Field(b"1" | b"true" | b"True" | b"TRUE") => Ok(Some(true)),
         Raw::List(_) => Err(Reason::NotAList),

@@ -102,6 +102,7 @@ impl Server {
             password,
             authority: None,
             readers: 4,
+            silence_seconds: 60,
         }
     }
 

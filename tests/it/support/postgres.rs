@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at the first surprise")]
 
 use std::net::TcpListener;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -30,6 +30,15 @@ pub struct Server {
 impl Server {
     /// Starts a server with an empty database `agency`. It takes about a second.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server that offers TLS, with the certificate of 127.0.0.1 in `tests/it/tls`.
+    pub fn start_with_tls() -> Self {
+        Self::start_with(&["-c", "ssl=on", "-c", "ssl_cert_file=server.pem", "-c", "ssl_key_file=server.key"])
+    }
+
+    fn start_with(settings: &[&str]) -> Self {
         let programs = programs().expect(MISSING);
         let folder = tempfile::Builder::new().prefix("chudong-pg-").tempdir_in("/tmp").unwrap();
         let account = Account::for_server();
@@ -41,12 +50,18 @@ impl Server {
         initdb.args(["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions", "--pgdata"]).arg(&data);
         let made = initdb.stdin(Stdio::null()).output().unwrap();
         assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
+        for name in ["server.pem", "server.key"] {
+            let copy = data.join(name);
+            std::fs::copy(crate::root().join("tests/it/tls").join(name), &copy).unwrap();
+            std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o600)).unwrap();
+            account.give(&copy);
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (port, child) = serve(&account, &programs.join("postgres"), folder.path());
+        let (port, child) = serve(&account, &programs.join("postgres"), folder.path(), settings);
         let mut server = Server { folder, child, runtime, port };
         // Another process may have taken the port before the server could: then it ends at once, and tries another.
         while !server.answers() {
-            (server.port, server.child) = serve(&account, &programs.join("postgres"), server.folder.path());
+            (server.port, server.child) = serve(&account, &programs.join("postgres"), server.folder.path(), settings);
         }
         server.run_in("postgres", "create database agency");
         server
@@ -55,6 +70,17 @@ impl Server {
     /// Runs SQL as the superuser in the database `agency`.
     pub fn run(&self, sql: &str) {
         self.run_in("agency", sql);
+    }
+
+    /// The first column of every row, as text.
+    pub fn texts(&self, sql: &str) -> Vec<Option<String>> {
+        let rows = self.runtime.block_on(async { self.client("agency").await.unwrap().query(sql, &[]).await.unwrap() });
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Stops it at once, as a power failure does for those who are connected.
+    pub fn stop_at_once(&self) {
+        signal("QUIT", i64::from(self.child.id()));
     }
 
     /// The first column of the first row, as a number.
@@ -72,12 +98,12 @@ impl Server {
             password: None,
             authority: None,
             readers: 4,
+            silence_seconds: 60,
         })
     }
 
     /// The source over 127.0.0.1, with a password in a file of mode 0600.
     pub fn over_loopback(&self, user: &str, password: &str) -> SourceKind {
-        use std::os::unix::fs::PermissionsExt;
         let file = self.folder.path().join(format!("{user}.secret"));
         std::fs::write(&file, password).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -89,6 +115,7 @@ impl Server {
             password: Some(SecretRef::File(file)),
             authority: None,
             readers: 4,
+            silence_seconds: 60,
         })
     }
 
@@ -121,11 +148,11 @@ impl Server {
 }
 
 /// Starts the server on a port that is free at this moment.
-fn serve(account: &Account, program: &Path, folder: &Path) -> (u16, Child) {
+fn serve(account: &Account, program: &Path, folder: &Path, settings: &[&str]) -> (u16, Child) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut postgres = account.command(program);
     postgres.arg("-D").arg(folder.join("data")).arg("-k").arg(folder).args(["-p", &port.to_string()]);
-    postgres.args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "shared_buffers=16MB"]);
+    postgres.args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "shared_buffers=16MB"]).args(settings);
     let log = std::fs::File::create(folder.join("log")).unwrap();
     (port, postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap())
 }
@@ -139,6 +166,12 @@ impl Drop for Server {
         }
         drop(self.child.wait());
     }
+}
+
+/// Sends a signal to a process of the server.
+pub fn signal(name: &str, process: i64) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
+    assert!(sent.unwrap().success(), "the process {process} could not be signalled");
 }
 
 /// The folder that holds `initdb` and `postgres`.

@@ -1,0 +1,383 @@
+//! PostgreSQL servers, version 14 and newer: `copy (select …) to stdout (format
+//! binary)`, inside one `repeatable read read only` transaction.
+//!
+//! Every table of the source, and the server's own totals of it, is read in that
+//! one snapshot. A large table is read by several connections at once, each over
+//! ranges of its pages; they share the snapshot of the first. Each range is
+//! counted before it is copied: so a row has the number that it would have if
+//! one connection read the table in the order of its pages, whichever of them
+//! reads it and whenever. Rows of a view are numbered as they come.
+
+mod binary;
+mod connection;
+mod decode;
+mod hash;
+mod proof;
+mod ranges;
+mod tap;
+mod types;
+mod wire;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use connection::{Connection, Failure, Halt, Target};
+use decode::{CopyRows, Plan, add};
+use proof::Proof;
+use types::Reading;
+
+use super::{Answer, Error, Found, Request, Take, Totals, quote};
+use crate::pipeline::filter::Dialect;
+use crate::pipeline::{Server, SourceTable};
+
+/// The oldest server that has what is asked of it, as it numbers itself.
+const OLDEST: i32 = 140_000;
+
+/// A server, and the connection whose snapshot all others share.
+pub struct Session {
+    target: Target,
+    first: Connection,
+    /// By which other connections find the snapshot; none when this server does not share it.
+    snapshot: Option<String>,
+    /// Whether the server hashes keys as we do.
+    hashes: bool,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("server", &self.target.name).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Connects and takes the snapshot. `root` is the installation folder.
+    pub(super) fn open(server: &Server, root: &Path) -> Result<Self, Error> {
+        let target = Target::new(server, root)?;
+        let begin = "begin transaction isolation level repeatable read read only";
+        let mut first = Connection::open(&target, begin)?;
+        let sql = "select pg_catalog.current_setting('server_version_num')::int, \
+                   pg_catalog.current_setting('server_version'), pg_catalog.pg_export_snapshot(), \
+                   pg_catalog.hashtextextended('chủ động: 行政' collate \"C\", 5)";
+        let known = first.run(None, None, async |client| {
+            let row = client.query_one(sql, &[]).await?;
+            let (number, version): (i32, String) = (row.try_get(0)?, row.try_get(1)?);
+            let (snapshot, digest): (String, i64) = (row.try_get(2)?, row.try_get(3)?);
+            Ok((number, version, snapshot, digest))
+        });
+        let (number, version, snapshot, digest) = known.map_err(|failure| target.explain("the snapshot", failure))?;
+        if number < OLDEST {
+            return Err(Error::TooOld { server: target.name, version });
+        }
+        let hashes = hash::of_text("chủ động: 行政".as_bytes(), 5) == digest.cast_unsigned();
+        Ok(Session { target, first, snapshot: Some(snapshot), hashes })
+    }
+
+    pub(super) fn tables(&mut self) -> Result<Vec<String>, Error> {
+        let sql = "select c.relname::text, pg_catalog.pg_table_is_visible(c.oid), n.nspname::text \
+                   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+                   where c.relkind in ('r', 'v', 'm', 'f', 'p') \
+                   and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast') order by 3, 1";
+        let rows = self.first.run(None, None, async |client| Ok(client.query(sql, &[]).await?));
+        let rows = rows.map_err(|failure| self.target.explain("the catalogue", failure))?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| {
+                let (name, visible, schema): (String, bool, String) =
+                    (row.try_get(0).ok()?, row.try_get(1).ok()?, row.try_get(2).ok()?);
+                Some(if visible { name } else { format!("{schema}.{name}") })
+            })
+            .collect())
+    }
+
+    pub(super) fn describe(&mut self, table: &SourceTable) -> Result<Option<Vec<Found>>, Error> {
+        let relation = relation(table);
+        let sql = "select a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), a.atttypid, \
+                   pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select') \
+                   from pg_catalog.pg_attribute a \
+                   where a.attrelid = pg_catalog.to_regclass($1) and a.attnum > 0 and not a.attisdropped \
+                   order by a.attnum";
+        let types = format!("select * from {relation} limit 0");
+        let found = self.first.run(None, None, async |client| {
+            let rows = client.query(sql, &[&relation]).await?;
+            if rows.is_empty() {
+                return Ok(None);
+            }
+            // Preparing needs no grant on the columns, and gives domains as the types behind them.
+            let statement = client.prepare(&types).await?;
+            let mut found = Vec::with_capacity(rows.len());
+            for (row, column) in rows.iter().zip(statement.columns()) {
+                let Reading { fills, is_list, .. } = Reading::of(column.type_());
+                let (kind, granted) = (row.try_get(1)?, row.try_get(3)?);
+                found.push(Found { name: column.name().to_owned(), kind, fills, is_list, granted });
+            }
+            Ok(Some(found))
+        });
+        found.map_err(|failure| self.target.explain(&table.from, failure))
+    }
+
+    /// Reads the rows, one connection or several at once, and what the server counts of them.
+    pub(super) fn read(&mut self, request: Request<'_>, take: &Take<'_>) -> Result<Answer, Error> {
+        let table = request.table;
+        let read = self.plan(request).and_then(|job| {
+            let job = Job { take, ..job };
+            let (counted, received) = self.work(&job)?;
+            Ok((job.select(""), counted, received))
+        });
+        let (asked, counted, received) = read.map_err(|failure| self.target.explain(&table.from, failure))?;
+        let (counted, received) = comparable(counted, received);
+        Ok(Answer { asked, counted, received })
+    }
+
+    /// What is to be done for a request.
+    fn plan<'r>(&mut self, request: Request<'r>) -> Result<Job<'r>, Failure> {
+        let table = request.table;
+        let relation = relation(table);
+        let names: Vec<_> = table.columns.iter().map(|column| format!("t.{}", quote(&column.name))).collect();
+        let plain = format!("select {} from {relation} as t", names.join(", "));
+        let readers = if self.snapshot.is_some() { self.target.readers() } else { 1 };
+        let hashes = self.hashes;
+        self.first.run(None, None, async |client| {
+            let statement = client.prepare(&plain).await?;
+            let readings: Vec<_> = statement.columns().iter().map(|column| Reading::of(column.type_())).collect();
+            let proof = Proof::new(table, &readings, hashes);
+            let plans = table.columns.iter().zip(&readings).map(|(column, reading)| Plan {
+                decode: reading.decode,
+                is_list: reading.is_list,
+                key: proof.key(table, column, reading),
+                is_summed: proof.sums(column),
+            });
+            let columns = names.iter().zip(&readings).map(|(name, reading)| match reading.cast {
+                Some(kind) => format!("{name}::{kind}"),
+                None => name.clone(),
+            });
+            let mut job = Job {
+                table,
+                columns: columns.collect::<Vec<_>>().join(", "),
+                from: format!("{relation} as t"),
+                condition: request.condition.map(|condition| condition.sql(Dialect::Standard)),
+                plans: plans.collect(),
+                proof,
+                ranges: Vec::new(),
+                take: &|_| Ok(()),
+            };
+            job.ranges = ranges::divide(client, &relation, &job.select(""), request, readers).await?;
+            Ok(job)
+        })
+    }
+
+    /// Does a job; the totals are the server's and ours.
+    fn work(&mut self, job: &Job<'_>) -> Result<(Totals, Totals), Failure> {
+        if let [_] = job.ranges.as_slice() {
+            let counted = job.count(&mut self.first, 0, None)?;
+            let received = job.copy(&mut self.first, 0, 1, None)?;
+            return Ok((counted, received));
+        }
+        self.first.run(None, None, async |client| Ok(client.batch_execute(SERIAL).await?))?;
+        let mut others: Vec<Option<Connection>> = (1..self.target.readers()).map(|_| None).collect();
+        // Each range is counted first, so that the number of its first row is known wherever it is read.
+        let target = &self.target;
+        let begin = self.snapshot.as_ref().map(|snapshot| {
+            format!(
+                "begin transaction isolation level repeatable read read only; \
+                 set transaction snapshot '{snapshot}'; {SERIAL}"
+            )
+        });
+        let counted = side_by_side(&mut self.first, &mut others, job.ranges.len(), |connection, next, halt| {
+            let connection = match connection {
+                Reader::First(connection) => connection,
+                Reader::Other(slot) => match connect(target, begin.as_deref())? {
+                    Some(connection) => slot.insert(connection),
+                    None => return Ok(Vec::new()),
+                },
+            };
+            each(next, job.ranges.len(), |range| job.count(connection, range, Some(halt)))
+        })?;
+        let mut first_row = 1;
+        let mut first_rows = Vec::with_capacity(counted.len());
+        for totals in &counted {
+            first_rows.push(first_row);
+            first_row += totals.rows;
+        }
+        let received = side_by_side(&mut self.first, &mut others, job.ranges.len(), |connection, next, halt| {
+            let connection = match connection {
+                Reader::First(connection) => connection,
+                Reader::Other(Some(connection)) => connection,
+                Reader::Other(None) => return Ok(Vec::new()),
+            };
+            each(next, job.ranges.len(), |range| {
+                let first_row = first_rows.get(range).copied().unwrap_or(1);
+                job.copy(connection, range, first_row, Some(halt))
+            })
+        })?;
+        self.first.run(None, None, async |client| Ok(client.batch_execute(PARALLEL).await?))?;
+        Ok((sum(counted), sum(received)))
+    }
+}
+
+/// While several connections read, none of them takes helpers of the server: these would change the order of rows.
+const SERIAL: &str = "set local max_parallel_workers_per_gather = 0";
+const PARALLEL: &str = "set local max_parallel_workers_per_gather to default";
+
+/// A request, ready to be read in parts.
+struct Job<'r> {
+    table: &'r SourceTable,
+    columns: String,
+    /// The relation, as `t`.
+    from: String,
+    condition: Option<String>,
+    plans: Vec<Plan>,
+    proof: Proof,
+    /// Conditions on `t`, of which each row fulfils exactly one.
+    ranges: Vec<String>,
+    take: &'r Take<'r>,
+}
+
+impl Job<'_> {
+    /// The relation and the conditions.
+    fn rows(&self, range: &str) -> String {
+        let conditions: Vec<_> = self
+            .condition
+            .iter()
+            .map(|condition| format!("({condition})"))
+            .chain(Some(range.to_owned()).filter(|range| !range.is_empty()))
+            .collect();
+        match conditions.as_slice() {
+            [] => self.from.clone(),
+            all => format!("{} where {}", self.from, all.join(" and ")),
+        }
+    }
+
+    fn select(&self, range: &str) -> String {
+        format!("select {} from {}", self.columns, self.rows(range))
+    }
+
+    fn range(&self, range: usize) -> &str {
+        self.ranges.get(range).map_or("", String::as_str)
+    }
+
+    /// The server's totals of a range.
+    fn count(&self, connection: &mut Connection, range: usize, halt: Option<&Halt>) -> Result<Totals, Failure> {
+        let select = self.proof.select(&self.rows(self.range(range)));
+        connection.run(halt, None, async |client| Ok(self.proof.totals(&client.query_one(&select, &[]).await?)?))
+    }
+
+    /// Copies a range, and says what was received.
+    fn copy(
+        &self,
+        connection: &mut Connection,
+        range: usize,
+        first_row: u64,
+        halt: Option<&Halt>,
+    ) -> Result<Totals, Failure> {
+        let rows = CopyRows::new(self.table, &self.plans, first_row);
+        connection.copy(&self.select(self.range(range)), rows, halt, self.take)
+    }
+}
+
+/// One of several readers of a table.
+enum Reader<'c> {
+    First(&'c mut Connection),
+    /// Filled when it is connected.
+    Other(&'c mut Option<Connection>),
+}
+
+/// What a reader does with the ranges that it draws: their totals, with their numbers.
+type Drawn = Vec<(usize, Totals)>;
+
+/// Lets all readers work at once, each on its own thread, until all parts are done or one has failed; that one
+/// stops the others. The totals are in the order of the parts.
+fn side_by_side(
+    first: &mut Connection,
+    others: &mut [Option<Connection>],
+    parts: usize,
+    work: impl Fn(Reader<'_>, &AtomicUsize, &Halt) -> Result<Drawn, Failure> + Sync,
+) -> Result<Vec<Totals>, Failure> {
+    let (tell, halt) = watch::channel(false);
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(None);
+    let drawn = Mutex::new(Vec::with_capacity(parts));
+    let reader = |reader: Reader<'_>| match work(reader, &next, &halt) {
+        Ok(totals) => drawn.lock().unwrap_or_else(PoisonError::into_inner).extend(totals),
+        Err(failure) => {
+            // The first failure is the cause; those of readers that were stopped for it say nothing.
+            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+            tell.send_replace(true);
+        }
+    };
+    let ended = std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for other in others {
+            let thread = std::thread::Builder::new().name("postgres reader".to_owned());
+            match thread.spawn_scoped(scope, || reader(Reader::Other(other))) {
+                Ok(thread) => threads.push(thread),
+                // Whoever is there draws the ranges of who is not.
+                Err(_) => break,
+            }
+        }
+        reader(Reader::First(first));
+        threads.into_iter().all(|thread| thread.join().is_ok())
+    });
+    if let Some(failure) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(failure);
+    }
+    let mut drawn = drawn.into_inner().unwrap_or_else(PoisonError::into_inner);
+    drawn.sort_unstable_by_key(|(part, _)| *part);
+    // Every part was drawn by a reader that ended well, or some of the table is missing.
+    if ended && drawn.len() == parts {
+        Ok(drawn.into_iter().map(|(_, totals)| totals).collect())
+    } else {
+        Err(Failure::Ours(Error::Stopped))
+    }
+}
+
+/// Draws parts until there are none.
+fn each(
+    next: &AtomicUsize,
+    parts: usize,
+    mut work: impl FnMut(usize) -> Result<Totals, Failure>,
+) -> Result<Drawn, Failure> {
+    let mut drawn = Vec::new();
+    loop {
+        let part = next.fetch_add(1, Ordering::Relaxed);
+        if part >= parts {
+            return Ok(drawn);
+        }
+        drawn.push((part, work(part)?));
+    }
+}
+
+/// Another connection in the same snapshot; none when the server has no room for it.
+fn connect(target: &Target, begin: Option<&str>) -> Result<Option<Connection>, Failure> {
+    let Some(begin) = begin else { return Ok(None) };
+    match Connection::open(target, begin) {
+        Ok(connection) => Ok(Some(connection)),
+        // The night goes on with those that it has.
+        Err(Error::Full { .. }) => Ok(None),
+        Err(error) => Err(Failure::Ours(error)),
+    }
+}
+
+fn sum(parts: Vec<Totals>) -> Totals {
+    parts.into_iter().reduce(add).unwrap_or_default()
+}
+
+/// What both sides have: a sum that one of them does not have cannot be compared.
+fn comparable(mut counted: Totals, mut received: Totals) -> (Totals, Totals) {
+    counted.sums.retain(|name, _| received.sums.contains_key(name));
+    received.sums.retain(|name, _| counted.sums.contains_key(name));
+    if counted.keys.is_none() || received.keys.is_none() {
+        (counted.keys, received.keys) = (None, None);
+    }
+    (counted, received)
+}
+
+/// The table as SQL names it: `"schema"."table"`, or `"table"` on the search path.
+fn relation(table: &SourceTable) -> String {
+    match table.from.split_once('.') {
+        Some((schema, name)) => format!("{}.{}", quote(schema), quote(name)),
+        None => quote(&table.from),
+    }
+}

@@ -1,0 +1,100 @@
+//! How a table is divided among readers: by the pages that its rows lie on.
+//!
+//! A row's place (`ctid`) begins with the number of its page, and the server
+//! reads a range of pages without touching the others. The ranges lie side by
+//! side and the last is open, so that each row of the snapshot is in exactly one
+//! of them, whatever is added meanwhile.
+
+use tokio_postgres::Client;
+
+use super::connection::Failure;
+use crate::sources::Request;
+
+/// A table of fewer pages is read by one reader: 8 MB in pages of 8 KB.
+const PAGES_MIN: i64 = 1_024;
+
+/// How many ranges each reader finds on the average, so that they end together.
+const RANGES_PER_READER: usize = 4;
+
+/// The conditions on `t` that divide the relation for so many readers; one empty condition when it is not divided.
+pub(super) async fn divide(
+    client: &Client,
+    relation: &str,
+    select: &str,
+    request: Request<'_>,
+    readers: usize,
+) -> Result<Vec<String>, Failure> {
+    let whole = vec![String::new()];
+    if readers < 2 {
+        return Ok(whole);
+    }
+    let sizes = pages(client, relation).await?;
+    let total: i64 = sizes.iter().sum();
+    if total < PAGES_MIN || (request.condition.is_some() && finds_by_index(client, select).await?) {
+        return Ok(whole);
+    }
+    let ranges = (readers * RANGES_PER_READER).min(usize::try_from(total / (PAGES_MIN / 4)).unwrap_or(1));
+    let mut bounds: Vec<_> = (1..ranges).map(|part| bound(&sizes, total, part, ranges)).collect();
+    bounds.dedup();
+    Ok(conditions(&bounds))
+}
+
+/// Conditions between the bounds, before the first and behind the last.
+fn conditions(bounds: &[i64]) -> Vec<String> {
+    let after = |page: &i64| format!("t.ctid >= '({page},0)'::pg_catalog.tid");
+    let before = |page: &i64| format!("t.ctid < '({page},0)'::pg_catalog.tid");
+    let Some((first, last)) = bounds.first().zip(bounds.last()) else { return vec![String::new()] };
+    let inner =
+        bounds.iter().zip(bounds.iter().skip(1)).map(|(low, high)| format!("{} and {}", after(low), before(high)));
+    std::iter::once(before(first)).chain(inner).chain([after(last)]).collect()
+}
+
+/// The page before which lie `part` of `parts` of all pages, when every piece is cut at the same page.
+fn bound(sizes: &[i64], total: i64, part: usize, parts: usize) -> i64 {
+    let (part, parts) = (i64::try_from(part).unwrap_or(1), i64::try_from(parts).unwrap_or(1));
+    let wanted = total / parts * part;
+    let before = |page: i64| sizes.iter().map(|size| page.min(*size)).sum::<i64>();
+    let (mut low, mut high) = (0, sizes.iter().copied().max().unwrap_or(0));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if before(middle) < wanted { low = middle + 1 } else { high = middle }
+    }
+    low
+}
+
+/// The pages of the table and of each of its partitions and children; none when they cannot be divided:
+/// a view, a foreign table, or rows that lie otherwise than in a heap.
+async fn pages(client: &Client, relation: &str) -> Result<Vec<i64>, Failure> {
+    let sql = "with recursive tree(oid) as (
+                   select pg_catalog.to_regclass($1)::oid
+                   union select i.inhrelid from pg_catalog.pg_inherits i join tree on i.inhparent = tree.oid)
+               select c.relkind in ('r', 'm') and am.amname = 'heap' as is_heap, c.relkind = 'p' as has_no_rows,
+                   case when c.relkind in ('r', 'm')
+                       then pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint
+                       else 0 end as pages
+               from tree join pg_catalog.pg_class c on c.oid = tree.oid left join pg_catalog.pg_am am on am.oid = c.relam";
+    let mut sizes = Vec::new();
+    for row in client.query(sql, &[&relation]).await? {
+        let (is_heap, has_no_rows, pages): (Option<bool>, bool, Option<i64>) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        match (is_heap, has_no_rows) {
+            (_, true) => {}
+            // A partition that was dropped this moment has no size.
+            (Some(true), false) => sizes.push(pages.unwrap_or(0)),
+            _ => return Ok(Vec::new()),
+        }
+    }
+    Ok(sizes)
+}
+
+/// Whether the server would find the rows by an index: then it must not do so once for every range.
+async fn finds_by_index(client: &Client, select: &str) -> Result<bool, Failure> {
+    let plan = client.query(&format!("explain (costs off) {select}"), &[]).await?;
+    for row in plan {
+        let line: String = row.try_get(0)?;
+        if line.contains("Index") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

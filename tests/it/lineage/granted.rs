@@ -1,0 +1,241 @@
+//! What was not granted is refused, wherever it is used; what is not used is not refused.
+
+use std::path::Path;
+
+use chudong::check::check;
+use chudong::fault::Fault;
+
+use crate::support::world::World;
+
+const PIPELINE: &str = "pipelines/an-binh/pipeline.toml";
+const EMAIL: &str = "columns.email = { type = \"text\", class = \"personal\" }";
+
+/// The sample agency, whose population database is granted for both purposes, but its addresses for reminders only.
+fn world() -> World {
+    let world = World::of("an-binh");
+    let narrowed = EMAIL.replace(" }", ", purposes = [\"reminders\"] }");
+    world.edit(PIPELINE, EMAIL, &narrowed);
+    world
+}
+
+async fn faults(root: &Path) -> Vec<Fault> {
+    check(root, "an-binh").await.err().unwrap_or_default()
+}
+
+fn said(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("{fault}\n")).collect()
+}
+
+/// The faults of one code.
+fn of(code: &str, faults: Vec<Fault>) -> Vec<Fault> {
+    faults.into_iter().filter(|fault| fault.code == code).collect()
+}
+
+/// Each uses an address for a figure, in another way. `private` is kept true, so that nothing else is at fault.
+const USES: &[(&str, &str)] = &[
+    ("directly", "select email as private_one from population.citizens"),
+    ("through a view, which is another model", "select email as private_one from staging.people"),
+    (
+        "through a common table expression and a star",
+        "with people as (select * from staging.people), all_of_it as (select * from people) select email as private_one from all_of_it",
+    ),
+    ("under other names", "select p.b as private_one from (select email as b from staging.people as x) as p"),
+    ("in a computed value", "select upper(p.email) || '-' as private_one from staging.people as p"),
+    (
+        "as an argument of one of our functions",
+        "select add_months(birth_date, character_length(email), 'clamp') as private_one from staging.people",
+    ),
+    ("only to filter", "select commune_code as private_one from staging.people where email is not null"),
+    (
+        "only to join",
+        "select a.commune_code as private_one from staging.people as a join staging.people as b on a.email = b.email",
+    ),
+    ("only to group", "select count(*) as addresses from staging.people group by email"),
+    ("only to sort", "select commune_code as private_one from staging.people order by email"),
+    ("only to decide", "select case when email is null then 0 else 1 end as has_address from staging.people"),
+    ("only as the part of a window", "select count(*) over (partition by email) as n from staging.people"),
+    (
+        "in a subquery that is only asked whether it has rows",
+        "select month from quality.dossiers as d where exists (select 1 from staging.people as p where p.subject_id = d.subject_id and p.email <> '')",
+    ),
+    (
+        "in a subquery that is a list",
+        "select month from quality.dossiers as d where 'a@example.org' in (select email from staging.people)",
+    ),
+    (
+        "in a subquery that is a value",
+        "select month, (select max(email) from staging.people as p where p.subject_id = d.subject_id) as private_one from quality.dossiers as d",
+    ),
+    (
+        "in the second arm of a union",
+        "select commune_code as private_one from staging.people union all select email from staging.people",
+    ),
+    (
+        "in an arm that is taken away",
+        "select commune_code as private_one from staging.people except select email from staging.people",
+    ),
+];
+
+/// Columns of these selects that hold personal data.
+fn head(select: &str) -> String {
+    let mut private = Vec::new();
+    if select.contains("private_one") {
+        private.push("private_one");
+    }
+    if select.starts_with("select month") {
+        private.push("month");
+    }
+    format!("-- A figure.\n--\n-- private: {}\n{select}\n", private.join(", "))
+}
+
+#[tokio::test]
+async fn an_address_is_refused_in_a_figure_wherever_it_is_used() {
+    let world = world();
+    assert_eq!(said(&faults(&world.root()).await), "", "nothing but the addresses is narrowed");
+    for (at, (_, select)) in USES.iter().enumerate() {
+        world.put(&probe(at), head(select).as_bytes());
+    }
+    let faults = faults(&world.root()).await;
+    for (at, (how, _)) in USES.iter().enumerate() {
+        let mine: Vec<&Fault> = faults.iter().filter(|fault| fault.place.to_string() == probe(at)).collect();
+        let [fault] = mine.as_slice() else { panic!("{how}: {}", said(&faults)) };
+        assert_eq!(fault.code, "sql.purpose", "{how}: {fault}");
+        for word in ["population.citizens.email", "service_quality", "Circular 117/2026/TT-BCA, Art. 9"] {
+            assert!(fault.what.contains(word), "{how}: {fault}");
+        }
+        assert_eq!(fault.what.matches("population.citizens").count(), 1, "{how}: nothing else is refused: {fault}");
+    }
+    assert_eq!(faults.len(), USES.len(), "{}", said(&faults));
+}
+
+fn probe(at: usize) -> String {
+    format!("sql/quality/probe_{at:02}.sql")
+}
+
+#[tokio::test]
+async fn what_stands_beside_an_address_is_not_refused() {
+    let world = world();
+    let selects = [
+        "select commune_code as private_one from staging.people",
+        "with people as (select * from staging.people) select commune_code as private_one from people",
+        "select count(*) as people from staging.people",
+        "select x.private_one from (select commune_code as private_one, email from staging.people) as x",
+        "select commune_code as private_one from staging.people where exists (select email from staging.people)",
+    ];
+    for (at, select) in selects.iter().enumerate() {
+        world.put(&probe(at), head(select).as_bytes());
+    }
+    assert_eq!(said(&faults(&world.root()).await), "");
+}
+
+#[tokio::test]
+async fn a_use_through_two_models_is_said_where_it_begins() {
+    let world = world();
+    let bridge = "-- private: address\nselect email as address, commune_code from staging.people\n";
+    world.put("sql/quality/bridge.sql", bridge.replace("address\n", "address, commune_code\n").as_bytes());
+    world.put("sql/quality/probe.sql", b"-- private: one\nselect upper(address) as one from quality.bridge\n");
+    let found = faults(&world.root()).await;
+    insta::assert_snapshot!("through_two_models", said(&found));
+}
+
+/// A whole source: its columns, and where none is used, how many rows it has.
+#[tokio::test]
+async fn a_source_that_is_not_granted_is_refused_even_for_its_count() {
+    let world = world();
+    world.put("sql/quality/probe.sql", b"-- private:\nselect count(*) as vehicles from staging.vehicles\n");
+    world.put(
+        "sql/quality/probe_two.sql",
+        b"-- private: one\nselect max(vehicle_id) as one from staging.vehicles as v where v.kind = 'passenger_car'\n",
+    );
+    insta::assert_snapshot!("a_source_that_is_not_granted", said(&faults(&world.root()).await));
+}
+
+#[tokio::test]
+async fn a_check_needs_any_purpose_and_no_more() {
+    let world = world();
+    let select = "-- private: email\n-- severity: warn\nselect email from staging.people where email like '% %'\n";
+    world.put("sql/checks/address_has_no_space.sql", select.as_bytes());
+    assert_eq!(said(&faults(&world.root()).await), "");
+    world.edit(PIPELINE, "purposes = [\"reminders\"] }", "purposes = [] }");
+    let found = faults(&world.root()).await;
+    assert_eq!(
+        found.iter().map(|fault| fault.code).collect::<Vec<_>>(),
+        ["toml.empty"],
+        "granted for nothing, not read"
+    );
+}
+
+/// Which rows are asked of the source is decided by the columns of its filter.
+#[tokio::test]
+async fn a_row_filter_uses_its_columns_for_all_who_read_the_table() {
+    let world = world();
+    world.put("sql/quality/probe.sql", b"-- private: one\nselect max(commune_code) as one from staging.people\n");
+    assert_eq!(said(&faults(&world.root()).await), "");
+    world.edit(
+        PIPELINE,
+        "[sources.population.tables.citizens]\n",
+        "[sources.population.tables.citizens]\nfilter = \"email is not null\"\n",
+    );
+    let found = faults(&world.root()).await;
+    let [fault] = found.as_slice() else { panic!("{}", said(&found)) };
+    assert!(fault.what.contains("quality.probe reads population.citizens.email through staging.people"), "{fault}");
+}
+
+#[tokio::test]
+async fn a_column_is_not_granted_for_more_than_its_source() {
+    let world = World::of("an-binh");
+    let plate = "columns.plate = { type = \"text\", class = \"personal\"";
+    world.edit(PIPELINE, plate, &format!("{plate}, purposes = [\"service_quality\"]"));
+    let found = faults(&world.root()).await;
+    let wider = of("pipeline.wider-purpose", found.clone());
+    let [fault] = wider.as_slice() else { panic!("{}", said(&found)) };
+    assert!(fault.what.contains("vehicles.plate names the purpose service_quality"), "{fault}");
+}
+
+/// The version of the rule goes into the ledger as it is: nothing of a person may stand in it.
+#[tokio::test]
+async fn what_goes_into_the_ledger_in_clear_holds_nothing_of_a_person() {
+    let path = "sql/obligations/temporary_residence.sql";
+    let rule = "        extension.rule_version,\n";
+    for (version, is_refused) in [
+        ("residences.subject_id || '@' || extension.rule_version", true),
+        ("(select max(x.subject_id) from staging.temporary_residences as x)", true),
+        // Which version it is may depend on the person; what it is, not.
+        ("case when residences.expires_on > $as_of then extension.rule_version else '' end", false),
+        ("upper(extension.rule_version)", false),
+    ] {
+        let world = World::of("an-binh");
+        world.edit(path, rule, &format!("        {version} as rule_version,\n"));
+        let found = faults(&world.root()).await;
+        assert_eq!(found.iter().map(|fault| fault.code).collect::<Vec<_>>(), vec!["sql.exit"; usize::from(is_refused)]);
+        for fault in found {
+            assert_eq!(fault.place.to_string(), path);
+            assert!(fault.what.contains("population.temporary_residences.citizen_id"), "{fault}");
+        }
+    }
+}
+
+/// The head follows the values, under whatever name.
+#[tokio::test]
+async fn a_head_names_every_column_into_which_a_person_arrives() {
+    let world = World::of("an-binh");
+    let select = "select d.dossier_id as number, upper(d.subject_id) as who, d.channel from staging.dossiers as d\n";
+    let heads = [
+        ("", Some("leaves out number, who")),
+        ("number", Some("leaves out who")),
+        ("number, who", None),
+        // A row about one person is private as a whole.
+        ("number, who, channel", None),
+        ("number, who, nobody", Some("names what the select does not give: nobody")),
+    ];
+    for (at, (private, _)) in heads.iter().enumerate() {
+        world.put(&probe(at), format!("-- private: {private}\n{select}").as_bytes());
+    }
+    let faults = faults(&world.root()).await;
+    for (at, (private, says)) in heads.into_iter().enumerate() {
+        let mine = faults.iter().find(|fault| fault.place.to_string() == probe(at));
+        assert_eq!(mine.is_some(), says.is_some(), "{private}: {}", said(&faults));
+        assert!(mine.is_none_or(|fault| fault.code == "sql.private" && fault.what.ends_with(says.unwrap_or_default())));
+    }
+    assert_eq!(faults.len(), 3, "{}", said(&faults));
+}

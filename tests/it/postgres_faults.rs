@@ -1,0 +1,223 @@
+//! What a real PostgreSQL server does to a reader: it hides its certificate, dies, hangs, is changed
+//! between two nights, or has no room. Nothing half-read lands, nothing hangs, no value is quoted.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use chudong::fault::Explain;
+use chudong::landing::{self, Error, Pulled, Store};
+use chudong::pipeline::{SourceKind, SourceTable, Type};
+use chudong::sources::{self, Answer, Request, Snapshot};
+
+use crate::landing::{column, night, said, source, table};
+use crate::support::postgres::{Server, signal};
+
+fn pull(kind: SourceKind, tables: Vec<SourceTable>) -> Result<Pulled, Error> {
+    landing::pull(&source(kind, tables), crate::root(), night(), &Store::Nowhere)
+}
+
+/// The source with other settings.
+fn with(kind: SourceKind, change: impl FnOnce(&mut chudong::pipeline::Server)) -> SourceKind {
+    let SourceKind::Postgres(mut server) = kind else { return kind };
+    change(&mut server);
+    SourceKind::Postgres(server)
+}
+
+/// Many rows on many pages, so that several connections read them.
+fn many_people(server: &Server) -> SourceTable {
+    server.run(
+        "create table people (id int primary key, name text);
+        insert into people select i, repeat('Nguyễn Văn An ', 20) || i from generate_series(1, 60000) as i;
+        analyze people",
+    );
+    table("people", vec![column("id", Type::Int), column("name", Type::Text)])
+}
+
+/// Reads a table without landing it; `at` is called with how many rows have come.
+fn read(kind: SourceKind, table: &SourceTable, at: impl Fn(u64) + Sync) -> Result<Answer, sources::Error> {
+    let source = source(kind, vec![table.clone()]);
+    let mut snapshot = Snapshot::open(&source, crate::root())?;
+    let rows = AtomicU64::new(0);
+    snapshot.read(Request { table, condition: None }, &|batch| {
+        let count = batch.rows.num_rows() as u64;
+        at(rows.fetch_add(count, Ordering::Relaxed) + count);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_server_must_prove_who_it_is() {
+    let server = Server::start_with_tls();
+    server.run("create table cards (id int primary key); insert into cards values (1), (2)");
+    server.run("create role reader login password 'đúng'; grant select on cards to reader");
+    let cards = || vec![table("cards", vec![column("id", Type::Int)])];
+    let over_tls = |host: &str, authority: &str| {
+        with(server.over_loopback("reader", "đúng"), |server| {
+            server.host = host.to_owned();
+            server.authority = Some(authority.into());
+        })
+    };
+    let shown = |pulled: &Result<Pulled, Error>| said(pulled).replace(&server.port.to_string(), "PORT");
+
+    let authority = "tests/it/tls/authority.pem";
+    insta::assert_snapshot!(shown(&pull(over_tls("127.0.0.1", authority), cards())), @"insurance.cards: read 2, landed 2");
+    let protected = AtomicU64::new(0);
+    let answer = read(over_tls("127.0.0.1", authority), &cards()[0], |_| {
+        let sql = "select count(*) from pg_stat_ssl join pg_stat_activity using (pid) where usename = 'reader' and ssl";
+        protected.store(server.number(sql).unsigned_abs(), Ordering::Relaxed);
+    });
+    assert_eq!((answer.unwrap().received.rows, protected.into_inner()), (2, 1));
+
+    insta::assert_snapshot!(shown(&pull(over_tls("127.0.0.1", "tests/it/tls/other-authority.pem"), cards())), @r#"
+    error[sources.certificate]: the server cannot prove that it is who it should be: invalid peer certificate: BadSignature
+      at:   server 127.0.0.1:PORT/agency
+      next: check that host is the name in the certificate, and let authority name the certificate of who issued it
+    "#);
+    insta::assert_snapshot!(shown(&pull(over_tls("localhost", "tests/it/tls/authority.pem"), cards())), @r#"
+    error[sources.certificate]: the server cannot prove that it is who it should be: invalid peer certificate: certificate not valid for name "localhost"; certificate is only valid for IpAddress(127.0.0.1)
+      at:   server localhost:PORT/agency
+      next: check that host is the name in the certificate, and let authority name the certificate of who issued it
+    "#);
+    insta::assert_snapshot!(shown(&pull(over_tls("127.0.0.1", "tests/it/tls/nobody.pem"), cards())), @r#"
+    error[sources.authority]: the certificates of authorities cannot be read: No such file or directory (os error 2)
+      at:   tests/it/tls/nobody.pem
+      next: let authority name a PEM file with the certificate of who issued the server's
+    "#);
+    insta::assert_snapshot!(shown(&pull(over_tls("127.0.0.1", "tests/it/tls/server.key"), cards())), @r#"
+    error[sources.authority]: the certificates of authorities cannot be read: there is no certificate in it
+      at:   tests/it/tls/server.key
+      next: let authority name a PEM file with the certificate of who issued the server's
+    "#);
+}
+
+#[test]
+fn a_server_elsewhere_or_with_an_authority_must_offer_tls() {
+    let server = Server::start();
+    let cards = || vec![table("cards", vec![column("id", Type::Int)])];
+    let shown = |kind| said(&pull(kind, cards())).replace(&server.port.to_string(), "PORT");
+    let at = |host: &str, authority: Option<&str>| {
+        with(server.over_loopback("reader", "đúng"), |server| {
+            server.host = host.to_owned();
+            server.authority = authority.map(Into::into);
+        })
+    };
+    insta::assert_snapshot!(shown(at("127.0.0.1", Some("tests/it/tls/authority.pem"))), @r#"
+    error[sources.clear-text]: the server offers no TLS, and the connection would be in the clear
+      at:   server 127.0.0.1:PORT/agency
+      next: ask the owner to switch TLS on at the server (ssl = on, and a certificate for this name)
+    "#);
+    // This address leads to this machine, and does not say so: it stands for a server elsewhere.
+    insta::assert_snapshot!(shown(at("0.0.0.0", None)), @r#"
+    error[sources.clear-text]: the server offers no TLS, and the connection would be in the clear
+      at:   server 0.0.0.0:PORT/agency
+      next: ask the owner to switch TLS on at the server (ssl = on, and a certificate for this name)
+    "#);
+}
+
+/// The processes of the server that work for us, and what they do.
+const OURS: &str = "select pid::text from pg_stat_activity where application_name = 'chudong'";
+
+#[test]
+fn a_backend_that_is_killed_in_mid_copy_ends_the_pull() {
+    let server = Server::start();
+    let people = many_people(&server);
+    let begun = Instant::now();
+    let killed = AtomicU64::new(0);
+    let answer = read(server.over_socket("owner"), &people, |_| {
+        if killed.fetch_add(1, Ordering::Relaxed) == 0 {
+            let working = format!("{OURS} and state = 'active' limit 1");
+            signal("KILL", server.texts(&working)[0].as_deref().unwrap().parse().unwrap());
+        }
+    });
+    let error = answer.unwrap_err();
+    assert!(["sources.server", "sources.unreachable"].contains(&error.code()), "{error}");
+    assert!(error.next().contains("run again"), "{}", error.next());
+    assert!(begun.elapsed() < Duration::from_secs(20), "the other readers went on");
+}
+
+#[test]
+fn a_server_that_is_stopped_at_once_in_mid_copy_ends_the_pull() {
+    let server = Server::start();
+    let people = many_people(&server);
+    let stopped = AtomicU64::new(0);
+    let answer = read(server.over_socket("owner"), &people, |_| {
+        if stopped.fetch_add(1, Ordering::Relaxed) == 0 {
+            server.stop_at_once();
+        }
+    });
+    let error = answer.unwrap_err();
+    assert_eq!(error.code(), "sources.server");
+}
+
+#[test]
+fn a_server_that_hangs_is_given_up_after_the_declared_time() {
+    let server = Server::start();
+    let people = many_people(&server);
+    let kind = with(server.over_socket("owner"), |server| server.silence_seconds = 1);
+    let stopped: std::sync::Mutex<Vec<i64>> = std::sync::Mutex::default();
+    let begun = Instant::now();
+    let answer = read(kind, &people, |_| {
+        let mut stopped = stopped.lock().unwrap();
+        if stopped.is_empty() {
+            stopped.extend(server.texts(OURS).iter().flatten().map(|pid| pid.parse::<i64>().unwrap()));
+            stopped.iter().for_each(|process| signal("STOP", *process));
+        }
+    });
+    let took = begun.elapsed();
+    stopped.lock().unwrap().iter().for_each(|process| signal("CONT", *process));
+    let error = answer.unwrap_err();
+    assert!(took < Duration::from_secs(15), "it took {took:?}");
+    assert_eq!(error.code(), "sources.silent");
+    assert_eq!(error.to_string(), "the server said nothing for 1 seconds");
+    assert!(error.place().to_string().starts_with("people at server "), "{}", error.place());
+}
+
+#[test]
+fn a_column_renamed_between_two_nights_is_named() {
+    let server = Server::start();
+    server.run("create table cards (id int primary key, valid_to date); insert into cards values (1, '2026-11-21')");
+    let cards = || vec![table("cards", vec![column("id", Type::Int), column("valid_to", Type::Date)])];
+    insta::assert_snapshot!(said(&pull(server.over_socket("owner"), cards())), @"insurance.cards: read 1, landed 1");
+    server.run("alter table cards rename valid_to to valid_until");
+    insta::assert_snapshot!(said(&pull(server.over_socket("owner"), cards())), @r#"
+    error[landing.missing-column]: the source has no column "valid_to"
+      at:   table insurance.cards
+      next: the source has: "valid_until"; correct columns in pipeline.toml, or ask the owner of the source what has changed
+    "#);
+}
+
+#[test]
+fn a_server_without_room_is_read_by_the_connections_there_are() {
+    let server = Server::start();
+    let people = many_people(&server);
+    server.run("create role reader login connection limit 2; grant select on people to reader");
+    let most = AtomicU64::new(0);
+    let answer = read(server.over_socket("reader"), &people, |_| {
+        let now = server.texts(OURS).len() as u64;
+        most.fetch_max(now, Ordering::Relaxed);
+    });
+    let answer = answer.unwrap();
+    assert_eq!(answer.counted, answer.received);
+    assert_eq!((answer.received.rows, most.into_inner()), (60_000, 2));
+    server.run("alter role reader connection limit 0");
+    let full = said(&pull(server.over_socket("reader"), vec![people]));
+    assert!(full.contains("error[sources.full]"), "{full}");
+}
+
+#[test]
+fn what_a_server_quotes_of_a_row_is_not_repeated_whichever_reader_meets_it() {
+    let server = Server::start();
+    let people = many_people(&server);
+    // A domain's check, an enumeration and a cast quote the value; a policy is asked for every row.
+    server.run(
+        "create role reader login; grant select on people to reader;
+        create function quote(name text) returns boolean language plpgsql as
+            $$ begin if name like '%59999' then raise exception 'bad: %', name; end if; return true; end $$;
+        alter table people enable row level security;
+        create policy asked on people using (quote(name))",
+    );
+    let error = read(server.over_socket("reader"), &people, |_| {}).unwrap_err();
+    assert_eq!((error.code(), error.to_string().contains("Nguyễn")), ("sources.server", false), "{error}");
+    assert!(error.to_string().contains("P0001"), "{error}");
+}
