@@ -36,6 +36,8 @@ mod postgres_faults;
 mod postgres_types;
 /// Released tables on the shelf and on the page.
 mod publication;
+/// What a pull leaves in the ledger, and when a table waits for a person.
+mod pulls;
 /// The synthetic data: the same from the same seed, and shaped as it should be.
 mod samples;
 /// A secret is nowhere but where it is needed.
