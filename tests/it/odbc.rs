@@ -57,7 +57,7 @@ fn pull(kind: SourceKind, tables: Vec<SourceTable>) -> Result<Pulled, Error> {
 /// A table as text, for reading in a review.
 fn shown(pulled: &Result<Pulled, Error>) -> String {
     let Ok(whole) = pulled else { return said(pulled) };
-    let table = arrow::util::pretty::pretty_format_batches(&whole.tables[0].table.batches).unwrap();
+    let table = arrow::util::pretty::pretty_format_batches(&whole.tables[0].table().unwrap().batches).unwrap();
     format!("{table}\n{}", said(pulled))
 }
 
@@ -104,7 +104,7 @@ fn every_type_comes_back_as_it_was_through_the_driver_of_postgres() {
     let columns = kinds.map(|(name, kind)| Column { on_fault: OnFault::Error, ..column(name, kind) }).to_vec();
     let pulled = pull(postgres(&server, "reader", "đúng; mật+khẩu}"), vec![table("scalars", columns)]);
     let pulled = pulled.unwrap_or_else(|error| panic!("{}", said(&Err(error))));
-    let landed = pulled.tables[0].table.to_batch().unwrap();
+    let landed = pulled.tables[0].table().unwrap().to_batch().unwrap();
     let mut text = String::new();
     for (index, (name, kind)) in kinds.iter().enumerate() {
         assert_eq!(landed.column(index).data_type(), &kind.arrow());
@@ -134,7 +134,8 @@ fn values_of_sqlite_that_its_driver_would_convert_are_faults() {
     let pulled = pull(kind, vec![table("awkward", vec![column("id", Type::Int), long])]);
     insta::assert_snapshot!("long", said(&pulled));
     let lengths: Vec<_> = pulled.unwrap().tables[0]
-        .table
+        .table()
+        .unwrap()
         .texts("long")
         .unwrap()
         .into_iter()
@@ -231,7 +232,7 @@ fn totals_of_both_readings_agree_and_conditions_are_translated() {
         assert_eq!(rows(Condition::NotTrue(Box::new(compare("id", Comparison::Less, Literal::Int(3))))), 2);
     }
     // Dates as well, where the system has them: SQLite's driver leaves the escape to SQLite.
-    let date = compare("d", Comparison::LessOrEqual, Literal::Date(night().date()));
+    let date = compare("d", Comparison::LessOrEqual, Literal::Date(night().as_of));
     assert_eq!(answer(postgres(&server, "reader", "x"), wanted, Some(&date)).received.rows, 2);
 }
 
