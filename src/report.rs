@@ -49,6 +49,15 @@ pub struct TableLine {
     pub rows_landed: u64,
     /// Rows set aside.
     pub rows_quarantined: u64,
+    /// `snapshot`, `increment` or `comparison`; nothing where a table was made here.
+    #[serde(default)]
+    pub mode: String,
+    /// Rows that the table has now.
+    #[serde(default)]
+    pub rows_held: u64,
+    /// Rows found to be gone from the source; none where nobody looked.
+    #[serde(default)]
+    pub rows_deleted: Option<u64>,
     /// What was wrong, and in how many rows; a row with two faults counts under both.
     pub findings: BTreeMap<String, u64>,
     /// Seconds it took.
@@ -205,6 +214,18 @@ impl fmt::Display for Report {
     }
 }
 
+impl TableLine {
+    /// What an increment changed; nothing where all rows were read, as is usual.
+    fn increment(&self) -> String {
+        let held = number(self.rows_held);
+        match (self.mode.as_str(), self.rows_deleted) {
+            ("increment", _) => format!("changes, of {held}"),
+            ("comparison", gone) => format!("changes, of {held}; keys compared, {} gone", number(gone.unwrap_or(0))),
+            _ => String::new(),
+        }
+    }
+}
+
 impl Report {
     fn tables(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.tables.is_empty() {
@@ -212,7 +233,8 @@ impl Report {
         }
         let mut rows = vec![row(["table", "read", "landed", "quarantined", "seconds", ""])];
         for line in &self.tables {
-            let why = counts(&line.findings);
+            let why = [line.increment(), counts(&line.findings)];
+            let why = why.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
             let seconds = format!("{:.2}", line.seconds);
             rows.push(row([
                 &line.table,

@@ -91,7 +91,7 @@ fn settle(state: &Path, key: &str, decision: Decision, reason: &str) -> Result<E
 
 /// The system account that the process runs under, from the system and not from the environment,
 /// which anybody can set; its number where the list of accounts does not name it.
-fn account() -> String {
+pub(super) fn account() -> String {
     let number = rustix::process::getuid().as_raw().to_string();
     let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let named = accounts.lines().find_map(|line| {

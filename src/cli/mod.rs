@@ -10,6 +10,7 @@
 mod ask;
 mod book;
 mod dumps;
+mod erase;
 mod keeper;
 mod trace;
 
@@ -140,6 +141,21 @@ enum Verb {
     Ledger {
         #[command(subcommand)]
         verb: LedgerVerb,
+    },
+    /// Take one person out of all landed tables, by the number in the columns marked `subject = true`.
+    ///
+    /// The number is read from standard input, or from a file that only its owner may read: an
+    /// argument would stay in the shell's history and in the list of processes.
+    ///
+    /// Every kept generation that holds the person is written anew without those rows. The ledger
+    /// keeps one entry for each table, with a keyed pseudonym in place of the person. It also keeps the proof
+    /// of what was sent: that is what it is for, and it holds no name. The sources are not touched:
+    /// unless the owner of the data erases the person there, the next night lands the person again.
+    /// What stays, and why, is printed at the end.
+    Erase {
+        /// The file that holds the number; standard input if left out.
+        #[arg(long, value_name = "FILE")]
+        number_from: Option<PathBuf>,
     },
     /// Prove the SQL with the case files in tests/cases: given rows, expected rows.
     ///
@@ -365,6 +381,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         }
         Verb::Lineage { model, format } => trace(&root, &agency, &model, format).await,
         Verb::Ledger { verb } => look(&state, &verb),
+        Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),
         Verb::Test { filter } => test(&root, filter.as_deref()).await,
         Verb::Samples { people, seed, out, format } => make_samples(people, seed, out, format),
         Verb::Completions { shell } => {

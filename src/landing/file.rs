@@ -24,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Error, shown};
 use crate::sources::BATCH_ROWS;
 use crate::tables::Table;
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
 /// SHA-256 of a file.
@@ -76,19 +77,49 @@ pub(super) fn open(path: &Path, columns: Option<&[&str]>) -> Result<(SchemaRef, 
 
 /// Writes a table as Parquet and makes it durable. `path` is for messages.
 pub fn write_parquet(table: &Table, file: &File, path: &Path) -> Result<Digest, Error> {
+    let batches = table.batches.iter().map(|batch| Ok(batch.clone()));
+    write_sorted(&table.schema, &[], batches, file, path).map(|(digest, _)| digest)
+}
+
+/// Writes batches that come sorted by these columns, one after the other, and makes the file durable; the digest
+/// and the number of rows. `path` is for messages.
+pub(super) fn write_sorted(
+    schema: &SchemaRef,
+    sorted_by: &[String],
+    batches: impl Iterator<Item = Result<RecordBatch, Error>>,
+    file: &File,
+    path: &Path,
+) -> Result<(Digest, u64), Error> {
+    let place = |name: &String| Some((name.clone(), i32::try_from(schema.index_of(name).ok()?).ok()?));
+    let properties = properties(&sorted_by.iter().filter_map(place).collect::<Vec<_>>());
     let mut sink = Sink { file, hash: Sha256::new(), failure: None };
-    let written = ArrowWriter::try_new(&mut sink, Arc::clone(&table.schema), Some(properties(&[])));
-    let written = written.and_then(|mut writer| {
-        table.batches.iter().try_for_each(|batch| writer.write(batch))?;
+    let mut rows = 0;
+    let mut refused = None;
+    let written = ArrowWriter::try_new(&mut sink, Arc::clone(schema), Some(properties)).and_then(|mut writer| {
+        for batch in batches {
+            match batch {
+                Ok(batch) => {
+                    rows += batch.num_rows() as u64;
+                    writer.write(&batch)?;
+                }
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
+        }
         writer.close().map(|_| ())
     });
+    if let Some(error) = refused {
+        return Err(error);
+    }
     // The library wraps what the system said in words of its own; the sink has kept it.
     if let Some(source) = sink.failure.take() {
         return Err(Error::io(path, source));
     }
     written.map_err(|source| Error::Parquet { path: shown(path), source })?;
     file.sync_all().map_err(|source| Error::io(path, source))?;
-    Ok(sink.hash.finalize().into())
+    Ok((sink.hash.finalize().into(), rows))
 }
 
 /// Writes to a file, hashes what it writes, and remembers what the system said.

@@ -230,6 +230,7 @@ impl<'a> Pull<'a> {
             generation: None,
             asked: answer.asked,
             columns: self.table.columns.iter().map(|column| column.name.clone()).collect(),
+            proven: answer.counted.names(),
             rows_read: answer.counted.rows,
             rows_landed: sifted.rows_taken - sifted.rows_quarantined,
             rows_quarantined: sifted.rows_quarantined,

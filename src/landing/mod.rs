@@ -80,6 +80,8 @@ pub struct Landed {
     pub rows_quarantined: u64,
     /// What was wrong, counted by column and reason.
     pub findings: Vec<Finding>,
+    /// What the source computed in the same snapshot and was found to agree: `rows`, `keys`, columns summed.
+    pub proven: Vec<String>,
     /// Whether all rows were read, or what had changed.
     pub read: Read,
     /// How long reading, checking and writing took.

@@ -12,7 +12,7 @@ use crate::tables::{Table, TableName};
 /// Name, columns with whether they hold numbers, and the select that fills them.
 type View = (&'static str, &'static [(&'static str, bool)], &'static str);
 
-const VIEWS: [View; 4] = [
+const VIEWS: [View; 6] = [
     (
         "runs",
         &[("run", false), ("as_of", false), ("started_at", false), ("finished_at", false), ("outcome", false)],
@@ -26,13 +26,28 @@ const VIEWS: [View; 4] = [
             ("source_table", false),
             ("legal_ground", false),
             ("asked", false),
+            ("mode", false),
             ("rows_read", true),
             ("rows_landed", true),
             ("rows_quarantined", true),
+            ("rows_changed", true),
+            ("rows_deleted", true),
         ],
-        "select run, at, key, body ->> 'legal_ground', body ->> 'asked', body ->> 'rows_read',
-                body ->> 'rows_landed', body ->> 'rows_quarantined'
+        "select run, at, key, body ->> 'legal_ground', body ->> 'asked', body ->> 'mode', body ->> 'rows_read',
+                body ->> 'rows_landed', body ->> 'rows_quarantined', body ->> 'rows_changed', body ->> 'rows_deleted'
          from entry where kind = 'pull' order by seq",
+    ),
+    (
+        "failed_pulls",
+        &[("run", false), ("at", false), ("source_table", false), ("code", false), ("what", false)],
+        "select run, at, key, body ->> 'code', body ->> 'what' from entry where kind = 'pull.failed' order by seq",
+    ),
+    // Whom it concerned is not in it, not even as a pseudonym.
+    (
+        "erasures",
+        &[("at", false), ("source_table", false), ("generations", true), ("rows", true)],
+        "select at, key, json_array_length(body, '$.generations'), body ->> 'rows'
+         from entry where kind = 'erased' order by seq",
     ),
     (
         "messages",
@@ -61,7 +76,8 @@ const VIEWS: [View; 4] = [
 ];
 
 impl Ledger {
-    /// The run history: `history.runs`, `history.pulls`, `history.messages`, `history.releases`.
+    /// The run history: `history.runs`, `history.pulls`, `history.failed_pulls`, `history.erasures`,
+    /// `history.messages`, `history.releases`.
     pub fn history(&self) -> Result<Vec<(TableName, Table)>, Error> {
         VIEWS.iter().map(|view| Ok((TableName::new("history", view.0), self.view(view)?))).collect()
     }

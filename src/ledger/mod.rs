@@ -19,6 +19,7 @@ mod error;
 mod history;
 mod lock;
 mod outbox;
+mod pulls;
 mod runs;
 pub mod verify;
 
@@ -33,7 +34,8 @@ pub use chain::{Entry, Head};
 pub use error::Error;
 pub use lock::Lock;
 pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Settlement};
-pub use runs::{PullEntry, Run, RunOutcome};
+pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
+pub use runs::{Run, RunOutcome};
 
 const SCHEMA_VERSION: i64 = 1;
 

@@ -233,6 +233,14 @@ impl Ledger {
         })
     }
 
+    /// How many messages went, or were to go, to a person: by the keyed pseudonym.
+    pub fn messages_to(&self, subject: &str) -> Result<usize, Error> {
+        let count = "select count(*) from outbox where subject = ?1";
+        let count = self.connection.query_row(count, [subject], |row| row.get::<_, i64>(0));
+        let count = count.map_err(|source| self.failed("read the outbox", source))?;
+        Ok(usize::try_from(count).unwrap_or(0))
+    }
+
     fn keys_in(&self, state: &str) -> Result<Vec<MessageKey>, Error> {
         let failed = |source| self.failed("read the outbox", source);
         let mut select =

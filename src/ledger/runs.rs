@@ -1,4 +1,4 @@
-//! Runs and pulls.
+//! Runs.
 
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, params};
@@ -42,33 +42,6 @@ pub struct Run {
     pub summary: Option<String>,
 }
 
-/// What was asked of a source, and what came.
-#[derive(Debug, Clone)]
-pub struct PullEntry {
-    /// `<source>.<table>`.
-    pub table: String,
-    /// What the data may be used for.
-    pub purposes: Vec<&'static str>,
-    /// The articles it rests on.
-    pub legal_ground: String,
-    /// The columns asked for.
-    pub columns: Vec<String>,
-    /// What was asked: a select, or a file's name.
-    pub asked: String,
-    /// Rows the source had.
-    pub rows_read: u64,
-    /// Rows that landed.
-    pub rows_landed: u64,
-    /// Rows set aside.
-    pub rows_quarantined: u64,
-    /// SHA-256 of the stored generation, where one was stored.
-    pub sha256: Option<String>,
-    /// Whether it waits for a person.
-    pub is_held: bool,
-    /// How long it took.
-    pub seconds: f64,
-}
-
 impl Ledger {
     /// Begins a run for a date and gives its name.
     pub fn begin_run(&mut self, as_of: AsOf) -> Result<String, Error> {
@@ -101,36 +74,6 @@ impl Ledger {
                 params![run, outcome.word(), summary.to_string(), entry],
             )?)
         })
-    }
-
-    /// Records what was asked of a source and how many rows came.
-    pub fn pulled(&mut self, run: &str, pulls: &[PullEntry]) -> Result<(), Error> {
-        self.write("record the pulls", |transaction| {
-            for pull in pulls {
-                let body = json!({
-                    "asked": pull.asked, "columns": pull.columns, "held": pull.is_held, "legal_ground": pull.legal_ground,
-                    "purposes": pull.purposes, "rows_landed": pull.rows_landed,
-                    "rows_quarantined": pull.rows_quarantined, "rows_read": pull.rows_read,
-                    "seconds": (pull.seconds * 1000.0).round() / 1000.0, "sha256": pull.sha256,
-                });
-                append(transaction, run, "pull", &pull.table, &body)?;
-            }
-            Ok(())
-        })
-    }
-
-    /// How many rows landed at the last pull of a table that was not held.
-    pub fn rows_of_last_pull(&self, table: &str) -> Result<Option<u64>, Error> {
-        self.connection
-            .query_row(
-                "select body ->> 'rows_landed' from entry
-                 where kind = 'pull' and key = ?1 and body ->> 'held' = 0 order by seq desc limit 1",
-                [table],
-                |row| row.get::<_, i64>(0),
-            )
-            .optional()
-            .map(|rows| rows.and_then(|rows| u64::try_from(rows).ok()))
-            .map_err(|source| self.failed("read the last pull", source))
     }
 
     /// All runs, the oldest first.

@@ -156,7 +156,7 @@ impl Night<'_> {
                 rows_landed: kept.rows() as u64,
                 rows_quarantined: (table.rows() - kept.rows()) as u64,
                 findings: reasons,
-                seconds: 0.0,
+                ..TableLine::default()
             }),
             Err(what) => {
                 let next = "report this, with the lines above";

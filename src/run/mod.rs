@@ -9,6 +9,7 @@
 //! chapter. This is where the world meets them.
 
 mod build;
+mod erase;
 mod figures;
 mod pull;
 mod remind;
@@ -26,6 +27,8 @@ use crate::personal::PseudonymKey;
 use crate::pipeline::Rho;
 use crate::report::{FaultLine, Report};
 use crate::world::World;
+
+pub use erase::{Erased, erase};
 
 /// Runs the night of `as_of` and reports it.
 ///

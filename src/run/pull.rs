@@ -2,38 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use jiff::ToSpan;
-
 use super::Night;
 use crate::fault::{Explain, Fault};
-use crate::landing::{self, Landed, Store};
-use crate::ledger::{Ledger, PullEntry};
+use crate::landing::{self, Landed, Read, Store};
+use crate::ledger::{FailedPull, Ledger, PullEntry};
 use crate::personal::hex;
 use crate::pipeline::filter::Dates;
+use crate::pipeline::{SourceTable, VolumeBound};
 use crate::report::{CheckLine, FaultLine, TableLine};
 use crate::tables::TableName;
 
 /// What landed, and the tables that did not.
+#[derive(Default)]
 pub(super) struct Harvest {
     pub(super) landed: Vec<Landed>,
     /// Tables of sources that could not be pulled: whatever reads them is left out tonight.
     pub(super) blocked: Vec<TableName>,
-    /// Tables that came with far fewer rows than before: a person must look first.
+    /// Tables that came with another volume than they usually have: a person must look first.
     pub(super) held: Vec<TableName>,
+    /// Tables of which a person has looked at that.
+    accepted: Vec<TableName>,
+    /// What did not come, and why.
+    failed: Vec<(TableName, Fault)>,
 }
-
-/// A table that lost more than this share of its rows since the last pull that
-/// was not held is held: a drop that was cut short looks like that.
-const DROP_PERCENT_MAX: u64 = 20;
-/// Small tables change by more than that on any night.
-const DROP_ROWS_MIN: u64 = 50;
 
 impl Night<'_> {
     /// Pulls all sources. A source that fails blocks its own tables and no others.
     pub(super) fn pull(&mut self, store: &Store) -> Harvest {
-        let notice_days = self.checked.pipeline.items.iter().flat_map(|item| item.notice_days.iter().copied()).max();
-        let until = self.as_of.date().saturating_add(i64::from(notice_days.unwrap_or(0)).days());
-        let mut harvest = Harvest { landed: Vec::new(), blocked: Vec::new(), held: Vec::new() };
+        let mut harvest = Harvest::default();
+        let until = self.checked.pipeline.until(self.as_of);
         for source in &self.checked.pipeline.sources {
             self.world.progress.step(format!("pulling {}", source.name));
             let dates = Dates { as_of: self.as_of.date(), until, law: &self.checked.pipeline.law };
@@ -41,14 +38,12 @@ impl Night<'_> {
                 Ok(pulled) => {
                     harvest.landed.extend(pulled.tables);
                     for (table, error) in pulled.failed {
-                        self.report.faults.extend(error.faults().iter().map(FaultLine::from));
-                        harvest.blocked.push(table);
+                        self.failed(&mut harvest, [table], &error);
                     }
                 }
                 Err(error) => {
-                    self.report.faults.extend(error.faults().iter().map(FaultLine::from));
-                    let tables = source.tables.iter().map(|table| TableName::new(&source.name, &table.name));
-                    harvest.blocked.extend(tables);
+                    let names = source.tables.iter().map(|table| TableName::new(&source.name, &table.name));
+                    self.failed(&mut harvest, names, &error);
                 }
             }
         }
@@ -56,34 +51,60 @@ impl Night<'_> {
         harvest
     }
 
-    /// Holds tables that shrank since the last pull that was not held, unless a person accepted it.
+    /// Blocks tables that could not be had, and keeps why for the report and the ledger.
+    fn failed(&mut self, harvest: &mut Harvest, tables: impl IntoIterator<Item = TableName>, error: &landing::Error) {
+        let faults = error.faults();
+        self.report.faults.extend(faults.iter().map(FaultLine::from));
+        for table in tables {
+            harvest.failed.extend(faults.first().map(|fault| (table.clone(), fault.clone())));
+            harvest.blocked.push(table);
+        }
+    }
+
+    /// Holds tables with far fewer or far more rows than they usually have, unless a person accepted it.
     pub(super) fn weigh(&mut self, ledger: &Ledger, harvest: &mut Harvest) -> Result<(), Fault> {
         for landed in &harvest.landed {
             let name = landed.name.to_string();
-            let Some(before) = ledger.rows_of_last_pull(&name).map_err(|error| error.fault())? else { continue };
-            let lost = before.saturating_sub(landed.rows_landed);
-            let is_cut = lost >= DROP_ROWS_MIN && lost.saturating_mul(100) > before.saturating_mul(DROP_PERCENT_MAX);
-            if is_cut && !self.accept.contains(&name) {
-                self.report.notes.push(format!(
-                    "{name} has {} rows and had {before}: it is held, with all that reads it. If that is right, run with --accept {name}",
-                    landed.rows_landed
-                ));
-                self.report.checks.push(CheckLine {
-                    check: format!("volume of {name}"),
-                    severity: "hold".into(),
-                    rows: lost,
-                    about: "Rows that are missing since the last pull.".into(),
-                });
-                harvest.held.push(landed.name.clone());
+            let Some(table) = self.declared(&landed.name) else { continue };
+            let Some(usual) = ledger.usual_rows(&name).map_err(|error| error.fault())? else { continue };
+            let Some(change) = out_of_bounds(held_rows(landed), usual.rows, table.volume) else { continue };
+            if self.accept.contains(&name) {
+                harvest.accepted.push(landed.name.clone());
+                continue;
             }
+            self.report.notes.push(format!(
+                "{name} has {} rows and had {} ({}): it is held, with all that reads it. See whether the source is whole. \
+                 If that is right, run with --accept {name}; if it is so more often, widen its volume in the pipeline",
+                held_rows(landed),
+                usual.rows,
+                if usual.nights == 1 { "one night".to_owned() } else { format!("median of {} nights", usual.nights) },
+            ));
+            let about = match change {
+                Change::Lost(_) => "Rows that are missing, by what the table usually has.",
+                Change::Gained(_) => "Rows that are too many, by what the table usually has.",
+            };
+            let (Change::Lost(rows) | Change::Gained(rows)) = change;
+            self.report.checks.push(CheckLine {
+                check: format!("volume of {name}"),
+                severity: "hold".into(),
+                rows,
+                about: about.into(),
+            });
+            harvest.held.push(landed.name.clone());
         }
         Ok(())
     }
 
-    /// Writes down what was asked of whom, on what ground, and how many rows came.
+    /// Writes down what was asked of whom, on what ground, how many rows came, and what did not come.
     pub(super) fn record_pulls(&mut self, ledger: &mut Ledger, harvest: &Harvest) -> Result<(), Fault> {
         let entries: Vec<PullEntry> = harvest.landed.iter().filter_map(|landed| self.entry(landed, harvest)).collect();
-        ledger.pulled(&self.run, &entries).map_err(|error| error.fault())
+        let failed: Vec<FailedPull> =
+            harvest.failed.iter().filter_map(|(name, fault)| self.failed_entry(name, fault)).collect();
+        ledger.pulled(&self.run, &entries, &failed).map_err(|error| error.fault())
+    }
+
+    fn declared(&self, name: &TableName) -> Option<&SourceTable> {
+        self.checked.pipeline.source(&name.schema)?.tables.iter().find(|table| table.name == name.table)
     }
 
     fn entry(&self, landed: &Landed, harvest: &Harvest) -> Option<PullEntry> {
@@ -93,15 +114,83 @@ impl Night<'_> {
             purposes: authorisation.purposes.iter().map(|purpose| purpose.word()).collect(),
             legal_ground: authorisation.legal_ground.vi.clone(),
             columns: landed.columns.clone(),
+            filter: self.declared(&landed.name)?.filter.as_ref().map(|filter| filter.text.clone()),
             asked: landed.asked.clone(),
+            mode: mode(landed.read),
             rows_read: landed.rows_read,
             rows_landed: landed.rows_landed,
             rows_quarantined: landed.rows_quarantined,
+            rows_held: held_rows(landed),
+            rows_changed: changed(landed),
+            rows_deleted: gone(landed),
+            totals: landed.proven.clone(),
             sha256: landed.generation.as_ref().map(|generation| hex(&generation.digest)),
             is_held: harvest.held.contains(&landed.name),
+            is_accepted: harvest.accepted.contains(&landed.name),
             seconds: landed.seconds,
         })
     }
+
+    fn failed_entry(&self, name: &TableName, fault: &Fault) -> Option<FailedPull> {
+        let authorisation = &self.checked.pipeline.source(&name.schema)?.authorisation;
+        let table = self.declared(name)?;
+        Some(FailedPull {
+            table: name.to_string(),
+            purposes: authorisation.purposes.iter().map(|purpose| purpose.word()).collect(),
+            legal_ground: authorisation.legal_ground.vi.clone(),
+            columns: table.columns.iter().map(|column| column.name.clone()).collect(),
+            filter: table.filter.as_ref().map(|filter| filter.text.clone()),
+            code: fault.code.into(),
+            what: fault.what.clone(),
+        })
+    }
+}
+
+/// The word of the ledger and of the report for how a table was read.
+fn mode(read: Read) -> &'static str {
+    match read {
+        Read::Whole { .. } => "snapshot",
+        Read::Changes { compared: false, .. } => "increment",
+        Read::Changes { compared: true, .. } => "comparison",
+    }
+}
+
+/// The rows that the table has now, however few of them came tonight.
+fn held_rows(landed: &Landed) -> u64 {
+    match landed.read {
+        Read::Whole { .. } => landed.rows_landed,
+        Read::Changes { held, .. } => held,
+    }
+}
+
+fn changed(landed: &Landed) -> Option<u64> {
+    matches!(landed.read, Read::Changes { .. }).then_some(landed.rows_landed)
+}
+
+fn gone(landed: &Landed) -> Option<u64> {
+    match landed.read {
+        Read::Changes { gone, compared: true, .. } => Some(gone),
+        _ => None,
+    }
+}
+
+/// How many rows a table lost or gained beyond its bound.
+enum Change {
+    Lost(u64),
+    Gained(u64),
+}
+
+/// A drop that was cut short, or a filter that no longer filters, looks like this.
+fn out_of_bounds(rows: u64, usual: u64, bound: VolumeBound) -> Option<Change> {
+    let exceeds = |change: u64, percent: u32| {
+        // No product of a count and a percentage leaves 128 bits.
+        change >= bound.least_rows.max(1) && u128::from(change) * 100 > u128::from(usual) * u128::from(percent)
+    };
+    let (lost, gained) = (usual.saturating_sub(rows), rows.saturating_sub(usual));
+    if exceeds(lost, bound.drop_percent) {
+        return Some(Change::Lost(lost));
+    }
+    bound.rise_percent.filter(|percent| exceeds(gained, *percent)).map(|_| Change::Gained(gained))
 }
 
 fn line(landed: &Landed) -> TableLine {
@@ -119,6 +208,9 @@ fn line(landed: &Landed) -> TableLine {
         rows_read: landed.rows_read,
         rows_landed: landed.rows_landed,
         rows_quarantined: landed.rows_quarantined,
+        mode: mode(landed.read).into(),
+        rows_held: held_rows(landed),
+        rows_deleted: gone(landed),
         findings: quarantined,
         seconds: landed.seconds,
     }

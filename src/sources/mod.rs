@@ -154,6 +154,14 @@ pub struct Totals {
     pub sums: BTreeMap<String, (u64, i128)>,
 }
 
+impl Totals {
+    /// What they are totals of: `rows`, `keys` where there is a digest of them, and the columns summed.
+    pub fn names(&self) -> Vec<String> {
+        let keys = self.keys.map(|_| "keys".to_owned());
+        ["rows".to_owned()].into_iter().chain(keys).chain(self.sums.keys().cloned()).collect()
+    }
+}
+
 /// What takes the batches, from several threads at once where the source has several readers. After
 /// [`Stop`] nothing more is read.
 pub type Take<'a> = dyn Fn(Batch) -> Result<(), Stop> + Sync + 'a;

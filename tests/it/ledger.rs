@@ -66,6 +66,8 @@ fn pull() -> PullEntry {
         sha256: Some("cc".into()),
         is_held: false,
         seconds: 0.125,
+        mode: "snapshot",
+        ..PullEntry::default()
     }
 }
 
@@ -81,7 +83,7 @@ fn reserve(ledger: &mut Ledger, run: &str, period: &str, cost: Rho, cap: Rho) ->
 fn history(state: &Path) {
     let mut ledger = Ledger::open(state, "an-binh").unwrap();
     let run = ledger.begin_run(day(19)).unwrap();
-    ledger.pulled(&run, &[pull()]).unwrap();
+    ledger.pulled(&run, &[pull()], &[]).unwrap();
     ledger.record(&run, records(&["m1", "m2", "m3"])).unwrap();
     let states = [MessageState::Accepted, MessageState::Deferred, MessageState::Refused];
     let settlements: Vec<_> =

@@ -4,6 +4,8 @@
 mod delivery;
 /// From private to public: bounding, noise, roll-up, and what is said about it.
 mod disclosure;
+/// One person leaves the landed tables.
+mod erasure;
 /// What a clerk is told when a file is wrong, and what a night does when its disk or a source fails.
 mod faults;
 /// Sources that are files, and row filters over them.
@@ -40,8 +42,12 @@ mod postgres_faults;
 mod postgres_types;
 /// Released tables on the shelf and on the page.
 mod publication;
+/// What a pull leaves in the ledger, and when a table waits for a person.
+mod pulls;
 /// The synthetic data: the same from the same seed, and shaped as it should be.
 mod samples;
+/// A secret is nowhere but where it is needed.
+mod secrets;
 /// What several chapters' tests need: a world, a database server, a mail server.
 mod support;
 /// Every declared type from sources with types and without, and the golden table of awkward dates.

@@ -29,8 +29,10 @@ fn state() -> tempfile::TempDir {
         sha256: None,
         is_held: false,
         seconds: 0.01,
+        mode: "snapshot",
+        ..PullEntry::default()
     };
-    ledger.pulled(&run, &[pull]).unwrap();
+    ledger.pulled(&run, &[pull], &[]).unwrap();
     let record = |key: &str, stage_notice_days| Record {
         key: MessageKey(key.into()),
         subject: "0f".repeat(16),

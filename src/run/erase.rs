@@ -1,0 +1,106 @@
+//! One person leaves the landed tables.
+//!
+//! What is landed is a copy of what sources hold, and goes. What proves that the
+//! agency did its duty stays: the ledger knows the person by a keyed pseudonym,
+//! and no name. What this cannot reach is said, so that somebody sees to it.
+
+use crate::fault::{Explain, Fault};
+use crate::landing::{self, Store};
+use crate::ledger::{Erasure, Ledger, Lock};
+use crate::personal::{Personal, hex};
+use crate::pipeline::Pipeline;
+use crate::pipeline::authorisation::Class;
+use crate::tables::TableName;
+use crate::world::World;
+
+/// What was taken out, and where something of the person may be left.
+#[derive(Debug)]
+pub struct Erased {
+    /// By table, where there was something.
+    pub tables: Vec<Erasure>,
+    /// Tables in which the person was looked for.
+    pub searched: usize,
+    /// Landed tables that could not be searched, and why; a person must look.
+    pub unsearched: Vec<(String, &'static str)>,
+    /// Messages to the person that the ledger knows of.
+    pub messages: usize,
+}
+
+/// Takes a person out of every landed generation of an agency, and writes it down.
+///
+/// The ledger has the beginning before anything is rewritten, and one entry for
+/// each table after it. Done again, it finds what is left and does nothing twice.
+pub fn erase(world: &World, pipeline: &Pipeline, subject: &Personal<String>, account: &str) -> Result<Erased, Fault> {
+    // Who has no state folder has nothing to erase, and gets none from here.
+    Ledger::read(&world.state).map_err(|error| error.fault())?;
+    let _lock = Lock::take(&world.state).map_err(|error| error.fault())?;
+    super::refuse_broken(world)?;
+    let key = world.pseudonym_key().map_err(|error| error.fault())?;
+    let mut ledger = Ledger::open(&world.state, &pipeline.id).map_err(|error| error.fault())?;
+    let tables = searched(pipeline);
+    let names: Vec<String> = tables.iter().map(|(name, _)| name.to_string()).collect();
+    let pseudonym = key.pseudonym(subject);
+    ledger.erasing(&pseudonym, account, &names).map_err(|error| error.fault())?;
+    world.progress.step(format!("looking through {} tables", tables.len()));
+    let store = Store::Folder(world.landing());
+    let mut erasures = Vec::new();
+    for table in &tables {
+        // Each table is written down when it is done: a later one may fail.
+        let erased = landing::erase(&store, std::slice::from_ref(table), subject).map_err(|error| error.fault())?;
+        let erased: Vec<Erasure> = erased.into_iter().map(erasure).collect();
+        ledger.erased(&pseudonym, account, &erased).map_err(|error| error.fault())?;
+        erasures.extend(erased);
+    }
+    ledger.anchor().map_err(|error| error.fault())?;
+    world.progress.done();
+    Ok(Erased {
+        tables: erasures,
+        searched: tables.len(),
+        unsearched: unsearched(world, pipeline, &names),
+        messages: ledger.messages_to(&pseudonym).map_err(|error| error.fault())?,
+    })
+}
+
+/// The tables that say in which columns a person's number is.
+fn searched(pipeline: &Pipeline) -> Vec<(TableName, Vec<String>)> {
+    let mut searched = Vec::new();
+    for source in &pipeline.sources {
+        for table in &source.tables {
+            let columns = table.columns.iter().filter(|column| column.is_subject);
+            let columns: Vec<String> = columns.map(|column| column.name.clone()).collect();
+            if !columns.is_empty() {
+                searched.push((TableName::new(&source.name, &table.name), columns));
+            }
+        }
+    }
+    searched
+}
+
+/// What lies in the landing folder and was not searched, unless it holds nothing of persons.
+fn unsearched(world: &World, pipeline: &Pipeline, searched: &[String]) -> Vec<(String, &'static str)> {
+    let Ok(listing) = std::fs::read_dir(world.landing()) else { return Vec::new() };
+    let folders = listing.flatten().filter(|entry| entry.path().is_dir());
+    let names: std::collections::BTreeSet<String> = folders
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    let mut left = Vec::new();
+    for name in names.into_iter().filter(|name| !searched.contains(name)) {
+        let declared = name
+            .split_once('.')
+            .and_then(|(source, table)| pipeline.source(source)?.tables.iter().find(|declared| declared.name == table));
+        match declared {
+            None => left.push((name, "it is no longer in the pipeline; remove its folder if nobody needs it")),
+            Some(table) if table.columns.iter().any(|column| column.class != Class::Public) => {
+                left.push((name, "no column of it is marked subject = true; see whether one tells who a row is about"));
+            }
+            Some(_) => {}
+        }
+    }
+    left
+}
+
+fn erasure(erased: landing::Erased) -> Erasure {
+    let digests = erased.generations.iter().map(|(before, after)| (hex(before), hex(after)));
+    Erasure { table: erased.table.to_string(), generations: digests.collect(), rows: erased.rows }
+}
