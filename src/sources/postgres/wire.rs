@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
@@ -59,6 +61,10 @@ impl Protection {
     }
 }
 
+/// After how long a silence the kernel asks whether the other machine is still there, and how often.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
 impl Wire {
     /// Connects. `name` is `host:port/database`, for messages.
     pub(super) async fn open(server: &Server, name: &str, protection: &Protection) -> Result<Self, Error> {
@@ -69,6 +75,9 @@ impl Wire {
         }
         let stream = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(lost)?;
         stream.set_nodelay(true).map_err(lost)?;
+        // A server whose machine is gone sends no farewell: the kernel asks after it, on our side as on the server's.
+        let alive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
+        SockRef::from(&stream).set_tcp_keepalive(&alive).map_err(lost)?;
         match protection {
             // A name may be that of this machine and lead elsewhere.
             Protection::None if !stream.peer_addr().is_ok_and(|address| is_this_machine(&address)) => {
