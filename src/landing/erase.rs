@@ -26,13 +26,16 @@ use crate::files::sync_folder;
 use crate::personal::Personal;
 use crate::tables::{DELETED, TableName};
 
+/// The digests of a generation before and after it was written anew.
+pub type Rewritten = (Digest, Digest);
+
 /// A table out of which a person was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Erased {
     /// `<source>.<table>`.
     pub table: TableName,
     /// The generations that held the person: SHA-256 before and after.
-    pub generations: Vec<(Digest, Digest)>,
+    pub generations: Vec<Rewritten>,
     /// Rows of the person, over all generations.
     pub rows: u64,
 }
@@ -88,7 +91,7 @@ type Keys = HashSet<Vec<u8>>;
 
 impl Search<'_> {
     /// Rewrites a generation that holds the person; none when it does not.
-    fn take_out(&self, generation: &Kept) -> Result<Option<((Digest, Digest), u64)>, Error> {
+    fn take_out(&self, generation: &Kept) -> Result<Option<(Rewritten, u64)>, Error> {
         let manifest = &generation.manifest;
         let (in_base, base_rows) = self.keys(&manifest.base, &manifest.key)?;
         let (in_changes, changed_rows) = match &manifest.changes {
@@ -152,7 +155,7 @@ impl Search<'_> {
     }
 
     /// Puts a manifest in the place of another one of the same night.
-    fn put_instead(&self, generation: &Kept, rest: &Manifest) -> Result<(Digest, Digest), Error> {
+    fn put_instead(&self, generation: &Kept, rest: &Manifest) -> Result<Rewritten, Error> {
         let io = |source| Error::io(self.folder, source);
         let (_, before) = generation.manifest.bytes().map_err(|error| io(error.into()))?;
         let (bytes, after) = rest.bytes().map_err(|error| io(error.into()))?;
