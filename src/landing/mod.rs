@@ -17,6 +17,7 @@
 //! This chapter must not know what a table means, nor how a source is read; and
 //! nothing it reports holds a value of a row.
 
+mod changes;
 mod contract;
 mod erase;
 mod error;

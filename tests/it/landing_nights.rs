@@ -82,6 +82,9 @@ impl Register {
     }
 }
 
+/// A row as it stands in the register: due date, counter, note.
+type Written = (Option<String>, Option<i64>, Option<String>);
+
 type Rows = BTreeMap<i64, (Option<Date>, Option<i64>, Option<String>)>;
 
 fn rows(table: &Table) -> Rows {
@@ -314,8 +317,7 @@ fn live(nights: &[Vec<Event>], filter: Option<&str>, compare_days: u16) -> Resul
             let due: Option<String> = row.get(1)?;
             Ok((row.get(0)?, (due, row.get(2)?, row.get(3)?)))
         };
-        let source: BTreeMap<i64, (Option<String>, Option<i64>, Option<String>)> =
-            statement.query_map([], row).unwrap().map(Result::unwrap).collect();
+        let source: BTreeMap<i64, Written> = statement.query_map([], row).unwrap().map(Result::unwrap).collect();
         let source: Rows = source
             .into_iter()
             .filter(|(_, (due, ..))| due.as_deref() != Some("1000-01-01"))

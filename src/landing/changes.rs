@@ -1,0 +1,377 @@
+//! What has changed since the last generation.
+//!
+//! A night that reads changes asks for the rows whose cursor moved, for those
+//! that entered the window of the filter without having changed, and for those
+//! without a cursor; and, by key alone, for those that changed and left the
+//! window. Equal time stamps and rows committed late are read again, by the
+//! overlap, and replace themselves. Rows deleted at the source are found by
+//! comparing keys: where the source has keys that we do not hold, rows that were
+//! set aside among them, the table is read whole. This module must not know how
+//! files are made.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, new_null_array};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Field, Schema};
+
+use super::intake::Judged;
+use super::land::{Draft, Pull, see};
+use super::manifest::{Manifest, Said, Value};
+use super::sift::Sieve;
+use super::spill::Spill;
+use super::store::Kept;
+use super::twins::Hashes;
+use super::{Error, Read, proof, view};
+use crate::pipeline::SourceTable;
+use crate::pipeline::filter::{Comparison, Condition};
+use crate::sources::{Batch, Request, Snapshot, Stop};
+use crate::tables::DELETED;
+
+/// With more changes than this share of the base, the table is read whole again.
+const CHANGES_PERCENT_MAX: u64 = 10;
+
+/// With more changed keys than this, too: they are held in memory for a moment.
+const CHANGES_MAX: usize = 1_000_000;
+
+/// What takes hashes of keys, with the rows that have them.
+type GiveKeys<'g> = &'g mut dyn FnMut(&[u128], &RecordBatch) -> Result<(), Error>;
+
+/// A night that reads what has changed.
+pub(super) struct Increment<'a> {
+    pub(super) pull: &'a Pull<'a>,
+    pub(super) cursor: &'a str,
+    pub(super) overlap: u32,
+    pub(super) compare_days: u16,
+    pub(super) room: &'a Path,
+}
+
+/// A table with its changes; or the reason why it must be read whole.
+pub(super) type Incremental = Result<(Option<Draft>, Manifest, Kept, Read), Option<&'static str>>;
+
+impl Increment<'_> {
+    /// Reads what has changed, or says why that is not enough.
+    pub(super) fn land(&self, snapshot: &mut Snapshot) -> Result<Incremental, Error> {
+        let Some(last) = self.pull.shelf.last(&self.pull.name)? else { return Ok(Err(None)) };
+        let whole = |why| Ok(Err(Some(why)));
+        if !last.manifest.fits(self.pull.table) {
+            return whole("columns, types, key, filter or driving date have changed");
+        }
+        if last.name.date > self.pull.as_of.date() {
+            return whole("the newest generation speaks for a later night");
+        }
+        let Some(high) = last.manifest.high.clone() else { return whole("the cursor had no value") };
+        if !last.manifest.files().all(|file| last.folder.join(file).is_file()) {
+            return whole("a file of the last generation is gone");
+        }
+        let request = self.condition(&last, &high);
+        let today = crate::calendar::to_days(self.pull.as_of.date());
+        let is_compared = last.manifest.compared_on.is_none_or(|on| today - on >= i32::from(self.compare_days));
+        let (draft, found) = match self.read(snapshot, &last, &request, &high, is_compared)? {
+            Ok(read) => read,
+            Err(why) => return whole(why),
+        };
+        let mut manifest = last.manifest.clone();
+        manifest.condition = self.pull.condition.as_ref().map(Said::of);
+        let kind = self.pull.table.column(self.cursor).map(|column| column.kind);
+        manifest.high = kind.and_then(|kind| Value::cursor(kind, draft.high.max(high.measure())?));
+        manifest.changes = (draft.part.rows > 0).then(|| draft.part.clone());
+        if is_compared {
+            manifest.compared_on = Some(today);
+        }
+        if draft.part.rows.saturating_mul(100) > manifest.base.rows.saturating_mul(CHANGES_PERCENT_MAX) {
+            return whole("more than a tenth of the table has changed");
+        }
+        let read = Read::Changes { gone: found, compared: is_compared, held: manifest.base.rows + draft.part.rows };
+        Ok(Ok((Some(draft), manifest, last, read)))
+    }
+
+    /// What moved since, what entered the window unmoved, and what has no cursor.
+    fn condition(&self, last: &Kept, high: &Value) -> Condition {
+        let mut parts = vec![self.moved(high), Condition::IsNull(self.cursor.to_owned())];
+        let before = last.manifest.condition();
+        if let Some(before) = before.filter(|before| Some(before) != self.pull.condition.as_ref()) {
+            parts.push(Condition::NotTrue(Box::new(before)));
+        }
+        let moved = Condition::Any(parts);
+        match self.pull.condition.clone() {
+            Some(tonight) => Condition::All(vec![tonight, moved]),
+            None => moved,
+        }
+    }
+
+    fn moved(&self, high: &Value) -> Condition {
+        Condition::Compare(self.cursor.to_owned(), Comparison::GreaterOrEqual, high.before(self.overlap))
+    }
+
+    /// Reads the changes and puts them together with the earlier ones. Gives how many keys have gone.
+    fn read(
+        &self,
+        snapshot: &mut Snapshot,
+        last: &Kept,
+        condition: &Condition,
+        seen: &Value,
+        is_compared: bool,
+    ) -> Result<Result<(Draft, u64), &'static str>, Error> {
+        let pull = self.pull;
+        let schema = pull.schema(true);
+        let high = Mutex::new(None);
+        let news = Mutex::new(News::default());
+        let cursor = pull.cursor_place();
+        let nullable: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        let nullable = Arc::new(Schema::new(nullable));
+        let map = |sieve: &Sieve<'_>, batch: Batch| {
+            see(&high, cursor, &batch.rows);
+            let first_row = batch.first_row;
+            let rows = batch.rows.clone();
+            let bad = sieve.judge(&batch)?;
+            let hashes = pull.order.hashes(rows.columns()).map_err(|source| self.arrow(source))?;
+            let has_key = |row: usize| {
+                pull.order.key().iter().all(|place| rows.columns().get(*place).is_some_and(|part| part.is_valid(row)))
+            };
+            // A row that is set aside takes the place of what we held of it: nothing.
+            let deleted: Vec<bool> = bad.clone().unwrap_or_else(|| vec![false; rows.num_rows()]);
+            let mut news = news.lock().unwrap_or_else(PoisonError::into_inner);
+            for (row, hash) in hashes.iter().enumerate().filter(|(row, _)| has_key(*row)) {
+                news.keys.insert(*hash);
+                if !deleted.get(row).copied().unwrap_or(true) {
+                    news.good.push(*hash);
+                }
+            }
+            let bad = bad.map(|_| (0..rows.num_rows()).map(|row| !has_key(row)).collect());
+            let mut columns = rows.columns().to_vec();
+            columns.push(Arc::new(BooleanArray::from(deleted)));
+            let rows = RecordBatch::try_new(Arc::clone(&nullable), columns);
+            Ok(Judged { rows: rows.map_err(|source| self.arrow(source))?, first_row, bad })
+        };
+        let mut gone = 0;
+        let mut why = None;
+        let mut asked = Vec::new();
+        let request = Request { table: pull.table, condition: Some(condition) };
+        let read = pull.read(self.room, snapshot, request, &schema, &map, &mut |snapshot, take| {
+            let mut news = std::mem::take(&mut *news.lock().unwrap_or_else(PoisonError::into_inner));
+            if news.keys.len() > CHANGES_MAX {
+                why = Some("more has changed than is put together");
+                return Ok(());
+            }
+            let mut left = self.left(snapshot, last, seen, &news, &mut asked)?;
+            if is_compared {
+                match self.compare(snapshot, last, &news, &left, &mut asked)? {
+                    Ok(more) => left.extend(more),
+                    Err(reason) => why = Some(reason),
+                }
+            }
+            gone = left.len() as u64;
+            for rows in self.tombstones(last, &left)? {
+                take(Judged { rows, first_row: 0, bad: None });
+            }
+            news.keys.extend(left);
+            self.earlier(last, &news.keys, take)
+        })?;
+        match (read, why) {
+            (_, Some(why)) | (Err(why), None) => Ok(Err(why)),
+            (Ok(mut draft), None) => {
+                draft.high = high.into_inner().unwrap_or_else(PoisonError::into_inner);
+                std::iter::once(&mut draft.answer.asked).for_each(|text| {
+                    asked.iter().for_each(|more| {
+                        text.push_str("; ");
+                        text.push_str(more);
+                    });
+                });
+                Ok(Ok((draft, gone)))
+            }
+        }
+    }
+
+    /// The table with its key alone.
+    fn keys_only(&self) -> SourceTable {
+        let mut table = self.pull.table.clone();
+        table.columns.retain(|column| self.pull.table.key.contains(&column.name));
+        table.control_totals.clear();
+        table.driving_date = None;
+        table
+    }
+
+    /// Reads keys, and gives their hashes. Keys with a fault have none.
+    fn ask_keys(
+        &self,
+        snapshot: &mut Snapshot,
+        condition: Option<&Condition>,
+        asked: &mut Vec<String>,
+        take: &(dyn Fn(Vec<u128>) -> Result<(), Error> + Sync),
+    ) -> Result<u64, Error> {
+        let keys = self.keys_only();
+        let failure = Mutex::new(None);
+        let answer = snapshot.read(Request { table: &keys, condition }, &|batch: Batch| {
+            let bad: HashSet<usize> = batch.faults.iter().map(|fault| fault.row).collect();
+            let whole = |row: usize| !bad.contains(&row) && batch.rows.columns().iter().all(|part| part.is_valid(row));
+            let hashes = view::hashes(&self.pull.order, &self.pull.table.key, &batch.rows);
+            let taken = hashes.map_err(|source| self.arrow(source)).and_then(|hashes| {
+                take(hashes.into_iter().enumerate().filter(|(row, _)| whole(*row)).map(|(_, hash)| hash).collect())
+            });
+            taken.map_err(|error| {
+                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                Stop
+            })
+        });
+        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        let source_name = self.pull.name.schema.clone();
+        let answer = answer.map_err(|source| Error::Source { source_name, source })?;
+        proof::compare_rows(&self.pull.name, &answer, answer.received.rows)?;
+        asked.push(answer.asked);
+        Ok(answer.counted.rows)
+    }
+
+    /// Keys that we hold and whose rows have changed so that the filter no longer lets them through.
+    fn left(
+        &self,
+        snapshot: &mut Snapshot,
+        last: &Kept,
+        high: &Value,
+        news: &News,
+        asked: &mut Vec<String>,
+    ) -> Result<HashSet<u128>, Error> {
+        let Some(tonight) = &self.pull.condition else { return Ok(HashSet::new()) };
+        let condition = Condition::All(vec![self.moved(high), Condition::NotTrue(Box::new(tonight.clone()))]);
+        let changed = Mutex::new(HashSet::new());
+        self.ask_keys(snapshot, Some(&condition), asked, &|hashes| {
+            changed.lock().unwrap_or_else(PoisonError::into_inner).extend(hashes);
+            Ok(())
+        })?;
+        let mut changed = changed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        changed.retain(|hash| !news.keys.contains(hash));
+        if changed.is_empty() {
+            return Ok(changed);
+        }
+        let mut held = HashSet::new();
+        self.held(last, None, &mut |hashes, _| {
+            held.extend(hashes.iter().copied().filter(|hash| changed.contains(hash)));
+            Ok(())
+        })?;
+        Ok(held)
+    }
+
+    /// Keys that we hold and the source has no more; or the reason why the table must be read whole.
+    fn compare(
+        &self,
+        snapshot: &mut Snapshot,
+        last: &Kept,
+        news: &News,
+        left: &HashSet<u128>,
+        asked: &mut Vec<String>,
+    ) -> Result<Result<Vec<u128>, &'static str>, Error> {
+        let spill = Spill::new(self.room, &self.pull.name);
+        let (source, ours) = (Hashes::new(&spill), Hashes::new(&spill));
+        let sums = Mutex::new((0_u64, 0_u128));
+        self.ask_keys(snapshot, self.pull.condition.as_ref(), asked, &|hashes| {
+            let mut sums = sums.lock().unwrap_or_else(PoisonError::into_inner);
+            sums.0 += hashes.len() as u64;
+            sums.1 = hashes.iter().fold(sums.1, |sum, hash| sum.wrapping_add(*hash));
+            drop(sums);
+            source.add(&hashes)
+        })?;
+        let (mut rows, mut sum) = (0_u64, 0_u128);
+        let mut count = |hashes: &[u128]| {
+            rows += hashes.len() as u64;
+            sum = hashes.iter().fold(sum, |sum, hash| sum.wrapping_add(*hash));
+            ours.add(hashes)
+        };
+        self.held(last, self.pull.condition.as_ref(), &mut |hashes, _| {
+            let held: Vec<u128> =
+                hashes.iter().copied().filter(|hash| !news.keys.contains(hash) && !left.contains(hash)).collect();
+            count(&held)
+        })?;
+        count(&news.good)?;
+        if (rows, sum) == sums.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(Ok(Vec::new()));
+        }
+        let differing = ours.differing(&source, self.pull.threads)?;
+        if differing.iter().any(|(_, count)| *count < 0) {
+            return Ok(Err("the source has keys that we do not hold"));
+        }
+        if differing.len() > CHANGES_MAX {
+            return Ok(Err("more has gone than is put together"));
+        }
+        Ok(Ok(differing.into_iter().map(|(hash, _)| hash).collect()))
+    }
+
+    /// The keys that we hold from earlier nights, for which the condition holds.
+    fn held(&self, last: &Kept, condition: Option<&Condition>, give: GiveKeys<'_>) -> Result<(), Error> {
+        let key = &self.pull.table.key;
+        let mut names: Vec<&str> = key.iter().map(String::as_str).collect();
+        if let Some(condition) = condition {
+            columns_of(condition, &mut names);
+        }
+        names.sort_unstable();
+        names.dedup();
+        let stored = last.manifest.stored(&last.folder, self.pull.schema(false));
+        view::rows_of(&stored, &self.pull.order, condition, Some(&names), &mut |batch| {
+            give(&view::hashes(&self.pull.order, key, &batch).map_err(|source| self.arrow(source))?, &batch)
+        })
+    }
+
+    /// Rows that say that these keys are gone.
+    fn tombstones(&self, last: &Kept, gone: &HashSet<u128>) -> Result<Vec<RecordBatch>, Error> {
+        let mut rows = Vec::new();
+        if gone.is_empty() {
+            return Ok(rows);
+        }
+        let schema = self.pull.schema(true);
+        self.held(last, None, &mut |hashes, batch| {
+            let mask: BooleanArray = hashes.iter().map(|hash| Some(gone.contains(hash))).collect();
+            let keys = filter_record_batch(batch, &mask).map_err(|source| self.arrow(source))?;
+            if keys.num_rows() == 0 {
+                return Ok(());
+            }
+            let column = |field: &Arc<Field>| -> ArrayRef {
+                match keys.column_by_name(field.name()) {
+                    Some(key) => Arc::clone(key),
+                    None if field.name() == DELETED => Arc::new(BooleanArray::from(vec![true; keys.num_rows()])),
+                    None => new_null_array(field.data_type(), keys.num_rows()),
+                }
+            };
+            let columns = schema.fields().iter().map(column).collect();
+            rows.push(RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|source| self.arrow(source))?);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// The earlier changes whose keys have not changed again.
+    fn earlier(&self, last: &Kept, again: &HashSet<u128>, take: &mut dyn FnMut(Judged) -> bool) -> Result<(), Error> {
+        let Some(part) = &last.manifest.changes else { return Ok(()) };
+        view::each(&last.folder.join(&part.file), None, &mut |batch| {
+            let hashes = view::hashes(&self.pull.order, &self.pull.table.key, &batch);
+            let mask: BooleanArray =
+                hashes.map_err(|source| self.arrow(source))?.iter().map(|hash| Some(!again.contains(hash))).collect();
+            let rows = filter_record_batch(&batch, &mask).map_err(|source| self.arrow(source))?;
+            take(Judged { rows, first_row: 0, bad: None });
+            Ok(())
+        })
+    }
+
+    fn arrow(&self, source: arrow::error::ArrowError) -> Error {
+        Error::Arrow { table: self.pull.name.clone(), source }
+    }
+}
+
+/// What a night's changes are, by the hashes of their keys.
+#[derive(Default)]
+struct News {
+    /// All keys that came.
+    keys: HashSet<u128>,
+    /// Those of rows that were not set aside.
+    good: Vec<u128>,
+}
+
+fn columns_of<'c>(condition: &'c Condition, names: &mut Vec<&'c str>) {
+    match condition {
+        Condition::All(parts) | Condition::Any(parts) => parts.iter().for_each(|part| columns_of(part, names)),
+        Condition::Not(inner) | Condition::NotTrue(inner) => columns_of(inner, names),
+        Condition::IsNull(column) | Condition::Compare(column, ..) => names.push(column),
+    }
+}
