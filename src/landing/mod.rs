@@ -43,7 +43,7 @@ use crate::pipeline::{Source, SourceTable};
 use crate::sources::Snapshot;
 use crate::tables::{Stored, TableName};
 
-pub use erase::{Erased, Rewritten, erase};
+pub use erase::{Erased, erase};
 pub use error::Error;
 pub use file::{Digest, read_generation, write_parquet};
 pub use sift::{Effect, Finding, Quarantined};
