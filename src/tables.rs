@@ -4,6 +4,8 @@
 //! whole columns out of it with the typed readers below, and so know neither
 //! DataFusion nor Polars. This module must not know what any table means.
 
+pub mod intervals;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
@@ -57,7 +59,7 @@ pub struct Table {
 pub struct Stored {
     /// Names, types and nullability of the columns.
     pub schema: SchemaRef,
-    /// Parquet files with whole rows, each key once among them.
+    /// Parquet files with whole rows, each key once among them. Intervals stand in files as [`intervals`] packs them.
     pub base: Vec<PathBuf>,
     /// A Parquet file with the rows changed since, each key once: the columns of `schema`, and the
     /// column [`DELETED`], which says that the key is gone.

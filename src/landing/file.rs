@@ -8,11 +8,10 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory};
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowLeafColumn, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
@@ -23,9 +22,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Error, shown};
 use crate::sources::BATCH_ROWS;
-use crate::tables::Table;
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use crate::tables::{Table, intervals};
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::{Field, SchemaRef};
+use arrow::error::ArrowError;
 
 /// SHA-256 of a file.
 pub type Digest = [u8; 32];
@@ -57,13 +57,13 @@ fn properties(sorted_by: &[(String, i32)]) -> WriterProperties {
 /// Reads a Parquet file whole.
 pub fn read_generation(path: &Path) -> Result<Table, Error> {
     let (schema, batches) = open(path, None)?;
-    let batches = batches.collect::<Result<Vec<_>, _>>();
+    let batches = batches.collect::<Result<Vec<_>, ArrowError>>();
     let batches = batches.map_err(|error| Error::Parquet { path: shown(path), source: error.into() })?;
     Ok(Table { schema, batches })
 }
 
 /// Opens a Parquet file for reading it in batches: these columns, or all.
-pub(super) fn open(path: &Path, columns: Option<&[&str]>) -> Result<(SchemaRef, ParquetRecordBatchReader), Error> {
+pub(super) fn open(path: &Path, columns: Option<&[&str]>) -> Result<(SchemaRef, Batches), Error> {
     let failed = |source| Error::Parquet { path: shown(path), source };
     let file = File::open(path).map_err(|source| Error::io(path, source))?;
     let mut builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?.with_batch_size(BATCH_ROWS);
@@ -71,8 +71,25 @@ pub(super) fn open(path: &Path, columns: Option<&[&str]>) -> Result<(SchemaRef, 
         let mask = parquet::arrow::ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
         builder = builder.with_projection(mask);
     }
-    let schema = Arc::clone(builder.schema());
-    Ok((schema, builder.build().map_err(failed)?))
+    let schema = intervals::unpacked_schema(builder.schema());
+    Ok((schema, Batches(builder.build().map_err(failed)?)))
+}
+
+/// The rows of a file, batch by batch.
+pub(super) struct Batches(ParquetRecordBatchReader);
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|batch| intervals::unpack_batch(&batch?))
+    }
+}
+
+/// What a column gives to the encoders of a row group.
+pub(super) fn leaves(field: &Field, column: &ArrayRef) -> Result<Vec<ArrowLeafColumn>, ParquetError> {
+    let packed = intervals::pack(column)?;
+    compute_leaves(&field.clone().with_data_type(packed.data_type().clone()), &packed)
 }
 
 /// Writes a table as Parquet and makes it durable. `path` is for messages.
@@ -95,21 +112,22 @@ pub(super) fn write_sorted(
     let mut sink = Sink { file, hash: Sha256::new(), failure: None };
     let mut rows = 0;
     let mut refused = None;
-    let written = ArrowWriter::try_new(&mut sink, Arc::clone(schema), Some(properties)).and_then(|mut writer| {
-        for batch in batches {
-            match batch {
-                Ok(batch) => {
-                    rows += batch.num_rows() as u64;
-                    writer.write(&batch)?;
-                }
-                Err(error) => {
-                    refused = Some(error);
-                    break;
+    let written =
+        ArrowWriter::try_new(&mut sink, intervals::packed_schema(schema), Some(properties)).and_then(|mut writer| {
+            for batch in batches {
+                match batch {
+                    Ok(batch) => {
+                        rows += batch.num_rows() as u64;
+                        writer.write(&intervals::pack_batch(&batch)?)?;
+                    }
+                    Err(error) => {
+                        refused = Some(error);
+                        break;
+                    }
                 }
             }
-        }
-        writer.close().map(|_| ())
-    });
+            writer.close().map(|_| ())
+        });
     if let Some(error) = refused {
         return Err(error);
     }
@@ -169,7 +187,7 @@ impl<'f> Parts<'f> {
         let place = |name: &String| Some((name.clone(), i32::try_from(schema.index_of(name).ok()?).ok()?));
         let properties = properties(&sorted_by.iter().filter_map(place).collect::<Vec<_>>());
         let sink = Sink { file, hash: Sha256::new(), failure: None };
-        let writer = ArrowWriter::try_new(sink, Arc::clone(schema), Some(properties)).map_err(failed)?;
+        let writer = ArrowWriter::try_new(sink, intervals::packed_schema(schema), Some(properties)).map_err(failed)?;
         let (writer, factory) = writer.into_serialized_writer().map_err(failed)?;
         Ok((Parts { writer, path }, factory))
     }
@@ -212,13 +230,14 @@ impl<'f> Rewrite<'f> {
         let place = |name: &String| Some((name.clone(), i32::try_from(schema.index_of(name).ok()?).ok()?));
         let properties = properties(&sorted_by.iter().filter_map(place).collect::<Vec<_>>());
         let sink = Sink { file, hash: Sha256::new(), failure: None };
-        let writer = ArrowWriter::try_new(sink, schema, Some(properties)).map_err(failed)?;
+        let writer = ArrowWriter::try_new(sink, intervals::packed_schema(&schema), Some(properties)).map_err(failed)?;
         Ok(Rewrite { writer, path })
     }
 
     /// Writes the next rows.
     pub(super) fn write(&mut self, batch: &arrow::array::RecordBatch) -> Result<(), Error> {
-        let written = self.writer.write(batch);
+        let written =
+            intervals::pack_batch(batch).map_err(ParquetError::from).and_then(|batch| self.writer.write(&batch));
         written.map_err(|source| failed(self.writer.inner_mut(), self.path, source))
     }
 

@@ -19,10 +19,10 @@ use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{SchemaRef, UInt64Type};
 use arrow::error::ArrowError;
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory};
 use parquet::errors::ParquetError;
 
-use super::file::{Digest, Parts};
+use super::file::{Digest, Parts, leaves};
 use super::intake::{self, Block, Gather, Run};
 use super::order::Order;
 use super::proof::{Controls, Tally};
@@ -273,7 +273,7 @@ impl<'a> Floor<'a> {
         let mut write = |rows: &RecordBatch| {
             let mut writers = writers.iter_mut();
             for (field, column) in self.job.schema.fields().iter().zip(rows.columns()) {
-                for leaf in compute_leaves(field, column)? {
+                for leaf in leaves(field, column)? {
                     writers.next().map_or(Ok(()), |writer| writer.write(&leaf))?;
                 }
             }

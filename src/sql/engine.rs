@@ -32,7 +32,7 @@ use super::lineage::{self, Lineage};
 use super::{Error, Model, functions, library};
 use crate::calendar::AsOf;
 use crate::pipeline::Pipeline;
-use crate::tables::{Contract, DELETED, Stored, Table, TableName};
+use crate::tables::{Contract, DELETED, Stored, Table, TableName, intervals};
 
 /// Memory of a session before operators spill: 1 GiB, above the 64 MiB per
 /// partition under which joins fail (measured, see the engine notes).
@@ -116,14 +116,15 @@ impl Engine {
     }
 
     fn stored(&self, stored: &Stored) -> Result<Arc<dyn TableProvider>, DataFusionError> {
-        let base = files(&stored.base, &stored.schema, &stored.sorted_by)?;
-        if stored.changes.is_none() && stored.condition.is_none() {
+        let packed = intervals::packed_schema(&stored.schema);
+        let base = files(&stored.base, &packed, &stored.sorted_by)?;
+        if stored.changes.is_none() && stored.condition.is_none() && packed == stored.schema {
             return Ok(base);
         }
         let names: Vec<&str> = stored.schema.fields().iter().map(|field| field.name().as_str()).collect();
         let mut rows = self.context.read_table(base)?;
         if let Some(path) = &stored.changes {
-            let mut fields: Vec<_> = stored.schema.fields().iter().cloned().collect();
+            let mut fields: Vec<_> = packed.fields().iter().cloned().collect();
             fields.push(Arc::new(Field::new(DELETED, DataType::Boolean, false)));
             let schema: SchemaRef = Arc::new(Schema::new(fields));
             let changes = files(std::slice::from_ref(path), &schema, &stored.sorted_by)?;
@@ -139,6 +140,14 @@ impl Engine {
             let all: Vec<Expr> = names.iter().map(|name| column(name)).collect();
             let changes = changes.filter(Expr::Not(Box::new(column(DELETED))))?.select(all.clone())?;
             rows = kept.select(all)?.union(changes)?;
+        }
+        if packed != stored.schema {
+            let queried = packed.fields().iter().zip(stored.schema.fields()).map(|(packed, field)| {
+                let column = Expr::Column(Column::new_unqualified(field.name()));
+                let is_packed = packed.data_type() != field.data_type();
+                if is_packed { functions::unpacked(column).alias(field.name()) } else { column }
+            });
+            rows = rows.select(queried.collect::<Vec<_>>())?;
         }
         if let Some(condition) = &stored.condition {
             rows = rows.alias("t")?;

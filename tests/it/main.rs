@@ -14,6 +14,8 @@ mod files;
 mod filters;
 /// What would harm a person if it went wrong, found by attacking a whole night.
 mod harms;
+/// An interval is the same after it has landed.
+mod intervals;
 /// Files with one fault each: what lands, what is set aside, what is refused.
 mod landing;
 /// What a pull leaves behind when it cannot go on, and how one person leaves.

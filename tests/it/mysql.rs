@@ -33,20 +33,12 @@ fn answer(kind: SourceKind, table: SourceTable) -> Answer {
     snapshot.read(Request { table: &source.tables[0], condition: None }, &|_| Ok(())).unwrap()
 }
 
-/// The one batch that the source gives of a small table, without landing it.
-fn batch(kind: SourceKind, table: SourceTable) -> RecordBatch {
-    let source = source(kind, vec![table]);
-    let mut snapshot = Snapshot::open(&source, crate::root()).unwrap();
-    let batches = Mutex::new(Vec::new());
-    let request = Request { table: &source.tables[0], condition: None };
-    snapshot
-        .read(request, &|batch| {
-            assert_eq!(batch.faults, []);
-            batches.lock().unwrap().push(batch.rows);
-            Ok(())
-        })
-        .unwrap();
-    batches.into_inner().unwrap().remove(0)
+/// The rows of a table as they come back from where it landed, in one batch.
+fn landed(kind: SourceKind, table: SourceTable) -> RecordBatch {
+    let pulled = pull(kind, vec![table]);
+    let whole = pulled.as_ref().map(|pulled| pulled.tables.first().map(|landed| landed.table().unwrap()));
+    let Ok(Some(table)) = whole else { panic!("{}", said(&pulled)) };
+    arrow::compute::concat_batches(&table.schema, &table.batches).unwrap()
 }
 
 #[test]
@@ -98,7 +90,7 @@ fn every_type_comes_back_as_it_was() {
         ("bl", Type::Bytes),
     ];
     let columns = kinds.map(|(name, kind)| Column { on_fault: OnFault::Error, ..column(name, kind) }).to_vec();
-    let landed = batch(server.over_socket("root"), table("scalars", columns));
+    let landed = landed(server.over_socket("root"), table("scalars", columns));
     let mut text = String::new();
     for (index, (name, kind)) in kinds.iter().enumerate() {
         assert_eq!(landed.column(index).data_type(), &kind.arrow());

@@ -4,16 +4,18 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{IntervalMonthDayNano, IntervalMonthDayNanoType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use chudong::landing::{self, Store};
 use chudong::pipeline::filter::{Comparison, Condition, Literal};
 use chudong::pipeline::{Family, SourceKind, SourceTable, Type};
 use chudong::sources::{Answer, Batch, Reason, Request, Snapshot, Totals};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::landing::{column, source, table};
+use crate::landing::{column, night, said, source, table};
 use crate::support::postgres::Server;
 
 /// All batches of a table, in the order of its rows, and the answer.
@@ -33,6 +35,14 @@ fn read(kind: SourceKind, table: &SourceTable, condition: Option<&Condition>) ->
     let mut batches = batches.into_inner().unwrap();
     batches.sort_by_key(|batch: &Batch| batch.first_row);
     (batches, answer.unwrap())
+}
+
+/// The rows of a table as they come back from where it landed, in one batch.
+fn landed(kind: SourceKind, table: SourceTable) -> RecordBatch {
+    let pulled = landing::pull(&source(kind, vec![table]), crate::root(), night(), &Store::Nowhere).unwrap();
+    assert_eq!(pulled.tables.len(), 1, "{}", said(&Ok(pulled)));
+    let table = pulled.tables[0].table().unwrap();
+    concat_batches(&table.schema, &table.batches).unwrap()
 }
 
 /// A value as text: for comparing with what the server writes.
@@ -143,6 +153,8 @@ fn every_type_and_every_list_of_it_comes_back_as_the_server_writes_it() {
     let batch = &batches[0].rows;
     assert_eq!(batches[0].faults, vec![]);
     assert_eq!(answer.counted, answer.received);
+    // And out of the landed file as they came.
+    assert_eq!(landed(server.over_socket("owner"), types).columns(), batch.columns());
     for (name, written) in wanted {
         let sql = if name.starts_with('c') {
             format!("select ({written})::text from types order by ctid")
@@ -180,7 +192,12 @@ fn an_interval_keeps_months_days_and_microseconds_apart() {
         insert into spans values (5, interval '2562047788 hours', '{}'), (6, interval '0', null)",
     );
     let columns = vec![column("id", Type::Int), column("i", Type::Interval), column("l", Type::List(Family::Interval))];
-    let (batches, _) = read(server.over_socket("owner"), &table("spans", columns), None);
+    let spans = table("spans", columns);
+    let (batches, _) = read(server.over_socket("owner"), &spans, None);
+    // The row with a fault is set aside; of the others nothing is lost.
+    let kept = BooleanArray::from(vec![true, true, true, true, false, true]);
+    let kept = filter_record_batch(&batches[0].rows, &kept).unwrap();
+    assert_eq!(landed(server.over_socket("owner"), spans).columns(), kept.columns());
     let span = |months, days, micros: i64| Some(IntervalMonthDayNano::new(months, days, micros * 1000));
     let spans: Vec<_> = batches[0].rows.column(1).as_primitive::<IntervalMonthDayNanoType>().iter().collect();
     let (hours, whole) = (3_600_000_000, 290_000);

@@ -1,8 +1,11 @@
 //! Functions that the law needs and SQL lacks.
 
 mod add_months;
+mod unpack;
 
 use datafusion::logical_expr::ScalarUDF;
+
+pub(super) use unpack::unpacked;
 
 /// All of them, for registration.
 pub fn all() -> Vec<ScalarUDF> {
