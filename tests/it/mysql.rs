@@ -347,6 +347,30 @@ fn a_condition_is_evaluated_by_the_server() {
 }
 
 #[test]
+fn a_zero_date_comes_along_with_what_a_filter_asks_for_and_is_set_aside() {
+    use chudong::pipeline::filter::Filter;
+    let server = Server::start();
+    server.run(
+        "set sql_mode = ''; set time_zone = '+00:00';
+         create table cards (id int primary key, d date, dt datetime, ts timestamp null, index (d), index (ts));
+         insert into cards values (1, '2026-11-21', '2026-11-21', '2026-11-21'), (2, '2010-01-01', '2010-01-01', '2010-01-01'),
+          (3, '0000-00-00', '0000-00-00', '0000-00-00'), (4, null, null, null), (5, '1969-12-31', '1969-12-31', '1970-01-01 00:00:01')",
+    );
+    // As strict as the server of an agency may be.
+    server.run("set global sql_mode = 'TRADITIONAL'");
+    for (name, kind) in [("d", Type::Date), ("dt", Type::Date), ("dt", Type::Timestamp), ("ts", Type::Instant)] {
+        for (text, landed) in [("NAME >= $as_of - 30", 1), ("not NAME < $as_of - 30", 1), ("NAME <= $as_of - 30", 2)] {
+            let mut cards = table("cards", vec![column("id", Type::Int), column(name, kind)]);
+            cards.filter = Some(Filter::parse(&text.replace("NAME", name), &cards.columns).unwrap());
+            let said = said(&pull(server.over_socket("root"), vec![cards]));
+            let expected =
+                format!("insurance.cards: read {}, landed {landed}\nQuarantined 1 for {name}: zero date", landed + 1);
+            assert_eq!(said, expected, "{name} as {}, {text}", kind.word());
+        }
+    }
+}
+
+#[test]
 fn a_server_elsewhere_is_reached_over_tls_that_verifies_it() {
     let server = Server::start_with(|folder| {
         // Its key must belong to the server, and be read by nobody else.

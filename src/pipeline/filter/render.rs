@@ -22,28 +22,33 @@ impl Condition {
     ///
     /// SQLite has no types: what is not in the form in which it can be compared (a date that is
     /// `21/11/2026`, a number that is a text) is asked for as well, so that it is judged and counted
-    /// instead of passing for a row that does not matter.
+    /// instead of passing for a row that does not matter. In MySQL it is the zero date, which lies before
+    /// every date: as a range of its own, so that an index over the dates still finds what is asked for.
     pub fn sql(&self, dialect: Dialect) -> String {
         let mut text = String::new();
         self.write(dialect, &mut text);
-        if dialect != Dialect::Sqlite {
-            return text;
-        }
         let mut guards = BTreeSet::new();
-        self.guards(&mut guards);
+        self.guards(dialect, &mut guards);
         match guards.is_empty() {
             true => text,
             false => format!("({text} or {})", guards.into_iter().collect::<Vec<_>>().join(" or ")),
         }
     }
 
-    fn guards(&self, guards: &mut BTreeSet<String>) {
+    fn guards(&self, dialect: Dialect, guards: &mut BTreeSet<String>) {
         match self {
-            Condition::All(parts) | Condition::Any(parts) => parts.iter().for_each(|part| part.guards(guards)),
-            Condition::Not(inner) | Condition::NotTrue(inner) => inner.guards(guards),
+            Condition::All(parts) | Condition::Any(parts) => {
+                parts.iter().for_each(|part| part.guards(dialect, guards));
+            }
+            Condition::Not(inner) | Condition::NotTrue(inner) => inner.guards(dialect, guards),
             Condition::IsNull(_) => {}
             Condition::Compare(column, _, literal) => {
-                guards.insert(guard(&Dialect::Sqlite.column(column), literal));
+                let column = dialect.column(column);
+                guards.extend(match dialect {
+                    Dialect::Sqlite => Some(guard(&column, literal)),
+                    Dialect::Mysql => zero(&column, literal),
+                    Dialect::Standard | Dialect::Odbc => None,
+                });
             }
         }
     }
@@ -82,6 +87,17 @@ fn guard(column: &str, literal: &Literal) -> String {
         Literal::Timestamp(_) | Literal::Instant(_) => format!(
             "{column} not glob '{DAY} [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*' or {column} glob '*[+Zz]*' or {column} glob '*-*-*-*'"
         ),
+    }
+}
+
+/// Whether a MySQL value is `0000-00-00`. The date itself cannot be written where the server is strict.
+fn zero(column: &str, literal: &Literal) -> Option<String> {
+    match literal {
+        Literal::Date(_) => Some(format!("{column} < date '0001-01-01'")),
+        Literal::Timestamp(_) => Some(format!("{column} < timestamp '0001-01-01 00:00:00'")),
+        // A moment begins with the first second of 1970, and a bound before it cannot be one.
+        Literal::Instant(_) => Some(format!("{column} < timestamp '1970-01-01 00:00:01'")),
+        Literal::Text(_) | Literal::Int(_) | Literal::Bool(_) => None,
     }
 }
 
