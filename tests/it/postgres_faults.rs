@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use chudong::fault::Explain;
 use chudong::landing::{self, Error, Pulled, Store};
-use chudong::pipeline::{SourceKind, SourceTable, Type};
+use chudong::pipeline::{OnFault, SourceKind, SourceTable, Type};
 use chudong::sources::{self, Answer, Request, Snapshot};
 
 use crate::landing::{column, night, said, source, table};
@@ -245,14 +245,48 @@ fn a_table_that_fails_leaves_the_snapshot_to_the_tables_after_it() {
     insurance.cards: read 2, landed 2
     error[sources.server]: the server stopped in the middle: SQLSTATE 22012
       at:   broken at server SOCKET/agency
-      next: look at the server's log, and run again; nothing of this pull was kept
+      next: look at the server's log, and run again; nothing of this table was kept
     "#);
     insta::assert_snapshot!(shown(tables("ending", Type::Text)), @r#"
     error[sources.server]: the server stopped in the middle: terminating connection due to administrator command (57P01)
       at:   ending at server SOCKET/agency
-      next: look at the server's log, and run again; nothing of this pull was kept
+      next: look at the server's log, and run again; nothing of this table was kept
     error[landing.not-asked]: the table was not asked for: the source had failed at insurance.ending and answers no more
       at:   table insurance.cards
       next: see the fault of that table, and run again
     "#);
+}
+
+#[test]
+fn a_table_that_is_given_up_in_mid_copy_leaves_the_snapshot_to_the_tables_after_it() {
+    let server = Server::start_with_tls();
+    server.run(
+        "create table people (id int primary key, born date, name text);
+        insert into people select i, case when i % 1000 = 10 then 'infinity'::date else '2000-01-01' end,
+            repeat('Nguyễn Văn An ', 10) || i from generate_series(1, 250000) as i;
+        create table cards (id int primary key); insert into cards values (1), (2);
+        create role reader login password 'synthetic'; grant select on people, cards to reader",
+    );
+    let mut born = column("born", Type::Date);
+    born.on_fault = OnFault::Error;
+    let tables = || {
+        let people = table("people", vec![column("id", Type::Int), born.clone(), column("name", Type::Text)]);
+        vec![people, table("cards", vec![column("id", Type::Int)])]
+    };
+    let over_tls = || {
+        with(server.over_loopback("reader", "synthetic"), |server| {
+            server.host = "127.0.0.1".into();
+            server.authority = Some("tests/it/tls/authority.pem".into());
+        })
+    };
+    for kind in [server.over_socket("owner"), over_tls()] {
+        for readers in [1, 2, 4] {
+            let pulled = pull(with(kind.clone(), |server| server.readers = readers), tables()).unwrap();
+            let codes: Vec<_> = pulled.failed.iter().map(|(name, error)| (name.table.as_str(), error.code())).collect();
+            assert_eq!(codes, [("people", "landing.value")], "{readers} readers");
+            let landed: Vec<_> =
+                pulled.tables.iter().map(|landed| (landed.name.table.as_str(), landed.rows_landed)).collect();
+            assert_eq!(landed, [("cards", 2)], "{readers} readers");
+        }
+    }
 }

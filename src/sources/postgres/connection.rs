@@ -32,6 +32,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait for a server to take our good-bye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long the server's signal to itself to break off an answer may take.
+const CANCEL_SECONDS: u32 = 1;
+
 /// How long one statement may run at the server: longer than the largest copy, shorter than a night.
 const STATEMENT_TIMEOUT: &str = "2h";
 
@@ -144,6 +147,8 @@ pub(super) struct Connection {
     silence: Duration,
     /// Whether the server may still be spoken to.
     is_sound: bool,
+    /// Whether it may not because we turned away from what it was sending.
+    is_turned_away: bool,
 }
 
 impl Connection {
@@ -164,7 +169,15 @@ impl Connection {
             said: format!("it did not answer within {seconds} seconds"),
         })??;
         let silence = target.silence();
-        let mut connection = Connection { runtime, client: Some(client), protocol, basin, silence, is_sound: true };
+        let mut connection = Connection {
+            runtime,
+            client: Some(client),
+            protocol,
+            basin,
+            silence,
+            is_sound: true,
+            is_turned_away: false,
+        };
         connection.run(None, None, async |client| Ok(client.batch_execute(begin).await?)).map_err(|failure| {
             match failure {
                 Failure::Library(error) => refused(&target.name, &error),
@@ -210,7 +223,7 @@ impl Connection {
         take: Option<&Take<'_>>,
         work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let Connection { runtime, client, protocol, basin: shared, silence, is_sound } = self;
+        let Connection { runtime, client, protocol, basin: shared, silence, is_sound, is_turned_away } = self;
         // What ended in the middle of its protocol cannot be asked again.
         let Some(client) = client.as_ref().filter(|_| *is_sound) else { return Err(Failure::Lost) };
         let done = runtime.block_on(async {
@@ -249,7 +262,31 @@ impl Connection {
             .await
         });
         *is_sound = done.as_ref().err().is_none_or(Failure::is_answer);
+        *is_turned_away = matches!(done, Err(Failure::Halted | Failure::Ours(_)));
         done
+    }
+
+    /// Where we turned away in the middle of an answer, has the server break it off, so that it can be spoken to
+    /// again. The transaction is then to be rolled back to a savepoint.
+    pub(super) fn turn_back(&mut self, target: &Target) {
+        let Some(token) = self.client.as_ref().map(Client::cancel_token).filter(|_| self.is_turned_away) else {
+            return;
+        };
+        // What still comes of the answer goes to the library, which drops it.
+        *basin(&self.basin) = Basin::default();
+        let cancelling = async {
+            let wire = Wire::open(&target.server, &target.name, &target.protection).await.ok()?;
+            token.cancel_query_raw(Tap::new(wire, Arc::default()), Tapped).await.ok()
+        };
+        let asked = self.runtime.block_on(async { tokio::time::timeout(CONNECT_TIMEOUT, cancelling).await });
+        if !matches!(asked, Ok(Some(()))) {
+            return;
+        }
+        self.is_sound = true;
+        // An answer that was broken off leaves a failed transaction, which refuses this at once. One that had ended
+        // before leaves the server's signal on its way: it must meet this, and nothing that comes after.
+        let wait = format!("select pg_catalog.pg_sleep({CANCEL_SECONDS})");
+        drop(self.run(None, None, async |client| Ok(client.batch_execute(&wait).await?)));
     }
 }
 

@@ -143,6 +143,10 @@ impl Session {
         };
         say(self, "savepoint apart")?;
         let done = work(self);
+        // Another reader may have failed, or the taker may want no more, in the middle of what the first was sent.
+        if !matches!(done, Ok(_) | Err(Failure::Silent)) {
+            self.first.turn_back(&self.target);
+        }
         // Where the connection itself is lost, the failure of the work says more than this one's.
         let back = say(self, if done.is_ok() { "release apart" } else { "rollback to apart; release apart" });
         done.and_then(|done| back.map(|()| done))
