@@ -252,7 +252,7 @@ impl Explain for Error {
                 "ask the owner to correct the row, or set on_fault to \"quarantine\" or \"null\" for the column".into()
             }
             Error::CountMismatch { .. } => {
-                "ask the owner to check the table and its indexes; nothing of this pull was kept".into()
+                "ask the owner to check the table and its indexes; nothing of this table was kept".into()
             }
             Error::Mismatch { .. } => {
                 "run again; if it stays, ask the owner to check the table, and report this with the code".into()

@@ -369,7 +369,7 @@ impl Explain for Error {
             Error::Secret(error) => error.next(),
             Error::Unreachable { .. } => "check host and port, and that the server is running; then run again".into(),
             Error::Refused { .. } => "check the database, the account and the secret that pipeline.toml names".into(),
-            Error::Server { .. } => "look at the server's log, and run again; nothing of this pull was kept".into(),
+            Error::Server { .. } => "look at the server's log, and run again; nothing of this table was kept".into(),
             Error::Denied { .. } => {
                 "ask the owner to grant our account usage on the schema and select on the granted columns".into()
             }

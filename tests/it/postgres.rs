@@ -246,13 +246,13 @@ fn a_server_that_dies_or_errs_in_the_middle_lands_nothing_of_the_table_and_quote
     insurance.people: read 200000, landed 200000
     error[sources.server]: the server stopped in the middle: SQLSTATE 22P02
       at:   numbers at server SOCKET/agency
-      next: look at the server's log, and run again; nothing of this pull was kept
+      next: look at the server's log, and run again; nothing of this table was kept
     "#);
     insta::assert_snapshot!(fails("dying", Type::Text), @r#"
     insurance.people: read 200000, landed 200000
     error[sources.server]: the server stopped in the middle: terminating connection due to administrator command (57P01)
       at:   dying at server SOCKET/agency
-      next: look at the server's log, and run again; nothing of this pull was kept
+      next: look at the server's log, and run again; nothing of this table was kept
     "#);
     let kept = |name: &str| std::fs::read_dir(store.path().join(name)).map_or(0, |folder| folder.flatten().count());
     assert!(kept("insurance.people") > 0);
