@@ -2,7 +2,9 @@
 //!
 //! Rows are fetched one at a time: of a block of rows in which one fails, a
 //! driver reports success and marks the row, which the library does not hand
-//! on; of a single row it reports the error. Values are fetched as text, because
+//! on; of a single row it reports the error. That is why arrow-odbc, which reads
+//! in such blocks, is not used: a value that it cannot convert fails its whole
+//! block or becomes empty, and it does not say which row it was. Values are fetched as text, because
 //! drivers turn what they cannot convert into zero or nothing; floating-point
 //! numbers alone are fetched as such, because their text may be rounded. Whether
 //! a connection is protected is a matter of its driver and its connection
