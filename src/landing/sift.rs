@@ -22,6 +22,8 @@ pub enum Effect {
     Quarantined,
     /// The value became empty, and the row landed.
     Nulled,
+    /// The text was brought to NFC, and says the same; no row was set aside for it.
+    Normalised,
 }
 
 /// How often something was wrong in a table. It holds no value.
@@ -33,7 +35,8 @@ pub struct Finding {
     pub reason: Reason,
     /// What was done.
     pub effect: Effect,
-    /// In how many rows. A row with two faults is counted under both.
+    /// In how many rows. A row with two faults is counted under both. Texts of a file are brought to NFC before
+    /// its row filter is judged, so that rows which it leaves out are counted there too.
     pub rows: u64,
 }
 
@@ -93,6 +96,9 @@ impl<'a> Sieve<'a> {
             self.key.iter().any(|place| batch.rows.columns().get(*place).is_some_and(|array| array.null_count() > 0));
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.rows_taken += rows as u64;
+        for (column, texts) in &batch.normalised {
+            *found.counts.entry((Some(*column), Reason::NotNfc, Effect::Normalised)).or_default() += texts;
+        }
         if batch.faults.is_empty() && !has_empty_keys {
             return Ok(None);
         }

@@ -12,6 +12,8 @@ pub enum Reason {
     NotText,
     /// The bytes are not UTF-8.
     InvalidUtf8,
+    /// Letters and accents apart, as macOS writes them, or otherwise not in NFC.
+    NotNfc,
     /// The text is longer than [`TEXT_BYTES_MAX`].
     TooLong,
     /// Not a whole number.
@@ -84,6 +86,7 @@ impl Reason {
         match self {
             Reason::NotText => "not a text",
             Reason::InvalidUtf8 => "invalid UTF-8",
+            Reason::NotNfc => "not in NFC",
             Reason::TooLong => "text too long",
             Reason::NotAWholeNumber => "not a whole number",
             Reason::NotANumber => "not a number",
