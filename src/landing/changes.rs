@@ -13,11 +13,11 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, new_null_array};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema};
 
-use super::intake::Judged;
+use super::intake::{self, Judged};
 use super::land::{Draft, Pull, see};
 use super::manifest::{Manifest, Said, Value};
 use super::sift::Sieve;
@@ -84,7 +84,11 @@ impl Increment<'_> {
         if draft.part.rows.saturating_mul(100) > manifest.base.rows.saturating_mul(CHANGES_PERCENT_MAX) {
             return whole("more than a tenth of the table has changed");
         }
-        let read = Read::Changes { gone: found, compared: is_compared, held: manifest.base.rows + draft.part.rows };
+        // A change may replace a row of the base or be a new one; a deletion adds none.
+        let most = manifest.base.rows + draft.part.rows.saturating_sub(found.deleted);
+        let (held_least, held) =
+            found.held.map_or((manifest.base.rows.saturating_sub(found.deleted), most), |rows| (rows, rows));
+        let read = Read::Changes { gone: found.gone, compared: is_compared, held_least, held };
         Ok(Ok((Some(draft), manifest, last, read)))
     }
 
@@ -106,7 +110,7 @@ impl Increment<'_> {
         Condition::Compare(self.cursor.to_owned(), Comparison::GreaterOrEqual, high.before(self.overlap))
     }
 
-    /// Reads the changes and puts them together with the earlier ones. Gives how many keys have gone.
+    /// Reads the changes and puts them together with the earlier ones.
     fn read(
         &self,
         snapshot: &mut Snapshot,
@@ -114,7 +118,7 @@ impl Increment<'_> {
         condition: &Condition,
         seen: &Value,
         is_compared: bool,
-    ) -> Result<Result<(Draft, u64), &'static str>, Error> {
+    ) -> Result<Result<(Draft, Counted), &'static str>, Error> {
         let pull = self.pull;
         let schema = pull.schema(true);
         let high = Mutex::new(None);
@@ -124,7 +128,7 @@ impl Increment<'_> {
         let nullable = Arc::new(Schema::new(nullable));
         let map = |sieve: &Sieve<'_>, batch: Batch| {
             see(&high, cursor, &batch.rows);
-            let first_row = batch.first_row;
+            let numbers = intake::numbers(&batch);
             let rows = batch.rows.clone();
             let bad = sieve.judge(&batch)?;
             let hashes = pull.order.hashes(rows.columns()).map_err(|source| self.arrow(source))?;
@@ -136,7 +140,9 @@ impl Increment<'_> {
             let mut news = news.lock().unwrap_or_else(PoisonError::into_inner);
             for (row, hash) in hashes.iter().enumerate().filter(|(row, _)| has_key(*row)) {
                 news.keys.insert(*hash);
-                if !deleted.get(row).copied().unwrap_or(true) {
+                if deleted.get(row).copied().unwrap_or(true) {
+                    news.deleted += 1;
+                } else {
                     news.good.push(*hash);
                 }
             }
@@ -144,9 +150,9 @@ impl Increment<'_> {
             let mut columns = rows.columns().to_vec();
             columns.push(Arc::new(BooleanArray::from(deleted)));
             let rows = RecordBatch::try_new(Arc::clone(&nullable), columns);
-            Ok(Judged { rows: rows.map_err(|source| self.arrow(source))?, first_row, bad })
+            Ok(Judged { rows: rows.map_err(|source| self.arrow(source))?, numbers, bad })
         };
-        let mut gone = 0;
+        let mut counted = Counted::default();
         let mut why = None;
         let mut asked = Vec::new();
         let request = Request { table: pull.table, condition: Some(condition) };
@@ -159,16 +165,24 @@ impl Increment<'_> {
             let mut left = self.left(snapshot, last, seen, &news, &mut asked)?;
             if is_compared {
                 match self.compare(snapshot, last, &news, &left, &mut asked)? {
-                    Ok(more) => left.extend(more),
+                    Ok((more, rows)) => {
+                        left.extend(more);
+                        counted.held = Some(rows);
+                    }
                     Err(reason) => why = Some(reason),
                 }
             }
-            gone = left.len() as u64;
+            counted.gone = left.len() as u64;
+            counted.deleted = news.deleted;
             for rows in self.tombstones(last, &left)? {
-                take(Judged { rows, first_row: 0, bad: None });
+                counted.deleted += rows.num_rows() as u64;
+                take(Judged::held(rows));
             }
             news.keys.extend(left);
-            self.earlier(last, &news.keys, take)
+            self.earlier(last, &news.keys, &mut |judged| {
+                counted.deleted += deleted_rows(&judged.rows);
+                take(judged)
+            })
         })?;
         match (read, why) {
             (_, Some(why)) | (Err(why), None) => Ok(Err(why)),
@@ -180,7 +194,7 @@ impl Increment<'_> {
                         text.push_str(more);
                     });
                 });
-                Ok(Ok((draft, gone)))
+                Ok(Ok((draft, counted)))
             }
         }
     }
@@ -255,7 +269,8 @@ impl Increment<'_> {
         Ok(held)
     }
 
-    /// Keys that we hold and the source has no more; or the reason why the table must be read whole.
+    /// Keys that we hold and the source has no more, and how many it has; or the reason why the table must be
+    /// read whole.
     fn compare(
         &self,
         snapshot: &mut Snapshot,
@@ -263,7 +278,7 @@ impl Increment<'_> {
         news: &News,
         left: &HashSet<u128>,
         asked: &mut Vec<String>,
-    ) -> Result<Result<Vec<u128>, &'static str>, Error> {
+    ) -> Result<Result<(Vec<u128>, u64), &'static str>, Error> {
         let spill = Spill::new(self.room, &self.pull.name);
         let (source, ours) = (Hashes::new(&spill), Hashes::new(&spill));
         let sums = Mutex::new((0_u64, 0_u128));
@@ -286,8 +301,9 @@ impl Increment<'_> {
             count(&held)
         })?;
         count(&news.good)?;
-        if (rows, sum) == sums.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Ok(Ok(Vec::new()));
+        let at_source = sums.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if (rows, sum) == at_source {
+            return Ok(Ok((Vec::new(), rows)));
         }
         let differing = ours.differing(&source, self.pull.threads)?;
         if differing.iter().any(|(_, count)| *count < 0) {
@@ -296,7 +312,7 @@ impl Increment<'_> {
         if differing.len() > CHANGES_MAX {
             return Ok(Err("more has gone than is put together"));
         }
-        Ok(Ok(differing.into_iter().map(|(hash, _)| hash).collect()))
+        Ok(Ok((differing.into_iter().map(|(hash, _)| hash).collect(), at_source.0)))
     }
 
     /// The keys that we hold from earlier nights, for which the condition holds.
@@ -349,7 +365,7 @@ impl Increment<'_> {
             let mask: BooleanArray =
                 hashes.map_err(|source| self.arrow(source))?.iter().map(|hash| Some(!again.contains(hash))).collect();
             let rows = filter_record_batch(&batch, &mask).map_err(|source| self.arrow(source))?;
-            take(Judged { rows, first_row: 0, bad: None });
+            take(Judged::held(rows));
             Ok(())
         })
     }
@@ -359,9 +375,28 @@ impl Increment<'_> {
     }
 }
 
+/// How many rows of changes say that their key is gone.
+fn deleted_rows(changes: &RecordBatch) -> u64 {
+    let deleted = changes.column_by_name(DELETED).and_then(|column| column.as_boolean_opt());
+    deleted.map_or(0, |deleted| deleted.true_count() as u64)
+}
+
+/// What a night's changes come to.
+#[derive(Default)]
+struct Counted {
+    /// Keys that have gone since the last night.
+    gone: u64,
+    /// Rows of the changes, the earlier ones included, that say that their key is gone.
+    deleted: u64,
+    /// Rows that are held now, where the keys were compared.
+    held: Option<u64>,
+}
+
 /// What a night's changes are, by the hashes of their keys.
 #[derive(Default)]
 struct News {
+    /// How many rows were set aside that have a key.
+    deleted: u64,
     /// All keys that came.
     keys: HashSet<u128>,
     /// Those of rows that were not set aside.

@@ -42,8 +42,21 @@ const ROW: &str = "__row";
 /// A batch, and which of its rows are set aside.
 pub(super) struct Judged {
     pub(super) rows: RecordBatch,
-    pub(super) first_row: u64,
+    /// The number of each row in the order read.
+    pub(super) numbers: UInt64Array,
     pub(super) bad: Option<Vec<bool>>,
+}
+
+impl Judged {
+    /// Rows that did not come from the source tonight: they have no number, and none is set aside.
+    pub(super) fn held(rows: RecordBatch) -> Self {
+        Judged { numbers: UInt64Array::from(vec![0; rows.num_rows()]), rows, bad: None }
+    }
+}
+
+/// The numbers of a batch's rows: a filter may have left out some between them.
+pub(super) fn numbers(batch: &crate::sources::Batch) -> UInt64Array {
+    UInt64Array::from_iter_values((0..batch.rows.num_rows()).map(|row| batch.number_of(row)))
 }
 
 /// Up to [`BLOCK_ROWS`] rows of a run, in order.
@@ -196,10 +209,9 @@ impl<'a> Intake<'a> {
 
     /// The rows that are not set aside, with their numbers and the hashes of their keys.
     fn good(&self, judged: Judged, bad_keys: &mut Vec<(u128, u64)>) -> Result<(RecordBatch, Vec<u128>), ArrowError> {
-        let Judged { rows, first_row, bad } = judged;
-        let numbers: ArrayRef = Arc::new(UInt64Array::from_iter_values(first_row..first_row + rows.num_rows() as u64));
+        let Judged { rows, numbers, bad } = judged;
         let mut columns = rows.columns().to_vec();
-        columns.push(numbers);
+        columns.push(Arc::new(numbers.clone()));
         let Some(bad) = bad else {
             let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
             let hashes = self.order.hashes(rows.columns())?;
@@ -208,10 +220,10 @@ impl<'a> Intake<'a> {
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
         let hashes = self.order.hashes(rows.columns())?;
         let key: Vec<&ArrayRef> = self.order.key().iter().filter_map(|place| rows.columns().get(*place)).collect();
-        for (row, hash) in hashes.iter().enumerate().filter(|(row, _)| bad.get(*row).copied().unwrap_or(true)) {
+        for (row, (hash, number)) in hashes.iter().zip(numbers.values()).enumerate() {
             // Two empty keys are not the same key.
-            if key.iter().all(|part| part.is_valid(row)) {
-                bad_keys.push((*hash, first_row + row as u64));
+            if bad.get(row).copied().unwrap_or(true) && key.iter().all(|part| part.is_valid(row)) {
+                bad_keys.push((*hash, *number));
             }
         }
         let is_good = |row: &usize| !bad.get(*row).copied().unwrap_or(true);
@@ -353,5 +365,5 @@ fn content(array: &ArrayRef) -> u64 {
 /// Judges a batch; what is set aside is told to the sieve.
 pub(super) fn judged(sieve: &Sieve<'_>, batch: crate::sources::Batch) -> Result<Judged, Error> {
     let bad = sieve.judge(&batch)?;
-    Ok(Judged { rows: batch.rows, first_row: batch.first_row, bad })
+    Ok(Judged { numbers: numbers(&batch), rows: batch.rows, bad })
 }

@@ -107,7 +107,9 @@ pub enum Read {
         gone: u64,
         /// Whether all keys were compared with the source's.
         compared: bool,
-        /// Rows that the generation holds at most.
+        /// Rows that the generation holds at least; those that a moving window has left since are among them.
+        held_least: u64,
+        /// Rows that it holds at most. Both are the same where the keys were compared.
         held: u64,
     },
 }

@@ -67,7 +67,7 @@ impl Night<'_> {
             let name = landed.name.to_string();
             let Some(table) = self.declared(&landed.name) else { continue };
             let Some(usual) = ledger.usual_rows(&name).map_err(|error| error.fault())? else { continue };
-            let Some(change) = out_of_bounds(held_rows(landed), usual.rows, table.volume) else { continue };
+            let Some(change) = out_of_bounds(landed, usual.rows, table.volume) else { continue };
             if self.accept.contains(&name) {
                 harvest.accepted.push(landed.name.clone());
                 continue;
@@ -180,13 +180,18 @@ enum Change {
     Gained(u64),
 }
 
-/// A drop that was cut short, or a filter that no longer filters, looks like this.
-fn out_of_bounds(rows: u64, usual: u64, bound: VolumeBound) -> Option<Change> {
+/// A drop that was cut short, or a filter that no longer filters, looks like this. Whole tables are compared: of
+/// one that was read by its changes, a loss is measured from the most that it may hold, and a gain from the least.
+fn out_of_bounds(landed: &Landed, usual: u64, bound: VolumeBound) -> Option<Change> {
     let exceeds = |change: u64, percent: u32| {
         // No product of a count and a percentage leaves 128 bits.
         change >= bound.least_rows.max(1) && u128::from(change) * 100 > u128::from(usual) * u128::from(percent)
     };
-    let (lost, gained) = (usual.saturating_sub(rows), rows.saturating_sub(usual));
+    let least = match landed.read {
+        Read::Whole { .. } => landed.rows_landed,
+        Read::Changes { held_least, .. } => held_least,
+    };
+    let (lost, gained) = (usual.saturating_sub(held_rows(landed)), least.saturating_sub(usual));
     if exceeds(lost, bound.drop_percent) {
         return Some(Change::Lost(lost));
     }
@@ -200,6 +205,7 @@ fn line(landed: &Landed) -> TableLine {
         let effect = match finding.effect {
             landing::Effect::Quarantined => "",
             landing::Effect::Nulled => " (left empty)",
+            landing::Effect::Normalised => " (brought to NFC)",
         };
         *quarantined.entry(format!("{column}{}{effect}", finding.reason.words())).or_default() += finding.rows;
     }

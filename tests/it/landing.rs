@@ -263,7 +263,10 @@ fn bom() {
 
 #[test]
 fn nfd_names() {
-    insta::assert_snapshot!(said(&pull(&csv("nfd_names.csv"))), @"insurance.nfd_names: read 3, landed 3");
+    insta::assert_snapshot!(said(&pull(&csv("nfd_names.csv"))), @r"
+    insurance.nfd_names: read 3, landed 3
+    Normalised 3 for full_name: not in NFC
+    ");
 }
 
 #[test]
@@ -318,7 +321,7 @@ fn damaged_index() {
     insta::assert_snapshot!(said(&pull(&sqlite("damaged_index.sqlite"))), @r#"
     error[landing.count-mismatch]: the source counts 2 rows, but 3 were received
       at:   table insurance.cards
-      next: ask the owner to check the table and its indexes; nothing of this pull was kept
+      next: ask the owner to check the table and its indexes; nothing of this table was kept
     "#);
 }
 

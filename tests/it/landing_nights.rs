@@ -115,6 +115,33 @@ fn explained(landed: &Landed, query: &str) -> String {
 const FIRST: Date = date(2026, 11, 1);
 
 #[test]
+fn how_many_rows_a_table_holds_is_known_within_its_new_rows_and_exactly_when_keys_are_compared() {
+    let load = Load::Incremental { cursor: "moved".into(), overlap: 0, compare_days: 2 };
+    let register = Register::new(papers(None, load));
+    for id in 0..200 {
+        register.write(id, Some(FIRST), Some(id), "first");
+    }
+    register.pull(FIRST);
+    for id in 0..8 {
+        register.write(id, Some(FIRST), Some(300), "changed");
+    }
+    register.write(900, Some(FIRST), Some(300), "new");
+    let second = register.pull(FIRST.tomorrow().unwrap());
+    let held = |landed: &Landed| match landed.read {
+        Read::Changes { held_least, held, .. } => (held_least, held),
+        Read::Whole { .. } => (0, 0),
+    };
+    assert_eq!(held(&second), (200, 210));
+    for id in 0..5 {
+        register.delete(id);
+    }
+    let third = register.pull(FIRST.saturating_add(2.days()));
+    assert_eq!((held(&third), third.table().unwrap().rows()), ((196, 196), 196));
+    let fourth = register.pull(FIRST.saturating_add(3.days()));
+    assert_eq!(held(&fourth), (195, 205), "five are gone, and five others may be new");
+}
+
+#[test]
 fn a_second_night_reads_what_has_changed() {
     let register = Register::new(papers(None, by_counter(30)));
     for id in 0..200 {

@@ -95,6 +95,50 @@ fn a_table_that_grows_beyond_its_bound_is_held_until_a_person_accepts_it() {
 }
 
 #[test]
+fn an_ordinary_increment_is_weighed_as_the_whole_table_that_it_belongs_to() {
+    let world = World::small(400);
+    let declared = "[sources.transport.tables.vehicles]\nkey = [\"plate\"]";
+    let load = "increment = { cursor = \"inspections\", overlap = 0, compare_days = 30 }";
+    let bound = "volume = { drop_percent = 3, rise_percent = 3, least_rows = 1 }";
+    world.edit("pipelines/an-binh/pipeline.toml", declared, &format!("{declared}\n{load}\n{bound}"));
+    world.night("2026-11-21").with(0);
+    let register = rusqlite::Connection::open(world.root().join("data-samples/an-binh/transport.sqlite")).unwrap();
+    let newest = || -> Value {
+        let entries = world.entries("pull");
+        let last = entries.iter().rfind(|entry| entry.key == "transport.vehicles").unwrap();
+        serde_json::from_str(&last.body).unwrap()
+    };
+    let whole = newest()["rows_held"].as_u64().unwrap();
+    register.execute_batch("update vehicles set inspections = inspections + 1000 where rowid % 20 = 0").unwrap();
+    world.night("2026-11-22").with(0);
+    let increment = newest();
+    assert_eq!(increment["mode"], "increment", "{increment}");
+    let landed = increment["rows_landed"].as_u64().unwrap();
+    assert!(landed * 100 > whole * 3, "{landed} of {whole} are few enough for any bound");
+    // A loss is a loss, however the table is read.
+    register.execute_batch("delete from vehicles where rowid % 2 = 0").unwrap();
+    world.edit("pipelines/an-binh/pipeline.toml", "compare_days = 30", "compare_days = 1");
+    let ended = world.night("2026-11-23").with(3);
+    assert!(ended.out.contains("Rows that are missing"), "{}", ended.out);
+}
+
+#[test]
+fn texts_that_were_brought_to_nfc_are_told_and_their_rows_land() {
+    let world = World::small(400);
+    let path = "data-samples/an-binh/insurance/household_cards.csv";
+    let cards = std::fs::read_to_string(world.root().join(path)).unwrap();
+    world.put(path, format!("{cards}Tha\u{309},,\nThe\u{309},,\n").as_bytes());
+    let told = world.chudong(&["plan", "--as-of", "2026-11-21"]).with(0).out;
+    assert!(told.contains("2 card_number: not in NFC (brought to NFC)"), "{told}");
+    let told = world.chudong(&["run", "--as-of", "2026-11-21", "--format", "json"]).with(0).out;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let tables = told["tables"].as_array().unwrap();
+    let cards = tables.iter().find(|line| line["table"] == "insurance.household_cards").unwrap();
+    assert_eq!(cards["findings"], serde_json::json!({ "card_number: not in NFC (brought to NFC)": 2 }));
+    assert_eq!((&cards["rows_quarantined"], &cards["rows_landed"]), (&0.into(), &cards["rows_read"]));
+}
+
+#[test]
 fn the_ledger_says_what_was_asked_on_what_ground_and_what_came() {
     let world = World::small(400);
     world.night("2026-11-21").with(0);
