@@ -362,6 +362,102 @@ fn a_row_whose_filter_column_cannot_be_read_is_kept() {
     assert!(answer.asked.ends_with("(8 rows in all)") && answer.asked.contains(" where "), "{}", answer.asked);
 }
 
+/// A filtered table lands what passes, and sets aside, with its number, what cannot be judged.
+fn lands_and_sets_aside(kind: SourceKind, mut table: SourceTable, filter: &str) -> String {
+    table.filter = Some(Filter::parse(filter, &table.columns).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::Folder(folder.path().to_owned());
+    let pulled = landing::pull(&source(kind, vec![table]), crate::root(), night(), &store);
+    let mut text = said(&pulled);
+    let room = std::fs::read_dir(folder.path().join("insurance.cards")).unwrap();
+    for path in room.map(|entry| entry.unwrap().path()) {
+        if path.to_string_lossy().ends_with(".quarantine.parquet") {
+            let table = landing::read_generation(&path).unwrap();
+            text.push_str(&format!(
+                "\nrows {:?}",
+                table.ints("row_number").unwrap().into_iter().flatten().collect::<Vec<_>>()
+            ));
+        }
+    }
+    text
+}
+
+#[test]
+fn a_date_that_cannot_be_read_is_set_aside_whatever_the_filter_and_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let cards = |from: &str| {
+        let mut cards = table(from, vec![column("id", Type::Int), column("due", Type::Date)]);
+        cards.name = "cards".into();
+        cards
+    };
+    let filter = "due between $as_of and $until";
+    let dues = ["2026-11-20", "2026-11-21", "2026-02-30", "9999-12-31", "2027-12-01", "0001-01-01", "soon"];
+    let expected = "insurance.cards: read 5, landed 1\nQuarantined 1 for due: not a date\n\
+                    Quarantined 1 for due: no such day\nQuarantined 2 for due: date outside 1900 to 2200\nrows [3, 4, 6, 7]";
+
+    let lines: String = (1..).zip(dues).map(|(id, due)| format!("{id},{due}\n")).collect();
+    std::fs::write(folder.path().join("cards.csv"), format!("id,due\n{lines}")).unwrap();
+    assert_eq!(lands_and_sets_aside(csv(folder.path()), cards("cards"), filter), expected);
+
+    let objects: String = (1..).zip(dues).map(|(id, due)| format!("{{\"id\":{id},\"due\":\"{due}\"}}\n")).collect();
+    std::fs::write(folder.path().join("cards.ndjson"), objects).unwrap();
+    assert_eq!(lands_and_sets_aside(ndjson(folder.path()), cards("cards"), filter), expected);
+
+    let ids = || Arc::new(arrow::array::Int64Array::from_iter_values(1..8)) as ArrayRef;
+    let texts = Arc::new(arrow::array::StringArray::from_iter_values(dues)) as ArrayRef;
+    let texts = RecordBatch::try_from_iter([("id", ids()), ("due", texts)]).unwrap();
+    // Each row group by itself may seem to hold nothing that is due.
+    write_parquet(&folder.path().join("cards.parquet"), &texts, 1);
+    let parquet = SourceKind::Parquet { path: folder.path().into() };
+    assert_eq!(lands_and_sets_aside(parquet.clone(), cards("cards"), filter), expected);
+
+    let days = dues.map(|due| due.parse().map_or(-700_000, chudong::calendar::to_days));
+    let days = Arc::new(arrow::array::Date32Array::from_iter_values(days)) as ArrayRef;
+    let days = RecordBatch::try_from_iter([("id", ids()), ("due", days)]).unwrap();
+    write_parquet(&folder.path().join("days.parquet"), &days, 1);
+    let outside =
+        "insurance.cards: read 5, landed 1\nQuarantined 4 for due: date outside 1900 to 2200\nrows [3, 4, 6, 7]";
+    assert_eq!(lands_and_sets_aside(parquet, cards("days"), filter), outside);
+
+    let store = crate::support::s3::Store::start();
+    store.put("texts.parquet", parquet_bytes(&texts, 1));
+    store.put("days.parquet", parquet_bytes(&days, 1));
+    let bucket = || SourceKind::ObjectStore(store.bucket(""));
+    assert_eq!(lands_and_sets_aside(bucket(), cards("texts"), filter), expected);
+    assert_eq!(lands_and_sets_aside(bucket(), cards("days"), filter), outside);
+}
+
+#[test]
+fn a_cell_that_holds_no_date_is_set_aside_whatever_the_filter() {
+    let sheet = |from: &str, filter: &str| {
+        let mut cards = table(from, vec![column("full_name", Type::Text), column("valid_to", Type::Date)]);
+        cards.name = "cards".into();
+        cards.key = vec!["valid_to".into()];
+        lands_and_sets_aside(workbooks(), cards, filter)
+    };
+    for file in ["cards.xlsx", "cards.xls", "cards.ods"] {
+        let all = sheet(file, "valid_to is not null or valid_to is null");
+        let none = sheet(file, "valid_to > date '2190-01-01'");
+        insta::assert_snapshot!(format!("cells_without_dates_{file}"), format!("{all}\n\nwith a filter:\n{none}"));
+    }
+}
+
+#[test]
+fn a_row_has_its_own_number_also_behind_rows_that_a_filter_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    // The third and the last row share a key; one of them has a fault besides.
+    let text =
+        "id,due\n1,2026-01-01\n2,2026-01-01\n7,2026-11-21\n3,2026-01-01\n8,2026-11-22\n4,2026-01-01\n7,2026-02-30\n";
+    std::fs::write(folder.path().join("cards.csv"), text).unwrap();
+    let cards = table("cards", vec![column("id", Type::Int), column("due", Type::Date)]);
+    insta::assert_snapshot!(lands_and_sets_aside(csv(folder.path()), cards, "due >= $as_of"), @r"
+    insurance.cards: read 3, landed 1
+    Quarantined 2 for the row: duplicate key
+    Quarantined 1 for due: no such day
+    rows [3, 7, 7]
+    ");
+}
+
 /// The words of random filters.
 fn filters() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
