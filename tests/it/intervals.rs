@@ -1,5 +1,5 @@
 //! Intervals land in files that have no type for them, and are the same for whoever reads the landed table.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::path::Path;
 use std::sync::Arc;

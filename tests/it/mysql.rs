@@ -36,8 +36,8 @@ fn answer(kind: SourceKind, table: SourceTable) -> Answer {
 /// The rows of a table as they come back from where it landed, in one batch.
 fn landed(kind: SourceKind, table: SourceTable) -> RecordBatch {
     let pulled = pull(kind, vec![table]);
-    let whole = pulled.as_ref().map(|pulled| pulled.tables.first().map(|landed| landed.table().unwrap()));
-    let Ok(Some(table)) = whole else { panic!("{}", said(&pulled)) };
+    assert_eq!(pulled.as_ref().map_or(0, |pulled| pulled.tables.len()), 1, "{}", said(&pulled));
+    let table = pulled.unwrap().tables[0].table().unwrap();
     arrow::compute::concat_batches(&table.schema, &table.batches).unwrap()
 }
 
