@@ -6,7 +6,9 @@
 //! ranges of its pages; they share the snapshot of the first. Each range is
 //! counted before it is copied: so a row has the number that it would have if
 //! one connection read the table in the order of its pages, whichever of them
-//! reads it and whenever. Rows of a view are numbered as they come.
+//! reads it and whenever. Rows of a view are numbered as they come. A table that
+//! is given up in the middle is broken off at the server, and those after it are
+//! read in the same snapshot.
 
 mod binary;
 mod connection;
