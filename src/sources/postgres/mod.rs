@@ -33,8 +33,11 @@ use super::{Answer, Error, Found, Request, Take, Totals, quote};
 use crate::pipeline::filter::Dialect;
 use crate::pipeline::{Server, SourceTable};
 
-/// What every connection begins with.
-const BEGIN: &str = "begin transaction isolation level repeatable read read only";
+/// What every connection begins with. A moment that lands as a day is compared with a day in our zone, and what the
+/// server writes as text is the same text, however the server, the database or our account are set up.
+const BEGIN: &str = "begin transaction isolation level repeatable read read only; \
+                     set local time zone 'Asia/Ho_Chi_Minh'; set local datestyle = 'ISO, DMY'; \
+                     set local intervalstyle = 'postgres'";
 
 /// The oldest server that has what is asked of it, as it numbers itself.
 const OLDEST: i32 = 140_000;
