@@ -270,3 +270,69 @@ fn a_file_is_filtered_by_what_is_not_true() {
     std::fs::write(folder.path().join("papers.csv"), "id,moved\n1,1\n2,5\n3,\n").unwrap();
     assert_eq!(ids(kind, filtered(papers(), "(moved > 4) is not true")), (vec![1, 3], 0));
 }
+
+#[test]
+fn a_number_that_the_column_cannot_hold_is_larger_than_all_that_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("fees.csv"), "id,fee\n1,1.50\n2,99.00\n3,\n").unwrap();
+    let kind = SourceKind::Csv { path: folder.path().to_path_buf(), delimiter: b',' };
+    let fees = || table("fees", vec![column("id", Type::Int), column("fee", Type::Decimal { digits: 4, scale: 2 })]);
+    assert_eq!(ids(kind.clone(), filtered(fees(), "fee < 100000")), (vec![1, 2], 0));
+    assert_eq!(ids(kind, filtered(fees(), "fee > -100000 and fee < 50")), (vec![1], 0));
+}
+
+#[test]
+fn rows_of_a_partitioned_table_and_of_children_come_once_by_any_number_of_readers() {
+    let server = postgres::Server::start();
+    server.run(
+        "create table parts (id int, note text) partition by range (id);
+         create table parts_a partition of parts for values from (0) to (30000);
+         create table parts_b partition of parts for values from (30000) to (100000);
+         insert into parts select n, repeat('x', 300) from generate_series(0, 59999) n;
+         delete from parts where id between 10000 and 25000;
+         create table parent (id int, note text); create table child () inherits (parent);
+         insert into parent select n, repeat('x', 300) from generate_series(0, 29999) n;
+         insert into child select n, repeat('x', 300) from generate_series(30000, 59999) n;
+         create view seen as select * from parts union all select id + 100000, note from parent;
+         create materialized view kept as select * from seen",
+    );
+    for (from, rows) in [("parts", 44_999), ("parent", 60_000), ("seen", 104_999), ("kept", 104_999)] {
+        for readers in [1, 5] {
+            let SourceKind::Postgres(known) = server.over_socket("owner") else { return };
+            let kind = SourceKind::Postgres(chudong::pipeline::Server { readers, ..known });
+            let wanted = table(from, vec![column("id", Type::Int), column("note", Type::Text)]);
+            let (ids, set_aside) = ids(kind, filtered(wanted, "id >= 0"));
+            assert_eq!((ids.len(), set_aside), (rows, 0), "{from} by {readers}");
+            assert!(ids.is_sorted_by(|a, b| a < b));
+        }
+    }
+}
+
+#[test]
+fn a_cursor_that_is_a_moment_of_mysql_misses_nothing_that_changed() {
+    let server = mysql::Server::start();
+    server.run(
+        "set time_zone = '+07:00';
+         create table papers (id int primary key, moved timestamp(6) null, note text);
+         insert into papers select seq, '2026-11-21 01:00:00.25', 'first' from seq_1_to_100",
+    );
+    for kind in [Type::Timestamp, Type::Instant] {
+        let folder = tempfile::tempdir().unwrap();
+        let columns = vec![column("id", Type::Int), column("moved", kind), column("note", Type::Text)];
+        let mut papers = table("papers", columns);
+        papers.load = Load::Incremental { cursor: "moved".into(), overlap: 60, compare_days: 300 };
+        let (source, store) =
+            (source(server.over_socket("root"), vec![papers]), Store::Folder(folder.path().to_path_buf()));
+        server.run(
+            "set time_zone = '+07:00'; update papers set moved = '2026-11-21 01:00:00', note = 'first'; \
+                    update papers set moved = '2026-11-21 03:00:00' where id = 100",
+        );
+        pull(&source, NIGHT, &store);
+        server.run(
+            "set time_zone = '+07:00'; update papers set moved = '2026-11-21 04:00:00', note = 'second' where id = 7",
+        );
+        let second = pull(&source, NIGHT.tomorrow().unwrap(), &store);
+        assert!(matches!(second.read, Read::Changes { .. }), "{:?}", second.read);
+        assert_eq!(note(&second, 7).as_deref(), Some("second"), "{kind:?}");
+    }
+}
