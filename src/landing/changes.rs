@@ -5,17 +5,17 @@
 //! without a cursor; and, by key alone, for those that changed and left the
 //! window. Equal time stamps and rows committed late are read again, by the
 //! overlap, and replace themselves. Rows deleted at the source are found by
-//! comparing keys: where the source has keys that we do not hold, rows that were
-//! set aside among them, the table is read whole. This module must not know how
-//! files are made.
+//! comparing keys, and with them the cursors: where the source has rows that we do
+//! not hold, such as were committed later than the overlap or were set aside, the
+//! table is read whole. This module must not know how files are made.
 
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, new_null_array};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Field, Schema};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 
 use super::intake::{self, Judged};
 use super::land::{Draft, Pull, see};
@@ -25,9 +25,9 @@ use super::spill::Spill;
 use super::store::Kept;
 use super::twins::Hashes;
 use super::{Error, Read, proof, view};
-use crate::pipeline::SourceTable;
 use crate::pipeline::filter::{Comparison, Condition};
-use crate::sources::{Batch, Request, Snapshot, Stop};
+use crate::pipeline::{OnFault, SourceTable};
+use crate::sources::{Batch, Request, Snapshot, Stop, ValueFault};
 use crate::tables::DELETED;
 
 /// With more changes than this share of the base, the table is read whole again.
@@ -56,8 +56,8 @@ impl Increment<'_> {
     pub(super) fn land(&self, snapshot: &mut Snapshot) -> Result<Incremental, Error> {
         let Some(last) = self.pull.shelf.last(&self.pull.name)? else { return Ok(Err(None)) };
         let whole = |why| Ok(Err(Some(why)));
-        if !last.manifest.fits(self.pull.table) {
-            return whole("columns, types, key, filter or driving date have changed");
+        if !last.manifest.fits(self.pull.kind, self.pull.table) {
+            return whole("source, columns, types, key, filter or driving date have changed");
         }
         if last.name.date > self.pull.as_of.date() {
             return whole("the newest generation speaks for a later night");
@@ -76,7 +76,8 @@ impl Increment<'_> {
         let mut manifest = last.manifest.clone();
         manifest.condition = self.pull.condition.as_ref().map(Said::of);
         let kind = self.pull.table.column(self.cursor).map(|column| column.kind);
-        manifest.high = kind.and_then(|kind| Value::cursor(kind, draft.high.max(high.measure())?));
+        manifest.high =
+            kind.and_then(|kind| Value::cursor(kind, draft.high.max(high.measure())?, self.pull.as_of.date()));
         manifest.changes = (draft.part.rows > 0).then(|| draft.part.clone());
         if is_compared {
             manifest.compared_on = Some(today);
@@ -132,6 +133,7 @@ impl Increment<'_> {
             let rows = batch.rows.clone();
             let bad = sieve.judge(&batch)?;
             let hashes = pull.order.hashes(rows.columns()).map_err(|source| self.arrow(source))?;
+            let marks = self.marks(&hashes, &rows)?;
             let has_key = |row: usize| {
                 pull.order.key().iter().all(|place| rows.columns().get(*place).is_some_and(|part| part.is_valid(row)))
             };
@@ -143,7 +145,7 @@ impl Increment<'_> {
                 if deleted.get(row).copied().unwrap_or(true) {
                     news.deleted += 1;
                 } else {
-                    news.good.push(*hash);
+                    news.good.extend(marks.get(row));
                 }
             }
             let bad = bad.map(|_| (0..rows.num_rows()).map(|row| !has_key(row)).collect());
@@ -199,31 +201,52 @@ impl Increment<'_> {
         }
     }
 
-    /// The table with its key alone.
-    fn keys_only(&self) -> SourceTable {
+    /// The table with its key, its cursor, and the columns that the condition speaks of.
+    fn keys_only(&self, condition: Option<&Condition>) -> SourceTable {
+        let mut names: Vec<&str> = self.pull.table.key.iter().map(String::as_str).chain([self.cursor]).collect();
+        // A source that cannot filter, a file, looks at them here.
+        condition.into_iter().for_each(|condition| columns_of(condition, &mut names));
         let mut table = self.pull.table.clone();
-        table.columns.retain(|column| self.pull.table.key.contains(&column.name));
+        table.columns.retain(|column| names.contains(&column.name.as_str()));
         table.control_totals.clear();
         table.driving_date = None;
         table
     }
 
-    /// Reads keys, and gives their hashes. Keys with a fault have none.
+    /// The hashes of keys, each joined with its row's cursor: a row that changed has another.
+    fn marks(&self, hashes: &[u128], rows: &RecordBatch) -> Result<Vec<u128>, Error> {
+        let Some(cursor) = rows.column_by_name(self.cursor) else { return Ok(hashes.to_vec()) };
+        let cursor = cast(cursor, &DataType::Int64).map_err(|source| self.arrow(source))?;
+        let joined = hashes.iter().zip(cursor.as_primitive::<Int64Type>());
+        Ok(joined.map(|(hash, cursor)| self.pull.order.joined(*hash, cursor)).collect())
+    }
+
+    /// Reads keys, and gives their hashes and marks. Rows that would be set aside have none.
     fn ask_keys(
         &self,
         snapshot: &mut Snapshot,
         condition: Option<&Condition>,
         asked: &mut Vec<String>,
-        take: &(dyn Fn(Vec<u128>) -> Result<(), Error> + Sync),
+        take: &(dyn Fn(Vec<(u128, u128)>) -> Result<(), Error> + Sync),
     ) -> Result<u64, Error> {
-        let keys = self.keys_only();
+        let keys = self.keys_only(condition);
+        let sets_aside = |fault: &ValueFault| {
+            let column = fault.column.and_then(|column| keys.columns.get(column));
+            column.is_none_or(|column| column.on_fault == OnFault::Quarantine)
+        };
+        let key: Vec<&str> = self.pull.table.key.iter().map(String::as_str).collect();
         let failure = Mutex::new(None);
         let answer = snapshot.read(Request { table: &keys, condition }, &|batch: Batch| {
-            let bad: HashSet<usize> = batch.faults.iter().map(|fault| fault.row).collect();
-            let whole = |row: usize| !bad.contains(&row) && batch.rows.columns().iter().all(|part| part.is_valid(row));
+            let bad: HashSet<usize> = batch.faults.iter().filter(|fault| sets_aside(fault)).map(|f| f.row).collect();
+            let has_key = |row: usize| {
+                key.iter().all(|name| batch.rows.column_by_name(name).is_some_and(|part| part.is_valid(row)))
+            };
+            let whole = |row: &usize| !bad.contains(row) && has_key(*row);
             let hashes = view::hashes(&self.pull.order, &self.pull.table.key, &batch.rows);
             let taken = hashes.map_err(|source| self.arrow(source)).and_then(|hashes| {
-                take(hashes.into_iter().enumerate().filter(|(row, _)| whole(*row)).map(|(_, hash)| hash).collect())
+                let marks = self.marks(&hashes, &batch.rows)?;
+                let pairs = hashes.into_iter().zip(marks).enumerate();
+                take(pairs.filter(|(row, _)| whole(row)).map(|(_, pair)| pair).collect())
             });
             taken.map_err(|error| {
                 *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -240,7 +263,7 @@ impl Increment<'_> {
         Ok(answer.counted.rows)
     }
 
-    /// Keys that we hold and whose rows have changed so that the filter no longer lets them through.
+    /// Keys that we hold and whose rows have changed, or may have, so that the filter no longer lets them through.
     fn left(
         &self,
         snapshot: &mut Snapshot,
@@ -250,10 +273,11 @@ impl Increment<'_> {
         asked: &mut Vec<String>,
     ) -> Result<HashSet<u128>, Error> {
         let Some(tonight) = &self.pull.condition else { return Ok(HashSet::new()) };
-        let condition = Condition::All(vec![self.moved(high), Condition::NotTrue(Box::new(tonight.clone()))]);
+        let moved = Condition::Any(vec![self.moved(high), Condition::IsNull(self.cursor.to_owned())]);
+        let condition = Condition::All(vec![moved, Condition::NotTrue(Box::new(tonight.clone()))]);
         let changed = Mutex::new(HashSet::new());
         self.ask_keys(snapshot, Some(&condition), asked, &|hashes| {
-            changed.lock().unwrap_or_else(PoisonError::into_inner).extend(hashes);
+            changed.lock().unwrap_or_else(PoisonError::into_inner).extend(hashes.iter().map(|(hash, _)| *hash));
             Ok(())
         })?;
         let mut changed = changed.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -283,6 +307,7 @@ impl Increment<'_> {
         let (source, ours) = (Hashes::new(&spill), Hashes::new(&spill));
         let sums = Mutex::new((0_u64, 0_u128));
         self.ask_keys(snapshot, self.pull.condition.as_ref(), asked, &|hashes| {
+            let hashes: Vec<u128> = hashes.into_iter().map(|(_, mark)| mark).collect();
             let mut sums = sums.lock().unwrap_or_else(PoisonError::into_inner);
             sums.0 += hashes.len() as u64;
             sums.1 = hashes.iter().fold(sums.1, |sum, hash| sum.wrapping_add(*hash));
@@ -295,9 +320,10 @@ impl Increment<'_> {
             sum = hashes.iter().fold(sum, |sum, hash| sum.wrapping_add(*hash));
             ours.add(hashes)
         };
-        self.held(last, self.pull.condition.as_ref(), &mut |hashes, _| {
-            let held: Vec<u128> =
-                hashes.iter().copied().filter(|hash| !news.keys.contains(hash) && !left.contains(hash)).collect();
+        let stays = |hash: &u128| !news.keys.contains(hash) && !left.contains(hash);
+        self.held(last, self.pull.condition.as_ref(), &mut |hashes, rows| {
+            let marks = self.marks(hashes, rows)?;
+            let held: Vec<u128> = hashes.iter().zip(marks).filter(|(hash, _)| stays(hash)).map(|(_, m)| m).collect();
             count(&held)
         })?;
         count(&news.good)?;
@@ -307,18 +333,26 @@ impl Increment<'_> {
         }
         let differing = ours.differing(&source, self.pull.threads)?;
         if differing.iter().any(|(_, count)| *count < 0) {
-            return Ok(Err("the source has keys that we do not hold"));
+            return Ok(Err("the source has rows that we do not hold"));
         }
         if differing.len() > CHANGES_MAX {
             return Ok(Err("more has gone than is put together"));
         }
-        Ok(Ok((differing.into_iter().map(|(hash, _)| hash).collect(), at_source.0)))
+        let gone: HashSet<u128> = differing.into_iter().map(|(mark, _)| mark).collect();
+        let mut keys = Vec::new();
+        self.held(last, self.pull.condition.as_ref(), &mut |hashes, rows| {
+            let marks = self.marks(hashes, rows)?;
+            let pairs = hashes.iter().zip(marks).filter(|(hash, mark)| stays(hash) && gone.contains(mark));
+            keys.extend(pairs.map(|(hash, _)| *hash));
+            Ok(())
+        })?;
+        Ok(Ok((keys, at_source.0)))
     }
 
     /// The keys that we hold from earlier nights, for which the condition holds.
     fn held(&self, last: &Kept, condition: Option<&Condition>, give: GiveKeys<'_>) -> Result<(), Error> {
         let key = &self.pull.table.key;
-        let mut names: Vec<&str> = key.iter().map(String::as_str).collect();
+        let mut names: Vec<&str> = key.iter().map(String::as_str).chain([self.cursor]).collect();
         if let Some(condition) = condition {
             columns_of(condition, &mut names);
         }
@@ -399,7 +433,7 @@ struct News {
     deleted: u64,
     /// All keys that came.
     keys: HashSet<u128>,
-    /// Those of rows that were not set aside.
+    /// Of those of rows that were not set aside, with their cursors.
     good: Vec<u128>,
 }
 

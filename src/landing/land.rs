@@ -22,7 +22,7 @@ use super::twins::Hashes;
 use super::{Error, Landed, Read};
 use crate::calendar::AsOf;
 use crate::pipeline::filter::Condition;
-use crate::pipeline::{Load, SourceTable};
+use crate::pipeline::{Load, SourceKind, SourceTable};
 use crate::sources::{Answer, Batch, Request, Snapshot, Stop};
 use crate::tables::{DELETED, TableName};
 
@@ -32,6 +32,8 @@ const TWINS_MAX: u64 = 1_000_000;
 /// One table to be pulled.
 pub(super) struct Pull<'a> {
     pub(super) name: TableName,
+    /// Which source it is.
+    pub(super) kind: &'a SourceKind,
     pub(super) table: &'a SourceTable,
     pub(super) as_of: AsOf,
     /// Tonight's rows.
@@ -70,10 +72,10 @@ impl<'a> Pull<'a> {
         }
         let draft = self.whole(&room, snapshot)?;
         let (part, condition) = (draft.part.clone(), self.condition.as_ref());
-        let mut manifest = Manifest::whole(self.table, part, condition, self.order.names());
+        let mut manifest = Manifest::whole((self.kind, self.table), part, condition, self.order.names());
         if let Load::Incremental { cursor, .. } = &self.table.load {
             let kind = self.table.column(cursor).map(|column| column.kind);
-            manifest.high = draft.high.and_then(|high| Value::cursor(kind?, high));
+            manifest.high = draft.high.and_then(|high| Value::cursor(kind?, high, self.as_of.date()));
             manifest.compared_on = Some(crate::calendar::to_days(self.as_of.date()));
         }
         let folders = (room.clone(), room);

@@ -15,17 +15,19 @@ use sha2::{Digest as _, Sha256};
 use super::file::Digest;
 use crate::personal::hex;
 use crate::pipeline::filter::{Comparison, Condition, Literal};
-use crate::pipeline::{SourceTable, Type};
+use crate::pipeline::{Server, SourceKind, SourceTable, Type};
 use crate::tables::Stored;
 
 /// The form of manifests; one of another form is not continued.
 const FORM: u32 = 1;
 
+const DAY_MICROS: i64 = 86_400_000_000;
+
 /// One generation of a table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Manifest {
     form: u32,
-    /// A digest of all that the rows depend on: columns, types, key, filter, driving date.
+    /// A digest of all that the rows depend on: source, columns, types, key, filter, driving date.
     pub(super) contract: String,
     /// All rows of some night.
     pub(super) base: Part,
@@ -95,10 +97,15 @@ impl Part {
 
 impl Manifest {
     /// The generation of a table that was read whole.
-    pub(super) fn whole(table: &SourceTable, base: Part, condition: Option<&Condition>, sorted_by: &[String]) -> Self {
+    pub(super) fn whole(
+        (kind, table): (&SourceKind, &SourceTable),
+        base: Part,
+        condition: Option<&Condition>,
+        sorted_by: &[String],
+    ) -> Self {
         Manifest {
             form: FORM,
-            contract: contract(table),
+            contract: contract(kind, table),
             base,
             changes: None,
             key: table.key.clone(),
@@ -121,9 +128,9 @@ impl Manifest {
         Ok((bytes, digest))
     }
 
-    /// Whether it was made under the same contract.
-    pub(super) fn fits(&self, table: &SourceTable) -> bool {
-        self.contract == contract(table)
+    /// Whether it was made from the same source under the same contract.
+    pub(super) fn fits(&self, kind: &SourceKind, table: &SourceTable) -> bool {
+        self.contract == contract(kind, table)
     }
 
     /// The files that it names.
@@ -150,15 +157,44 @@ impl Manifest {
     }
 }
 
+/// Which source it is: another database continues nothing, whatever it is called here.
+fn origin(kind: &SourceKind) -> (&'static str, String) {
+    let server = |server: &Server| {
+        let Server { host, port, database, user, .. } = server;
+        format!("{host}\n{port}\n{database}\n{user}")
+    };
+    let place = match kind {
+        SourceKind::Sqlite { path } | SourceKind::NdJson { path } | SourceKind::Excel { path } => shown(path),
+        SourceKind::Csv { path, .. } | SourceKind::Parquet { path } => shown(path),
+        SourceKind::ObjectStore(bucket) => format!("{}\n{}\n{}", bucket.endpoint, bucket.bucket, bucket.prefix),
+        SourceKind::Postgres(found) | SourceKind::Mysql(found) => server(found),
+        SourceKind::Odbc { connection, .. } => connection.clone(),
+    };
+    (kind.word(), place)
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
 /// A digest of all that the rows of a table depend on.
-fn contract(table: &SourceTable) -> String {
+fn contract(kind: &SourceKind, table: &SourceTable) -> String {
     let columns: Vec<_> = table
         .columns
         .iter()
         .map(|column| (&column.name, column.kind.word(), &column.format, format!("{:?}", column.on_fault)))
         .collect();
     let filter = table.filter.as_ref().map(|filter| &filter.text);
-    let all = (FORM, &table.from, &table.key, columns, filter, &table.driving_date, format!("{:?}", table.load));
+    let all = (
+        FORM,
+        origin(kind),
+        &table.from,
+        &table.key,
+        columns,
+        filter,
+        &table.driving_date,
+        format!("{:?}", table.load),
+    );
     hex(&Sha256::digest(serde_json::to_vec(&all).unwrap_or_default()))
 }
 
@@ -230,13 +266,18 @@ impl Value {
         .filter(|_| array.null_count() < array.len())
     }
 
-    /// A cursor of this type from its own measure.
-    pub(super) fn cursor(kind: Type, value: i64) -> Option<Self> {
+    /// A cursor of this type from its own measure; one of time is not later than the night.
+    ///
+    /// A row that says it changed in the year 2199 would otherwise hide every change until then. To begin
+    /// earlier than necessary loses nothing.
+    pub(super) fn cursor(kind: Type, value: i64, night: Date) -> Option<Self> {
+        // The end of the night's day, wherever on Earth the clock stood that wrote it.
+        let end_micros = (i64::from(crate::calendar::to_days(night)) + 1) * DAY_MICROS;
         match kind {
             Type::Int => Some(Value::Int(value)),
-            Type::Date => i32::try_from(value).ok().map(Value::Date),
-            Type::Timestamp => Some(Value::Timestamp(value)),
-            Type::Instant => Some(Value::Instant(value)),
+            Type::Date => i32::try_from(value).ok().map(|days| Value::Date(days.min(crate::calendar::to_days(night)))),
+            Type::Timestamp => Some(Value::Timestamp(value.min(end_micros))),
+            Type::Instant => Some(Value::Instant(value.min(end_micros))),
             _ => None,
         }
     }

@@ -206,6 +206,7 @@ fn land(
     let condition = condition.map_err(|what| Error::Filter { table: name.clone(), what })?;
     let pull = land::Pull {
         name,
+        kind: &source.kind,
         table,
         as_of: AsOf::new(dates.as_of),
         condition,

@@ -122,6 +122,20 @@ impl Order {
     }
 }
 
+impl Order {
+    /// The hash of a key together with another value of its row; empty is a value too.
+    pub(super) fn joined(&self, hash: u128, value: Option<i64>) -> u128 {
+        let mut bytes = [0; 25];
+        let (key, rest) = bytes.split_at_mut(16);
+        key.copy_from_slice(&hash.to_le_bytes());
+        if let (Some((filled, place)), Some(value)) = (rest.split_first_mut(), value) {
+            *filled = 1;
+            place.copy_from_slice(&value.to_le_bytes());
+        }
+        XxHash3_128::oneshot_with_seed(self.seed, &bytes)
+    }
+}
+
 fn place_of(table: &SourceTable) -> impl Fn(&String) -> Option<usize> {
     |name| table.columns.iter().position(|column| column.name == *name)
 }

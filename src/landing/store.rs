@@ -243,12 +243,13 @@ pub(super) fn kept(folder: &Path, name: Name) -> Option<Kept> {
     Some(Kept { folder: folder.to_path_buf(), name, manifest })
 }
 
-/// The name of tonight's generation: an earlier one of the same night with the same content, or the next number.
+/// The name of tonight's generation: the newest of the same night where it has the same content, or the next number.
 fn next_name(folder: &Path, as_of: AsOf, digest: &Digest) -> Result<Name, Error> {
     let digest: String = crate::personal::hex(digest).chars().take(16).collect();
     let tonight: Vec<Name> = names(folder)?.into_iter().filter(|name| name.date == as_of.date()).collect();
     let number = tonight.last().map_or(1, |name| name.number.saturating_add(1));
-    let known = tonight.into_iter().find(|name| name.digest == digest);
+    // Only the newest: what was there before another content came is not what is there now.
+    let known = tonight.into_iter().next_back().filter(|name| name.digest == digest);
     Ok(known.unwrap_or(Name { date: as_of.date(), number, digest }))
 }
 

@@ -11,6 +11,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, RecordBa
 use arrow::array::{Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::compute::kernels::cmp;
 use arrow::compute::{and_kleene, cast, filter_record_batch, is_null, not, or_kleene};
+use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
 use super::file;
@@ -136,7 +137,12 @@ fn holds(condition: &Condition, batch: &RecordBatch) -> Result<BooleanArray, Arr
         Condition::IsNull(name) => is_null(column(name)?.as_ref()),
         Condition::Compare(name, comparison, literal) => {
             let column = column(name)?;
-            let value = cast(&scalar(literal), column.data_type())?;
+            // A number may be larger than the column can hold, and is larger than all that it holds.
+            let kind = match column.data_type() {
+                DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => DataType::Decimal256(76, *scale),
+                kind => kind.clone(),
+            };
+            let (column, value) = (cast(&column, &kind)?, cast(&scalar(literal), &kind)?);
             let (column, value): (&dyn Array, _) = (column.as_ref(), Scalar::new(value));
             match comparison {
                 Comparison::Equal => cmp::eq(&column, &value),

@@ -22,6 +22,7 @@
 //! is to be noticed, the filter asks for it (`expires_on is null or …`). Text is
 //! compared as the source has it, before it is brought to NFC.
 
+mod moments;
 mod read;
 mod render;
 

@@ -14,7 +14,7 @@ use arrow::array::{
     StringArray, TimestampMicrosecondArray,
 };
 use arrow::compute::kernels::cmp;
-use arrow::compute::{and_kleene, cast, filter_record_batch, is_null, not, or_kleene, prep_null_mask_filter};
+use arrow::compute::{and_kleene, cast, filter_record_batch, is_null, not, or_kleene};
 use arrow::datatypes::{DataType, i256};
 use arrow::error::ArrowError;
 
@@ -37,7 +37,7 @@ pub(super) fn mask(condition: &Condition, rows: &RecordBatch) -> Result<BooleanA
             parts.iter().try_fold(all(false), |so_far, part| or_kleene(&so_far, &mask(part, rows)?))
         }
         Condition::Not(inner) => not(&mask(inner, rows)?),
-        Condition::NotTrue(inner) => not(&prep_null_mask_filter(&mask(inner, rows)?)),
+        Condition::NotTrue(inner) => Ok(mask(inner, rows)?.iter().map(|value| Some(value != Some(true))).collect()),
         Condition::IsNull(name) => is_null(column(name)?),
         Condition::Compare(name, comparison, literal) => compare(column(name)?, *comparison, literal)
             .map_err(|_| ArrowError::CastError(format!("the filter compares {name} with a value of another type"))),
@@ -219,6 +219,21 @@ impl<'a> Sifter<'a> {
             counted: counted(records.saturating_sub(left_out)),
             received: counted(read.saturating_sub(left_out)),
         }
+    }
+
+    /// The answer of a source of which all rows were read, because it would compare otherwise than we do.
+    ///
+    /// Its totals are of all rows, and so are those that were received; sums that agree are left out, for
+    /// they are not those of the rows that were let through.
+    pub(super) fn without_left_out(&self, mut answer: Answer) -> Answer {
+        let left_out = self.left_out.load(Ordering::Relaxed);
+        answer.counted.rows = answer.counted.rows.saturating_sub(left_out);
+        answer.received.rows = answer.received.rows.saturating_sub(left_out);
+        if left_out > 0 && answer.counted.sums == answer.received.sums {
+            answer.counted.sums.clear();
+            answer.received.sums.clear();
+        }
+        answer
     }
 
     fn sifted(&self, batch: Batch, condition: &Condition) -> Result<Batch, ArrowError> {

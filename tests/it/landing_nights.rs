@@ -189,7 +189,7 @@ fn what_no_longer_fits_is_read_whole_and_says_why() {
     assert_eq!(why(&many), "more than a tenth of the table has changed");
     register.source.tables[0].driving_date = None;
     let other = register.pull(FIRST.saturating_add(2.days()));
-    assert_eq!(why(&other), "columns, types, key, filter or driving date have changed");
+    assert_eq!(why(&other), "source, columns, types, key, filter or driving date have changed");
     assert_eq!(why(&register.pull(FIRST.saturating_add(3.days()))), "changes");
     // Two rows of one key among the changes: which is right, nobody knows.
     register.database.execute("insert into papers select * from papers where id = 30", []).unwrap();
@@ -225,7 +225,7 @@ fn a_deleted_row_goes_when_keys_are_compared_and_a_row_set_aside_hides_what_was_
     register.write(900, None, Some(1), "unseen");
     register.write(4, None, Some(201), "right again");
     let whole = register.pull(FIRST.saturating_add(4.days()));
-    assert_eq!(whole.read, Read::Whole { why: Some("the source has keys that we do not hold") });
+    assert_eq!(whole.read, Read::Whole { why: Some("the source has rows that we do not hold") });
     assert_eq!(rows(&whole.table().unwrap()).len(), 100);
 }
 

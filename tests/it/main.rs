@@ -50,6 +50,8 @@ mod pulls;
 mod samples;
 /// A secret is nowhere but where it is needed.
 mod secrets;
+/// What would land otherwise than it stands at the source.
+mod silence;
 /// What several chapters' tests need: a world, a database server, a mail server.
 mod support;
 /// Every declared type from sources with types and without, and the golden table of awkward dates.

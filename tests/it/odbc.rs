@@ -2,6 +2,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test may stop at the first surprise"
 )]
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use chudong::landing::{self, Error, Pulled, Store};
-use chudong::pipeline::filter::{Comparison, Condition, Literal};
+use chudong::pipeline::filter::{Comparison, Condition, Filter, Literal};
 use chudong::pipeline::secret::SecretRef;
 use chudong::pipeline::{Column, OnFault, SourceKind, SourceTable, Type};
 use chudong::sources::{Answer, Request, Snapshot};
@@ -344,4 +345,23 @@ fn all_tables_are_read_in_one_snapshot() {
         assert_eq!(answer.counted, answer.received);
     }
     assert_eq!(ids.into_inner().unwrap(), [1, 1]);
+}
+
+#[test]
+fn a_day_that_is_kept_as_text_is_not_compared_as_the_system_would() {
+    let rows = "create table cards (id integer primary key, until_day varchar(10));
+         insert into cards values (1, '31/12/2026'), (2, '01/01/2020'), (3, '31/02/2026'), (4, null)";
+    let (_folder, file) = sqlite(rows);
+    let server = Server::start();
+    server.run(&format!("create role reader login password 'thẻ bí mật'; {rows}; grant select on cards to reader"));
+    for kind in [file, postgres(&server, "reader", "thẻ bí mật")] {
+        let until = Column { format: Some("%d/%m/%Y".into()), ..column("until_day", Type::Date) };
+        let mut cards = table("cards", vec![column("id", Type::Int), until]);
+        cards.filter = Some(Filter::parse("until_day >= $as_of", &cards.columns).unwrap());
+        let pulled = pull(kind, vec![cards]);
+        let Ok(whole) = &pulled else { panic!("{}", said(&pulled)) };
+        assert!(whole.failed.is_empty(), "{}", said(&pulled));
+        assert_eq!(whole.tables[0].table().unwrap().ints("id").unwrap(), [Some(1)], "{}", said(&pulled));
+        assert_eq!(whole.tables[0].rows_quarantined, 1);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Condition, Literal};
+use super::{Comparison, Condition, Literal};
 
 /// How a source writes conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,16 @@ impl Condition {
             Condition::IsNull(column) => text.push_str(&format!("{} is null", dialect.column(column))),
             Condition::Compare(column, comparison, literal) => {
                 let (column, value) = (dialect.column(column), dialect.literal(literal));
-                text.push_str(&format!("{column} {} {value}", comparison.sign()));
+                let plain = format!("{column} {} {value}", comparison.sign());
+                match (dialect, literal, comparison) {
+                    // MySQL does not see the blanks behind a text, in almost any collation.
+                    (Dialect::Mysql, Literal::Text(value), Comparison::Equal | Comparison::NotEqual) => {
+                        let (both, length) = if *comparison == Comparison::Equal { ("and", "=") } else { ("or", "<>") };
+                        let chars = value.chars().count();
+                        text.push_str(&format!("({plain} {both} char_length({column}) {length} {chars})"));
+                    }
+                    _ => text.push_str(&plain),
+                }
             }
         }
     }
@@ -83,9 +92,10 @@ fn guard(column: &str, literal: &Literal) -> String {
         Literal::Text(_) => format!("typeof({column}) not in ('text', 'null')"),
         Literal::Int(_) | Literal::Bool(_) => format!("typeof({column}) in ('text', 'blob')"),
         Literal::Date(_) => format!("{column} not glob '{DAY}'"),
-        // Text in order is time in order only without a zone, and with a blank in the middle.
+        // Text in order is time in order only without a zone, with a blank in the middle, and without zeros at
+        // the end that say nothing.
         Literal::Timestamp(_) | Literal::Instant(_) => format!(
-            "{column} not glob '{DAY} [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*' or {column} glob '*[+Zz]*' or {column} glob '*-*-*-*'"
+            "{column} not glob '{DAY} [0-2][0-9]:[0-5][0-9]:[0-6][0-9]*' or {column} glob '*[+Zz]*' or {column} glob '*-*-*-*' or {column} glob '*.*0'"
         ),
     }
 }
@@ -136,6 +146,8 @@ impl Dialect {
         match literal {
             // MySQL's usual collations make 'Hà' the same as 'Ha'.
             Literal::Text(value) if self == Dialect::Mysql => format!("{} collate utf8mb4_bin", text(value)),
+            // A column of SQLite may be declared to take 'B1' for 'b1'.
+            Literal::Text(value) if self == Dialect::Sqlite => format!("{} collate binary", text(value)),
             Literal::Text(value) => text(value),
             Literal::Int(value) => value.to_string(),
             Literal::Bool(value) if self == Dialect::Standard || self == Dialect::Mysql => value.to_string(),

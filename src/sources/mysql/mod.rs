@@ -20,10 +20,11 @@ use tokio::runtime::Runtime;
 
 use self::columns::Decode;
 use self::proof::{Key, Proof};
+use super::predicate::{self, Sifter};
 use super::values::{Raw, Reason, Rows};
 use super::{Answer, Error, Found, Request, Take, Totals, selects};
-use crate::pipeline::SourceTable;
 use crate::pipeline::filter::Dialect;
+use crate::pipeline::{Family, SourceTable, Type};
 
 /// How long one statement may run at the server: longer than the largest table, shorter than a night.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
@@ -102,25 +103,44 @@ impl Session {
 
     pub(super) fn read(&mut self, request: Request<'_>, take: &Take<'_>) -> Result<Answer, Error> {
         let table = request.table;
-        let (select, _) = selects(request, &relation(table), Dialect::Mysql);
-        let statement = self.run(&table.from, async |conn| conn.prep(&select).await)?;
+        let (select, _) = selects(Request { condition: None, ..request }, &relation(table), Dialect::Mysql);
+        let mut statement = self.run(&table.from, async |conn| conn.prep(&select).await)?;
         let given = statement.columns();
         let decodes: Vec<_> =
             given.iter().zip(&table.columns).map(|(given, declared)| Decode::of(given, declared.kind)).collect();
+        let condition = request.condition.map(|condition| {
+            condition.of_moments(&|name| has(table, &decodes, name, &|decode, _| decode == Decode::Instant))
+        });
+        // A text that is compared with a date becomes whatever MySQL takes it for: it is judged here.
+        let is_text = |name: &str| {
+            has(table, &decodes, name, &|decode, kind| decode == Decode::Text && kind.family() != Family::Text)
+        };
+        let is_judged_here = request.condition.is_some_and(|found| predicate::columns(found).into_iter().any(is_text));
+        let sifter = Sifter::new(Request { condition: request.condition.filter(|_| is_judged_here), ..request }, take);
+        let take: &Take<'_> = &|batch| sifter.take(batch);
+        let condition = condition.filter(|_| !is_judged_here);
+        let (mut select, _) =
+            selects(Request { condition: condition.as_ref(), ..request }, &relation(table), Dialect::Mysql);
+        if condition.is_some() {
+            statement = self.run(&table.from, async |conn| conn.prep(&select).await)?;
+        }
+        if let Some(condition) = request.condition.filter(|_| is_judged_here) {
+            select.push_str(&format!("; of which are taken: {}", condition.sql(Dialect::Standard)));
+        }
         let proof = Proof::new(table, &given);
-        let sql = proof.sql(&relation(table), request.condition);
+        let sql = proof.sql(&relation(table), condition.as_ref());
         let counts: Option<Row> = self.run(&table.from, async |conn| conn.query_first(&sql).await)?;
         let counted = counts.and_then(|row| proof.counted(&row)).ok_or_else(|| self.protocol(table))?;
         let mut reading = Reading { rows: Rows::new(table), decodes, key: proof.key(), keys: 0 };
-        self.stream(table, statement, &mut reading, take)?;
-        reading.rows.hand_over(take)?;
+        let worked = self.stream(table, statement, &mut reading, take);
+        sifter.outcome(worked.and_then(|()| reading.rows.hand_over(take)))?;
         let received = Totals {
             rows: reading.rows.taken(),
             keys: reading.key.as_ref().map(|_| reading.keys),
             sums: reading.rows.sums(),
         };
         let (counted, received) = super::comparable(counted, received);
-        Ok(Answer { asked: select, counted, received })
+        Ok(sifter.without_left_out(Answer { asked: select, counted, received }))
     }
 
     fn stream(
@@ -183,6 +203,11 @@ impl Session {
     fn protocol(&self, table: &SourceTable) -> Error {
         Error::Protocol { table: table.from.clone() }
     }
+}
+
+/// Whether a column of this name is read and declared so.
+fn has(table: &SourceTable, decodes: &[Decode], name: &str, is_so: &dyn Fn(Decode, Type) -> bool) -> bool {
+    table.columns.iter().zip(decodes).any(|(column, decode)| column.name == name && is_so(*decode, column.kind))
 }
 
 /// What came of asking for something that the catalogue does not show.

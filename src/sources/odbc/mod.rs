@@ -20,6 +20,7 @@ use odbc_api::{Connection, Cursor, CursorImpl, ResultSetMetadata};
 
 use self::columns::Form;
 use self::fetch::{Fetch, Keys};
+use super::predicate::{self, Sifter};
 use super::values::{Rows, units};
 use super::{Answer, Error, Found, Request, Take, Totals, selects};
 use crate::pipeline::filter::{Condition, Dialect};
@@ -112,6 +113,11 @@ impl Session {
     pub(super) fn read(&mut self, request: Request<'_>, take: &Take<'_>) -> Result<Answer, Error> {
         let table = request.table;
         self.begin(table)?;
+        let pushed = self.pushed(request)?;
+        let is_judged_here = pushed.is_none() && request.condition.is_some();
+        let sifter = Sifter::new(Request { condition: request.condition.filter(|_| is_judged_here), ..request }, take);
+        let take: &Take<'_> = &|batch| sifter.take(batch);
+        let request = Request { condition: pushed.as_ref(), ..request };
         let (select, count) = selects(request, &relation(table), Dialect::Odbc);
         let rows_counted = self.texts(table, &count)?;
         let rows_counted = rows_counted.first().cloned().flatten().and_then(|text| text.trim().parse::<u64>().ok());
@@ -123,12 +129,15 @@ impl Session {
         }
         let forms = fetch.forms().to_vec();
         let (mut rows, mut keys, mut texts) = (Rows::new(table), Keys::new(), Vec::new());
-        while let Some(row) = fetch.next()? {
-            row.put(&mut rows, &mut texts);
-            keys.add(&row, &places);
-            rows.hand_over_when_full(take)?;
-        }
-        rows.hand_over(take)?;
+        let mut fetched = || {
+            while let Some(row) = fetch.next()? {
+                row.put(&mut rows, &mut texts);
+                keys.add(&row, &places);
+                rows.hand_over_when_full(take)?;
+            }
+            rows.hand_over(take)
+        };
+        sifter.outcome(fetched())?;
         drop(fetch);
         let mut received = Totals { rows: rows.taken(), keys: None, sums: rows.sums() };
         // Without a transaction a second reading may rightly differ from the first.
@@ -138,7 +147,32 @@ impl Session {
         }
         self.sums(table, request.condition, &forms, &mut counted)?;
         let (counted, received) = super::comparable(counted, received);
-        Ok(Answer { asked: select, counted, received })
+        Ok(sifter.without_left_out(Answer { asked: select, counted, received }))
+    }
+
+    /// The condition as the system may judge it: moments are compared with moments. None where it would compare
+    /// a text with a date, which each does in its own way, and SQLite whatever the column is called.
+    fn pushed(&self, request: Request<'_>) -> Result<Option<Condition>, Error> {
+        let Some(condition) = request.condition else { return Ok(None) };
+        let table = request.table;
+        let names = predicate::columns(condition);
+        let columns: Vec<_> = table.columns.iter().filter(|column| names.contains(&column.name.as_str())).collect();
+        let list: Vec<_> = columns.iter().map(|column| format!("t.{}", Dialect::Odbc.quote(&column.name))).collect();
+        let sql = format!("select {} from {} t where 1 = 0", list.join(", "), relation(table));
+        let mut cursor = self.cursor(table, &sql)?;
+        let mut moments = Vec::new();
+        for (number, column) in (1..).zip(&columns) {
+            let kind = cursor.col_data_type(number);
+            let form = Form::of(kind.map_err(|error| connect::failed(&self.server, &table.from, &error).error)?);
+            let is_of_time = matches!(column.kind, Type::Date | Type::Timestamp | Type::Instant);
+            if is_of_time && (self.is_sqlite() || matches!(form, Some(Form::Text | Form::Padded))) {
+                return Ok(None);
+            }
+            if form == Some(Form::Moment) {
+                moments.push(column.name.as_str());
+            }
+        }
+        Ok(Some(condition.of_moments(&|name| moments.contains(&name))))
     }
 
     /// The digest of all keys by a second reading of them alone.

@@ -29,14 +29,18 @@ use tokio::sync::watch;
 use connection::{Connection, Failure, Halt, Target};
 use decode::{CopyRows, Plan, add};
 use proof::Proof;
-use types::Reading;
+use types::{Decode, Reading};
 
+use super::predicate::{self, Sifter};
 use super::{Answer, Error, Found, Request, Take, Totals, quote};
 use crate::pipeline::filter::Dialect;
-use crate::pipeline::{Server, SourceTable};
+use crate::pipeline::{Family, Server, SourceTable};
 
-/// What every connection begins with.
-const BEGIN: &str = "begin transaction isolation level repeatable read read only";
+/// What every connection begins with. A moment that lands as a day is compared with a day in our zone, and what the
+/// server writes as text is the same text, however the server, the database or our account are set up.
+const BEGIN: &str = "begin transaction isolation level repeatable read read only; \
+                     set local time zone 'Asia/Ho_Chi_Minh'; set local datestyle = 'ISO, DMY'; \
+                     set local intervalstyle = 'postgres'";
 
 /// The oldest server that has what is asked of it, as it numbers itself.
 const OLDEST: i32 = 140_000;
@@ -129,13 +133,22 @@ impl Session {
         let table = request.table;
         let read = self.apart(|session| {
             let job = session.plan(request)?;
-            let job = Job { take, ..job };
-            let (counted, received) = session.work(&job)?;
-            Ok((job.select(""), counted, received))
+            let judged_here = request.condition.filter(|_| job.condition.is_none());
+            let sifter = Sifter::new(Request { condition: judged_here, ..request }, take);
+            let sift: &Take<'_> = &|batch| sifter.take(batch);
+            let job = Job { take: sift, ..job };
+            let worked = session.work(&job);
+            // The filter's own error goes before the stop that it caused.
+            sifter.outcome(Ok(())).map_err(Failure::Ours)?;
+            let (counted, received) = worked?;
+            let (counted, received) = comparable(counted, received);
+            let mut asked = job.select("");
+            if let Some(condition) = judged_here {
+                asked.push_str(&format!("; of which are taken: {}", condition.sql(Dialect::Standard)));
+            }
+            Ok(sifter.without_left_out(Answer { asked, counted, received }))
         });
-        let (asked, counted, received) = read.map_err(|failure| self.target.explain(&table.from, failure))?;
-        let (counted, received) = comparable(counted, received);
-        Ok(Answer { asked, counted, received })
+        read.map_err(|failure| self.target.explain(&table.from, failure))
     }
 
     /// Does the work so that its failure leaves the snapshot as it was, for the tables after it.
@@ -176,6 +189,15 @@ impl Session {
                 Some(kind) => format!("{name}::{kind}"),
                 None => name.clone(),
             });
+            // PostgreSQL compares no text with a date; what is a date in our format is judged here.
+            let is_text = |name: &str| {
+                table.columns.iter().zip(&readings).any(|(column, reading)| {
+                    let is_text = matches!(reading.decode, Decode::Text | Decode::Padded);
+                    column.name == name && is_text && column.kind.family() != Family::Text
+                })
+            };
+            let condition = request.condition.filter(|found| !predicate::columns(found).into_iter().any(is_text));
+            let request = Request { condition, ..request };
             let mut job = Job {
                 table,
                 columns: columns.collect::<Vec<_>>().join(", "),

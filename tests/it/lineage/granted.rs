@@ -239,3 +239,75 @@ async fn a_head_names_every_column_into_which_a_person_arrives() {
     }
     assert_eq!(faults.len(), 3, "{}", said(&faults));
 }
+
+/// More uses of an address, in the less travelled parts of the language.
+const FAR_USES: &[&str] = &[
+    "select 1 as n from staging.people as a natural join staging.people as b",
+    "select 1 as n from staging.people as a join staging.people as b using (email)",
+    "select a.commune_code as private_one from staging.people as a, lateral (select b.commune_code from staging.people as b where b.email = a.email) as l",
+    "select l.x as private_one from staging.people as a, lateral (select upper(a.email) as x) as l",
+    "select 1 as n from staging.people as p where exists (select 1 from law.driving_licence_term as l where l.key = p.email)",
+    "select (select max(l.key) from law.driving_licence_term as l where l.key = p.email) as private_one from staging.people as p",
+    "with recursive walk(x, n) as (select email, 1 from staging.people union all select x, n + 1 from walk where n < 3) select n from walk where x <> ''",
+    "with recursive walk(x, n) as (select email, 1 from staging.people union all select x, n + 1 from walk where n < 3) select x as private_one from walk",
+    "select unnest(string_to_array(email, '@')) as private_one from staging.people",
+    "select named_struct('a', email)['a'] as private_one from staging.people",
+    "select (array_agg(email))[1] as private_one from staging.people",
+    "select array_agg(commune_code order by email)[1] as private_one from staging.people",
+    "select count(*) filter (where email <> '') as n from staging.people",
+    "select commune_code as private_one from staging.people group by commune_code having max(email) > 'a'",
+    "select commune_code as private_one from staging.people qualify row_number() over (order by email) = 1",
+    "select distinct on (email) commune_code as private_one from staging.people",
+    "select distinct commune_code as private_one, email as private_two from staging.people",
+    "select count(*) as n from staging.people group by grouping sets ((commune_code), (email))",
+    "select count(*) as n from staging.people group by rollup (commune_code, email)",
+    "select grouping(email) as n from staging.people group by cube (email)",
+    "select column1 as private_one from (values ((select max(email) from staging.people))) as v",
+    "select 1 as n where 'a' = any (select email from staging.people)",
+    "select 1 as n from staging.people where (email, commune_code) = ('a', 'b')",
+    "select lag(email) over (order by birth_date) as private_one from staging.people",
+    "select count(distinct email) as n from staging.people",
+    "select row_number() over w as n from staging.people window w as (order by email)",
+    "select commune_code as private_one from staging.people order by (select max(email) from staging.people)",
+    "select commune_code as private_one from staging.people limit (select count(email) from staging.people)",
+    "select * exclude (email) from (select email, email as private_one from staging.people)",
+    "select * replace (upper(email) as commune_code) from (select email, commune_code from staging.people)",
+    "select private_one from (select \"email\" as private_one from \"staging\".\"people\")",
+    "select EMAIL as private_one from STAGING.PEOPLE",
+    "select x as private_one from unnest((select array_agg(email) from staging.people)) as t(x)",
+    "select commune_code as private_one from staging.people intersect select email from staging.people",
+    "select array_any_match([1], x -> x = length(email)) as b from staging.people",
+    "select array_filter([email], x -> x <> '') as private_one from staging.people",
+    "select coalesce(null, email) as private_one from staging.people",
+    "select first_value(commune_code order by email) as private_one from staging.people",
+    "select people.email as private_one from staging.people",
+    "select p as private_one from staging.people as p",
+    "select string_agg(email, ',') as private_one from staging.people",
+    "select commune_code as private_one from staging.people where email in ('a', 'b')",
+    "select commune_code as private_one from (select * from staging.people order by email limit 3)",
+    "select n from (select commune_code, rank() over (order by email) as n from staging.people)",
+    "select value as n from generate_series(1, 3) where value in (select length(email) from staging.people)",
+    "table staging.people",
+    "from staging.people",
+    "select sum(case when email is null then 1 else 0 end) as n from staging.people",
+    "select 1 as n from staging.people as a left anti join staging.people as b on a.email = b.email",
+    "select 1 as n from staging.people as a full join staging.people as b on a.commune_code = b.commune_code and a.email > b.email",
+];
+
+#[tokio::test]
+async fn an_address_is_refused_in_the_less_travelled_parts_of_the_language() {
+    let world = world();
+    for (at, select) in FAR_USES.iter().enumerate() {
+        world.put(&probe(at), head(select).as_bytes());
+    }
+    let faults = faults(&world.root()).await;
+    for (at, select) in FAR_USES.iter().enumerate() {
+        let mine = || faults.iter().filter(|fault| fault.place.to_string().starts_with(&probe(at)));
+        let is_named = mine().any(|f| f.code == "sql.purpose" && f.what.contains("population.citizens.email"));
+        // What the engine cannot do is refused as a whole.
+        let cannot = ["sql.model", "sql.not-a-select", "sql.unknown-table"];
+        assert!(is_named || mine().any(|fault| cannot.contains(&fault.code)), "{select}: {}", said(&faults));
+    }
+    let named = faults.iter().filter(|fault| fault.code == "sql.purpose").count();
+    assert!(named >= 39, "{named}: most of them are understood");
+}
