@@ -4,6 +4,7 @@
 #   ./test.sh                 every test
 #   ./test.sh postgres        the tests whose names contain a word; all words go to cargo test
 #   ./test.sh --install       only install
+#   CHUDONG_TEST_TIMES=10 ./test.sh    tries ten times as often what is tried at random
 #
 # The tests start PostgreSQL and MariaDB servers of their own, in temporary folders and on free ports of
 # 127.0.0.1, so that only their programs are needed: no server has to run. Likewise an S3-compatible
@@ -41,7 +42,14 @@ has_odbc_driver() {
 # An S3-compatible server, for the sources that are object stores: a Python program, in a folder of its own.
 tools=target/test-tools
 moto='moto[server]==5.2.5'
-has_moto() { [[ -x $tools/bin/moto_server ]] || command -v moto_server >/dev/null; }
+has_moto() {
+  # What an interrupted installation, another version of Python or an earlier version of this script left is none.
+  if [[ -e $tools ]]; then
+    [[ -f $tools/installed && $(<"$tools/installed") == "$moto" ]] && "$tools/bin/python" -c '' 2>/dev/null
+  else
+    command -v moto_server >/dev/null
+  fi
+}
 
 missing=()
 has_postgresql || missing+=(postgresql)
@@ -54,7 +62,9 @@ command -v make >/dev/null || missing+=(make)
 # The perl of a slim image lacks the modules with which OpenSSL is configured.
 perl -MFindBin -MIPC::Cmd -MPod::Usage -e 1 2>/dev/null || missing+=(perl)
 
-has_moto || python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+moto_found=0
+has_moto && moto_found=1
+((moto_found)) || python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 
 if ((${#missing[@]})); then
   if ! command -v apt-get >/dev/null; then
@@ -87,12 +97,18 @@ if ((${#missing[@]})); then
   ((installed)) || exit 1
   has_postgresql || { echo "test.sh: the package postgresql brought no initdb" >&2; exit 1; }
   has_mariadb || { echo "test.sh: the package mariadb-server-core brought no mariadbd" >&2; exit 1; }
+  has_odbc_driver libsqlite3odbc.so || { echo "test.sh: the package libsqliteodbc brought no driver" >&2; exit 1; }
+  has_odbc_driver psqlodbcw.so || { echo "test.sh: the package odbc-postgresql brought no driver" >&2; exit 1; }
 fi
 
-if ! has_moto; then
+if ((!moto_found)); then
   echo "test.sh: installing $moto into $tools"
-  python3 -m venv "$tools"
-  "$tools/bin/pip" install --quiet --disable-pip-version-check "$moto"
+  python3 -m venv --clear "$tools"
+  "$tools/bin/pip" install --quiet --disable-pip-version-check "$moto" || {
+    echo "test.sh: $moto cannot be installed from PyPI: see above. It needs a connection, or a mirror (PIP_INDEX_URL)" >&2
+    exit 1
+  }
+  echo "$moto" >"$tools/installed"
 fi
 
 if ! command -v cargo >/dev/null; then

@@ -1,5 +1,7 @@
 //! Beside every step: which column reached which, as OpenLineage events of this run.
 
+use std::io::ErrorKind;
+
 use super::Night;
 use super::build::Built;
 use crate::calendar;
@@ -35,7 +37,11 @@ impl Night<'_> {
         files::private_folder(&folder).and_then(|()| files::replace(&path, lines.as_bytes())).map_err(|error| {
             let what = format!("the lineage of this run could not be written: {error}");
             let next = "make room there; what the night did is done and stays so, and `chudong lineage` tells the same";
-            Fault::new("run.lineage", Place::file(&path), what, next)
+            let code = match error.kind() {
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "run.disk-full",
+                _ => "run.lineage",
+            };
+            Fault::new(code, Place::file(&path), what, next)
         })
     }
 }

@@ -213,7 +213,7 @@ async fn a_folder_that_is_lost_on_the_way_defers_and_says_why() {
 // ---- a mail server ----------------------------------------------------------
 
 const QUICK: Timeouts =
-    Timeouts { connect: Duration::from_secs(5), command: Duration::from_secs(5), data: Duration::from_secs(5) };
+    Timeouts { connect: Duration::from_secs(30), command: Duration::from_secs(30), data: Duration::from_secs(30) };
 
 fn channel(port: u16, connections: usize, tls: Tls, password: Option<&Path>) -> Channel {
     let credentials = password.map(|path| ("user".to_owned(), SecretRef::File(path.to_path_buf())));
@@ -249,7 +249,7 @@ async fn send(sender: &mut Sender, recipients: &[&str]) -> Vec<String> {
 #[tokio::test]
 async fn each_message_gets_its_own_outcome_and_no_address_in_it() {
     let server = Server::start("220 test.example", &["PIPELINING"], 100);
-    let timeouts = Timeouts { data: Duration::from_secs(1), ..QUICK };
+    let timeouts = Timeouts { data: Duration::from_secs(3), ..QUICK };
     let channel = channel(server.port, 1, Tls::None, None);
     let mut sender = Sender::open(&channel, Path::new("unused"), timeouts).await.unwrap();
     let all = ["van", "grey", "unknown", "plain", "goodbye", "spam", "full", "dropped", "hung", "silent", "last", "an"];
@@ -323,7 +323,7 @@ async fn an_idle_connection_that_was_closed_costs_no_message() {
     let server = Server::start("220 test.example", &[], 100);
     let mut sender = open(server.port, 1).await.unwrap();
     assert_eq!(send(&mut sender, &["last"]).await, ["accepted"]);
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.has_closed(1);
     assert_eq!(send(&mut sender, &["van"]).await, ["accepted"]);
     assert_eq!(*server.connections.lock().unwrap(), 2);
 }
@@ -332,12 +332,12 @@ async fn an_idle_connection_that_was_closed_costs_no_message() {
 async fn many_messages_on_one_connection_do_not_wait_for_acknowledgements() {
     let server = Server::start("220 test.example", &[], 100);
     let mut sender = open(server.port, 1).await.unwrap();
-    let names: Vec<String> = (0..100).map(|n| format!("p{n}")).collect();
+    let names: Vec<String> = (0..1_000).map(|n| format!("p{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let began = std::time::Instant::now();
     assert!(send(&mut sender, &names).await.iter().all(|said| said == "accepted"));
-    // With Nagle's algorithm each message costs 43 ms, 4.3 s in all.
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    // With Nagle's algorithm each message costs 43 ms, 43 s in all.
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

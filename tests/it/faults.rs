@@ -300,10 +300,13 @@ fn line(world: &World) -> String {
 #[test]
 fn a_full_disk_is_said_and_the_next_night_finishes_what_it_stopped() {
     let world = World::small(200);
+    world.edit("pipelines/an-binh/pipeline.toml", "first_month = 2026-07-01", "first_month = 2026-09-01");
     // Each size stops the night at another place, from the key to the shelf.
+    let often: &[u32] = &[4, 128, 512, 1024, 1536];
+    let sizes = if crate::support::times() > 1 { &[4, 64, 128, 256, 512, 768, 1024, 1536, 2048, 2560] } else { often };
     let mut codes = BTreeSet::new();
     let mut left = BTreeSet::new();
-    for kilobytes in [4, 64, 128, 256, 512, 768, 1024, 1536, 2048, 2560] {
+    for kilobytes in sizes {
         let (night, disk) = (line(&world), world.state().display().to_string());
         let copy = world.temporary().join(format!("{kilobytes}"));
         let copy = copy.display();

@@ -343,7 +343,7 @@ async fn selected_by_datafusion(engine: &Engine, condition: &str) -> Vec<i64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(crate::support::cases(40)))]
 
     #[test]
     fn a_filter_selects_the_same_rows_in_sqlite_and_in_standard_sql(

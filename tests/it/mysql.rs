@@ -245,11 +245,11 @@ fn a_broken_contract_is_told_whole() {
 #[test]
 fn all_tables_are_read_in_one_snapshot() {
     let server = Server::start();
-    // Reading the first table takes a second; the other connection writes to both meanwhile.
+    // Reading the first table takes two seconds or more; the other connection writes to both meanwhile.
     server.run(
         "create table first (id int primary key); create table second (id int primary key);
          insert into first values (1), (2); insert into second values (1), (2);
-         create view slow as select first.id from first, (select sleep(0.4)) as pause",
+         create view slow as select first.id from first, (select sleep(2)) as pause",
     );
     let tables = vec![table("slow", vec![column("id", Type::Int)]), table("second", vec![column("id", Type::Int)])];
     let pulled = std::thread::scope(|scope| {
@@ -257,7 +257,7 @@ fn all_tables_are_read_in_one_snapshot() {
         let begun = Instant::now();
         let reading = "select count(*) from information_schema.processlist where info like 'select %`slow`%' and info not like '%processlist%'";
         while server.number(reading) == 0 {
-            assert!(begun.elapsed() < Duration::from_secs(20), "the pull never began to read");
+            assert!(begun.elapsed() < Duration::from_secs(60), "the pull never began to read");
             std::thread::sleep(Duration::from_millis(5));
         }
         server.run("insert into first values (3); insert into second values (3); delete from second where id = 1");
@@ -414,7 +414,7 @@ fn a_server_that_says_nothing_is_given_up() {
     let server = Server::start();
     server.run(
         "create table cards (id int primary key); insert into cards values (1);
-         create view slow as select id + sleep(3) as id from cards",
+         create view slow as select id + sleep(100) as id from cards",
     );
     let patient = server.server("root", None);
     let kind = |patience: chudong::pipeline::Server| SourceKind::Mysql(patience);
@@ -423,7 +423,7 @@ fn a_server_that_says_nothing_is_given_up() {
     let begun = Instant::now();
     let slow = said(&pull(kind(hasty), vec![table("slow", vec![column("id", Type::Int)])]));
     assert!(slow.starts_with("error[sources.silent]: the server said nothing for 1 seconds"), "{slow}");
-    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert!(begun.elapsed() < Duration::from_secs(60));
     // Nor does a port at which somebody listens and never speaks hold the night up.
     let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = mute.local_addr().unwrap().port();

@@ -133,7 +133,7 @@ fn a_backend_that_is_killed_in_mid_copy_ends_the_pull() {
     let error = answer.unwrap_err();
     assert!(["sources.server", "sources.unreachable"].contains(&error.code()), "{error}");
     assert!(error.next().contains("run again"), "{}", error.next());
-    assert!(begun.elapsed() < Duration::from_secs(20), "the other readers went on");
+    assert!(begun.elapsed() < Duration::from_secs(60), "the other readers went on");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_server_that_hangs_is_given_up_after_the_declared_time() {
     let took = begun.elapsed();
     stopped.lock().unwrap().iter().for_each(|process| signal("CONT", *process));
     let error = answer.unwrap_err();
-    assert!(took < Duration::from_secs(15), "it took {took:?}");
+    assert!(took < Duration::from_secs(60), "it took {took:?}");
     assert_eq!(error.code(), "sources.silent");
     assert_eq!(error.to_string(), "the server said nothing for 1 seconds");
     assert!(error.place().to_string().starts_with("people at server "), "{}", error.place());

@@ -311,7 +311,7 @@ fn random_table() -> impl Strategy<Value = RandomTable> {
 fn random_tables_come_back_as_they_were_written() {
     let server = Server::start();
     let (mut with_keys, mut with_sums) = (0, 0);
-    let config = Config { cases: 60, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: crate::support::cases(20), failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new(config);
     // Counted outside the closure, which may not change anything.
     let seen = Mutex::new((&mut with_keys, &mut with_sums));

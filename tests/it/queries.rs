@@ -240,7 +240,7 @@ fn a_query_ends_at_its_time_and_at_its_rows() {
     let slow = "select lpad('a', 2000000000, 'b')";
     let ended = world.chudong(&["query", slow, "--timeout-seconds", "1"]).with(1);
     assert!(ended.err.contains("error[query.time]"), "{}", ended.err);
-    assert!(begun.elapsed() < std::time::Duration::from_secs(15));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60));
     let many = "select * from (select unnest(range(0, 100001)))";
     assert!(world.chudong(&["query", many]).with(1).err.contains("error[query.rows]"));
     let all = world.chudong(&["query", many, "--all-rows", "--format", "csv"]).with(0);

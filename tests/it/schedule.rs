@@ -328,7 +328,7 @@ impl Service {
     /// Waits until it has said this.
     #[track_caller]
     fn says(&mut self, text: &str) {
-        for _ in 0..600 {
+        for _ in 0..1_200 {
             if self.said().contains(text) {
                 return;
             }
@@ -341,7 +341,7 @@ impl Service {
     /// Asks it to stop as systemd does, and gives its exit code.
     fn stop(mut self) -> Option<i32> {
         Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        for _ in 0..600 {
+        for _ in 0..2_400 {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }

@@ -24,10 +24,14 @@ pub struct Store {
 impl Store {
     /// A server with one empty bucket, `agency`.
     pub fn start() -> Store {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut process = Command::new(program());
-        process.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
-        let process = process.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let (mut port, mut process) = serve();
+        // Another process may have taken the port before the server could: then it ends at once, and tries another.
+        let mut attempts = 1;
+        while !answers(port, &mut process) {
+            attempts += 1;
+            assert!(attempts < 10, "the S3 server ends as soon as it is started");
+            (port, process) = serve();
+        }
         let endpoint = format!("http://127.0.0.1:{port}");
         let keys = tempfile::tempdir().unwrap();
         for name in ["access", "secret"] {
@@ -37,28 +41,7 @@ impl Store {
             AmazonS3Builder::new().with_endpoint(&endpoint).with_region("us-east-1").with_bucket_name("agency");
         let client = client.with_access_key_id("synthetic").with_secret_access_key("synthetic").with_allow_http(true);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let store = Store { process, endpoint, keys, client: client.build().unwrap(), runtime };
-        store.make_bucket(port);
-        store
-    }
-
-    fn make_bucket(&self, port: u16) {
-        let begun = Instant::now();
-        loop {
-            if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
-                write!(
-                    stream,
-                    "PUT /agency HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-                )
-                .unwrap();
-                let mut answer = String::new();
-                stream.read_to_string(&mut answer).unwrap();
-                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-                return;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(30), "the S3 server did not start");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        Store { process, endpoint, keys, client: client.build().unwrap(), runtime }
     }
 
     /// Puts an object in place of what was there.
@@ -83,6 +66,36 @@ impl Drop for Store {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// Starts the server on a port that is free at this moment.
+fn serve() -> (u16, Child) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server = Command::new(program());
+    server.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+    (port, server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+}
+
+/// Makes the bucket as soon as the server answers; no when it has ended because its port was taken.
+fn answers(port: u16, process: &mut Child) -> bool {
+    const MAKE: &str = "PUT /agency HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let begun = Instant::now();
+    loop {
+        // Whoever answers while our process is there is our process: a port has one listener.
+        let answered = TcpStream::connect(("127.0.0.1", port));
+        if process.try_wait().unwrap().is_some() {
+            return false;
+        }
+        if let Ok(mut stream) = answered {
+            stream.write_all(MAKE.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            return true;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "the S3 server did not start");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

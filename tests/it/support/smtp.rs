@@ -3,7 +3,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -36,6 +38,7 @@ pub struct Server {
     pub taken: Arc<Taken>,
     /// How many connections were made.
     pub connections: Arc<Mutex<usize>>,
+    closed: Arc<AtomicUsize>,
     moods: Moods,
 }
 
@@ -93,10 +96,11 @@ impl Server {
             port,
             taken: Arc::default(),
             connections: Arc::default(),
+            closed: Arc::default(),
             moods: Arc::new(Mutex::new(Box::new(mood_of))),
         };
         let (taken, connections) = (Arc::clone(&server.taken), Arc::clone(&server.connections));
-        let moods = Arc::clone(&server.moods);
+        let (moods, closed) = (Arc::clone(&server.moods), Arc::clone(&server.closed));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
@@ -106,12 +110,25 @@ impl Server {
                     *connections
                 };
                 let greeting = if number > most { "421 4.7.0 too many connections" } else { greeting };
-                let (taken, moods) = (Arc::clone(&taken), Arc::clone(&moods));
-                // A client that breaks off ends its thread with an error, as it should.
-                std::thread::spawn(move || connection(stream, protection, greeting, extensions, &taken, &moods));
+                let (taken, moods, closed) = (Arc::clone(&taken), Arc::clone(&moods), Arc::clone(&closed));
+                std::thread::spawn(move || {
+                    // A client that breaks off ends the conversation with an error, as it should.
+                    drop(connection(stream, protection, greeting, extensions, &taken, &moods));
+                    closed.fetch_add(1, Ordering::Release);
+                });
             }
         });
         server
+    }
+
+    /// Waits until it has closed so many connections.
+    #[track_caller]
+    pub fn has_closed(&self, connections: usize) {
+        let begun = Instant::now();
+        while self.closed.load(Ordering::Acquire) < connections {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the mail server keeps its connections");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// From now on the mood at each recipient is this.
