@@ -1,7 +1,7 @@
 //! Runs become one sorted Parquet file.
 //!
-//! The order is cut into parts of about as many rows as a row group holds, so
-//! that a part of every run fits in memory. Threads take the parts in turn: each
+//! The order is cut into parts of a few row groups, so that a part of every run
+//! fits in memory. Threads take the parts in turn: each
 //! reads its slices of all runs, sorts them together, leaves out the rows whose
 //! key stands in the table more than once, and encodes. Row groups are cut at
 //! fixed numbers of rows, and not where the parts are, so that the same rows give
@@ -9,7 +9,7 @@
 //! last whole row group is handed on to the next. This module must not know
 //! where rows come from.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,6 +34,9 @@ use crate::tables::TableName;
 const GROUP_BYTES: u64 = 10 << 20;
 const GROUP_ROWS: u64 = 1 << 17;
 const GROUP_ROWS_MIN: u64 = 256;
+
+/// How many row groups a part makes: every part has an edge in every run, and what stands at an edge is read twice.
+const PART_GROUPS: u64 = 3;
 
 /// How many rows are gathered and encoded at once.
 const PIECE_ROWS: usize = 16_384;
@@ -76,7 +79,7 @@ pub(super) fn group_rows(rows: u64, content_bytes: u64) -> u64 {
 /// Writes the rows of all runs into the file, in order. `path` is for messages.
 pub(super) fn write(job: &Job<'_>, file: &File, path: &Path) -> Result<Written, Error> {
     let (parts, factory) = Parts::new(file, path, job.schema, job.order.names())?;
-    let cuts = cuts(job.runs, job.group_rows);
+    let cuts = cuts(job.runs, job.group_rows * PART_GROUPS);
     let floor = Floor {
         job,
         path,
@@ -89,6 +92,7 @@ pub(super) fn write(job: &Job<'_>, file: &File, path: &Path) -> Result<Written, 
             carried: Vec::new(),
             carried_to: 0,
             parts: Some(parts),
+            ready: BTreeMap::new(),
             group: 0,
             tally: Tally::default(),
             twins_tally: Tally::default(),
@@ -152,6 +156,8 @@ struct Line<'a> {
     carried: Vec<RecordBatch>,
     carried_to: usize,
     parts: Option<Parts<'a>>,
+    /// Row groups that are encoded and wait for those before them: they are small.
+    ready: BTreeMap<u64, Vec<ArrowColumnChunk>>,
     /// The row group that is appended next.
     group: u64,
     tally: Tally,
@@ -242,7 +248,7 @@ impl<'a> Floor<'a> {
         Ok(())
     }
 
-    /// Encodes a row group and appends it when those before it are there.
+    /// Encodes a row group, and appends it with those that waited for it.
     fn group(
         &self,
         index: u64,
@@ -252,11 +258,15 @@ impl<'a> Floor<'a> {
         tally: &mut Tally,
     ) -> Result<(), Option<Error>> {
         let chunks = self.encode(index, carried, gather, own, tally).map_err(Some)?;
-        let mut line = self.turn(|line| line.group == index).map_err(|_: Over| None)?;
-        let Some(parts) = line.parts.as_mut() else { return Err(Some(crashed(self.job.name))) };
-        parts.append(chunks).map_err(Some)?;
-        line.group += 1;
-        self.moved.notify_all();
+        // Who is early leaves it for whoever brings the one before: nobody waits with an encoded row group.
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        line.ready.insert(index, chunks);
+        let Line { parts, ready, group, .. } = &mut *line;
+        let Some(parts) = parts.as_mut() else { return Err(Some(crashed(self.job.name))) };
+        while let Some(chunks) = ready.remove(group) {
+            parts.append(chunks).map_err(Some)?;
+            *group += 1;
+        }
         Ok(())
     }
 
@@ -332,17 +342,18 @@ impl<'a> Floor<'a> {
         if low.is_none() && high.is_none() {
             return Ok(rows);
         }
-        let bytes = self.job.order.bytes(&rows).map_err(|source| self.arrow(source))?;
+        // A block is searched by a dozen of its rows: bringing all of them into bytes costs as much as sorting them.
         let before = |place: &[u8]| {
             let (mut from, mut until) = (0, rows.num_rows());
             while from < until {
                 let middle = from.midpoint(until);
-                if bytes.row(middle).data() < place { from = middle + 1 } else { until = middle }
+                let bytes = self.job.order.bytes(&rows.slice(middle, 1)).map_err(|source| self.arrow(source))?;
+                if bytes.row(0).data() < place { from = middle + 1 } else { until = middle }
             }
-            from
+            Ok::<usize, Error>(from)
         };
-        let from = low.map_or(0, before);
-        let until = high.map_or(rows.num_rows(), before);
+        let from = low.map_or(Ok(0), before)?;
+        let until = high.map_or(Ok(rows.num_rows()), before)?;
         Ok(rows.slice(from, until.saturating_sub(from)))
     }
 

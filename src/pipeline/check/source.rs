@@ -210,6 +210,14 @@ fn source_table(name: &str, node: &Node<'_>, law: &Law) -> Option<SourceTable> {
         _ => None,
     };
     let filter = filter(node, &columns, law);
+    for name in filter.iter().flat_map(Filter::columns) {
+        if columns.iter().any(|column| column.name == name && column.on_fault == OnFault::Null) {
+            let what = format!("the filter reads {name}, and a value of it that cannot be read becomes empty");
+            let next =
+                "leave on_fault out (the row is set aside) or write \"error\": an empty value would hide its row";
+            node.fault("filter", "pipeline.filter-null", what, next);
+        }
+    }
     let driving_date = node.text_or_none("driving_date");
     if let Some(name) = &driving_date
         && !columns.iter().any(|column| column.name == *name && column.kind == Type::Date)
