@@ -1,6 +1,7 @@
 //! Contenders run in turn, and what came out as a table beside the targets.
 
 use std::io::Write;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +26,7 @@ type Run<'a> = Box<dyn FnMut(u32) -> Fallible<Measured> + 'a>;
 /// Someone who does the work, in a process of its own.
 pub struct Contender<'a> {
     name: String,
-    rows: u64,
+    rows: RangeInclusive<u64>,
     run: Run<'a>,
     runs: Vec<Measured>,
 }
@@ -33,7 +34,12 @@ pub struct Contender<'a> {
 impl<'a> Contender<'a> {
     /// `run` is given the number of the round, from 0; it must bring `rows` rows.
     pub fn new(name: &str, rows: u64, run: impl FnMut(u32) -> Fallible<Measured> + 'a) -> Self {
-        Contender { name: name.to_owned(), rows, run: Box::new(run), runs: Vec::new() }
+        Contender { name: name.to_owned(), rows: rows..=rows, run: Box::new(run), runs: Vec::new() }
+    }
+
+    /// Counts as right with any number of rows in this range.
+    pub fn with_rows(self, rows: RangeInclusive<u64>) -> Self {
+        Contender { rows, ..self }
     }
 
     fn median(&self, value: impl Fn(&Measured) -> f64) -> f64 {
@@ -98,9 +104,9 @@ impl Contest<'_> {
                 // What the one before has written must not be written to the disk on this one's time.
                 std::process::Command::new("sync").status()?;
                 let measured = (contender.run)(round).map_err(|error| format!("{}: {error}", contender.name))?;
-                if measured.rows != contender.rows {
-                    let (found, wanted) = (measured.rows, contender.rows);
-                    return Err(format!("{}: {found} rows came, not {wanted}", contender.name).into());
+                if !contender.rows.contains(&measured.rows) {
+                    let (found, wanted) = (measured.rows, &contender.rows);
+                    return Err(format!("{}: {found} rows came, not {wanted:?}", contender.name).into());
                 }
                 say(&format!("  round {}: {}: {:.3} s", round + 1, contender.name, measured.wall_seconds))?;
                 contender.runs.push(measured);

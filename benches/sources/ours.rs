@@ -73,6 +73,10 @@ columns.language = { type = "text", class = "personal" }
 columns.consents = { type = "bool", class = "personal" }
 "#;
 
+/// What is landed is sorted by key, in which the rows stand at the source too; or by a date.
+pub const BY_KEY: &str = "";
+pub const BY_DATE: &str = "driving_date = \"birth_date\"\n";
+
 /// The keys of `[sources.bench]` and of its table `persons`, as text of the pipeline file.
 pub struct SourceText {
     /// `kind = …` and where it is.
@@ -82,10 +86,10 @@ pub struct SourceText {
 }
 
 /// A table of a folder of files, or of an SQLite file.
-pub fn file_source(kind: &str, path: &Path, from: &str) -> SourceText {
+pub fn file_source(kind: &str, path: &Path, from: &str, order: &str) -> SourceText {
     SourceText {
         place: format!("kind = \"{kind}\"\npath = \"{}\"\n", path.display()),
-        table: format!("from = \"{from}\"\n"),
+        table: format!("from = \"{from}\"\n{order}"),
     }
 }
 
@@ -108,10 +112,7 @@ impl Installation {
             std::os::unix::fs::symlink(project.join(shared), pipelines.join(shared))?;
         }
         let text = PIPELINE.replace("[sources.bench]\n", &format!("[sources.bench]\n{}", source.place));
-        let table = format!(
-            "[sources.bench.tables.persons]\nkey = [\"person_id\"]\ndriving_date = \"birth_date\"\n{}{COLUMNS}",
-            source.table
-        );
+        let table = format!("[sources.bench.tables.persons]\nkey = [\"person_id\"]\n{}{COLUMNS}", source.table);
         std::fs::write(pipelines.join(AGENCY).join("pipeline.toml"), format!("{text}\n{table}"))?;
         let installation = Installation { root };
         read_source(&installation.root)?;

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::contest::Measured;
 use super::data::{COLUMNS, Data};
-use super::ours::{SourceText, cpu_seconds};
+use super::ours::{BY_DATE, SourceText, cpu_seconds};
 use super::{Fallible, say};
 
 const MISSING: &str = "no PostgreSQL server was found (initdb, postgres and psql, on PATH or under \
@@ -106,7 +106,7 @@ impl Server {
                 self.port,
                 self.folder.join("reader.secret").display()
             ),
-            table: format!("from = \"{table}\"\n{more}"),
+            table: format!("from = \"{table}\"\n{BY_DATE}{more}"),
         }
     }
 

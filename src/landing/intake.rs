@@ -25,7 +25,7 @@ use crate::tables::TableName;
 /// What a run holds before it is sorted.
 const RUN_BYTES: usize = 20 << 20;
 /// A column of a run then fits in the cache of a core, where picking its rows in another order is cheap.
-const RUN_ROWS: usize = 1 << 17;
+const RUN_ROWS: usize = 1 << 15;
 
 /// Runs up to this stay in memory: small tables never see the spill.
 const MEMORY_BYTES: usize = 48 << 20;
@@ -34,7 +34,7 @@ const MEMORY_BYTES: usize = 48 << 20;
 const CHUNK_ROWS: usize = 16_384;
 
 /// Rows of a block, of which the first is remembered.
-const BLOCK_ROWS: usize = 1024;
+const BLOCK_ROWS: usize = 512;
 
 /// The column with the number of a row in the order read.
 const ROW: &str = "__row";
@@ -310,6 +310,9 @@ impl<'b> Gather<'b> {
 
     /// These rows, with the first columns that the schema has.
     pub(super) fn rows(&self, order: &[u32], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+        if order.is_sorted_by(|a, b| a.checked_add(1) == Some(*b)) {
+            return self.stretch(order, schema);
+        }
         let place = |place: &u32| self.places.get(*place as usize).map(|(batch, row)| (*batch as usize, *row as usize));
         let places: Vec<(usize, usize)> = order.iter().filter_map(place).collect();
         let mut columns = Vec::with_capacity(schema.fields().len());
@@ -317,6 +320,35 @@ impl<'b> Gather<'b> {
             let parts: Vec<&dyn Array> =
                 self.batches.iter().filter_map(|batch| batch.columns().get(column).map(AsRef::as_ref)).collect();
             columns.push(interleave(&parts, &places)?);
+        }
+        RecordBatch::try_new(Arc::clone(schema), columns)
+    }
+
+    /// Rows that stand one behind the other already: they are moved in stretches and not one by one.
+    fn stretch(&self, order: &[u32], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+        let (mut from, mut left) = (order.first().map_or(0, |row| *row as usize), order.len());
+        let mut parts = Vec::new();
+        for batch in self.batches {
+            let rows = batch.num_rows();
+            if from >= rows {
+                from -= rows;
+                continue;
+            }
+            let taken = left.min(rows - from);
+            parts.push(batch.slice(from, taken));
+            (from, left) = (0, left - taken);
+            if left == 0 {
+                break;
+            }
+        }
+        let mut columns = Vec::with_capacity(schema.fields().len());
+        for (column, field) in schema.fields().iter().enumerate() {
+            let parts: Vec<&dyn Array> =
+                parts.iter().filter_map(|batch| batch.columns().get(column).map(AsRef::as_ref)).collect();
+            columns.push(match parts.as_slice() {
+                [] => arrow::array::new_empty_array(field.data_type()),
+                parts => concat(parts)?,
+            });
         }
         RecordBatch::try_new(Arc::clone(schema), columns)
     }
