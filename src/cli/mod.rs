@@ -101,7 +101,7 @@ enum Verb {
         /// How to print the summary.
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
-        /// Accept that this table has lost rows since the last night; a person has looked.
+        /// Accept that this table has far fewer or more rows than in its last nights; a person has looked.
         #[arg(long, value_name = "SOURCE.TABLE")]
         accept: Vec<String>,
     },
