@@ -9,10 +9,11 @@
 //! minutes off and several new moons of these two centuries fall that near to midnight.
 //!
 //! **Days are counted at UTC+7 throughout** (Decision 121-CP of 1967, in force from 1968).
-//! Almanacs printed before that followed Beijing, and so did the South until 1975: Đức's
-//! table, which holds what was printed, has Tết a day later in 1903, 1925, 1935 and 1965, and
-//! the South kept Tết of 1968 on 30 January, the North on the 29th, as here. From 1968 on
-//! this calendar is the one of Đức's table save for one month: the new moon of May 2054 is
+//! Almanacs printed before that followed Beijing, and so did the South until 1975. Đức's
+//! table, which holds what was printed, begins 24 months of those years a day later, Tết of
+//! 1903, 1925, 1935 and 1965 among them, and has the leap month one earlier in 1917, 1922 and
+//! 1938; the South kept Tết of 1968 on 30 January, the North on the 29th, as here. From 1968
+//! on this calendar is the one of Đức's table save for one month: the new moon of May 2054 is
 //! half a minute after midnight by this computation, in the night to the 8th, and his table
 //! begins the fourth month on the 7th.
 

@@ -106,6 +106,9 @@ fn without_values(error: &DataFusionError) -> String {
 }
 
 fn first_line(error: &DataFusionError) -> String {
+    if let Some(error) = no_data(error) {
+        return error.to_string();
+    }
     // The root says what is wrong, what wraps it names rules of the optimizer. The first line of it
     // says enough; the rest is a backtrace or a list of all columns.
     let text = error.find_root().strip_backtrace();

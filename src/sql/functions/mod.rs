@@ -4,6 +4,7 @@
 //! argument, save for a year without a calendar, which is no secret.
 
 mod add_months;
+mod ages;
 mod args;
 mod counts;
 mod days;
@@ -17,6 +18,7 @@ use datafusion::logical_expr::ScalarUDF;
 
 use crate::calendar::WorkingDays;
 
+pub(super) use ages::Ages;
 pub(super) use unpack::unpacked;
 
 /// All of them, for registration, with the working days as they are known.
