@@ -150,13 +150,11 @@ const EPOCH_NOON: f64 = 2_440_588.0;
 const AHEAD_DAYS: f64 = 7.0 / 24.0;
 
 /// The day in Vietnam (`Date32`) of an instant (Julian day, universal time).
-#[expect(clippy::cast_possible_truncation, reason = "days of these centuries are small whole numbers")]
 fn day_in_vietnam(instant: f64) -> i32 {
     (instant + 0.5 + AHEAD_DAYS - EPOCH_NOON).floor() as i32
 }
 
 /// Which of the twelve principal terms was the last before a day began in Vietnam: 0 is the March equinox.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number from 0 to 11")]
 fn principal_term(day: i32) -> u8 {
     let midnight = f64::from(day) + EPOCH_NOON - 0.5 - AHEAD_DAYS;
     (solar_longitude(midnight) / 30.0).floor() as u8

@@ -146,8 +146,9 @@ impl Explain for Error {
         match self {
             Error::Model { .. } => "correct the file; `chudong check` runs it on empty tables".into(),
             Error::NoCalendar { error: NoData { year }, .. } => format!(
-                "write pipelines/law/calendar/{year}.toml from the notices of that year, or keep dates so far away out \
-                 of the function's reach with a condition on the date itself"
+                "write pipelines/law/calendar/{year}.toml from the notices of that year (a night knows a year from the \
+                 first of January before it), or keep days so far away out of the function's reach by a condition \
+                 on the date itself"
             ),
             Error::Contract { .. } => {
                 "give the column under this name and type, with cast(... as ...) if need be".into()

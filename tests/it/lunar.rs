@@ -1,10 +1,5 @@
 //! The lunar calendar against the published one, and there and back for every day of two centuries.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test may stop at the first surprise"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 use chudong::calendar::lunar::{LunarDay, from_solar, to_solar};
 use chudong::calendar::{from_days, to_days};
