@@ -29,6 +29,7 @@ use tokio::sync::watch;
 use connection::{Connection, Failure, Halt, Target};
 use decode::{CopyRows, Plan, add};
 use proof::Proof;
+use ranges::Division;
 use types::{Decode, Reading};
 
 use super::predicate::{self, Sifter};
@@ -205,27 +206,62 @@ impl Session {
                 condition: request.condition.map(|condition| condition.sql(Dialect::Standard)),
                 plans: plans.collect(),
                 proof,
-                ranges: Vec::new(),
+                division: Division::Whole,
                 take: &|_| Ok(()),
             };
-            job.ranges = ranges::divide(client, &relation, &job.select(""), request, readers).await?;
+            job.division = ranges::divide(client, &relation, &job.select(""), request, readers).await?;
             Ok(job)
         })
     }
 
     /// Does a job; the totals are the server's and ours.
     fn work(&mut self, job: &Job<'_>) -> Result<(Totals, Totals), Failure> {
-        if let [_] = job.ranges.as_slice() {
-            let counted = job.count(&mut self.first, 0, None)?;
-            let received = job.copy(&mut self.first, 0, 1, None)?;
-            return Ok((counted, received));
+        match &job.division {
+            Division::Whole => {
+                let counted = job.count(&mut self.first, "", None)?;
+                Ok((counted, job.copy(&mut self.first, "", 1, None)?))
+            }
+            Division::Sought => self.count_beside(job),
+            Division::Ranges(ranges) => self.work_in_ranges(job, ranges),
         }
+    }
+
+    /// Copies what an index finds, and has another connection count it meanwhile: what both cost the server is to
+    /// fetch the rows from all over a large table, and one after the other they would do so twice.
+    fn count_beside(&mut self, job: &Job<'_>) -> Result<(Totals, Totals), Failure> {
+        const COPIED: usize = 0;
+        const COUNTED: usize = 1;
+        let target = &self.target;
+        let begin = format!("{BEGIN}; set transaction snapshot '{}'", self.snapshot);
+        let done = side_by_side(&mut self.first, &mut [None], 2, |reader, next, halt| {
+            let (mut drawn, connection) = match reader {
+                Reader::First(connection) => {
+                    (vec![(COPIED, job.copy(connection, "", 1, Some(halt))?)], Some(connection))
+                }
+                Reader::Other(slot) => (Vec::new(), connect(target, &begin)?.map(|other| slot.insert(other))),
+            };
+            // Where there is no room for another connection, or it takes long, the first counts too.
+            if let Some(connection) = connection
+                && next.fetch_add(1, Ordering::Relaxed) == 0
+            {
+                drawn.push((COUNTED, job.count(connection, "", Some(halt))?));
+            }
+            Ok(drawn)
+        })?;
+        match <[Totals; 2]>::try_from(done) {
+            Ok([copied, counted]) => Ok((counted, copied)),
+            Err(_) => Err(Failure::Ours(Error::Stopped)),
+        }
+    }
+
+    /// Counts all ranges, then copies them, on several connections.
+    fn work_in_ranges(&mut self, job: &Job<'_>, ranges: &[String]) -> Result<(Totals, Totals), Failure> {
         self.first.run(None, None, async |client| Ok(client.batch_execute(SERIAL).await?))?;
         let mut others: Vec<Option<Connection>> = (1..self.target.readers()).map(|_| None).collect();
         // Each range is counted first, so that the number of its first row is known wherever it is read.
         let target = &self.target;
         let begin = format!("{BEGIN}; set transaction snapshot '{}'; {SERIAL}", self.snapshot);
-        let counted = side_by_side(&mut self.first, &mut others, job.ranges.len(), |connection, next, halt| {
+        let counted = side_by_side(&mut self.first, &mut others, ranges.len(), |connection, next, halt| {
             let connection = match connection {
                 Reader::First(connection) => connection,
                 Reader::Other(slot) => match connect(target, &begin)? {
@@ -233,7 +269,7 @@ impl Session {
                     None => return Ok(Vec::new()),
                 },
             };
-            each(next, job.ranges.len(), |range| job.count(connection, range, Some(halt)))
+            each(next, ranges, |_, range| job.count(connection, range, Some(halt)))
         })?;
         let mut first_row = 1;
         let mut first_rows = Vec::with_capacity(counted.len());
@@ -241,14 +277,14 @@ impl Session {
             first_rows.push(first_row);
             first_row += totals.rows;
         }
-        let received = side_by_side(&mut self.first, &mut others, job.ranges.len(), |connection, next, halt| {
+        let received = side_by_side(&mut self.first, &mut others, ranges.len(), |connection, next, halt| {
             let connection = match connection {
                 Reader::First(connection) => connection,
                 Reader::Other(Some(connection)) => connection,
                 Reader::Other(None) => return Ok(Vec::new()),
             };
-            each(next, job.ranges.len(), |range| {
-                let first_row = first_rows.get(range).copied().unwrap_or(1);
+            each(next, ranges, |part, range| {
+                let first_row = first_rows.get(part).copied().unwrap_or(1);
                 job.copy(connection, range, first_row, Some(halt))
             })
         })?;
@@ -270,8 +306,7 @@ struct Job<'r> {
     condition: Option<String>,
     plans: Vec<Plan>,
     proof: Proof,
-    /// Conditions on `t`, of which each row fulfils exactly one.
-    ranges: Vec<String>,
+    division: Division,
     take: &'r Take<'r>,
 }
 
@@ -294,13 +329,9 @@ impl Job<'_> {
         format!("select {} from {}", self.columns, self.rows(range))
     }
 
-    fn range(&self, range: usize) -> &str {
-        self.ranges.get(range).map_or("", String::as_str)
-    }
-
     /// The server's totals of a range.
-    fn count(&self, connection: &mut Connection, range: usize, halt: Option<&Halt>) -> Result<Totals, Failure> {
-        let select = self.proof.select(&self.rows(self.range(range)));
+    fn count(&self, connection: &mut Connection, range: &str, halt: Option<&Halt>) -> Result<Totals, Failure> {
+        let select = self.proof.select(&self.rows(range));
         connection.run(halt, None, async |client| Ok(self.proof.totals(&client.query_one(&select, &[]).await?)?))
     }
 
@@ -308,12 +339,12 @@ impl Job<'_> {
     fn copy(
         &self,
         connection: &mut Connection,
-        range: usize,
+        range: &str,
         first_row: u64,
         halt: Option<&Halt>,
     ) -> Result<Totals, Failure> {
         let rows = CopyRows::new(self.table, &self.plans, first_row);
-        connection.copy(&self.select(self.range(range)), rows, halt, self.take)
+        connection.copy(&self.select(range), rows, halt, self.take)
     }
 }
 
@@ -373,19 +404,17 @@ fn side_by_side(
     }
 }
 
-/// Draws parts until there are none.
+/// Draws ranges until there are none.
 fn each(
     next: &AtomicUsize,
-    parts: usize,
-    mut work: impl FnMut(usize) -> Result<Totals, Failure>,
+    ranges: &[String],
+    mut work: impl FnMut(usize, &str) -> Result<Totals, Failure>,
 ) -> Result<Drawn, Failure> {
     let mut drawn = Vec::new();
     loop {
         let part = next.fetch_add(1, Ordering::Relaxed);
-        if part >= parts {
-            return Ok(drawn);
-        }
-        drawn.push((part, work(part)?));
+        let Some(range) = ranges.get(part) else { return Ok(drawn) };
+        drawn.push((part, work(part, range)?));
     }
 }
 
