@@ -27,6 +27,7 @@ mod land;
 mod manifest;
 mod merge;
 mod order;
+mod planned;
 mod proof;
 mod sift;
 mod spill;
@@ -46,6 +47,7 @@ use crate::tables::{Stored, TableName};
 pub use erase::{Erased, erase};
 pub use error::Error;
 pub use file::{Digest, read_generation, write_parquet};
+pub use planned::Beside;
 pub use sift::{Effect, Finding, Quarantined};
 pub use store::{Generation, Store};
 
@@ -90,7 +92,7 @@ pub struct Landed {
     condition: Option<Condition>,
     order: order::Order,
     /// The folder that vanishes, of a plan.
-    _temporary: Option<Arc<tempfile::TempDir>>,
+    _temporary: Option<Arc<store::Temporary>>,
 }
 
 /// How a table was read.

@@ -19,6 +19,7 @@ use tempfile::{NamedTempFile, TempDir};
 
 use super::file::{Digest, write_parquet};
 use super::manifest::Manifest;
+use super::planned::{self, Beside, Planned};
 use super::{Error, Quarantined};
 use crate::calendar::AsOf;
 use crate::files::{FileLock, private_folder, sync_folder};
@@ -32,10 +33,17 @@ const ASIDE: &str = ".aside-";
 pub enum Store {
     /// In this folder (`var/landing`).
     Folder(PathBuf),
-    /// As in this folder, but what is landed goes into a private folder that vanishes with it: `plan`.
-    Beside(PathBuf),
-    /// As if there had been no night before, in a private folder that vanishes.
+    /// As in this folder, but what is landed goes into a private folder in it that vanishes again: `plan`.
+    Beside(Beside),
+    /// As if there had been no night before, in a private folder of the system's that vanishes.
     Nowhere,
+}
+
+/// A folder that is there as long as the landed tables are read.
+#[derive(Debug)]
+pub(super) enum Temporary {
+    Planned(#[expect(dead_code, reason = "it is held, and removed when it is dropped")] Planned),
+    Nowhere(#[expect(dead_code, reason = "it is held, and removed when it is dropped")] TempDir),
 }
 
 /// A table as it is kept.
@@ -58,7 +66,7 @@ pub(super) struct Shelf {
     before: Option<PathBuf>,
     /// Where tonight's goes.
     folder: PathBuf,
-    temporary: Option<Arc<TempDir>>,
+    temporary: Option<Arc<Temporary>>,
     /// Released with the file handle, also when the process is killed.
     _lock: Option<FileLock>,
 }
@@ -113,26 +121,41 @@ impl std::fmt::Display for Name {
 }
 
 impl Store {
+    /// A store for a plan, beside the generations in this folder (`var/landing`).
+    pub fn beside(landing: PathBuf) -> Self {
+        Store::Beside(Beside::new(landing))
+    }
+
     /// Takes the store for a source.
     pub(super) fn shelf(&self, source: &str) -> Result<Shelf, Error> {
-        let Store::Folder(folder) = self else {
-            let made = tempfile::Builder::new().prefix("chudong-").tempdir();
-            let made = made.map_err(|source| Error::io(&std::env::temp_dir(), source))?;
-            let before = match self {
-                Store::Beside(folder) => Some(folder.clone()),
-                _ => None,
-            };
-            let folder = made.path().to_path_buf();
-            return Ok(Shelf { before, folder, temporary: Some(Arc::new(made)), _lock: None });
-        };
-        private_folder(folder).map_err(|source| Error::io(folder, source))?;
-        let lock = Some(lock(folder, source)?);
-        Ok(Shelf { before: Some(folder.clone()), folder: folder.clone(), temporary: None, _lock: lock })
+        match self {
+            Store::Folder(folder) => {
+                private_folder(folder).map_err(|source| Error::io(folder, source))?;
+                let lock = Some(lock(folder, source)?);
+                planned::sweep(folder)?;
+                Ok(Shelf { before: Some(folder.clone()), folder: folder.clone(), temporary: None, _lock: lock })
+            }
+            Store::Beside(beside) => {
+                let made = Planned::make(beside)?;
+                let (before, folder) = (Some(beside.path().to_path_buf()), made.path());
+                Ok(Shelf { before, folder, temporary: Some(Arc::new(Temporary::Planned(made))), _lock: None })
+            }
+            Store::Nowhere => {
+                let made = tempfile::Builder::new().prefix("chudong-").tempdir();
+                let made = made.map_err(|source| Error::io(&std::env::temp_dir(), source))?;
+                let folder = made.path().to_path_buf();
+                Ok(Shelf { before: None, folder, temporary: Some(Arc::new(Temporary::Nowhere(made))), _lock: None })
+            }
+        }
     }
 
     /// The manifest of the newest generation of a table; none when it was never landed.
     pub fn newest(&self, table: &TableName) -> Result<Option<PathBuf>, Error> {
-        let (Store::Folder(folder) | Store::Beside(folder)) = self else { return Ok(None) };
+        let folder = match self {
+            Store::Folder(folder) => folder,
+            Store::Beside(beside) => beside.path(),
+            Store::Nowhere => return Ok(None),
+        };
         let folder = folder.join(table.to_string());
         Ok(names(&folder)?.pop().map(|name| folder.join(name.manifest())))
     }
@@ -147,7 +170,7 @@ pub(super) fn lock(folder: &Path, source: &str) -> Result<FileLock, Error> {
 
 impl Shelf {
     /// What must live as long as the landed tables are read.
-    pub(super) fn temporary(&self) -> Option<Arc<TempDir>> {
+    pub(super) fn temporary(&self) -> Option<Arc<Temporary>> {
         self.temporary.clone()
     }
 
