@@ -9,12 +9,13 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
+use sha2::{Digest as _, Sha256};
 use tempfile::{NamedTempFile, TempDir};
 
 use super::file::{Digest, write_parquet};
@@ -86,6 +87,39 @@ pub(super) struct Kept {
     pub(super) folder: PathBuf,
     pub(super) name: Name,
     pub(super) manifest: Manifest,
+}
+
+impl Kept {
+    /// Why nothing may be built on it: a file is gone, or is not what was written. `thoroughly` reads the files, at
+    /// some 2 GB a second. Otherwise only those are read that were touched after the manifest, which is written last:
+    /// put back from a backup they are the same, and edited they are not.
+    pub(super) fn is_spoiled(&self, thoroughly: bool) -> Option<&'static str> {
+        let modified = |file: &str| self.folder.join(file).metadata().and_then(|found| found.modified());
+        let written = modified(&self.name.manifest());
+        for part in self.manifest.parts() {
+            let Ok(touched) = modified(&part.file) else { return Some("a file of the last generation is gone") };
+            let is_touched = written.as_ref().map_or(true, |written| touched > *written);
+            if (thoroughly || is_touched) && !holds(&self.folder.join(&part.file), &part.sha256) {
+                return Some("a file of the last generation is not what was written");
+            }
+        }
+        None
+    }
+}
+
+/// Whether the bytes of a file have this SHA-256.
+fn holds(path: &Path, sha256: &str) -> bool {
+    let digest = || -> std::io::Result<Digest> {
+        let (mut file, mut digest, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
+        loop {
+            let read = file.read(&mut buffer)?;
+            match buffer.get(..read) {
+                Some(bytes) if read > 0 => digest.update(bytes),
+                _ => return Ok(digest.finalize().into()),
+            }
+        }
+    };
+    digest().is_ok_and(|digest| crate::personal::hex(&digest) == sha256)
 }
 
 /// The name of a generation: in the order of nights, and of pulls within one.
@@ -276,12 +310,16 @@ fn next_name(folder: &Path, as_of: AsOf, digest: &Digest) -> Result<Name, Error>
     Ok(known.unwrap_or(Name { date: as_of.date(), number, digest }))
 }
 
-/// Keeps the generation just landed, so many before it that `keep` are there, and every one of a later night: a
-/// clock that goes back takes nothing away. Then lets go the Parquet files that nobody names any more.
+/// Keeps the generation just landed, so many before it that `keep` are there, and the `keep` newest of later nights:
+/// a clock that goes back, or a night that is run again, takes away none of those that the newest night needs. Then
+/// lets go the Parquet files that nobody names any more.
 pub(super) fn prune(folder: &Path, landed: &Name, keep: u16) -> Result<(), Error> {
-    let names = names(folder)?;
-    let earlier = names.iter().filter(|name| *name < landed).count();
-    let go = earlier.saturating_sub(usize::from(keep.max(1)) - 1);
+    let (keep, names) = (usize::from(keep.max(1)), names(folder)?);
+    let earlier = names.iter().take_while(|name| *name < landed).count();
+    let first_later = names.iter().take_while(|name| *name <= landed).count();
+    let last_to_go = names.len().saturating_sub(keep).max(first_later);
+    let go = names.iter().take(earlier.saturating_sub(keep - 1));
+    let go = go.chain(names.iter().take(last_to_go).skip(first_later));
     let remove = |file: &str| {
         let path = folder.join(file);
         match std::fs::remove_file(&path) {
@@ -290,7 +328,7 @@ pub(super) fn prune(folder: &Path, landed: &Name, keep: u16) -> Result<(), Error
         }
     };
     // The manifest first: a generation is there whole or not at all.
-    for name in names.iter().take(go) {
+    for name in go {
         remove(&name.manifest())?;
         remove(&name.quarantine())?;
     }

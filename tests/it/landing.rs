@@ -595,6 +595,12 @@ fn the_newest_two_generations_stay_whatever_day_they_speak_for() {
     let next = pull("e", 22);
     assert!(next.exists() && third.exists() && !second.exists() && !past.exists());
     assert_eq!(files(third.parent().unwrap()).len(), 6);
+    // Nights that are run again, the later ones first: they do not pile up, and the newest stay.
+    for day in [14, 13, 12, 11] {
+        let again = pull(&day.to_string(), day);
+        assert!(again.exists() && next.exists() && third.exists());
+        assert_eq!(files(third.parent().unwrap()).len(), 9);
+    }
 }
 
 #[test]
