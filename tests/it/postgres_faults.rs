@@ -369,3 +369,42 @@ fn what_an_index_finds_in_a_large_table_is_copied_by_one_connection_and_counted_
     let alone = read(&|| assert_eq!(server.texts(OURS).len(), 1)).unwrap();
     assert_eq!((&alone.counted, &alone.received), (&beside.counted, &beside.received));
 }
+
+/// The timers of the sockets of a port, on either side, as Linux shows them: what runs, and for how many hundredths
+/// of a second.
+fn timers(port: u16) -> Vec<(bool, String, u64)> {
+    let listing = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = format!(":{port:04X}");
+    let mut timers = Vec::new();
+    for line in listing.lines().skip(1) {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_server = fields[1].ends_with(&port);
+        // 01 is an established connection.
+        if fields[3] == "01" && (is_server || fields[2].ends_with(&port)) {
+            let (kind, left) = fields[5].split_once(':').unwrap();
+            timers.push((is_server, kind.to_owned(), u64::from_str_radix(left, 16).unwrap()));
+        }
+    }
+    timers.sort();
+    timers
+}
+
+#[test]
+fn while_nothing_is_said_the_kernel_asks_on_both_sides_whether_the_other_is_there() {
+    const KEEPALIVE: &str = "02";
+    let server = Server::start();
+    server.run("create role reader login password 'synthetic'");
+    let source = source(server.over_loopback("reader", "synthetic"), Vec::new());
+    let _snapshot = Snapshot::open(&source, crate::root()).unwrap();
+    let begun = Instant::now();
+    loop {
+        let timers = timers(server.port);
+        let are_set = timers.iter().all(|(_, kind, left)| kind == KEEPALIVE && *left <= 30 * 100);
+        if timers.len() == 2 && !timers[0].0 && timers[1].0 && are_set {
+            return;
+        }
+        // What was sent last is still being acknowledged.
+        assert!(begun.elapsed() < Duration::from_secs(20), "{timers:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
