@@ -16,24 +16,23 @@ mod decode;
 mod hash;
 mod proof;
 mod ranges;
+mod readers;
 mod tap;
 mod types;
 mod wire;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-
-use tokio::sync::watch;
+use std::sync::atomic::Ordering;
 
 use connection::{Connection, Failure, Halt, Target};
 use decode::{CopyRows, Plan, add};
 use proof::Proof;
 use ranges::Division;
+use readers::{Reader, connect, each, side_by_side};
 use types::{Decode, Reading};
 
 use super::predicate::{self, Sifter};
-use super::{Answer, Error, Found, Request, Take, Totals, quote};
+use super::{Answer, BATCH_ROWS, Error, Found, Request, Take, Totals, quote};
 use crate::pipeline::filter::Dialect;
 use crate::pipeline::{Family, Server, SourceTable};
 
@@ -190,14 +189,26 @@ impl Session {
                 Some(kind) => format!("{name}::{kind}"),
                 None => name.clone(),
             });
-            // PostgreSQL compares no text with a date; what is a date in our format is judged here.
-            let is_text = |name: &str| {
+            let is_of_text = |name: &str| {
+                table.columns.iter().any(|column| column.name == name && column.kind.family() == Family::Text)
+            };
+            let loose = match request.condition {
+                Some(found) if predicate::columns(found).into_iter().any(is_of_text) => {
+                    loose_columns(client, &relation).await?
+                }
+                _ => Vec::new(),
+            };
+            // PostgreSQL compares no text with a date; what is a date in our format is judged here. And so is text
+            // that the server takes for the same as other text, by its type (citext) or by its collation.
+            let is_judged_here = |name: &str| {
                 table.columns.iter().zip(&readings).any(|(column, reading)| {
                     let is_text = matches!(reading.decode, Decode::Text | Decode::Padded);
-                    column.name == name && is_text && column.kind.family() != Family::Text
+                    let is_other = column.kind.family() != Family::Text || reading.cast == Some("text");
+                    column.name == name && is_text && (is_other || loose.contains(&column.name))
                 })
             };
-            let condition = request.condition.filter(|found| !predicate::columns(found).into_iter().any(is_text));
+            let condition =
+                request.condition.filter(|found| !predicate::columns(found).into_iter().any(is_judged_here));
             let request = Request { condition, ..request };
             let mut job = Job {
                 table,
@@ -343,89 +354,23 @@ impl Job<'_> {
         first_row: u64,
         halt: Option<&Halt>,
     ) -> Result<Totals, Failure> {
-        let rows = CopyRows::new(self.table, &self.plans, first_row);
+        let batch_rows = match self.division {
+            // Few rows, which the server takes long to find: those that are here are landed meanwhile.
+            Division::Sought => BATCH_ROWS / 16,
+            _ => BATCH_ROWS,
+        };
+        let rows = CopyRows::new(self.table, &self.plans, batch_rows, first_row);
         connection.copy(&self.select(range), rows, halt, self.take)
     }
 }
 
-/// One of several readers of a table.
-enum Reader<'c> {
-    First(&'c mut Connection),
-    /// Filled when it is connected.
-    Other(&'c mut Option<Connection>),
-}
-
-/// What a reader does with the ranges that it draws: their totals, with their numbers.
-type Drawn = Vec<(usize, Totals)>;
-
-/// Lets all readers work at once, each on its own thread, until all parts are done or one has failed; that one
-/// stops the others. The totals are in the order of the parts.
-fn side_by_side(
-    first: &mut Connection,
-    others: &mut [Option<Connection>],
-    parts: usize,
-    work: impl Fn(Reader<'_>, &AtomicUsize, &Halt) -> Result<Drawn, Failure> + Sync,
-) -> Result<Vec<Totals>, Failure> {
-    let (tell, halt) = watch::channel(false);
-    let next = AtomicUsize::new(0);
-    let failed = Mutex::new(None);
-    let drawn = Mutex::new(Vec::with_capacity(parts));
-    let reader = |reader: Reader<'_>| match work(reader, &next, &halt) {
-        Ok(totals) => drawn.lock().unwrap_or_else(PoisonError::into_inner).extend(totals),
-        Err(failure) => {
-            // The first failure is the cause; those of readers that were stopped for it say nothing.
-            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
-            tell.send_replace(true);
-        }
-    };
-    let ended = std::thread::scope(|scope| {
-        let mut threads = Vec::new();
-        for other in others {
-            let thread = std::thread::Builder::new().name("postgres reader".to_owned());
-            match thread.spawn_scoped(scope, || reader(Reader::Other(other))) {
-                Ok(thread) => threads.push(thread),
-                // Whoever is there draws the ranges of who is not.
-                Err(_) => break,
-            }
-        }
-        reader(Reader::First(first));
-        threads.into_iter().all(|thread| thread.join().is_ok())
-    });
-    if let Some(failure) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(failure);
-    }
-    let mut drawn = drawn.into_inner().unwrap_or_else(PoisonError::into_inner);
-    drawn.sort_unstable_by_key(|(part, _)| *part);
-    // Every part was drawn by a reader that ended well, or some of the table is missing.
-    if ended && drawn.len() == parts {
-        Ok(drawn.into_iter().map(|(_, totals)| totals).collect())
-    } else {
-        Err(Failure::Ours(Error::Stopped))
-    }
-}
-
-/// Draws ranges until there are none.
-fn each(
-    next: &AtomicUsize,
-    ranges: &[String],
-    mut work: impl FnMut(usize, &str) -> Result<Totals, Failure>,
-) -> Result<Drawn, Failure> {
-    let mut drawn = Vec::new();
-    loop {
-        let part = next.fetch_add(1, Ordering::Relaxed);
-        let Some(range) = ranges.get(part) else { return Ok(drawn) };
-        drawn.push((part, work(part, range)?));
-    }
-}
-
-/// Another connection in the same snapshot; none when the server has no room for it.
-fn connect(target: &Target, begin: &str) -> Result<Option<Connection>, Failure> {
-    match Connection::open(target, begin) {
-        Ok(connection) => Ok(Some(connection)),
-        // The night goes on with those that it has.
-        Err(Error::Full { .. }) => Ok(None),
-        Err(error) => Err(Failure::Ours(error)),
-    }
+/// The columns whose collation takes different texts for the same.
+async fn loose_columns(client: &tokio_postgres::Client, relation: &str) -> Result<Vec<String>, Failure> {
+    let sql = "select a.attname::text from pg_catalog.pg_attribute a \
+               join pg_catalog.pg_collation c on c.oid = a.attcollation \
+               where a.attrelid = pg_catalog.to_regclass($1) and not c.collisdeterministic";
+    let rows = client.query(sql, &[&relation]).await?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }
 
 fn sum(parts: Vec<Totals>) -> Totals {
