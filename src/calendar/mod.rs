@@ -1,11 +1,14 @@
-//! Civil dates in Vietnam, month arithmetic, and the only reader of the clock.
+//! Civil dates in Vietnam, working days, the lunar year, and the only reader of the clock.
 //!
 //! Everything that decides takes [`AsOf`]; nothing else may ask what day it is,
 //! so that a run can speak for yesterday and a replayed night gives the same
 //! bytes. This module must not know what a date is for.
 
+pub mod civil;
 pub mod cron;
+pub mod lunar;
 mod months;
+mod working_days;
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +17,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};
 
 pub use months::{Rounding, add_months};
+pub use working_days::{NoData, WorkingDays, known_from};
 
 /// The time zone of Vietnam, Indochina Time, UTC+7 without summer time.
 pub const ZONE: &str = "Asia/Ho_Chi_Minh";
@@ -45,6 +49,31 @@ impl AsOf {
             // Only the last days of the year 9999 have no such instant.
             Err(_) => Timestamp::MAX,
         }
+    }
+}
+
+/// The day for which a night speaks, and the day whose knowledge of the law it uses.
+///
+/// A night knows what was known on its own day (`AsOf` turns into such a `Day` by
+/// itself); only a replay asks what another day would have made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day {
+    /// The civil date, in Vietnam, for which it speaks.
+    pub as_of: AsOf,
+    /// What was decided after this date is not known.
+    pub known_on: Date,
+}
+
+impl Day {
+    /// A day seen from another.
+    pub fn known(as_of: Date, known_on: Date) -> Self {
+        Day { as_of: AsOf(as_of), known_on }
+    }
+}
+
+impl From<AsOf> for Day {
+    fn from(as_of: AsOf) -> Self {
+        Day { as_of, known_on: as_of.date() }
     }
 }
 

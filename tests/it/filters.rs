@@ -42,11 +42,15 @@ fn columns() -> Vec<Column> {
 fn rule(name: &str, unit: &str, in_force_from: Date, values: &[i64]) -> Rule {
     let text = || Text { vi: "Điều 1".into(), en: "Art. 1".into() };
     let version = Version {
+        enacted_on: in_force_from,
         in_force_from,
         in_force_to: None,
         reference: text(),
         confidence: "A".into(),
+        source: None,
         values: values.iter().map(|value| (None, *value)).collect(),
+        suspended: Vec::new(),
+        ended: None,
     };
     Rule { name: name.into(), title: text(), unit: unit.into(), versions: vec![version] }
 }
@@ -66,7 +70,13 @@ fn law() -> Law {
 }
 
 fn on(text: &str, as_of: Date, until: Date) -> Result<Condition, String> {
-    Filter::parse(text, &columns()).unwrap().on(Dates { as_of, until, law: &law() })
+    Filter::parse(text, &columns()).unwrap().on(Dates {
+        as_of,
+        until,
+        since: date(2026, 10, 22),
+        known_on: as_of,
+        law: &law(),
+    })
 }
 
 fn tonight(text: &str) -> Result<Condition, String> {
@@ -146,8 +156,8 @@ fn what_a_filter_may_not_say_is_said_with_what_it_may() {
 #[test]
 fn a_horizon_that_cannot_be_had_is_an_error_and_no_panic() {
     for (text, what) in [
-        ("expires_on >= $as_of - longest('unknown')", "no version in force"),
-        ("expires_on >= $as_of - longest('tomorrow')", "no version in force"),
+        ("expires_on >= $as_of - longest('unknown')", "no version that was enacted"),
+        ("expires_on >= $as_of - longest('tomorrow')", "no version that was enacted"),
         ("expires_on >= $as_of - longest('fee')", "counts vnd"),
         ("expires_on >= $as_of - longest('forever')", "outside the calendar"),
         ("expires_on >= $as_of - 2000000000", "outside the calendar"),
