@@ -6,7 +6,7 @@
 -- entry in the register fulfils it.
 --
 -- grain:   subject_id
--- private: subject_id, period, due_on, fulfilled_on, called_for, summons_by
+-- private: subject_id, period, due_on, fulfilled_on, called_for, summoned_on
 -- rule:    military_registration_age, military_registration_month, military_registration_summons
 with
 citizens as (select * from staging.military_lists),
@@ -58,7 +58,7 @@ registrations_due as (
 registrations_in_window as (
     select
         registrations_due.*,
-        registrations_due.called_for - cast(summonses.value as int) as summons_by
+        registrations_due.called_for - cast(summonses.value as int) as summoned_on
     from registrations_due
     left join summonses
         on registrations_due.due_on between summonses.in_force_from and summonses.in_force_to

@@ -5,7 +5,7 @@
 -- same vehicle fulfils the obligation, whoever concluded it: the vehicle may be sold.
 --
 -- grain:   object_id
--- private: subject_id, object_id, period, due_on, fulfilled_on, plate, insurer_notice_by
+-- private: subject_id, object_id, period, due_on, fulfilled_on, plate, insurer_tells_on
 -- rule:    motor_insurance_term, motor_insurance_notice
 with
 contracts as (select * from staging.motor_insurance_contracts),
@@ -56,7 +56,7 @@ contracts_due as (
         ends_in_window.rule_version,
         later_contracts.concluded_on as fulfilled_on,
         ends_in_window.vehicle_id as plate,
-        ends_in_window.ends_on - cast(notices.value as int) as insurer_notice_by
+        ends_in_window.ends_on - cast(notices.value as int) as insurer_tells_on
     from ends_in_window
     left join later_contracts on later_contracts.contract_number = ends_in_window.contract_number
     left join notices on ends_in_window.ends_on between notices.in_force_from and notices.in_force_to
