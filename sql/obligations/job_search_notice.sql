@@ -42,21 +42,24 @@ month_starts as (
         add_months(starts_on, months_before, 'clamp') as month_starts_on,
         ends_on,
         case when months_before = 0 then handed_over_on else add_months(starts_on, months_before, 'clamp') end
-            as counted_from,
-        case when months_before = 0 then 'first' else 'later' end as month_key
+            as counted_from
     from benefit_months
 ),
 
--- Of later months no holidays are asked for.
+-- Of months that lie ahead, or before the decree, no holiday is asked for.
 months_begun as (
     select
-        month_starts.*,
+        month_starts.subject_id,
+        month_starts.benefit_id,
+        month_starts.benefit_month,
+        month_starts.month_starts_on,
+        case
+            when month_starts.counted_from between terms.in_force_from and $until then month_starts.counted_from
+        end as counted_from,
         terms.value as term_working_days,
         terms.rule_version
     from month_starts
-    join terms
-        on terms.key = month_starts.month_key
-        and month_starts.counted_from between terms.in_force_from and least(terms.in_force_to, $until)
+    join terms on month_starts.counted_from between terms.in_force_from and terms.in_force_to
     where month_starts.month_starts_on <= month_starts.ends_on
 ),
 

@@ -30,21 +30,23 @@ first_tests as (
     join waits on losses.exhausted_on between waits.in_force_from and waits.in_force_to
 ),
 
--- A test belongs to the last loss before it. Of later tests no holidays are asked for.
+-- A test belongs to the last loss before it. Of a day that lies ahead, or before the
+-- circular, no holiday is asked for.
 failed_tests as (
     select
         tests.licence_number,
         tests.taken_on,
+        case when tests.taken_on between retests.in_force_from and $until then tests.taken_on end as counted_from,
         retests.value as wait_working_days,
         retests.rule_version,
         max(losses.exhausted_on) as exhausted_on
     from tests
-    join retests on tests.taken_on between retests.in_force_from and least(retests.in_force_to, $until)
+    join retests on tests.taken_on between retests.in_force_from and retests.in_force_to
     join losses
         on losses.licence_number = tests.licence_number
         and tests.taken_on > losses.exhausted_on
     where not tests.is_passed
-    group by tests.licence_number, tests.taken_on, retests.value, retests.rule_version
+    group by tests.licence_number, tests.taken_on, retests.in_force_from, retests.value, retests.rule_version
 ),
 
 next_tests as (
@@ -56,7 +58,7 @@ next_tests as (
         failed_tests.taken_on as failed_on,
         failed_tests.taken_on as counted_from,
         'failed-' || cast(failed_tests.taken_on as varchar) as period,
-        add_working_days(failed_tests.taken_on, failed_tests.wait_working_days) as due_on,
+        add_working_days(failed_tests.counted_from, failed_tests.wait_working_days) as due_on,
         failed_tests.rule_version
     from failed_tests
     join losses

@@ -43,7 +43,7 @@ birthdays_in_window as (
 
 -- All pensions of a person together, on the day of the age.
 pensions_received as (
-    select birthdays_in_window.subject_id, birthdays_in_window.age_group, sum(cast(pensions.monthly_vnd as decimal(38, 0))) as monthly_vnd
+    select birthdays_in_window.subject_id, birthdays_in_window.age_group, sum(cast(pensions.monthly_vnd as double)) as monthly_vnd
     from birthdays_in_window
     join pensions
         on pensions.subject_id = birthdays_in_window.subject_id
@@ -106,7 +106,7 @@ entitled as (
     left join first_requests
         on first_requests.subject_id = birthdays_in_window.subject_id
         and first_requests.age_group = birthdays_in_window.age_group
-    where coalesce(pensions_received.monthly_vnd, 0) < birthdays_in_window.monthly_vnd
+    where (pensions_received.monthly_vnd is null or pensions_received.monthly_vnd < birthdays_in_window.monthly_vnd)
         and (birthdays_in_window.age_group = 'all' or poor_people.subject_id is not null)
 )
 
