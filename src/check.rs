@@ -119,9 +119,9 @@ type Facts = BTreeMap<String, BTreeSet<String>>;
 
 /// Runs every model on empty tables; gives the facts of each item, and the lineage of all.
 async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Result<(Facts, Graph), crate::sql::Error> {
-    let engine = Engine::new()?;
     // Any day will do: only the shapes matter.
     let day = AsOf::new(jiff::civil::date(2026, 7, 1));
+    let engine = Engine::with_calendar(pipeline.calendar.known_on(day.date()))?;
     for (name, table) in given_tables(pipeline, day) {
         engine.register(&name, &table)?;
     }

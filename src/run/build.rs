@@ -41,7 +41,8 @@ impl Built {
 impl Night<'_> {
     /// Registers what landed and runs staging, satisfaction and quality.
     pub(super) async fn build(&mut self, harvest: Harvest) -> Result<Built, Fault> {
-        let engine = Engine::new().map_err(|error| error.fault())?;
+        let calendar = self.checked.pipeline.calendar.known_on(self.as_of.date());
+        let engine = Engine::with_calendar(calendar).map_err(|error| error.fault())?;
         let mut built = Built {
             engine,
             tables: Tables::new(),

@@ -184,7 +184,7 @@ impl Case {
 
     /// The rows that came, in the columns that are compared.
     async fn rows(&self, pipeline: &Pipeline, library: &Library) -> Result<Vec<Row>, Error> {
-        let engine = Engine::new()?;
+        let engine = Engine::with_calendar(pipeline.calendar.known_on(self.as_of.date()))?;
         for (name, table) in super::engine::given_tables(pipeline, self.as_of) {
             engine.register(&name, &table)?;
         }

@@ -1,5 +1,6 @@
 //! Reads every file of `pipelines/` into a [`Pipeline`], with all faults at once.
 
+mod calendar;
 mod channel;
 mod privacy;
 mod shared;
@@ -8,9 +9,11 @@ mod source;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::calendar::LegalCalendar;
 use super::law::Law;
 use super::reader::{Document, Faults, Node};
 use super::{Agency, Commune, Item, Missed, Pipeline, ProcedureGroup, Schedule, StandardTable, Uncertain, Unit};
+use calendar::read_calendar;
 use channel::channel;
 use privacy::privacy;
 use shared::{read_law, read_procedure_groups, read_standard_tables};
@@ -23,11 +26,12 @@ use source::source;
 pub fn read(root: &Path, agency: &str, faults: &Faults) -> Option<Pipeline> {
     let path = PathBuf::from("pipelines").join(agency).join("pipeline.toml");
     let law = read_law(root, faults);
+    let calendar = read_calendar(root, faults);
     let standard_tables = read_standard_tables(root, faults);
     let procedure_groups = read_procedure_groups(root, faults);
     let document = Document::open(root, &path, faults)?;
     document.read(|node| {
-        let parts = Parts { root, law, standard_tables, procedure_groups, faults };
+        let parts = Parts { root, law, calendar, standard_tables, procedure_groups, faults };
         pipeline(node, agency, path.clone(), parts)
     })
 }
@@ -43,6 +47,7 @@ pub fn agencies(root: &Path) -> Vec<String> {
 struct Parts<'a> {
     root: &'a Path,
     law: Law,
+    calendar: LegalCalendar,
     standard_tables: Vec<StandardTable>,
     procedure_groups: Vec<ProcedureGroup>,
     faults: &'a Faults,
@@ -65,7 +70,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
             let next = "use lower-case letters, digits and _, beginning with a letter";
             source_node.fault("", "pipeline.bad-name", format!("\"{name}\" cannot be the name of a source"), next);
         }
-        if ["staging", "law", "codes", "obligations", "satisfaction", "quality", "checks", "published"]
+        if ["staging", "law", "calendar", "codes", "obligations", "satisfaction", "quality", "checks", "published"]
             .contains(&name.as_str())
         {
             let what = format!("\"{name}\" is a name of our own and cannot be a source's");
@@ -94,6 +99,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         sources,
         standard_tables: parts.standard_tables,
         law: parts.law,
+        calendar: parts.calendar,
         privacy,
     })
 }
