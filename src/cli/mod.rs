@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::calendar::AsOf;
+use crate::calendar::{self, AsOf};
 use crate::check;
 use crate::fault::{Explain, Fault, Place};
 use crate::report::Report;
@@ -90,6 +90,9 @@ enum Verb {
     Plan {
         #[command(flatten)]
         day: Day,
+        /// With the law as it was known on this date: what was enacted, suspended or repealed later does not count.
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        known_on: Option<jiff::civil::Date>,
         /// How to print it.
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
@@ -359,10 +362,12 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
     let Cli { verb, root, agency, state } = cli;
     match verb {
         Verb::Check => check_all(&root).await,
-        Verb::Plan { day, format } => {
+        Verb::Plan { day, known_on, format } => {
             let checked = check::check(&root, &agency).await?;
             let world = World::new(root, state);
-            let report = run::plan(&world, &checked, day.as_of.unwrap_or_else(AsOf::today)).await.map_err(one)?;
+            let as_of = day.as_of.unwrap_or_else(AsOf::today);
+            let day = calendar::Day { as_of, known_on: known_on.unwrap_or(as_of.date()) };
+            let report = run::plan(&world, &checked, day).await.map_err(one)?;
             show(&report, format)
         }
         Verb::Run { day, format, accept } => {

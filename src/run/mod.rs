@@ -15,9 +15,10 @@ mod pull;
 mod remind;
 mod trace;
 
+use jiff::civil::Date;
 use serde_json::{Value, json};
 
-use crate::calendar::AsOf;
+use crate::calendar::{AsOf, Day};
 use crate::check::{self, Checked};
 use crate::fault::{Explain, Fault};
 use crate::landing::Store;
@@ -36,7 +37,7 @@ pub use erase::{Erased, erase};
 /// before it: that stays done and recorded. An error here means that the run did
 /// not begin, or that its end could not be recorded.
 pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String]) -> Result<Report, Fault> {
-    refuse(checked, as_of)?;
+    refuse(checked, as_of.into())?;
     world.make_state().map_err(|error| error.fault())?;
     let _lock = Lock::take(&world.state).map_err(|error| error.fault())?;
     // Nothing is sent on a ledger that is gone or broken: everybody might be reminded again.
@@ -49,6 +50,7 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
         world,
         checked,
         as_of,
+        known_on: as_of.date(),
         key,
         run: run.clone(),
         accept: accept.to_vec(),
@@ -77,8 +79,11 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
 }
 
 /// Says what the night of `as_of` would do, and how it differs from the last run. Nothing is written.
-pub async fn plan(world: &World, checked: &Checked, as_of: AsOf) -> Result<Report, Fault> {
-    refuse(checked, as_of)?;
+///
+/// `day` is seen with the knowledge of its `known_on`: a law that was enacted later does not count.
+pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Result<Report, Fault> {
+    let Day { as_of, known_on } = day.into();
+    refuse(checked, Day { as_of, known_on })?;
     let key = world.pseudonym_key_or_new().map_err(|error| error.fault())?;
     let ledger = match Ledger::read(&world.state) {
         Ok(ledger) => {
@@ -93,6 +98,7 @@ pub async fn plan(world: &World, checked: &Checked, as_of: AsOf) -> Result<Repor
         world,
         checked,
         as_of,
+        known_on,
         key,
         run: String::new(),
         accept: Vec::new(),
@@ -123,6 +129,8 @@ struct Night<'a> {
     world: &'a World,
     checked: &'a Checked,
     as_of: AsOf,
+    /// What was decided after this date is not known.
+    known_on: Date,
     key: PseudonymKey,
     run: String,
     /// Tables whose volume a person accepted.
@@ -135,6 +143,10 @@ struct Night<'a> {
 }
 
 impl Night<'_> {
+    fn day(&self) -> Day {
+        Day { as_of: self.as_of, known_on: self.known_on }
+    }
+
     async fn work(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
         let died = ledger.mark_uncertain(&self.run).map_err(|error| error.fault())?;
         if died > 0 {
@@ -172,8 +184,8 @@ fn new_report(checked: &Checked, as_of: AsOf) -> Report {
 }
 
 /// A source without a term, or a rule that is not in force, stops the night before it begins.
-fn refuse(checked: &Checked, as_of: AsOf) -> Result<(), Fault> {
-    match check::faults_on(&checked.pipeline, as_of).into_iter().next() {
+fn refuse(checked: &Checked, day: Day) -> Result<(), Fault> {
+    match check::faults_on(&checked.pipeline, &checked.library, day).into_iter().next() {
         Some(fault) => Err(fault),
         None => Ok(()),
     }

@@ -30,10 +30,11 @@ impl Night<'_> {
     /// Pulls all sources. A source that fails blocks its own tables and no others.
     pub(super) fn pull(&mut self, store: &Store) -> Harvest {
         let mut harvest = Harvest::default();
-        let until = self.checked.pipeline.until(self.as_of);
+        let (until, since) = (self.checked.pipeline.until(self.as_of), self.checked.pipeline.since(self.as_of));
+        let known_on = self.known_on;
         for source in &self.checked.pipeline.sources {
             self.world.progress.step(format!("pulling {}", source.name));
-            let dates = Dates { as_of: self.as_of.date(), until, law: &self.checked.pipeline.law };
+            let dates = Dates { as_of: self.as_of.date(), until, since, known_on, law: &self.checked.pipeline.law };
             match landing::pull(source, &self.world.root, dates, store) {
                 Ok(pulled) => {
                     harvest.landed.extend(pulled.tables);

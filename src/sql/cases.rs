@@ -18,10 +18,10 @@ use jiff::civil::Date;
 use super::engine::Bound;
 use super::library::Model;
 use super::{Engine, Error, Library};
-use crate::calendar::AsOf;
+use crate::calendar::{AsOf, Day};
 use crate::fault::{Fault, Place, with_article};
 use crate::pipeline::reader::{Document, Faults, Node};
-use crate::pipeline::{Column, Pipeline, StandardTable, Type};
+use crate::pipeline::{Column, Pipeline, SETTLE_DAYS, StandardTable, Type};
 use crate::tables::{Table, TableName};
 
 /// A case, as it was written.
@@ -37,6 +37,10 @@ pub struct Case {
     pub as_of: AsOf,
     /// How far ahead it looks.
     pub until: Date,
+    /// How far back it looks.
+    pub since: Date,
+    /// What was decided after this date is not known: `known_on`, the day itself if left out.
+    pub known_on: Date,
     given: BTreeMap<TableName, Table>,
     expected: Vec<Row>,
 }
@@ -100,8 +104,11 @@ pub fn read(root: &Path, path: &Path, pipeline: &Pipeline, faults: &Faults) -> O
     document.read(|node| {
         let about = node.text("about");
         let as_of = node.date("as_of");
-        let ahead = pipeline.item(&model.table).and_then(|item| item.notice_days.first().copied()).unwrap_or(60);
+        let known_on = node.date_or_none("known_on");
+        let item = pipeline.item(&model.table);
+        let ahead = item.and_then(|item| item.notice_days.first().copied()).unwrap_or(60);
         let ahead = node.int_or("notice_days", i64::from(ahead));
+        let settle = node.int_or("settle_days", item.map_or(SETTLE_DAYS, |item| item.settle_days).into());
         let mut given = BTreeMap::new();
         if let Some(tables) = node.table_or_none("given") {
             for name in tables.keys() {
@@ -124,7 +131,10 @@ pub fn read(root: &Path, path: &Path, pipeline: &Pipeline, faults: &Faults) -> O
         let expected = node.array("expected").iter().map(expected_row).collect();
         let as_of = as_of?;
         let until = as_of.checked_add(ahead.clamp(0, 36_500).days()).ok()?;
-        Some(Case { path: path.to_path_buf(), model, about: about?, as_of: AsOf::new(as_of), until, given, expected })
+        let since = as_of.checked_sub(settle.clamp(0, 36_500).days()).ok()?;
+        let known_on = known_on.unwrap_or(as_of);
+        let path = path.to_path_buf();
+        Some(Case { path, model, about: about?, as_of: AsOf::new(as_of), until, since, known_on, given, expected })
     })
 }
 
@@ -184,8 +194,8 @@ impl Case {
 
     /// The rows that came, in the columns that are compared.
     async fn rows(&self, pipeline: &Pipeline, library: &Library) -> Result<Vec<Row>, Error> {
-        let engine = Engine::with_calendar(pipeline.calendar.known_on(self.as_of.date()))?;
-        for (name, table) in super::engine::given_tables(pipeline, self.as_of) {
+        let engine = Engine::with_calendar(pipeline.calendar.known_on(self.known_on))?;
+        for (name, table) in super::engine::given_tables(pipeline, Day::known(self.as_of.date(), self.known_on)) {
             engine.register(&name, &table)?;
         }
         for standard in &pipeline.standard_tables {
@@ -198,7 +208,7 @@ impl Case {
         let Some(model) = library.model(&self.model) else {
             return Err(Error::NotASelect(format!("there is no model {}", self.model)));
         };
-        let bound: Bound = [("$as_of", self.as_of.date()), ("$until", self.until)].into();
+        let bound: Bound = [("$as_of", self.as_of.date()), ("$until", self.until), ("$since", self.since)].into();
         let table = engine.build(model, &bound, None).await?;
         let columns: BTreeSet<&String> = self.expected.iter().flat_map(Row::keys).collect();
         let mut rows = vec![Row::new(); table.rows()];
