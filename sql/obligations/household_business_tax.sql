@@ -32,7 +32,7 @@ half_year_notice_days as (select * from law_versions.household_half_year_notice)
 rental_half_year_days as (select * from law_versions.rental_half_year_return),
 rental_yearly_days as (select * from law_versions.rental_yearly_return),
 
--- 1. The periods that end in something due, each by the law in force at the end of its tax year.
+-- The periods that end in something due, each by the law in force at the end of its tax year.
 half_years as (
     select quarters.first_day, quarters.last_day, years.tax_year, years.last_day as year_ends_on
     from quarters
@@ -45,7 +45,7 @@ month_returns as (
         'month' as return_kind,
         months.first_day,
         months.last_day,
-        extract(quarter from months.last_day) as quarter,
+        cast(null as int) as quarter,
         years.tax_year,
         -- The first months of the new regime were due together.
         greatest(
@@ -64,7 +64,7 @@ quarter_returns as (
         'quarter' as return_kind,
         quarters.first_day,
         quarters.last_day,
-        extract(quarter from quarters.last_day) as quarter,
+        cast(extract(quarter from quarters.last_day) as int) as quarter,
         years.tax_year,
         last_day_of_month(add_months(quarters.last_day, quarterly_months.value, 'clamp')) as nominal_on,
         quarterly_months.rule_version
@@ -78,7 +78,7 @@ finalisations as (
         'finalisation' as return_kind,
         years.first_day,
         years.last_day,
-        4 as quarter,
+        cast(null as int) as quarter,
         years.tax_year,
         make_date(
             extract(year from years.last_day) + 1, cast(finalisation_days.key as int), finalisation_days.value
@@ -94,7 +94,7 @@ year_notices as (
         'year_notice' as return_kind,
         years.first_day,
         years.last_day,
-        4 as quarter,
+        cast(null as int) as quarter,
         years.tax_year,
         make_date(
             extract(year from years.last_day) + 1, cast(notice_days.key as int), notice_days.value
@@ -109,7 +109,7 @@ half_year_notices as (
         'half_year_notice' as return_kind,
         half_years.first_day,
         half_years.last_day,
-        2 as quarter,
+        cast(extract(quarter from half_years.last_day) as int) as quarter,
         half_years.tax_year,
         make_date(
             extract(year from half_years.last_day),
@@ -127,7 +127,7 @@ rental_half_years as (
         'half_year' as return_kind,
         half_years.first_day,
         half_years.last_day,
-        2 as quarter,
+        cast(null as int) as quarter,
         half_years.tax_year,
         make_date(
             extract(year from half_years.last_day),
@@ -145,7 +145,7 @@ rental_years as (
         'year' as return_kind,
         years.first_day,
         years.last_day,
-        4 as quarter,
+        cast(null as int) as quarter,
         years.tax_year,
         make_date(
             extract(year from years.last_day) + 1, cast(rental_yearly_days.key as int), rental_yearly_days.value
@@ -166,12 +166,13 @@ periods as (
     union all select * from rental_years
 ),
 
--- Only days near the window are asked for their working day: no rest is as long as three weeks.
+-- Only a day that can move into the window is asked for its working day: one of a year whose holidays
+-- are not known is no fault while nothing depends on it.
 rolled as (
     select
         *,
         case
-            when nominal_on between days_from_day_after($since, -21) and $until
+            when nominal_on > previous_working_day(before_day($since)) and nominal_on <= $until
                 then next_working_day(nominal_on)
         end as due_on
     from periods
@@ -182,8 +183,8 @@ due_periods as (
     where due_on between $since and $until
 ),
 
--- 2. How large each business is: above the threshold of the year by its own assessment from the
---    first quarter, or by its revenue from the quarter in which the total went over.
+-- How large each business is: above the threshold of the year by its own assessment, from the first
+-- quarter, or by its revenue, from the quarter in which the total went over.
 assessments as (
     select
         businesses.business_id,
@@ -194,10 +195,10 @@ assessments as (
         years.tax_year,
         years.first_day as year_begins_on,
         years.last_day as year_ends_on,
-        coalesce(tax_years.assessed_revenue_vnd, 0) > thresholds.value as is_assessed_above,
-        coalesce(tax_years.assessed_revenue_vnd, 0) > monthly_from.value as is_monthly,
+        (tax_years.assessed_revenue_vnd > thresholds.value) is true as is_assessed_above,
+        (tax_years.assessed_revenue_vnd > monthly_from.value) is true as is_monthly,
         coalesce(tax_years.taxes_income, false) as taxes_income,
-        coalesce(tax_years.returns_a_year, 1) as returns_a_year,
+        tax_years.returns_a_year,
         thresholds.value as threshold_vnd
     from businesses
     cross join years
@@ -213,7 +214,7 @@ totals as (
         business_id,
         tax_year,
         quarter,
-        sum(cast(revenue_vnd as decimal(38, 0))) over (
+        sum(cast(revenue_vnd as decimal)) over (
             partition by business_id, tax_year order by quarter
         ) as total_vnd
     from revenues
@@ -233,13 +234,14 @@ went_over as (
 sizes as (
     select
         assessments.*,
-        case when assessments.is_assessed_above then 1 else went_over.quarter end as taxed_from_quarter
+        went_over.quarter as went_over_in_quarter,
+        assessments.is_assessed_above or went_over.quarter is not null as is_taxed
     from assessments
     left join went_over
         on went_over.business_id = assessments.business_id and went_over.tax_year = assessments.tax_year
 ),
 
--- 3. Who owes what.
+-- Who owes what.
 owed as (
     select
         sizes.subject_id,
@@ -259,21 +261,22 @@ owed as (
             when 'quarter'
                 then not sizes.lets_property
                     and not sizes.is_monthly
-                    and due_periods.quarter >= sizes.taxed_from_quarter
+                    and (sizes.is_assessed_above or due_periods.quarter >= sizes.went_over_in_quarter)
             when 'finalisation'
-                then not sizes.lets_property and sizes.taxes_income and sizes.taxed_from_quarter is not null
+                then not sizes.lets_property and sizes.taxes_income and sizes.is_taxed
             -- Who closed during the year has other days, which are not computed here.
             when 'year_notice'
-                then sizes.taxed_from_quarter is null
+                then not sizes.is_taxed
                     and (sizes.ended_on is null or sizes.ended_on >= sizes.year_ends_on)
             -- Only who began in the first half-year, and was not over the threshold by its end.
             when 'half_year_notice'
                 then not sizes.lets_property
                     and sizes.started_on >= sizes.year_begins_on
-                    and (sizes.taxed_from_quarter is null or sizes.taxed_from_quarter > due_periods.quarter)
+                    and not sizes.is_assessed_above
+                    and (sizes.went_over_in_quarter is null or sizes.went_over_in_quarter > due_periods.quarter)
             when 'half_year'
-                then sizes.lets_property and sizes.returns_a_year = 2 and sizes.taxed_from_quarter is not null
-            when 'year' then sizes.lets_property and sizes.taxed_from_quarter is not null
+                then sizes.lets_property and sizes.returns_a_year = 2 and sizes.is_taxed
+            when 'year' then sizes.lets_property and sizes.is_taxed
         end
 ),
 

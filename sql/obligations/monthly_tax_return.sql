@@ -20,15 +20,16 @@ deadlines as (
         days.rule_version,
         days_from_day_after(months.last_day, days.value) as nominal_on
     from months
-    join days on days_from_day_after(months.last_day, 1) between days.in_force_from and days.in_force_to
+    join days on months.last_day between before_day(days.in_force_from) and before_day(days.in_force_to)
 ),
 
--- Only days near the window are asked for their working day: no rest is as long as three weeks.
+-- Only a day that can move into the window is asked for its working day: one of a year whose holidays
+-- are not known is no fault while nothing depends on it.
 rolled as (
     select
         *,
         case
-            when nominal_on between days_from_day_after($since, -21) and $until
+            when nominal_on > previous_working_day(before_day($since)) and nominal_on <= $until
                 then next_working_day(nominal_on)
         end as due_on
     from deadlines

@@ -22,15 +22,16 @@ deadlines as (
         last_day_of_month(add_months(quarters.last_day, months_after.value, 'clamp')) as nominal_on
     from quarters
     join months_after
-        on days_from_day_after(quarters.last_day, 1) between months_after.in_force_from and months_after.in_force_to
+        on quarters.last_day between before_day(months_after.in_force_from) and before_day(months_after.in_force_to)
 ),
 
--- Only days near the window are asked for their working day: no rest is as long as three weeks.
+-- Only a day that can move into the window is asked for its working day: one of a year whose holidays
+-- are not known is no fault while nothing depends on it.
 rolled as (
     select
         *,
         case
-            when nominal_on between days_from_day_after($since, -21) and $until
+            when nominal_on > previous_working_day(before_day($since)) and nominal_on <= $until
                 then next_working_day(nominal_on)
         end as due_on
     from deadlines
