@@ -4,7 +4,7 @@
 -- fulfils the obligation, and so does the notice of another suspension that follows without a day between.
 --
 -- grain:   object_id
--- private: subject_id, object_id, period, due_on, fulfilled_on, ends_on
+-- private: subject_id, object_id, due_on, fulfilled_on, ends_on
 -- rule:    business_resumption
 with
 suspensions as (select * from staging.business_suspensions),
@@ -44,7 +44,7 @@ followed_up as (
     select
         confirmations_in_window.subject_id,
         confirmations_in_window.suspension_id as object_id,
-        cast(confirmations_in_window.starts_on as varchar) as period,
+        'resumption' as period,
         confirmations_in_window.due_on,
         confirmations_in_window.rule_version,
         least(confirmations_in_window.resumed_on, prolongations.notified_on) as fulfilled_on,

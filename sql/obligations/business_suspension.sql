@@ -1,10 +1,10 @@
 -- One row per suspension of business that is notified by a day of the window.
 --
 -- It is notified working days before its first day (Law 59/2020, Art. 206(1)), by the law of that first day.
--- The notice fulfils the obligation.
+-- The notice fulfils the obligation; a suspension that is put off moves it.
 --
 -- grain:   object_id
--- private: subject_id, object_id, period, due_on, fulfilled_on, starts_on
+-- private: subject_id, object_id, due_on, fulfilled_on, starts_on
 -- rule:    business_suspension_notice
 with
 -- Working days are counted only for what may be due: three of them never fill a month.
@@ -18,7 +18,7 @@ notices as (
     select
         suspensions.subject_id,
         suspensions.suspension_id as object_id,
-        cast(suspensions.starts_on as varchar) as period,
+        'notice' as period,
         add_working_days(suspensions.starts_on, -notice.value) as due_on,
         notice.rule_version,
         suspensions.notified_on as fulfilled_on,

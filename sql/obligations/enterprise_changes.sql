@@ -5,7 +5,7 @@
 -- The last day does not move when it falls on a day off: only tax deadlines do.
 --
 -- grain:   object_id
--- private: subject_id, object_id, period, due_on, fulfilled_on, kind, changed_on
+-- private: subject_id, object_id, due_on, fulfilled_on, kind, changed_on
 -- rule:    enterprise_change_registration
 with
 changes as (
@@ -18,7 +18,7 @@ registrations as (
     select
         changes.subject_id,
         changes.change_id as object_id,
-        cast(changes.changed_on as varchar) as period,
+        'registration' as period,
         days_from_day_after(changes.changed_on, registration.value) as due_on,
         registration.rule_version,
         changes.registered_on as fulfilled_on,

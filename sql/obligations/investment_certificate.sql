@@ -5,7 +5,7 @@
 -- certificate fulfils the obligation. The day does not move when it falls on a holiday: only tax deadlines do.
 --
 -- grain:   subject_id
--- private: subject_id, period, due_on, fulfilled_on, certificate_issued_on
+-- private: subject_id, due_on, fulfilled_on, certificate_issued_on
 -- rule:    investment_certificate_deadline
 with
 companies as (
@@ -19,7 +19,7 @@ certificates as (
     select
         companies.subject_id,
         cast(null as varchar) as object_id,
-        cast(companies.certificate_issued_on as varchar) as period,
+        'investment-certificate' as period,
         add_months(companies.certificate_issued_on, deadline.value, 'clamp') as due_on,
         deadline.rule_version,
         companies.investment_certificate_on as fulfilled_on,

@@ -5,7 +5,7 @@
 -- application, fulfils the obligation. The days are calendar days and do not move on a holiday; the agency
 -- answers within working days.
 --
--- grain:   object_id
+-- grain:   object_id, period
 -- private: subject_id, object_id, period, due_on, fulfilled_on, permit_number, expires_on, opens_on, answer_on
 -- rule:    work_permit_extension, work_permit_extensions, work_permit_answer
 with
@@ -37,13 +37,13 @@ extensions_in_window as (
 ),
 
 later_permits as (
-    select extensions_in_window.permit_number, min(later.issued_on) as issued_on
+    select extensions_in_window.permit_number, extensions_in_window.expires_on, min(later.issued_on) as issued_on
     from extensions_in_window
     join permits as later
         on later.subject_id = extensions_in_window.subject_id
         and later.worker_id = extensions_in_window.worker_id
         and later.expires_on > extensions_in_window.expires_on
-    group by extensions_in_window.permit_number
+    group by extensions_in_window.permit_number, extensions_in_window.expires_on
 ),
 
 -- Whoever applies on the last day is answered by answer_on.
@@ -60,7 +60,9 @@ followed_up as (
         extensions_in_window.opens_on,
         add_working_days(extensions_in_window.due_on, answers.value) as answer_on
     from extensions_in_window
-    left join later_permits on later_permits.permit_number = extensions_in_window.permit_number
+    left join later_permits
+        on later_permits.permit_number = extensions_in_window.permit_number
+        and later_permits.expires_on = extensions_in_window.expires_on
     left join answers on extensions_in_window.due_on between answers.in_force_from and answers.in_force_to
 )
 
