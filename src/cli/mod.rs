@@ -9,6 +9,7 @@
 
 mod ask;
 mod book;
+mod cases;
 mod dumps;
 mod erase;
 mod keeper;
@@ -31,8 +32,9 @@ use crate::samples;
 use crate::world::World;
 use ask::{Limits, QUERY_ROWS_MAX, ask};
 use book::look;
+use cases::{mutate, test};
 use keeper::{keep_running, list_times};
-use prove::{check_all, read_pipeline, test};
+use prove::{check_all, read_pipeline};
 use trace::trace;
 
 /// What a newcomer asks next.
@@ -157,12 +159,18 @@ enum Verb {
         #[arg(long, value_name = "FILE")]
         number_from: Option<PathBuf>,
     },
-    /// Prove the SQL with the case files in tests/cases: given rows, expected rows.
+    /// Prove the SQL with the case files in tests/cases: given rows, expected rows. Touches no source.
     ///
     /// With UPDATE_EXPECT=1 in the environment, the expected rows are rewritten with what came.
     Test {
         /// Only cases whose path contains this, for example: driving_licence
         filter: Option<String>,
+        /// Change each number of each rule by one, and say which changes no case notices.
+        #[arg(long)]
+        mutate: bool,
+        /// How to print what differs.
+        #[arg(long, value_enum, default_value_t)]
+        format: ReportFormat,
     },
     /// Make synthetic data: large tables for measuring, or the sample agency's sources.
     Samples {
@@ -382,7 +390,8 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Lineage { model, format } => trace(&root, &agency, &model, format).await,
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),
-        Verb::Test { filter } => test(&root, filter.as_deref()).await,
+        Verb::Test { filter, mutate: false, format } => test(&root, filter.as_deref(), format).await,
+        Verb::Test { filter, mutate: true, format } => mutate(&root, filter.as_deref(), format).await,
         Verb::Samples { people, seed, out, format } => make_samples(people, seed, out, format),
         Verb::Completions { shell } => {
             let mut script = Vec::new();

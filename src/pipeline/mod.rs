@@ -24,7 +24,7 @@ use crate::language::Text;
 use law::Law;
 use secret::SecretRef;
 
-pub use check::{agencies, read};
+pub use check::{agencies, catalogue, items, read};
 pub use column::{Column, Family, OnFault, Type};
 pub use source::{Bucket, GENERATIONS_KEPT, Load, Server, Source, SourceKind, SourceTable, VolumeBound};
 

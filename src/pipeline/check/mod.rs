@@ -1,5 +1,6 @@
 //! Reads every file of `pipelines/` into a [`Pipeline`], with all faults at once.
 
+mod catalogue;
 mod channel;
 mod privacy;
 mod shared;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::law::Law;
 use super::reader::{Document, Faults, Node};
 use super::{Agency, Commune, Item, Missed, Pipeline, ProcedureGroup, Schedule, StandardTable, Uncertain, Unit};
+pub use catalogue::{catalogue, items};
 use channel::channel;
 use privacy::privacy;
 use shared::{read_law, read_procedure_groups, read_standard_tables};
@@ -134,7 +136,7 @@ fn schedule(node: &Node<'_>) -> Option<Schedule> {
 }
 
 fn read_items(node: &Node<'_>, names: &[String], parts: &Parts<'_>) -> Vec<Item> {
-    let known = folders(&parts.root.join("pipelines/items"));
+    let known = catalogue::items(parts.root);
     let mut items: Vec<Item> = Vec::new();
     for name in names {
         if !known.contains(name) {
@@ -146,12 +148,14 @@ fn read_items(node: &Node<'_>, names: &[String], parts: &Parts<'_>) -> Vec<Item>
             node.fault("use", "pipeline.twice", format!("the item \"{name}\" is named twice"), "remove one");
             continue;
         }
-        let path = PathBuf::from("pipelines/items").join(name).join("item.toml");
-        if let Some(document) = Document::open(parts.root, &path, parts.faults) {
-            items.extend(document.read(|node| item(node, name, &parts.law)));
-        }
+        items.extend(read_item(parts.root, name, &parts.law, parts.faults));
     }
     items
+}
+
+fn read_item(root: &Path, name: &str, law: &Law, faults: &Faults) -> Option<Item> {
+    let path = PathBuf::from("pipelines/items").join(name).join("item.toml");
+    Document::open(root, &path, faults)?.read(|node| item(node, name, law))
 }
 
 fn item(node: &Node<'_>, id: &str, law: &Law) -> Option<Item> {
