@@ -2,6 +2,8 @@
 //!
 //! The same facts as text and as JSON. Counts only: no person is in a report.
 
+pub mod window;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::path::PathBuf;

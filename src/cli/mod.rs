@@ -13,6 +13,7 @@ mod cases;
 mod dumps;
 mod erase;
 mod keeper;
+mod plan;
 mod prove;
 mod trace;
 
@@ -89,12 +90,12 @@ enum Verb {
     /// Say everything that is wrong with the pipelines, rules, messages and SQL of all agencies; touch nothing.
     Check,
     /// Say what tonight would send and publish, and how it differs from the last run; write nothing.
+    ///
+    /// With --from and --to: how many obligations arise and messages go out on each night of a window, past or
+    /// to come, as if each night ran and nothing changed in the sources. The sources are read once.
     Plan {
         #[command(flatten)]
-        day: Day,
-        /// How to print it.
-        #[arg(long, value_enum, default_value_t)]
-        format: ReportFormat,
+        plan: plan::Plan,
     },
     /// Run the night: pull, compute, remind, publish. Run again, it sends and spends nothing twice.
     Run {
@@ -367,12 +368,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
     let Cli { verb, root, agency, state } = cli;
     match verb {
         Verb::Check => check_all(&root).await,
-        Verb::Plan { day, format } => {
-            let checked = check::check(&root, &agency).await?;
-            let world = World::new(root, state);
-            let report = run::plan(&world, &checked, day.as_of.unwrap_or_else(AsOf::today)).await.map_err(one)?;
-            show(&report, format)
-        }
+        Verb::Plan { plan } => plan::plan(root, &agency, state, plan).await,
         Verb::Run { day, format, accept } => {
             let checked = check::check(&root, &agency).await?;
             let world = World::new(root, state);

@@ -14,6 +14,7 @@ mod figures;
 mod pull;
 mod remind;
 mod trace;
+mod window;
 
 use serde_json::{Value, json};
 
@@ -29,6 +30,7 @@ use crate::report::{FaultLine, Report};
 use crate::world::World;
 
 pub use erase::{Erased, erase};
+pub use window::{NIGHTS_MAX, window};
 
 /// Runs the night of `as_of` and reports it.
 ///
@@ -80,26 +82,8 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
 pub async fn plan(world: &World, checked: &Checked, as_of: AsOf) -> Result<Report, Fault> {
     refuse(checked, as_of)?;
     let key = world.pseudonym_key_or_new().map_err(|error| error.fault())?;
-    let ledger = match Ledger::read(&world.state) {
-        Ok(ledger) => {
-            ledger.belongs_to(&checked.pipeline.id).map_err(|error| error.fault())?;
-            Some(ledger)
-        }
-        Err(crate::ledger::Error::None { .. }) => None,
-        Err(error) => return Err(error.fault()),
-    };
-    let report = new_report(checked, as_of);
-    let mut night = Night {
-        world,
-        checked,
-        as_of,
-        key,
-        run: String::new(),
-        accept: Vec::new(),
-        spent: Vec::new(),
-        events: Vec::new(),
-        report,
-    };
+    let ledger = ledger_of(world, checked)?;
+    let mut night = Night::to_plan(world, checked, as_of, key);
     let mut landed = night.pull(&Store::Beside(world.landing()));
     if let Some(ledger) = &ledger {
         night.weigh(ledger, &mut landed)?;
@@ -113,6 +97,18 @@ pub async fn plan(world: &World, checked: &Checked, as_of: AsOf) -> Result<Repor
     compare(ledger.as_ref(), &mut report)?;
     report.settle();
     Ok(report)
+}
+
+/// The ledger as it is, for reading; none before the first run.
+fn ledger_of(world: &World, checked: &Checked) -> Result<Option<Ledger>, Fault> {
+    match Ledger::read(&world.state) {
+        Ok(ledger) => {
+            ledger.belongs_to(&checked.pipeline.id).map_err(|error| error.fault())?;
+            Ok(Some(ledger))
+        }
+        Err(crate::ledger::Error::None { .. }) => Ok(None),
+        Err(error) => Err(error.fault()),
+    }
 }
 
 /// What a second run of the same night says.
@@ -132,6 +128,23 @@ struct Night<'a> {
     /// What each job has come to, as OpenLineage events.
     events: Vec<Value>,
     report: Report,
+}
+
+impl<'a> Night<'a> {
+    /// A night that is only planned: it has no run.
+    fn to_plan(world: &'a World, checked: &'a Checked, as_of: AsOf, key: PseudonymKey) -> Self {
+        Night {
+            world,
+            checked,
+            as_of,
+            key,
+            run: String::new(),
+            accept: Vec::new(),
+            spent: Vec::new(),
+            events: Vec::new(),
+            report: new_report(checked, as_of),
+        }
+    }
 }
 
 impl Night<'_> {
