@@ -16,7 +16,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema};
 use jiff::ToSpan;
 
-use crate::calendar::AsOf;
+use crate::calendar::{AsOf, Day};
 use crate::fault::{Explain, Fault, Place};
 use crate::obligations;
 use crate::pipeline::filter::Filter;
@@ -81,8 +81,13 @@ fn unknown_agency(root: &Path, agency: &str) -> Fault {
     Fault::new("pipeline.unknown-agency", place, format!("there is no agency {agency}"), next)
 }
 
-/// What is wrong with the request on a certain day: terms that are over, rules not in force.
-pub fn faults_on(pipeline: &Pipeline, as_of: AsOf) -> Vec<Fault> {
+/// What is wrong with the request on a certain day: terms that are over, rules not in force or not known yet.
+///
+/// A rule must be in force for the items that read `law.<rule>`; one that is read as `law_versions.<rule>`
+/// speaks for other days than tonight. Filters take their times from all terms that are known.
+pub fn faults_on(pipeline: &Pipeline, library: &Library, day: impl Into<Day>) -> Vec<Fault> {
+    let day = day.into();
+    let as_of = day.as_of;
     let mut faults = Vec::new();
     for source in pipeline.sources.iter().filter(|source| !source.authorisation.holds_on(as_of)) {
         let term = &source.authorisation;
@@ -96,25 +101,38 @@ pub fn faults_on(pipeline: &Pipeline, as_of: AsOf) -> Vec<Fault> {
             "have it renewed and enter the new term, or run for a day inside it",
         ));
     }
-    let filters = pipeline.sources.iter().flat_map(|source| &source.tables).filter_map(|table| table.filter.as_ref());
-    let used: BTreeSet<&str> = pipeline
-        .items
-        .iter()
-        .flat_map(|item| &item.rules)
-        .map(String::as_str)
-        .chain(filters.flat_map(Filter::rules))
-        .collect();
-    for rule in used.into_iter().filter_map(|name| pipeline.law.rule(name)) {
-        if rule.in_force(as_of).is_none() {
+    let of_items: BTreeSet<String> =
+        pipeline.items.iter().flat_map(|item| library.rules_of_tonight(&item.id)).collect();
+    for rule in of_items.iter().filter_map(|name| pipeline.law.rule(name)) {
+        if rule.in_force(day).is_none() {
             faults.push(Fault::new(
                 "pipeline.rule-not-in-force",
                 Place::file(format!("pipelines/law/{}.toml", rule.name)),
-                format!("no version of the rule {} is in force on {as_of}", rule.name),
-                "add the version of that day with its source, or switch off the items and the filters that use it",
+                format!("no version of the rule {} is in force on {as_of}{}", rule.name, as_known(day)),
+                "add the version of that day with its source, or switch off the items that use it",
+            ));
+        }
+    }
+    let filters = pipeline.sources.iter().flat_map(|source| &source.tables).filter_map(|table| table.filter.as_ref());
+    let of_filters: BTreeSet<&str> = filters.flat_map(Filter::rules).collect();
+    for rule in of_filters.into_iter().filter_map(|name| pipeline.law.rule(name)) {
+        if rule.longest(day.known_on).is_none() {
+            faults.push(Fault::new(
+                "pipeline.rule-not-known",
+                Place::file(format!("pipelines/law/{}.toml", rule.name)),
+                format!(
+                    "no version of the rule {}, from which a filter takes a time, was enacted by {}",
+                    rule.name, day.known_on
+                ),
+                "add the version that was known then with its source, or take the rule out of the filter",
             ));
         }
     }
     faults
+}
+
+fn as_known(day: Day) -> String {
+    if day.known_on == day.as_of.date() { String::new() } else { format!(", as known on {}", day.known_on) }
 }
 
 /// The names of the facts of each item.
@@ -164,7 +182,8 @@ async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Res
 /// The dates of a run on empty tables. Any day will do: only the shapes matter.
 fn written_for() -> (AsOf, Bound) {
     let day = AsOf::new(jiff::civil::date(2026, 7, 1));
-    (day, [("$as_of", day.date()), ("$until", day.date().saturating_add(60.days()))].into())
+    let days = |count: i64| day.date().saturating_add(count.days());
+    (day, [("$as_of", days(0)), ("$until", days(60)), ("$since", days(-30))].into())
 }
 
 fn empty(columns: &[Column]) -> Table {

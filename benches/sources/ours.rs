@@ -167,7 +167,8 @@ pub fn child(mut words: impl Iterator<Item = String>) -> Fallible<()> {
 /// A pull as a night makes it, into sorted Parquet.
 fn land(source: &Source, root: &Path, as_of: AsOf) -> Fallible<u64> {
     let law = Law::default();
-    let dates = Dates { as_of: as_of.date(), until: as_of.date(), law: &law };
+    let dates =
+        Dates { as_of: as_of.date(), until: as_of.date(), since: as_of.date(), known_on: as_of.date(), law: &law };
     let pulled = landing::pull(source, root, dates, &Store::Folder(root.join("var/landing")))?;
     let mut rows = 0;
     for table in &pulled.tables {

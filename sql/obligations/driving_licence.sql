@@ -1,20 +1,14 @@
--- One row per driving licence whose term ends inside the notice window.
+-- One row per driving licence whose term ends inside the window.
 --
 -- Classes without a term (A1, A, B1) have no row in the rule and so no row here.
--- A newer licence of the same class fulfils the obligation.
+-- A newer licence of the same class fulfils the obligation on the day it is issued.
 --
 -- grain:   object_id
--- private: subject_id, object_id, period, due_on, licence_class, issued_on
+-- private: subject_id, object_id, period, due_on, fulfilled_on, licence_class, issued_on
 -- rule:    driving_licence_term
 with
 licences as (select * from staging.driving_licences),
 terms as (select * from law.driving_licence_term),
-
-newest_licences as (
-    select subject_id, licence_class, max(issued_on) as issued_on
-    from licences
-    group by subject_id, licence_class
-),
 
 ends as (
     select
@@ -27,15 +21,36 @@ ends as (
         licences.issued_on
     from licences
     join terms on terms.key = licences.licence_class
-    join newest_licences
-        on newest_licences.subject_id = licences.subject_id
-        and newest_licences.licence_class = licences.licence_class
-        and newest_licences.issued_on = licences.issued_on
 ),
 
-coming_ends as (
+ends_in_window as (
     select * from ends
-    where due_on between $as_of and $until
+    where due_on between $since and $until
+),
+
+followed_up as (
+    select
+        ends_in_window.subject_id,
+        ends_in_window.object_id,
+        ends_in_window.period,
+        ends_in_window.due_on,
+        ends_in_window.rule_version,
+        min(newer.issued_on) as fulfilled_on,
+        ends_in_window.licence_class,
+        ends_in_window.issued_on
+    from ends_in_window
+    left join licences as newer
+        on newer.subject_id = ends_in_window.subject_id
+        and newer.licence_class = ends_in_window.licence_class
+        and newer.issued_on > ends_in_window.issued_on
+    group by
+        ends_in_window.subject_id,
+        ends_in_window.object_id,
+        ends_in_window.period,
+        ends_in_window.due_on,
+        ends_in_window.rule_version,
+        ends_in_window.licence_class,
+        ends_in_window.issued_on
 )
 
-select * from coming_ends
+select * from followed_up

@@ -1,11 +1,14 @@
--- One row per private passenger car of up to nine seats whose next inspection is
--- due inside the notice window.
+-- One row per private passenger car of up to nine seats and certificate that it
+-- needs next, or got, inside the window.
 --
 -- The age of a car is the year of its last inspection less the year in which it
--- was made; the first certificate has an interval of its own.
+-- was made; the first certificate has an interval of its own. The period is the
+-- number of the certificate. The register keeps the last inspection alone: of a
+-- certificate that was issued, the day before which it was due is no longer there,
+-- and its row is due on the day of issue; the ledger knows the day it was due.
 --
--- grain:   object_id
--- private: subject_id, object_id, period, due_on, plate, last_inspected_on
+-- grain:   object_id, period
+-- private: subject_id, object_id, period, due_on, fulfilled_on, plate, last_inspected_on
 -- rule:    passenger_car_inspection
 with
 cars as (
@@ -30,18 +33,37 @@ inspections_due as (
     select
         aged_cars.subject_id,
         aged_cars.vehicle_id as object_id,
-        cast(aged_cars.last_inspected_on as varchar) as period,
+        'certificate-' || cast(aged_cars.inspections + 1 as varchar) as period,
         add_months(aged_cars.last_inspected_on, intervals.value, 'clamp') as due_on,
         intervals.rule_version,
+        cast(null as date) as fulfilled_on,
         aged_cars.vehicle_id as plate,
         aged_cars.last_inspected_on
     from aged_cars
     join intervals on intervals.key = aged_cars.interval_key
 ),
 
-coming_inspections as (
+inspections_done as (
+    select
+        aged_cars.subject_id,
+        aged_cars.vehicle_id as object_id,
+        'certificate-' || cast(aged_cars.inspections as varchar) as period,
+        aged_cars.last_inspected_on as due_on,
+        intervals.rule_version,
+        aged_cars.last_inspected_on as fulfilled_on,
+        aged_cars.vehicle_id as plate,
+        aged_cars.last_inspected_on
+    from aged_cars
+    join intervals on intervals.key = aged_cars.interval_key
+    where aged_cars.inspections > 1
+),
+
+inspections_in_window as (
     select * from inspections_due
-    where due_on between $as_of and $until
+    where due_on between $since and $until
+    union all
+    select * from inspections_done
+    where due_on between $since and $as_of
 )
 
-select * from coming_inspections
+select * from inspections_in_window

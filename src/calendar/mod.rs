@@ -48,6 +48,31 @@ impl AsOf {
     }
 }
 
+/// The day for which a night speaks, and the day whose knowledge of the law it uses.
+///
+/// A night knows what was known on its own day (`AsOf` turns into such a `Day` by
+/// itself); only a replay asks what another day would have made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Day {
+    /// The civil date, in Vietnam, for which it speaks.
+    pub as_of: AsOf,
+    /// What was decided after this date is not known.
+    pub known_on: Date,
+}
+
+impl Day {
+    /// A day seen from another.
+    pub fn known(as_of: Date, known_on: Date) -> Self {
+        Day { as_of: AsOf(as_of), known_on }
+    }
+}
+
+impl From<AsOf> for Day {
+    fn from(as_of: AsOf) -> Self {
+        Day { as_of, known_on: as_of.date() }
+    }
+}
+
 impl fmt::Display for AsOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

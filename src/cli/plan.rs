@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use jiff::civil::Date;
 
 use super::{Day, Ended, ReportFormat, json, one, print, show};
-use crate::calendar::AsOf;
+use crate::calendar::{self, AsOf};
 use crate::check;
 use crate::fault::{Fault, Place};
 use crate::run;
@@ -13,9 +14,13 @@ use crate::world::World;
 
 /// What is planned.
 #[derive(Debug, Args)]
+#[group(id = "planned")]
 pub(super) struct Plan {
     #[command(flatten)]
     day: Day,
+    /// With the law as it was known on this date: what was enacted, suspended or repealed later does not count.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    known_on: Option<Date>,
     /// The first night of a window.
     #[arg(long, value_name = "YYYY-MM-DD", requires = "to", conflicts_with = "as_of")]
     from: Option<AsOf>,
@@ -42,7 +47,7 @@ pub(super) async fn plan(root: PathBuf, agency: &str, state: PathBuf, plan: Plan
     let checked = check::check(&root, agency).await?;
     let world = World::new(root, state);
     if let (Some(from), Some(to)) = (plan.from, plan.to) {
-        let window = run::window(&world, &checked, from, to).await.map_err(one)?;
+        let window = run::window(&world, &checked, from, to, plan.known_on).await.map_err(one)?;
         match plan.format {
             Format::Text => print(&window.to_string()),
             Format::Json => print(&json(&window)),
@@ -60,6 +65,7 @@ pub(super) async fn plan(root: PathBuf, agency: &str, state: PathBuf, plan: Plan
         }
     };
     let as_of = plan.day.as_of.unwrap_or_else(AsOf::today);
-    let report = run::plan(&world, &checked, as_of).await.map_err(one)?;
+    let day = calendar::Day { as_of, known_on: plan.known_on.unwrap_or(as_of.date()) };
+    let report = run::plan(&world, &checked, day).await.map_err(one)?;
     show(&report, format)
 }

@@ -7,6 +7,7 @@ use super::{class_word, purpose_words};
 use crate::check::Checked;
 use crate::check::grants::{self, Exit, Need};
 use crate::pipeline::Source;
+use crate::sql::library;
 use crate::sql::lineage::{ColumnName, Flow, Reach, Way};
 use crate::tables::TableName;
 
@@ -143,10 +144,10 @@ fn sources(text: &mut String, checked: &Checked, reach: &Reach) {
 }
 
 fn rules(text: &mut String, checked: &Checked, reach: &Reach) {
-    let names = reach.lineage.tables.iter().filter(|table| table.schema == "law");
-    for rule in names.filter_map(|table| checked.pipeline.law.rule(&table.table)) {
+    let names = reach.lineage.tables.iter().filter(|table| library::LAW.contains(&table.schema.as_str()));
+    for (table, rule) in names.filter_map(|table| Some((table, checked.pipeline.law.rule(&table.table)?))) {
         // Writing into a text does not fail.
-        let _ = writeln!(text, "\nrule law.{}: {}", rule.name, rule.title.en);
+        let _ = writeln!(text, "\nrule {table}: {}", rule.title.en);
         for version in &rule.versions {
             line(text, &format!("  from {}: {}", version.in_force_from, version.reference.en));
         }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
+use crate::calendar::AsOf;
 use crate::fault::{Explain, Place};
 use crate::personal::{Personal, PseudonymKey, hex};
 use crate::pipeline::Item;
@@ -26,10 +27,19 @@ pub struct Obligation {
     pub subject_id: Personal<String>,
     /// The last day on which it may be done.
     pub due_on: Date,
+    /// The day it was done, by what the sources say; none while it is open.
+    pub fulfilled_on: Option<Date>,
     /// The version of the rule that says so: `driving_licence_term@2025-01-01`.
     pub rule_version: String,
     /// The other columns, for the message: by name, empty where null.
     pub facts: BTreeMap<String, Fact>,
+}
+
+impl Obligation {
+    /// Whether there is something to remind of on a day: not done yet, and not too late.
+    pub fn is_open(&self, as_of: AsOf) -> bool {
+        self.fulfilled_on.is_none() && self.due_on >= as_of.date()
+    }
 }
 
 /// A value of an obligation, for its message. It belongs to a person, so `Debug` does not show it.
@@ -52,12 +62,13 @@ impl std::fmt::Debug for Fact {
 }
 
 /// The columns that every obligation gives, beside its facts.
-const COLUMNS: [(&str, DataType, bool); 5] = [
+const COLUMNS: [(&str, DataType, bool); 6] = [
     ("subject_id", DataType::Utf8, false),
     ("object_id", DataType::Utf8, true),
     ("period", DataType::Utf8, false),
     ("due_on", DataType::Date32, false),
     ("rule_version", DataType::Utf8, false),
+    ("fulfilled_on", DataType::Date32, true),
 ];
 
 /// What a select in `sql/obligations/` must give.
@@ -86,8 +97,8 @@ pub enum Error {
         #[source]
         source: Box<tables::Error>,
     },
-    /// Two rows are the same obligation with different due dates.
-    #[error("{table} gives {rows} obligations with two due dates each")]
+    /// Two rows are the same obligation with different due dates, or one says that it is done and one not.
+    #[error("{table} gives {rows} obligations with two due dates or two days of fulfilment each")]
     Ambiguous {
         /// The table.
         table: TableName,
@@ -128,11 +139,12 @@ pub fn read(item: &Item, table: &Table, key: &PseudonymKey) -> Result<Vec<Obliga
     let periods = table.texts("period").map_err(failed)?;
     let due = table.dates("due_on").map_err(failed)?;
     let rules = table.texts("rule_version").map_err(failed)?;
+    let fulfilled = table.dates("fulfilled_on").map_err(failed)?;
     let facts = read_facts(table).map_err(failed)?;
     let mut found: BTreeMap<String, Obligation> = BTreeMap::new();
     let mut ambiguous = 0;
-    let rows = subjects.into_iter().zip(objects).zip(periods).zip(due).zip(rules).zip(facts);
-    for (((((subject, object), period), due_on), rule), facts) in rows {
+    let rows = subjects.into_iter().zip(objects).zip(periods).zip(due).zip(rules).zip(fulfilled).zip(facts);
+    for ((((((subject, object), period), due_on), rule), fulfilled_on), facts) in rows {
         let (Some(subject), Some(period), Some(due_on), Some(rule)) = (subject, period, due_on, rule) else { continue };
         let object = object.unwrap_or_default();
         let parts = [item.id.as_bytes(), subject.as_bytes(), object.as_bytes(), period.as_bytes()];
@@ -142,11 +154,12 @@ pub fn read(item: &Item, table: &Table, key: &PseudonymKey) -> Result<Vec<Obliga
             item: item.id.clone(),
             subject_id: Personal::new(subject),
             due_on,
+            fulfilled_on,
             rule_version: rule,
             facts,
         };
         if let Some(other) = found.insert(digest, obligation)
-            && other.due_on != due_on
+            && (other.due_on, other.fulfilled_on) != (due_on, fulfilled_on)
         {
             ambiguous += 1;
         }

@@ -30,7 +30,7 @@ mod window;
 use jiff::civil::Date;
 
 use super::Column;
-use super::law::{Law, Rule, Version};
+use super::law::Law;
 
 pub use render::Dialect;
 
@@ -121,6 +121,7 @@ enum Given {
 enum Night {
     AsOf,
     Until,
+    Since,
 }
 
 /// In what the compared column holds the date; at its first moment where the column is finer.
@@ -136,7 +137,7 @@ enum Held {
 enum Step {
     Days(i64),
     Months(i64),
-    /// The longest value of a rule, times 1 or -1.
+    /// The longest value of a rule, in whichever of its terms, times 1 or -1.
     Rule(String, i64),
 }
 
@@ -147,6 +148,10 @@ pub struct Dates<'a> {
     pub as_of: Date,
     /// The end of the longest notice that the agency gives: `$until`.
     pub until: Date,
+    /// The first due date that is still followed: `$since`.
+    pub since: Date,
+    /// What was decided after this date is not known.
+    pub known_on: Date,
     /// The rules, for `longest('rule')`.
     pub law: &'a Law,
 }
@@ -224,6 +229,7 @@ fn bound(night: Night, steps: &[Step], dates: Dates<'_>, comparison: Comparison,
     let mut date = match night {
         Night::AsOf => dates.as_of,
         Night::Until => dates.until,
+        Night::Since => dates.since,
     };
     let mut slack_days = 0;
     for step in steps {
@@ -246,11 +252,12 @@ fn walk(date: Date, step: &Step, dates: Dates<'_>) -> Result<(Date, bool), Strin
         Step::Days(count) => (Some(*count), None),
         Step::Months(count) => (None, Some(*count)),
         Step::Rule(name, sign) => {
-            let none = || format!("the rule {name} has no version in force on {}", dates.as_of);
-            let in_force = |rule: &Rule| rule.in_force(crate::calendar::AsOf::new(dates.as_of)).and_then(longest);
+            let none = || format!("the rule {name} has no version that was enacted by {}", dates.known_on);
             let rule = dates.law.rule(name).ok_or_else(none)?;
-            let value = in_force(rule).ok_or_else(none)?;
+            // Every term counts: an obligation may be judged by the law of its own day.
+            let value = rule.longest(dates.known_on).ok_or_else(none)?;
             match rule.unit.as_str() {
+                "weeks" => (value.checked_mul(*sign).and_then(|weeks| weeks.checked_mul(7)), None),
                 "days" => (value.checked_mul(*sign), None),
                 "months" => (None, value.checked_mul(*sign)),
                 "years" => (None, value.checked_mul(*sign).and_then(|years| years.checked_mul(12))),
@@ -263,10 +270,6 @@ fn walk(date: Date, step: &Step, dates: Dates<'_>) -> Result<(Date, bool), Strin
         (None, Some(months)) => Ok((moved(date, jiff::Span::new().try_months(months))?, true)),
         (None, None) => Err(OUTSIDE.to_owned()),
     }
-}
-
-fn longest(version: &Version) -> Option<i64> {
-    version.values.iter().map(|(_, value)| *value).max()
 }
 
 const OUTSIDE: &str = "its date lies outside the calendar";

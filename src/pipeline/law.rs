@@ -1,13 +1,15 @@
-//! Dated rules: what the law says, since when, and where it says it.
+//! Dated rules: what the law says, since when, where it says it, and since when one could know.
 //!
 //! A rule is a file in `pipelines/law/`. Nothing is overwritten: a change is a
-//! new version with its own `in_force_from`, so that an earlier night can be
-//! replayed with the law of that night. In SQL a rule is the table `law.<rule>`
-//! with the values in force on the day of the run.
+//! new version, a suspension or an end beside the old one, each with the day on
+//! which it was decided, so that an earlier night can be replayed with the law of
+//! that night, *as known* that night. In SQL a rule is two tables: `law.<rule>` has
+//! the values in force on the day of the run, `law_versions.<rule>` every term with
+//! its values. This module must not know what a rule is applied to.
 
 use jiff::civil::Date;
 
-use crate::calendar::AsOf;
+use crate::calendar::Day;
 use crate::language::Text;
 
 /// All rules, by name.
@@ -22,6 +24,13 @@ impl Law {
     pub fn rule(&self, name: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.name == name)
     }
+
+    /// The rule and the version that a `rule_version` names.
+    pub fn version(&self, version_name: &str) -> Option<(&Rule, &Version)> {
+        let rule = self.rule(version_name.split_once('@')?.0)?;
+        let version = rule.versions.iter().find(|version| rule.version_name(version) == version_name)?;
+        Some((rule, version))
+    }
 }
 
 /// A parameter of the law, by date.
@@ -31,36 +40,170 @@ pub struct Rule {
     pub name: String,
     /// What it says.
     pub title: Text,
-    /// The unit of its values: `years`, `months`, `days`, `vnd`, `percent`.
+    /// The unit of its values: one of [`UNITS`].
     pub unit: String,
-    /// Its versions, the earliest first; their terms do not overlap.
+    /// Its versions, by the first day in force and then by the day of enactment. Terms of versions
+    /// that were enacted on one day do not overlap.
     pub versions: Vec<Version>,
 }
+
+/// The units in which a rule may count.
+///
+/// `day_of_month`, `month` and `year` are places in the calendar, not distances; a `count` is of whatever the
+/// rule's title says.
+pub const UNITS: [&str; 13] = [
+    "years",
+    "months",
+    "weeks",
+    "days",
+    "working_days",
+    "hours",
+    "day_of_month",
+    "month",
+    "year",
+    "vnd",
+    "percent",
+    "per_mille",
+    "count",
+];
 
 /// What a rule says during one term.
 #[derive(Debug, Clone)]
 pub struct Version {
-    /// First day in force.
+    /// The day it was signed or adopted: the first on which it could be known.
+    pub enacted_on: Date,
+    /// First day in force; it may lie before `enacted_on`.
     pub in_force_from: Date,
-    /// Last day in force; none while no end is known.
+    /// Last day in force, as enacted; none while no end was set.
     pub in_force_to: Option<Date>,
     /// The article.
     pub reference: Text,
-    /// How well the source is known: A, B or C (`domain/README`).
+    /// How well the source is known: A or B (`domain/README`).
     pub confidence: String,
+    /// Where it was read, a web address.
+    pub source: Option<String>,
     /// Its values: one without a key, several without keys, or one per key.
     pub values: Vec<(Option<String>, i64)>,
+    /// When it was out of force in between.
+    pub suspended: Vec<Suspension>,
+    /// How it was ended before its time.
+    pub ended: Option<Ended>,
+}
+
+/// A time in which a version is not in force, decided by another act (*ngưng hiệu lực*).
+#[derive(Debug, Clone)]
+pub struct Suspension {
+    /// The day of that decision: the first on which it could be known.
+    pub decided_on: Date,
+    /// First day out of force.
+    pub from: Date,
+    /// Last day out of force; none means to the end of the version's term.
+    pub to: Option<Date>,
+    /// The article of the act that suspends.
+    pub reference: Text,
+}
+
+/// The end of a version by another act (*bãi bỏ*).
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// The day of that decision: the first on which it could be known.
+    pub decided_on: Date,
+    /// First day no longer in force.
+    pub on: Date,
+    /// The article of the act that ends it.
+    pub reference: Option<Text>,
+}
+
+/// A stretch of days on which one version is in force, as known on some day.
+#[derive(Debug, Clone, Copy)]
+pub struct Term<'a> {
+    /// First day.
+    pub from: Date,
+    /// Last day; [`Date::MAX`] while no end is known.
+    pub to: Date,
+    /// What is in force.
+    pub version: &'a Version,
 }
 
 impl Rule {
-    /// The version in force on a day.
-    pub fn in_force(&self, as_of: AsOf) -> Option<&Version> {
-        let day = as_of.date();
-        self.versions.iter().rev().find(|v| v.in_force_from <= day && v.in_force_to.is_none_or(|to| day <= to))
+    /// The version in force on a day, as known on a day: of those whose own term holds, the one enacted last.
+    pub fn in_force(&self, day: impl Into<Day>) -> Option<&Version> {
+        let day = day.into();
+        let holds = self.versions.iter().filter(|version| version.in_force(day));
+        holds.max_by_key(|version| (version.enacted_on, version.in_force_from))
+    }
+
+    /// Every stretch of days with the version in force on them, as known on a day: in order, cut so that no two
+    /// overlap, with a gap where nothing is in force.
+    pub fn terms(&self, known_on: Date) -> Vec<Term<'_>> {
+        let mut starts: Vec<Date> = self.versions.iter().flat_map(|version| version.turns(known_on)).collect();
+        starts.sort_unstable();
+        starts.dedup();
+        let mut terms: Vec<Term<'_>> = Vec::new();
+        for (index, from) in starts.iter().enumerate() {
+            let Some(version) = self.in_force(Day::known(*from, known_on)) else { continue };
+            let to = starts.get(index + 1).and_then(|next| next.yesterday().ok()).unwrap_or(Date::MAX);
+            match terms.last_mut() {
+                // A turn of another version that was not in force itself cuts nothing.
+                Some(last) if std::ptr::eq(last.version, version) && last.to.tomorrow().ok() == Some(*from) => {
+                    last.to = to;
+                }
+                _ => terms.push(Term { from: *from, to, version }),
+            }
+        }
+        terms
     }
 
     /// The name of a version, stable over time: `driving_licence_term@2025-01-01`.
+    ///
+    /// Of several that begin on one day, the first enacted keeps this name, because letters were sent with it;
+    /// the others say when they were enacted: `vat_rate@2025-01-01/2025-06-17`.
     pub fn version_name(&self, version: &Version) -> String {
-        format!("{}@{}", self.name, version.in_force_from)
+        let from = version.in_force_from;
+        let is_later =
+            self.versions.iter().any(|other| other.in_force_from == from && other.enacted_on < version.enacted_on);
+        match is_later {
+            true => format!("{}@{from}/{}", self.name, version.enacted_on),
+            false => format!("{}@{from}", self.name),
+        }
+    }
+
+    /// The largest of its values in any term known on a day; none where nothing was known.
+    pub fn longest(&self, known_on: Date) -> Option<i64> {
+        let known = self.versions.iter().filter(|version| version.enacted_on <= known_on);
+        known.flat_map(|version| &version.values).map(|(_, value)| *value).max()
+    }
+}
+
+impl Version {
+    /// Whether its own term holds on a day, by what was known on a day.
+    pub fn in_force(&self, day: impl Into<Day>) -> bool {
+        let Day { as_of, known_on } = day.into();
+        let date = as_of.date();
+        let is_suspended = |suspension: &Suspension| {
+            suspension.decided_on <= known_on && suspension.from <= date && suspension.to.is_none_or(|to| date <= to)
+        };
+        let is_over = |ended: &Ended| ended.decided_on <= known_on && ended.on <= date;
+        self.enacted_on <= known_on
+            && self.in_force_from <= date
+            && self.in_force_to.is_none_or(|to| date <= to)
+            && !self.suspended.iter().any(is_suspended)
+            && !self.ended.as_ref().is_some_and(is_over)
+    }
+
+    /// The days on which it comes into force or goes out of it, as known on a day.
+    fn turns(&self, known_on: Date) -> Vec<Date> {
+        if self.enacted_on > known_on {
+            return Vec::new();
+        }
+        let after = |last: Option<Date>| last.and_then(|last| last.tomorrow().ok());
+        let mut turns = vec![self.in_force_from];
+        turns.extend(after(self.in_force_to));
+        for suspension in self.suspended.iter().filter(|suspension| suspension.decided_on <= known_on) {
+            turns.push(suspension.from);
+            turns.extend(after(suspension.to));
+        }
+        turns.extend(self.ended.iter().filter(|ended| ended.decided_on <= known_on).map(|ended| ended.on));
+        turns
     }
 }

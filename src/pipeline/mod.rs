@@ -70,6 +70,13 @@ impl Pipeline {
         as_of.date().saturating_add(i64::from(longest_days).days())
     }
 
+    /// The last day on which obligations could have been due that are still followed: `$since` of its filters.
+    pub fn since(&self, as_of: AsOf) -> jiff::civil::Date {
+        use jiff::ToSpan;
+        let longest_days = self.items.iter().map(|item| item.settle_days).max().unwrap_or(0);
+        as_of.date().saturating_sub(i64::from(longest_days).days())
+    }
+
     /// The item of this name.
     pub fn item(&self, id: &str) -> Option<&Item> {
         self.items.iter().find(|item| item.id == id)
@@ -122,12 +129,53 @@ pub struct Item {
     pub rules: Vec<String>,
     /// Days before the due date on which a reminder goes out, the longest first. Each is a stage.
     pub notice_days: Vec<u16>,
+    /// Days after the due date for which it is still followed: what is done by then was done late, not left undone.
+    pub settle_days: u16,
+    /// Whose duty it is.
+    pub audience: Audience,
+    /// How well its sources are known: A or B.
+    pub confidence: String,
     /// Code in the national catalogue of procedures, where one is sourced.
     pub procedure_code: Option<String>,
-    /// Path on the agency's portal where it is done.
-    pub procedure_path: String,
+    /// Path on the agency's portal where it is done; none means the portal itself.
+    pub procedure_path: Option<String>,
     /// What happens to a message that a crash left uncertain.
     pub uncertain: Uncertain,
+}
+
+/// `settle_days` of an item that does not say.
+pub const SETTLE_DAYS: u16 = 30;
+
+impl Item {
+    /// The dates between which obligations are asked for on a night: `$since` and `$until` of its select.
+    pub fn window(&self, as_of: AsOf) -> (jiff::civil::Date, jiff::civil::Date) {
+        use jiff::ToSpan;
+        let longest_days = self.notice_days.first().copied().unwrap_or(0);
+        let since = as_of.date().saturating_sub(i64::from(self.settle_days).days());
+        (since, as_of.date().saturating_add(i64::from(longest_days).days()))
+    }
+
+    /// Where on the agency's portal it is done.
+    pub fn procedure_url(&self, agency: &Agency) -> String {
+        format!("{}{}", agency.portal, self.procedure_path.as_deref().unwrap_or_default())
+    }
+}
+
+/// Whose duty an item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// A person's.
+    Citizen,
+    /// A household's, by the person who stands for it.
+    Household,
+    /// A business's.
+    Business,
+}
+
+impl Audience {
+    /// The words of item.toml.
+    pub const WORDS: [(&'static str, Audience); 3] =
+        [("citizen", Audience::Citizen), ("household", Audience::Household), ("business", Audience::Business)];
 }
 
 /// What happens to a message of which a crash left unknown whether the peer took it.
@@ -240,6 +288,8 @@ pub struct StandardTable {
     pub meaning: Text,
     /// The columns that identify a row.
     pub grain: Vec<String>,
+    /// Whether it is empty where an agency does not stage it, instead of not there.
+    pub optional: bool,
     /// Its columns, in alphabetical order.
     pub columns: Vec<Column>,
 }

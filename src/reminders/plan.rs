@@ -12,7 +12,7 @@ use crate::calendar::AsOf;
 use crate::language::Language;
 use crate::obligations::Obligation;
 use crate::personal::{Personal, PseudonymKey, hex};
-use crate::pipeline::{Channel, Item, Uncertain};
+use crate::pipeline::{Audience, Channel, Item, Uncertain};
 use crate::tables::{self, Table};
 
 /// How to write to a person.
@@ -26,12 +26,30 @@ pub struct Recipient {
     pub email: Option<Personal<String>>,
     /// Nobody writes to the dead.
     pub is_deceased: bool,
+    /// Nor to a business that is closed.
+    pub is_closed: bool,
     /// They used their right to refuse.
     pub refuses_reminders: bool,
 }
 
-/// People by `subject_id`.
-pub type Recipients = HashMap<Personal<String>, Recipient>;
+/// Those who have something due, by `subject_id`.
+#[derive(Debug, Clone, Default)]
+pub struct Recipients {
+    people: HashMap<Personal<String>, Recipient>,
+    businesses: HashMap<Personal<String>, Recipient>,
+}
+
+impl Recipients {
+    /// Whom to write to about an item. A household business may bear the number of its owner: an item for businesses
+    /// looks for the business first, every other item for the person.
+    pub fn get(&self, subject_id: &Personal<String>, audience: Audience) -> Option<&Recipient> {
+        let (first, second) = match audience {
+            Audience::Business => (&self.businesses, &self.people),
+            Audience::Citizen | Audience::Household => (&self.people, &self.businesses),
+        };
+        first.get(subject_id).or_else(|| second.get(subject_id))
+    }
+}
 
 /// What became of a message earlier, as far as planning cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +110,9 @@ pub enum Reason {
     Refuses,
     /// The person has died.
     Deceased,
-    /// The person is not in the register of people.
+    /// The business is closed.
+    Closed,
+    /// The person is not in the register of people, nor in that of businesses.
     NotInRegister,
     /// The mail server refused this stage's message for good.
     RefusedByServer,
@@ -116,6 +136,7 @@ impl Reason {
             Reason::BadAddress => "address cannot be written to",
             Reason::Refuses => "refuses reminders",
             Reason::Deceased => "deceased",
+            Reason::Closed => "business is closed",
             Reason::NotInRegister => "not in the register of people",
             Reason::RefusedByServer => "refused by the mail server",
             Reason::LeftToClerk => "uncertain after a crash, left to a clerk",
@@ -145,14 +166,17 @@ impl Plan<'_> {
 /// Reads the recipients from the table of `sql/reminders/recipients.sql`.
 pub fn recipients(table: &Table) -> Result<Recipients, tables::Error> {
     let subjects = table.texts("subject_id")?;
+    let kinds = table.texts("kind")?;
     let names = table.texts("full_name")?;
     let languages = table.texts("language")?;
     let emails = table.texts("email")?;
     let deceased = table.bools("is_deceased")?;
+    let closed = table.bools("is_closed")?;
     let refuses = table.bools("refuses_reminders")?;
-    let mut people = Recipients::with_capacity(table.rows());
-    let rows = subjects.into_iter().zip(names).zip(languages).zip(emails).zip(deceased).zip(refuses);
-    for (((((subject, name), language), email), is_deceased), refuses_reminders) in rows {
+    let mut recipients = Recipients::default();
+    let ends = deceased.into_iter().zip(closed).zip(refuses);
+    let rows = subjects.into_iter().zip(kinds).zip(names).zip(languages).zip(emails).zip(ends);
+    for (((((subject, kind), name), language), email), ((is_deceased, is_closed), refuses_reminders)) in rows {
         let (Some(subject), Some(name)) = (subject, name) else { continue };
         let recipient = Recipient {
             full_name: Personal::new(name),
@@ -160,11 +184,14 @@ pub fn recipients(table: &Table) -> Result<Recipients, tables::Error> {
             email: email.map(|email| email.trim().to_owned()).filter(|email| !email.is_empty()).map(Personal::new),
             // Where the register does not say, nobody is taken for willing or alive.
             is_deceased: is_deceased.unwrap_or(true),
+            is_closed: is_closed.unwrap_or(true),
             refuses_reminders: refuses_reminders.unwrap_or(true),
         };
-        people.insert(Personal::new(subject), recipient);
+        let is_business = kind.as_deref() == Some("business");
+        let register = if is_business { &mut recipients.businesses } else { &mut recipients.people };
+        register.insert(Personal::new(subject), recipient);
     }
-    Ok(people)
+    Ok(recipients)
 }
 
 /// The stage that an obligation is in: the shortest notice that covers the days left.
@@ -187,10 +214,11 @@ pub fn plan<'a>(
 ) -> Plan<'a> {
     let mut plan = Plan::default();
     let Some(people) = people else {
-        obligations.iter().for_each(|obligation| plan.hold(&obligation.item, Reason::NoRegister));
+        let open = obligations.iter().filter(|obligation| obligation.is_open(as_of));
+        open.for_each(|obligation| plan.hold(&obligation.item, Reason::NoRegister));
         return plan;
     };
-    for obligation in obligations {
+    for obligation in obligations.iter().filter(|obligation| obligation.is_open(as_of)) {
         let Some(item) = items.iter().find(|item| item.id == obligation.item) else { continue };
         match decide(obligation, item, people, history, channel, as_of, key) {
             Ok(reminder) => plan.reminders.push(reminder),
@@ -225,9 +253,12 @@ fn decide<'a>(
     if history.shortest_sent.get(&obligation.key).is_some_and(|sent| *sent < stage_notice_days) {
         return Err(Reason::LaterStageSent);
     }
-    let recipient = people.get(&obligation.subject_id).ok_or(Reason::NotInRegister)?;
+    let recipient = people.get(&obligation.subject_id, item.audience).ok_or(Reason::NotInRegister)?;
     if recipient.is_deceased {
         return Err(Reason::Deceased);
+    }
+    if recipient.is_closed {
+        return Err(Reason::Closed);
     }
     if recipient.refuses_reminders {
         return Err(Reason::Refuses);

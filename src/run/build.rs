@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use jiff::ToSpan;
-
 use super::Night;
 use super::pull::Harvest;
 use crate::check::{contract, due_name, due_table};
@@ -45,7 +43,7 @@ impl Night<'_> {
         let mut built = self.stage(stored, &harvest.blocked, &harvest.held).await?;
         built.landed = harvest.landed;
         for model in self.checked.library.folder("satisfaction").chain(self.checked.library.folder("quality")) {
-            self.make(&mut built, model, 0, true).await;
+            self.make(&mut built, model, true).await;
         }
         Ok(built)
     }
@@ -64,14 +62,14 @@ impl Night<'_> {
             blocked: blocked.iter().cloned().collect(),
             held: held.iter().cloned().collect(),
         };
-        for (name, table) in given_tables(&self.checked.pipeline, self.as_of) {
+        for (name, table) in given_tables(&self.checked.pipeline, self.day()) {
             built.engine.register(&name, &table).map_err(|error| error.fault())?;
         }
         for (name, stored) in stored {
             built.engine.register_stored(name, stored).map_err(|error| error.fault())?;
         }
         for model in self.checked.library.folder("staging") {
-            self.make(&mut built, model, 0, false).await;
+            self.make(&mut built, model, false).await;
         }
         self.checks(&mut built).await;
         Ok(built)
@@ -83,8 +81,7 @@ impl Night<'_> {
         for item in &self.checked.pipeline.items {
             let name = TableName::new("obligations", &item.id);
             let Some(model) = self.checked.library.model(&name) else { continue };
-            let ahead_days = item.notice_days.first().copied().unwrap_or(0);
-            self.make(built, model, ahead_days, true).await;
+            self.make(built, model, true).await;
             let mut line = ItemLine { item: item.id.clone(), ..ItemLine::default() };
             if built.is_held(&name) {
                 line.held.insert(HELD_BY_A_CHECK.into(), 1);
@@ -92,7 +89,7 @@ impl Night<'_> {
             if let Some(table) = built.tables.get(&name) {
                 match obligations::read(item, table, &self.key) {
                     Ok(found) => {
-                        line.obligations = found.len() as u64;
+                        line.obligations = found.iter().filter(|found| found.is_open(self.as_of)).count() as u64;
                         all.extend(found);
                     }
                     Err(error) => self.report.faults.push(FaultLine::from(&error.fault())),
@@ -100,24 +97,25 @@ impl Night<'_> {
             }
             self.report.items.push(line);
         }
-        let due: BTreeSet<&str> = all.iter().map(|obligation| obligation.subject_id.reveal().as_str()).collect();
+        let open = all.iter().filter(|obligation| obligation.is_open(self.as_of));
+        let due: BTreeSet<&str> = open.map(|obligation| obligation.subject_id.reveal().as_str()).collect();
         let due: Vec<&str> = due.into_iter().collect();
         built.engine.register(&due_name(), &due_table(&due)).map_err(|error| error.fault())?;
         for model in self.checked.library.folder("reminders") {
-            self.make(built, model, 0, true).await;
+            self.make(built, model, true).await;
         }
         Ok(all)
     }
 
     /// Runs one model, and notes what it has come to.
-    async fn make(&mut self, built: &mut Built, model: &Model, ahead_days: u16, keep: bool) {
+    async fn make(&mut self, built: &mut Built, model: &Model, keep: bool) {
         self.tell(Job::Model(&model.name), Ending::Start);
-        self.make_table(built, model, ahead_days, keep).await;
+        self.make_table(built, model, keep).await;
         self.tell_ending(built, model);
     }
 
     /// Runs one model. What it reads may be blocked, or it may fail: then it is blocked too, and the night goes on.
-    async fn make_table(&mut self, built: &mut Built, model: &Model, ahead_days: u16, keep: bool) {
+    async fn make_table(&mut self, built: &mut Built, model: &Model, keep: bool) {
         if model.reads.iter().any(|table| built.held.contains(table)) {
             built.held.insert(model.name.clone());
             return;
@@ -130,9 +128,12 @@ impl Night<'_> {
             return;
         }
         self.world.progress.step(format!("building {}", model.name));
-        let until = self.as_of.date().saturating_add(i64::from(ahead_days).days());
-        let bound: Bound = [("$as_of", self.as_of.date()), ("$until", until)].into();
-        let contract = contract(&self.checked.pipeline, model);
+        let pipeline = &self.checked.pipeline;
+        let item = pipeline.item(&model.name.table).filter(|_| model.name.schema == "obligations");
+        let everything = || (pipeline.since(self.as_of), pipeline.until(self.as_of));
+        let (since, until) = item.map_or_else(everything, |item| item.window(self.as_of));
+        let bound: Bound = [("$as_of", self.as_of.date()), ("$until", until), ("$since", since)].into();
+        let contract = contract(pipeline, model);
         match built.engine.build(model, &bound, contract.as_ref()).await {
             Ok(table) if model.name.schema == "staging" => self.sift(built, &model.name, &table),
             Ok(table) if keep => {

@@ -16,9 +16,10 @@ mod remind;
 mod trace;
 mod window;
 
+use jiff::civil::Date;
 use serde_json::{Value, json};
 
-use crate::calendar::AsOf;
+use crate::calendar::{AsOf, Day};
 use crate::check::{self, Checked};
 use crate::fault::{Explain, Fault};
 use crate::landing::Store;
@@ -38,7 +39,7 @@ pub use window::{NIGHTS_MAX, window};
 /// before it: that stays done and recorded. An error here means that the run did
 /// not begin, or that its end could not be recorded.
 pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String]) -> Result<Report, Fault> {
-    refuse(checked, as_of)?;
+    refuse(checked, as_of.into())?;
     world.make_state().map_err(|error| error.fault())?;
     let _lock = Lock::take(&world.state).map_err(|error| error.fault())?;
     // Nothing is sent on a ledger that is gone or broken: everybody might be reminded again.
@@ -51,6 +52,7 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
         world,
         checked,
         as_of,
+        known_on: as_of.date(),
         key,
         run: run.clone(),
         accept: accept.to_vec(),
@@ -79,11 +81,14 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
 }
 
 /// Says what the night of `as_of` would do, and how it differs from the last run. Nothing is written.
-pub async fn plan(world: &World, checked: &Checked, as_of: AsOf) -> Result<Report, Fault> {
-    refuse(checked, as_of)?;
+///
+/// `day` is seen with the knowledge of its `known_on`: a law that was enacted later does not count.
+pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Result<Report, Fault> {
+    let Day { as_of, known_on } = day.into();
+    refuse(checked, Day { as_of, known_on })?;
     let key = world.pseudonym_key_or_new().map_err(|error| error.fault())?;
     let ledger = ledger_of(world, checked)?;
-    let mut night = Night::to_plan(world, checked, as_of, key);
+    let mut night = Night::to_plan(world, checked, Day { as_of, known_on }, key);
     let mut landed = night.pull(&Store::Beside(world.landing()));
     if let Some(ledger) = &ledger {
         night.weigh(ledger, &mut landed)?;
@@ -119,6 +124,8 @@ struct Night<'a> {
     world: &'a World,
     checked: &'a Checked,
     as_of: AsOf,
+    /// What was decided after this date is not known.
+    known_on: Date,
     key: PseudonymKey,
     run: String,
     /// Tables whose volume a person accepted.
@@ -132,22 +139,27 @@ struct Night<'a> {
 
 impl<'a> Night<'a> {
     /// A night that is only planned: it has no run.
-    fn to_plan(world: &'a World, checked: &'a Checked, as_of: AsOf, key: PseudonymKey) -> Self {
+    fn to_plan(world: &'a World, checked: &'a Checked, day: Day, key: PseudonymKey) -> Self {
         Night {
             world,
             checked,
-            as_of,
+            as_of: day.as_of,
+            known_on: day.known_on,
             key,
             run: String::new(),
             accept: Vec::new(),
             spent: Vec::new(),
             events: Vec::new(),
-            report: new_report(checked, as_of),
+            report: new_report(checked, day.as_of),
         }
     }
 }
 
 impl Night<'_> {
+    fn day(&self) -> Day {
+        Day { as_of: self.as_of, known_on: self.known_on }
+    }
+
     async fn work(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
         let died = ledger.mark_uncertain(&self.run).map_err(|error| error.fault())?;
         if died > 0 {
@@ -185,8 +197,8 @@ fn new_report(checked: &Checked, as_of: AsOf) -> Report {
 }
 
 /// A source without a term, or a rule that is not in force, stops the night before it begins.
-fn refuse(checked: &Checked, as_of: AsOf) -> Result<(), Fault> {
-    match check::faults_on(&checked.pipeline, as_of).into_iter().next() {
+fn refuse(checked: &Checked, day: Day) -> Result<(), Fault> {
+    match check::faults_on(&checked.pipeline, &checked.library, day).into_iter().next() {
         Some(fault) => Err(fault),
         None => Ok(()),
     }

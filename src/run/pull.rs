@@ -35,10 +35,11 @@ impl Night<'_> {
     /// Pulls these sources.
     pub(super) fn pull_of(&mut self, sources: &[Source], store: &Store) -> Harvest {
         let mut harvest = Harvest::default();
-        let until = self.checked.pipeline.until(self.as_of);
+        let (until, since) = (self.checked.pipeline.until(self.as_of), self.checked.pipeline.since(self.as_of));
+        let known_on = self.known_on;
         for source in sources {
             self.world.progress.step(format!("pulling {}", source.name));
-            let dates = Dates { as_of: self.as_of.date(), until, law: &self.checked.pipeline.law };
+            let dates = Dates { as_of: self.as_of.date(), until, since, known_on, law: &self.checked.pipeline.law };
             match landing::pull(source, &self.world.root, dates, store) {
                 Ok(pulled) => {
                     harvest.landed.extend(pulled.tables);

@@ -21,7 +21,6 @@ const BATCH: usize = 500;
 /// What is the same in every letter of an item.
 pub(super) struct Standing {
     reasons: Vec<letter::Reason>,
-    rules: Vec<RuleReference>,
 }
 
 impl Night<'_> {
@@ -107,8 +106,7 @@ impl Night<'_> {
             origins.extend(people.iter().cloned());
             let sources = pipeline.sources.iter().filter(|source| origins.iter().any(|o| o.schema == source.name));
             let reasons = sources.map(letter::Reason::of).collect();
-            let rules = RuleReference::in_force(&pipeline.law, item, self.as_of);
-            standing.insert(item.id.clone(), Standing { reasons, rules });
+            standing.insert(item.id.clone(), Standing { reasons });
         }
         standing
     }
@@ -145,6 +143,7 @@ impl Night<'_> {
         let address: Address = email.reveal().parse().map_err(|_| Unwritten::Held(Reason::BadAddress))?;
         let to = Personal::new(address);
         let obligation = reminder.obligation;
+        let rules = RuleReference::applied(&pipeline.law, reminder.item, self.day(), &obligation.rule_version);
         let occasion = Occasion {
             item: reminder.item,
             agency: &pipeline.agency,
@@ -155,7 +154,7 @@ impl Night<'_> {
             stage: reminder.stage,
             facts: &obligation.facts,
             reasons: &standing.reasons,
-            rules: &standing.rules,
+            rules: &rules,
         };
         let letter = self.checked.letters.render(&occasion).map_err(|error| Unwritten::Fault(error.fault()))?;
         let head = delivery::Head {

@@ -13,7 +13,7 @@ use super::Night;
 use super::pull::Harvest;
 use super::remind::history;
 use crate::calendar::cron::Cron;
-use crate::calendar::{AsOf, vietnam};
+use crate::calendar::{AsOf, Day, vietnam};
 use crate::check::{self, Checked};
 use crate::fault::{Explain, Fault, Place};
 use crate::landing::Store;
@@ -28,8 +28,15 @@ use crate::world::World;
 /// The longest window: a year, and a month to look back.
 pub const NIGHTS_MAX: usize = 400;
 
-/// Says what the nights from one date to another, both included, would do.
-pub async fn window(world: &World, checked: &Checked, from: AsOf, to: AsOf) -> Result<Window, Fault> {
+/// Says what the nights from one date to another, both included, would do: each with the law as it was known on
+/// that night, or on `known_on`.
+pub async fn window(
+    world: &World,
+    checked: &Checked,
+    from: AsOf,
+    to: AsOf,
+    known_on: Option<Date>,
+) -> Result<Window, Fault> {
     let pipeline = &checked.pipeline;
     let nights = nights(&pipeline.schedule.cron, from, to)?;
     let key = world.pseudonym_key_or_new().map_err(|error| error.fault())?;
@@ -39,19 +46,21 @@ pub async fn window(world: &World, checked: &Checked, from: AsOf, to: AsOf) -> R
         Some(ledger) => history(ledger, |row| row.run.get(..10).is_some_and(|day| day < from.to_string().as_str()))?,
         None => History::default(),
     };
+    let day = |as_of: AsOf| Day { as_of, known_on: known_on.unwrap_or(as_of.date()) };
+    let faults_on = |as_of: AsOf| check::faults_on(pipeline, &checked.library, day(as_of));
     let mut window = Window::new(&pipeline.id, from, to);
-    let (open, refused): (Vec<AsOf>, Vec<AsOf>) =
-        nights.iter().partition(|night| check::faults_on(pipeline, **night).is_empty());
+    let (open, refused): (Vec<AsOf>, Vec<AsOf>) = nights.iter().partition(|night| faults_on(**night).is_empty());
     let Some(first) = open.iter().find(|night| **night >= from) else {
         // Not one night could be run: the first fault is the answer.
-        return Err(check::faults_on(pipeline, from).into_iter().next().unwrap_or_else(|| no_night(from, to)));
+        return Err(faults_on(from).into_iter().next().unwrap_or_else(|| no_night(from, to)));
     };
     for night in refused.into_iter().filter(|night| *night >= from) {
-        let fault = check::faults_on(pipeline, night).into_iter().next();
+        let fault = faults_on(night).into_iter().next();
         window.refused.extend(fault.map(|fault| (night.to_string(), FaultLine::from(&fault))));
     }
-    let mut pulling = Night::to_plan(world, checked, *first, key.clone());
-    let sources = over(&pipeline.sources, checked, &open)?;
+    let mut pulling = Night::to_plan(world, checked, day(*first), key.clone());
+    let days: Vec<Day> = open.iter().map(|night| day(*night)).collect();
+    let sources = over(&pipeline.sources, checked, &days)?;
     let mut harvest = pulling.pull_of(&sources, &Store::Beside(world.landing()));
     if let Some(ledger) = &ledger {
         pulling.weigh(ledger, &mut harvest)?;
@@ -60,7 +69,7 @@ pub async fn window(world: &World, checked: &Checked, from: AsOf, to: AsOf) -> R
     let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for as_of in open {
         world.progress.step(format!("the night of {as_of}"));
-        let mut night = Night::to_plan(world, checked, as_of, key.clone());
+        let mut night = Night::to_plan(world, checked, day(as_of), key.clone());
         let lines = night.simulate(&harvest, &mut history, &mut known, as_of >= from).await?;
         window.night(as_of, lines, night.report);
     }
@@ -89,7 +98,8 @@ impl Night<'_> {
             let standing = line.obligations;
             lines.insert(line.item.clone(), ItemNight { item: line.item.clone(), standing, ..ItemNight::default() });
         }
-        for obligation in &obligations {
+        // What is done or past already when it is first seen is no work of the window.
+        for obligation in obligations.iter().filter(|obligation| obligation.is_open(self.as_of)) {
             let is_new = known.entry(obligation.item.clone()).or_default().insert(obligation.key.clone());
             if let Some(line) = lines.get_mut(&obligation.item).filter(|_| is_new) {
                 line.arise += 1;
@@ -120,17 +130,14 @@ impl Night<'_> {
         let pipeline = &self.checked.pipeline;
         let table = pipeline.source(&name.schema).and_then(|s| s.tables.iter().find(|table| table.name == name.table));
         let Some(filter) = table.and_then(|table| table.filter.as_ref()) else { return Ok(stored.clone()) };
-        let dates = Dates { as_of: self.as_of.date(), until: pipeline.until(self.as_of), law: &pipeline.law };
-        let condition = filter.on(dates).map_err(|what| no_filter(name, what))?;
+        let condition = filter.on(dates(self.checked, self.day())).map_err(|what| no_filter(name, what))?;
         Ok(Stored { condition: Some(condition.sql(Dialect::Standard)), ..stored.clone() })
     }
 }
 
 /// The sources, asked for every row that one of the nights asks for.
-fn over(sources: &[Source], checked: &Checked, nights: &[AsOf]) -> Result<Vec<Source>, Fault> {
-    let pipeline = &checked.pipeline;
-    let dates = |night: &AsOf| Dates { as_of: night.date(), until: pipeline.until(*night), law: &pipeline.law };
-    let dates: Vec<Dates<'_>> = nights.iter().map(dates).collect();
+fn over(sources: &[Source], checked: &Checked, nights: &[Day]) -> Result<Vec<Source>, Fault> {
+    let dates: Vec<Dates<'_>> = nights.iter().map(|night| dates(checked, *night)).collect();
     let mut sources = sources.to_vec();
     for source in &mut sources {
         for table in &mut source.tables {
@@ -140,6 +147,12 @@ fn over(sources: &[Source], checked: &Checked, nights: &[AsOf]) -> Result<Vec<So
         }
     }
     Ok(sources)
+}
+
+fn dates(checked: &Checked, day: Day) -> Dates<'_> {
+    let pipeline = &checked.pipeline;
+    let (until, since) = (pipeline.until(day.as_of), pipeline.since(day.as_of));
+    Dates { as_of: day.as_of.date(), until, since, known_on: day.known_on, law: &pipeline.law }
 }
 
 fn no_filter(table: &TableName, what: String) -> Fault {

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use datafusion::common::{Column, JoinType};
@@ -30,8 +30,9 @@ use jiff::civil::Date;
 
 use super::lineage::{self, Lineage};
 use super::{Error, Model, functions, library};
-use crate::calendar::AsOf;
+use crate::calendar::{Day, to_days};
 use crate::pipeline::Pipeline;
+use crate::pipeline::law::{Rule, Term};
 use crate::tables::{Contract, DELETED, Stored, Table, TableName, intervals};
 
 /// Memory of a session before operators spill: 1 GiB, above the 64 MiB per
@@ -50,7 +51,7 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// Dates that a select may name: `$as_of`, `$until`.
+/// Dates that a select may name: `$as_of`, `$until`, `$since`.
 pub type Bound = BTreeMap<&'static str, Date>;
 
 impl Engine {
@@ -259,27 +260,24 @@ fn bind(query: &mut Query, bound: &Bound) {
     });
 }
 
-/// The tables that exist before any source is read: the law in force on the day, and the public code lists.
+/// The tables that exist before any source is read: the law of a day as known on a day, the public code lists,
+/// and the standard tables that may be left out, empty until a staging file fills them.
 ///
-/// A rule is `law.<rule>(key, value, unit, rule_version)`; a rule that is not in
-/// force on the day is an empty table.
-pub fn given_tables(pipeline: &Pipeline, as_of: AsOf) -> Vec<(TableName, Table)> {
+/// A rule is two tables. `law.<rule>(key, value, unit, rule_version)` is in force on the day; a rule that is not is
+/// an empty table. `law_versions.<rule>(key, value, rule_version, in_force_from, in_force_to)` has every term;
+/// they do not overlap, and the last day of one without an end is 9999-12-31.
+pub fn given_tables(pipeline: &Pipeline, day: impl Into<Day>) -> Vec<(TableName, Table)> {
+    let day = day.into();
     let mut tables = Vec::new();
     for rule in &pipeline.law.rules {
-        let version = rule.in_force(as_of);
-        let values = version.map(|version| version.values.as_slice()).unwrap_or_default();
-        let name = version.map(|version| rule.version_name(version));
-        let keys: StringArray = values.iter().map(|(key, _)| key.clone()).collect();
-        let numbers: Int64Array = values.iter().map(|(_, value)| Some(*value)).collect();
-        let units: StringArray = values.iter().map(|_| Some(rule.unit.clone())).collect();
-        let versions: StringArray = values.iter().map(|_| name.clone()).collect();
-        let columns: Vec<(&str, ArrayRef)> = vec![
-            ("key", Arc::new(keys)),
-            ("value", Arc::new(numbers)),
-            ("unit", Arc::new(units)),
-            ("rule_version", Arc::new(versions)),
-        ];
-        tables.extend(table("law", &rule.name, columns));
+        tables.extend(in_force(rule, day));
+        tables.extend(terms(rule, day));
+    }
+    for standard in pipeline.standard_tables.iter().filter(|standard| standard.optional) {
+        let columns = standard.columns.iter();
+        let fields: Vec<Field> = columns.map(|column| Field::new(&column.name, column.kind.arrow(), true)).collect();
+        let empty = Table { schema: Arc::new(Schema::new(fields)), batches: Vec::new() };
+        tables.push((TableName::new("staging", &standard.name), empty));
     }
     let communes = &pipeline.unit.communes;
     let codes: StringArray = communes.iter().map(|commune| Some(commune.code.clone())).collect();
@@ -295,6 +293,43 @@ pub fn given_tables(pipeline: &Pipeline, as_of: AsOf) -> Vec<(TableName, Table)>
     ];
     tables.extend(table("codes", "procedures", columns));
     tables
+}
+
+fn in_force(rule: &Rule, day: Day) -> Option<(TableName, Table)> {
+    let version = rule.in_force(day);
+    let values = version.map(|version| version.values.as_slice()).unwrap_or_default();
+    let name = version.map(|version| rule.version_name(version));
+    let keys: StringArray = values.iter().map(|(key, _)| key.clone()).collect();
+    let numbers: Int64Array = values.iter().map(|(_, value)| Some(*value)).collect();
+    let units: StringArray = values.iter().map(|_| Some(rule.unit.clone())).collect();
+    let versions: StringArray = values.iter().map(|_| name.clone()).collect();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("key", Arc::new(keys)),
+        ("value", Arc::new(numbers)),
+        ("unit", Arc::new(units)),
+        ("rule_version", Arc::new(versions)),
+    ];
+    table("law", &rule.name, columns)
+}
+
+fn terms(rule: &Rule, day: Day) -> Option<(TableName, Table)> {
+    let terms = rule.terms(day.known_on);
+    let rows: Vec<_> =
+        terms.iter().flat_map(|term| term.version.values.iter().map(move |value| (term, value))).collect();
+    let keys: StringArray = rows.iter().map(|(_, (key, _))| key.clone()).collect();
+    let numbers: Int64Array = rows.iter().map(|(_, (_, value))| Some(*value)).collect();
+    let versions: StringArray = rows.iter().map(|(term, _)| Some(rule.version_name(term.version))).collect();
+    let dates = |date: fn(&Term<'_>) -> Date| -> Date32Array {
+        rows.iter().map(|(term, _)| Some(to_days(date(term)))).collect()
+    };
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("key", Arc::new(keys)),
+        ("value", Arc::new(numbers)),
+        ("rule_version", Arc::new(versions)),
+        ("in_force_from", Arc::new(dates(|term| term.from))),
+        ("in_force_to", Arc::new(dates(|term| term.to))),
+    ];
+    table("law_versions", &rule.name, columns)
 }
 
 fn table(schema: &str, name: &str, columns: Vec<(&str, ArrayRef)>) -> Option<(TableName, Table)> {

@@ -63,7 +63,10 @@ pub struct Library {
 pub const GIVEN: [(&str, &str); 3] = [("codes", "communes"), ("codes", "procedures"), ("obligations", "due")];
 
 /// The words that a select may use as bound values.
-pub const BOUND: [&str; 2] = ["$as_of", "$until"];
+pub const BOUND: [&str; 3] = ["$as_of", "$until", "$since"];
+
+/// The schemas in which a rule is read: in force tonight, and every term.
+pub const LAW: [&str; 2] = ["law", "law_versions"];
 
 impl Library {
     /// Reads the files that an agency needs, with all faults.
@@ -90,7 +93,12 @@ impl Library {
         for source in &pipeline.sources {
             given.extend(source.tables.iter().map(|table| TableName::new(&source.name, &table.name)));
         }
-        given.extend(pipeline.law.rules.iter().map(|rule| TableName::new("law", &rule.name)));
+        for rule in &pipeline.law.rules {
+            given.extend(LAW.map(|schema| TableName::new(schema, &rule.name)));
+        }
+        let optional = pipeline.standard_tables.iter().filter(|table| table.optional);
+        given.extend(optional.map(|table| TableName::new("staging", &table.name)));
+        given.retain(|name| !found.iter().any(|model| model.name == *name) && !broken.contains(name));
         check_staging(pipeline, &found, &broken, faults);
         check_items(pipeline, &found, &broken, faults);
         let library = order(found, &given, broken, faults);
@@ -119,7 +127,8 @@ impl Library {
             }
             match self.model(&name) {
                 Some(model) => waiting.extend(model.reads.iter().cloned()),
-                None if name.schema != "law" && name.schema != "codes" => {
+                // An optional standard table that this agency does not fill comes from nowhere.
+                None if !["law", "law_versions", "codes", "staging", "calendar"].contains(&name.schema.as_str()) => {
                     origins.insert(name);
                 }
                 None => {}
@@ -128,11 +137,11 @@ impl Library {
         origins
     }
 
-    /// The rules that a table is made with, directly or through others.
-    fn rules(&self, name: &TableName) -> BTreeSet<String> {
+    /// The rules that a table is made with, directly or through others, read in these schemas.
+    fn rules(&self, name: &TableName, schemas: &[&str]) -> BTreeSet<String> {
         let (mut rules, mut seen, mut waiting) = (BTreeSet::new(), BTreeSet::new(), vec![name.clone()]);
         while let Some(name) = waiting.pop() {
-            if name.schema == "law" {
+            if schemas.contains(&name.schema.as_str()) {
                 rules.insert(name.table);
             } else if seen.insert(name.clone()) {
                 waiting.extend(self.model(&name).into_iter().flat_map(|model| model.reads.iter().cloned()));
@@ -141,12 +150,17 @@ impl Library {
         rules
     }
 
+    /// The rules that an item can do nothing without when they are not in force: read as `law.<rule>`.
+    pub fn rules_of_tonight(&self, item: &str) -> BTreeSet<String> {
+        self.rules(&TableName::new("obligations", item), &["law"])
+    }
+
     /// Whether the rules that a select reads are those that its item and its head name: a night refuses
     /// a rule that is not in force by what the item names. `check_items` compares the head with the item.
     fn check_rules(&self, pipeline: &Pipeline, faults: &Faults) {
         for item in &pipeline.items {
             let Some(model) = self.model(&TableName::new("obligations", &item.id)) else { continue };
-            let read = self.rules(&model.name);
+            let read = self.rules(&model.name, &LAW);
             let head = model.head.words("rule");
             let file = format!("pipelines/items/{}/item.toml", item.id);
             for rule in &read {
@@ -163,7 +177,9 @@ impl Library {
             let known = item.rules.iter().filter(|rule| pipeline.law.rule(rule).is_some());
             for rule in known.filter(|rule| !read.contains(*rule)) {
                 let what = format!("the item names the rule {rule}, which {} does not read", model.path.display());
-                let next = format!("read law.{rule} there, or take it out of rules and out of the head of the select");
+                let next = format!(
+                    "read law.{rule} or law_versions.{rule} there, or take it out of rules and out of the head of the select"
+                );
                 faults.push(Fault::new("sql.rule-not-read", Place::file(&file), what, next));
             }
         }
@@ -232,7 +248,7 @@ fn check_items(pipeline: &Pipeline, models: &[Model], broken: &BTreeSet<TableNam
                 "sql.no-obligation",
                 Place::file(format!("sql/obligations/{}.sql", item.id)),
                 format!("the item {} has no select that says who must act by when", item.id),
-                "add the file: one select that gives subject_id, object_id, period, due_on, rule_version and the facts",
+                "add the file: one select that gives subject_id, object_id, period, due_on, rule_version, fulfilled_on and the facts",
             ));
             continue;
         };
@@ -469,7 +485,7 @@ fn faults_of_missing(model: &Model, missing: &[&TableName], faults: &Faults) {
             "staging" => {
                 format!("add {}.sql to the agency's folder in sql/staging/, or switch the item off", table.table)
             }
-            "law" => format!("add pipelines/law/{}.toml", table.table),
+            "law" | "law_versions" => format!("add pipelines/law/{}.toml", table.table),
             "" => "name the table with its folder, like staging.people".into(),
             _ => "correct the name, or add the table to the pipeline's sources".into(),
         };

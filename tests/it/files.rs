@@ -65,7 +65,13 @@ fn lines(read: &Read) -> String {
 
 /// The condition that a filter says on the tests' night.
 fn condition(text: &str, columns: &[Column]) -> Condition {
-    let dates = Dates { as_of: date(2026, 11, 21), until: date(2027, 1, 21), law: &Law { rules: Vec::new() } };
+    let dates = Dates {
+        as_of: date(2026, 11, 21),
+        until: date(2027, 1, 21),
+        since: date(2026, 10, 22),
+        known_on: date(2026, 11, 21),
+        law: &Law { rules: Vec::new() },
+    };
     Filter::parse(text, columns).unwrap().on(dates).unwrap()
 }
 

@@ -42,11 +42,15 @@ fn columns() -> Vec<Column> {
 fn rule(name: &str, unit: &str, in_force_from: Date, values: &[i64]) -> Rule {
     let text = || Text { vi: "Điều 1".into(), en: "Art. 1".into() };
     let version = Version {
+        enacted_on: in_force_from,
         in_force_from,
         in_force_to: None,
         reference: text(),
         confidence: "A".into(),
+        source: None,
         values: values.iter().map(|value| (None, *value)).collect(),
+        suspended: Vec::new(),
+        ended: None,
     };
     Rule { name: name.into(), title: text(), unit: unit.into(), versions: vec![version] }
 }
@@ -66,7 +70,13 @@ fn law() -> Law {
 }
 
 fn on(text: &str, as_of: Date, until: Date) -> Result<Condition, String> {
-    Filter::parse(text, &columns()).unwrap().on(Dates { as_of, until, law: &law() })
+    Filter::parse(text, &columns()).unwrap().on(Dates {
+        as_of,
+        until,
+        since: date(2026, 10, 22),
+        known_on: as_of,
+        law: &law(),
+    })
 }
 
 fn tonight(text: &str) -> Result<Condition, String> {

@@ -24,7 +24,7 @@ pub fn night() -> Dates<'static> {
 /// A night of an agency without rules, which gives 30 days' notice.
 pub fn on(as_of: Date) -> Dates<'static> {
     static LAW: LazyLock<Law> = LazyLock::new(Law::default);
-    Dates { as_of, until: as_of.saturating_add(30.days()), law: &LAW }
+    Dates { as_of, until: as_of.saturating_add(30.days()), since: as_of, known_on: as_of, law: &LAW }
 }
 
 /// A granted column that quarantines.

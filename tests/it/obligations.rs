@@ -29,6 +29,7 @@ fn read(rows: &[Row], key: [u8; 32]) -> Result<Vec<Obligation>, obligations::Err
         ("period", texts(&|row| Some(row.2.clone()))),
         ("due_on", Arc::new(rows.iter().map(|row| Some(row.3)).collect::<Date32Array>())),
         ("rule_version", texts(&|_| Some("driving_licence_term@2025-01-01".into()))),
+        ("fulfilled_on", Arc::new(rows.iter().map(|_| None).collect::<Date32Array>())),
     ];
     let table = Table::from_batch(RecordBatch::try_from_iter(columns).unwrap());
     obligations::read(&ITEM, &table, &PseudonymKey::new(key))

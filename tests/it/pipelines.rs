@@ -175,16 +175,17 @@ fn every_fault_of_a_source_is_said_at_its_line_with_what_to_do() {
 }
 
 #[test]
-fn a_rule_of_a_filter_must_be_in_force_on_the_day() {
+fn a_rule_of_a_filter_must_be_known_on_the_day() {
     let table = "key = [\"number\"]\nfilter = \"valid_to >= $as_of - longest('passenger_car_inspection')\"";
     let (_world, read, said) = with_sources(&one(SERVER, table));
     assert_eq!(said, Vec::<String>::new());
     let mut pipeline = read.unwrap();
-    assert_eq!(check::faults_on(&pipeline, AsOf::new(date(2026, 11, 21))).len(), 0);
-    // The circular is in force from July 2026; nothing else is wrong on the day before.
+    let library = chudong::sql::Library::default();
+    assert_eq!(check::faults_on(&pipeline, &library, AsOf::new(date(2026, 11, 21))).len(), 0);
+    // The circular is known from July 2026; nothing else is wrong on the day before.
     pipeline.sources.iter_mut().for_each(|source| source.authorisation.from = date(2026, 1, 1));
-    let faults = check::faults_on(&pipeline, AsOf::new(date(2026, 6, 30)));
+    let faults = check::faults_on(&pipeline, &library, AsOf::new(date(2026, 6, 30)));
     let [fault] = faults.as_slice() else { panic!("{faults:?}") };
-    assert_eq!(fault.code, "pipeline.rule-not-in-force");
-    assert!(fault.what.contains("passenger_car_inspection") && fault.next.contains("filters"));
+    assert_eq!(fault.code, "pipeline.rule-not-known");
+    assert!(fault.what.contains("passenger_car_inspection") && fault.next.contains("filter"));
 }

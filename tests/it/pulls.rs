@@ -171,7 +171,7 @@ fn vehicles(path: PathBuf) -> Source {
 
 fn pull(source: &Source, as_of: Date, store: &Store) -> Landed {
     let law = Law::default();
-    let dates = Dates { as_of, until: as_of, law: &law };
+    let dates = Dates { as_of, until: as_of, since: as_of, known_on: as_of, law: &law };
     let pulled = landing::pull(source, crate::root(), dates, store).unwrap();
     assert!(pulled.failed.is_empty(), "{:?}", pulled.failed);
     pulled.tables.into_iter().next().unwrap()

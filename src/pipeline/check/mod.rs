@@ -2,6 +2,8 @@
 
 mod catalogue;
 mod channel;
+mod item;
+mod law;
 mod privacy;
 mod shared;
 mod source;
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::law::Law;
 use super::reader::{Document, Faults, Node};
-use super::{Agency, Commune, Item, Missed, Pipeline, ProcedureGroup, Schedule, StandardTable, Uncertain, Unit};
+use super::{Agency, Commune, Item, Missed, Pipeline, ProcedureGroup, Schedule, StandardTable, Unit};
 pub use catalogue::{catalogue, items};
 use channel::channel;
 use privacy::privacy;
@@ -67,8 +69,21 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
             let next = "use lower-case letters, digits and _, beginning with a letter";
             source_node.fault("", "pipeline.bad-name", format!("\"{name}\" cannot be the name of a source"), next);
         }
-        if ["staging", "law", "codes", "obligations", "satisfaction", "quality", "checks", "published"]
-            .contains(&name.as_str())
+        if [
+            "staging",
+            "law",
+            "law_versions",
+            "calendar",
+            "codes",
+            "obligations",
+            "reminders",
+            "history",
+            "satisfaction",
+            "quality",
+            "checks",
+            "published",
+        ]
+        .contains(&name.as_str())
         {
             let what = format!("\"{name}\" is a name of our own and cannot be a source's");
             source_node.fault("", "pipeline.bad-name", what, "choose another name");
@@ -155,57 +170,7 @@ fn read_items(node: &Node<'_>, names: &[String], parts: &Parts<'_>) -> Vec<Item>
 
 fn read_item(root: &Path, name: &str, law: &Law, faults: &Faults) -> Option<Item> {
     let path = PathBuf::from("pipelines/items").join(name).join("item.toml");
-    Document::open(root, &path, faults)?.read(|node| item(node, name, law))
-}
-
-fn item(node: &Node<'_>, id: &str, law: &Law) -> Option<Item> {
-    let title = node.both("title");
-    let rules = node.texts("rules").unwrap_or_default();
-    for rule in rules.iter().filter(|rule| law.rule(rule).is_none()) {
-        let what = format!("there is no rule \"{rule}\"");
-        node.fault(
-            "rules",
-            "pipeline.unknown-rule",
-            what,
-            format!("add pipelines/law/{rule}.toml, or correct the name"),
-        );
-    }
-    let level = in_range(node, "level", node.int_or("level", 1), 1, 4);
-    let notice_days = node.ints("notice_days").and_then(|days| {
-        let days: Option<Vec<u16>> = days.iter().map(|day| u16::try_from(*day).ok()).collect();
-        let falls = days.as_ref().is_some_and(|days| !days.is_empty() && days.is_sorted_by(|a, b| a > b));
-        if !falls || days.iter().flatten().any(|day| *day > 730) {
-            let what = "notice_days is not a falling list of days";
-            node.fault("notice_days", "pipeline.notice-days", what, "write it like [60, 30, 7], none over 730");
-            return None;
-        }
-        days
-    });
-    let procedure_code = node.text_or_none("procedure_code");
-    if procedure_code.as_deref().is_some_and(|code| !is_procedure_code(code)) {
-        let next = "write it like 1.002755, or leave it out";
-        node.fault("procedure_code", "pipeline.procedure-code", "this is not a procedure code", next);
-    }
-    let procedure_path = node.text("procedure_path");
-    if procedure_path.as_deref().is_some_and(|path| !path.starts_with('/')) {
-        let what = "procedure_path does not begin with /";
-        node.fault("procedure_path", "pipeline.procedure-path", what, "write the path after the portal's address");
-    }
-    let uncertain = node.word_or(
-        "uncertain",
-        &[("resend", Uncertain::Resend), ("leave_to_clerk", Uncertain::LeaveToClerk)],
-        Uncertain::LeaveToClerk,
-    );
-    Some(Item {
-        id: id.to_owned(),
-        title: title?,
-        level: u8::try_from(level?).ok()?,
-        rules,
-        notice_days: notice_days?,
-        procedure_code,
-        procedure_path: procedure_path?,
-        uncertain,
-    })
+    Document::open(root, &path, faults)?.read(|node| item::item(node, name, law))
 }
 
 fn is_procedure_code(code: &str) -> bool {

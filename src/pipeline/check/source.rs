@@ -283,9 +283,9 @@ fn filter(node: &Node<'_>, columns: &[Column], law: &Law) -> Option<Filter> {
                 let next = format!("add pipelines/law/{name}.toml, or correct the name");
                 node.fault("filter", "pipeline.unknown-rule", what, next);
             }
-            Some(rule) if !["days", "months", "years"].contains(&rule.unit.as_str()) => {
+            Some(rule) if !["days", "weeks", "months", "years"].contains(&rule.unit.as_str()) => {
                 let what = format!("the rule {name} counts {}, and the filter takes a time from it", rule.unit);
-                node.fault("filter", "pipeline.rule-unit", what, "name a rule of days, months or years");
+                node.fault("filter", "pipeline.rule-unit", what, "name a rule of days, weeks, months or years");
             }
             Some(_) => {}
         }

@@ -14,7 +14,7 @@ use crate::pipeline::{Column, Family, Type};
 const CHARS_MAX: usize = 4_000;
 
 const FORM: &str = "a filter compares granted columns with values: =, <>, <, <=, >, >=, between, in, is null, and, or, not; \
-                    the dates are $as_of and $until, with + or - of days, interval '…' or longest('rule')";
+                    the dates are $as_of, $until and $since, with + or - of days, interval '…' or longest('rule')";
 
 pub(super) fn condition_of(text: &str, columns: &[Column]) -> Result<Condition<Given>, String> {
     if text.chars().count() > CHARS_MAX {
@@ -134,7 +134,7 @@ fn mismatch(column: &Column) -> String {
         Type::Text => "a text in '…'",
         Type::Int | Type::Float | Type::Decimal { .. } => "a whole number",
         Type::Bool => "true or false",
-        Type::Date | Type::Timestamp | Type::Instant => "$as_of, $until or date '2026-11-21'",
+        Type::Date | Type::Timestamp | Type::Instant => "$as_of, $until, $since or date '2026-11-21'",
         Type::Time | Type::Interval | Type::Bytes | Type::List(_) => "nothing; it is null or it is not",
     };
     format!("{} is {}: it is compared with {with}", column.name, column.kind.word())
@@ -155,7 +155,8 @@ fn given(expr: &Expr) -> Result<Given, String> {
             Value::Number(text, _) => literal(Literal::Int(text.parse().map_err(|_| FORM.to_owned())?)),
             Value::Placeholder(word) if word == "$as_of" => night(Night::AsOf),
             Value::Placeholder(word) if word == "$until" => night(Night::Until),
-            Value::Placeholder(word) => Err(format!("{word} is not known here; $as_of and $until are")),
+            Value::Placeholder(word) if word == "$since" => night(Night::Since),
+            Value::Placeholder(word) => Err(format!("{word} is not known here; $as_of, $until and $since are")),
             _ => Err(FORM.to_owned()),
         },
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match given(expr)? {

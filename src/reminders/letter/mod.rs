@@ -23,7 +23,7 @@ use minijinja::value::Value;
 use minijinja::{Environment, ErrorKind};
 use sha2::{Digest, Sha256};
 
-use crate::calendar::AsOf;
+use crate::calendar::{AsOf, Day};
 use crate::fault::{Explain, Place};
 use crate::language::{Language, Text};
 use crate::personal::{Personal, hex};
@@ -104,11 +104,20 @@ pub struct RuleReference {
 
 impl RuleReference {
     /// The rules of an item that are in force on a day, in the item's order.
-    pub fn in_force(law: &Law, item: &Item, as_of: AsOf) -> Vec<Self> {
+    pub fn in_force(law: &Law, item: &Item, day: impl Into<Day>) -> Vec<Self> {
+        Self::applied(law, item, day, "")
+    }
+
+    /// Like [`RuleReference::in_force`], but of the rule that a due date was computed with, the version that was
+    /// used: the law of another day than tonight's may count.
+    pub fn applied(law: &Law, item: &Item, day: impl Into<Day>, rule_version: &str) -> Vec<Self> {
+        let day = day.into();
+        let used = law.version(rule_version);
         let rules = item.rules.iter().filter_map(|name| law.rule(name));
         rules
             .filter_map(|rule| {
-                let version = rule.in_force(as_of)?;
+                let used = used.filter(|(other, _)| other.name == rule.name).map(|(_, version)| version);
+                let version = used.or_else(|| rule.in_force(day))?;
                 Some(RuleReference { title: rule.title.clone(), reference: version.reference.clone() })
             })
             .collect()
@@ -352,7 +361,7 @@ fn values(occasion: &Occasion<'_>) -> BTreeMap<String, Value> {
         Value::from(item.notice_days.len()),
         text(&agency.name),
         Value::from(agency.portal.as_str()),
-        Value::from(format!("{}{}", agency.portal, item.procedure_path)),
+        Value::from(item.procedure_url(agency)),
         Value::from(agency.refuse.as_str()),
         text(&agency.contact),
         reasons.collect(),

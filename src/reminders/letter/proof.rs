@@ -266,7 +266,7 @@ impl<'a> Trial<'a> {
         let reason = |of: fn(&Reason) -> &Text| self.reasons.iter().map(of).collect::<Vec<_>>();
         let mut wanted: Vec<(&'static str, &str)> = vec![("to whom it is written (name)", self.name.reveal())];
         let due_on = date_in_words(self.due_on, self.language);
-        let procedure = format!("{}{}", self.agency.portal, self.item.procedure_path);
+        let procedure = self.item.procedure_url(&self.agency);
         wanted.push(("by when, written out in full (due_on|date)", &due_on));
         wanted.push(("where to do it (procedure_url)", &procedure));
         wanted.push(("how to refuse (refuse_url)", &self.agency.refuse));

@@ -9,6 +9,7 @@ use jiff::civil::Date;
 
 use super::slots::{Slot, of_engine};
 use super::{Case, Difference, Missing, Row, difference, given};
+use crate::calendar::Day;
 use crate::pipeline::Pipeline;
 use crate::sql::engine::{Bound, given_tables};
 use crate::sql::{Engine, Error, Library, Model};
@@ -106,7 +107,7 @@ impl<'a> Bench<'a> {
                 slot.fill(table);
             }
         }
-        for (name, table) in given_tables(law, case.as_of) {
+        for (name, table) in given_tables(law, day(case)) {
             if let Some(slot) = self.slots.get(&name).filter(|_| model.reads.contains(&name)) {
                 slot.fill(&table);
             }
@@ -131,7 +132,7 @@ impl<'a> Bench<'a> {
             return Some(format!("no given row is of subject_id {subject}"));
         }
         let model = self.library.model(&case.model)?;
-        for (name, table) in given_tables(self.pipeline, case.as_of) {
+        for (name, table) in given_tables(self.pipeline, day(case)) {
             if name.schema == "law" && model.reads.contains(&name) && table.rows() == 0 {
                 return Some(format!("the rule {} is not in force on {}", name.table, case.as_of));
             }
@@ -178,7 +179,12 @@ impl<'a> Bench<'a> {
 
 /// The dates that a select may name, of a case.
 fn bound(case: &Case) -> Bound {
-    [("$as_of", case.as_of.date()), ("$until", case.until)].into()
+    [("$as_of", case.as_of.date()), ("$until", case.until), ("$since", case.since)].into()
+}
+
+/// The day of a case, with what is known of the law.
+fn day(case: &Case) -> Day {
+    Day::known(case.as_of.date(), case.known_on)
 }
 
 fn has_subject(table: &Table, subject: &str) -> bool {

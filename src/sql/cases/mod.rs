@@ -23,8 +23,8 @@ use jiff::civil::Date;
 
 use super::{Error, Library, Model};
 use crate::calendar::AsOf;
-use crate::pipeline::Pipeline;
 use crate::pipeline::reader::{Document, Faults, Node};
+use crate::pipeline::{Pipeline, SETTLE_DAYS};
 use crate::tables::{Table, TableName};
 
 pub use bench::Bench;
@@ -44,6 +44,10 @@ pub struct Case {
     pub as_of: AsOf,
     /// How far ahead it looks.
     pub until: Date,
+    /// How far back it looks.
+    pub since: Date,
+    /// What was decided after this date is not known: `known_on`, the day itself if left out.
+    pub known_on: Date,
     /// What it shows that the cases of an obligation should show, as it says itself.
     pub covers: BTreeSet<Covers>,
     given: BTreeMap<TableName, Table>,
@@ -116,9 +120,11 @@ pub fn read(root: &Path, path: &Path, pipeline: &Pipeline, faults: &Faults) -> O
     document.read(|node| {
         let about = node.text("about");
         let as_of = node.date("as_of");
+        let known_on = node.date_or_none("known_on");
         let item = pipeline.item(&model.table);
         let ahead_days = item.and_then(|item| item.notice_days.first().copied()).unwrap_or(AHEAD_DAYS);
         let ahead_days = node.int_or("notice_days", i64::from(ahead_days));
+        let settle_days = node.int_or("settle_days", item.map_or(SETTLE_DAYS, |item| item.settle_days).into());
         let covers = covers(node);
         let given = given::read(node, pipeline);
         let expected = node.array("expected").iter().map(given::row).collect();
@@ -130,6 +136,8 @@ pub fn read(root: &Path, path: &Path, pipeline: &Pipeline, faults: &Faults) -> O
             about: about?,
             as_of: AsOf::new(as_of),
             until,
+            since: as_of.checked_sub(settle_days.clamp(0, 36_500).days()).ok()?,
+            known_on: known_on.unwrap_or(as_of),
             covers,
             given,
             expected,

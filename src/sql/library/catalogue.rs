@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{GIVEN, Library, check_items, order, read_model, sql_files};
+use super::{GIVEN, LAW, Library, check_items, order, read_model, sql_files};
 use crate::fault::{Fault, Place};
 use crate::pipeline::Pipeline;
 use crate::pipeline::reader::Faults;
@@ -27,7 +27,9 @@ impl Library {
         }
         let mut given: BTreeSet<TableName> = GIVEN.iter().map(|(s, t)| TableName::new(*s, *t)).collect();
         given.extend(catalogue.standard_tables.iter().map(|table| TableName::new("staging", &table.name)));
-        given.extend(catalogue.law.rules.iter().map(|rule| TableName::new("law", &rule.name)));
+        for rule in &catalogue.law.rules {
+            given.extend(LAW.map(|schema| TableName::new(schema, &rule.name)));
+        }
         check_items(catalogue, &found, &broken, faults);
         let library = order(found, &given, broken, faults);
         library.check_rules(catalogue, faults);

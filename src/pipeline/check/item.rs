@@ -1,0 +1,68 @@
+//! Reads an item: what people are reminded of, with every fault at its key.
+
+use super::super::law::Law;
+use super::super::reader::Node;
+use super::super::{Audience, Item, SETTLE_DAYS, Uncertain};
+use super::{in_range, is_procedure_code};
+
+pub(super) fn item(node: &Node<'_>, id: &str, law: &Law) -> Option<Item> {
+    let title = node.both("title");
+    let rules = node.texts("rules").unwrap_or_default();
+    for rule in rules.iter().filter(|rule| law.rule(rule).is_none()) {
+        let what = format!("there is no rule \"{rule}\"");
+        let next = format!("add pipelines/law/{rule}.toml, or correct the name");
+        node.fault("rules", "pipeline.unknown-rule", what, next);
+    }
+    let level = in_range(node, "level", node.int_or("level", 1), 1, 4);
+    let notice_days = notice_days(node);
+    let settle_days = in_range(node, "settle_days", node.int_or("settle_days", SETTLE_DAYS.into()), 1, 730);
+    let (procedure_code, procedure_path) = procedure(node);
+    let uncertain = node.word_or(
+        "uncertain",
+        &[("resend", Uncertain::Resend), ("leave_to_clerk", Uncertain::LeaveToClerk)],
+        Uncertain::LeaveToClerk,
+    );
+    let audience = node.word_or("audience", &Audience::WORDS, Audience::Citizen);
+    let confidence = node.word_or("confidence", &[("A", "A"), ("B", "B")], "A");
+    Some(Item {
+        id: id.to_owned(),
+        title: title?,
+        level: u8::try_from(level?).ok()?,
+        rules,
+        notice_days: notice_days?,
+        settle_days: u16::try_from(settle_days?).ok()?,
+        audience,
+        confidence: confidence.to_owned(),
+        procedure_code,
+        procedure_path,
+        uncertain,
+    })
+}
+
+fn notice_days(node: &Node<'_>) -> Option<Vec<u16>> {
+    let days = node.ints("notice_days")?;
+    let days: Option<Vec<u16>> = days.iter().map(|day| u16::try_from(*day).ok()).collect();
+    let falls = days.as_ref().is_some_and(|days| !days.is_empty() && days.is_sorted_by(|a, b| a > b));
+    if !falls || days.iter().flatten().any(|day| *day > 730) {
+        let what = "notice_days is not a falling list of days";
+        node.fault("notice_days", "pipeline.notice-days", what, "write it like [60, 30, 7], none over 730");
+        return None;
+    }
+    days
+}
+
+/// The code of the procedure and its path on the portal, where there are such.
+fn procedure(node: &Node<'_>) -> (Option<String>, Option<String>) {
+    let code = node.text_or_none("procedure_code");
+    if code.as_deref().is_some_and(|code| !is_procedure_code(code)) {
+        let next = "write it like 1.002755, or leave it out";
+        node.fault("procedure_code", "pipeline.procedure-code", "this is not a procedure code", next);
+    }
+    let path = node.text_or_none("procedure_path");
+    if path.as_deref().is_some_and(|path| !path.starts_with('/')) {
+        let what = "procedure_path does not begin with /";
+        let next = "write the path after the portal's address, or leave it out";
+        node.fault("procedure_path", "pipeline.procedure-path", what, next);
+    }
+    (code, path)
+}
