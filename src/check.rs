@@ -140,8 +140,8 @@ type Facts = BTreeMap<String, BTreeSet<String>>;
 
 /// Runs every model on empty tables; gives the facts of each item, and the lineage of all.
 async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Result<(Facts, Graph), crate::sql::Error> {
-    let engine = Engine::new()?;
     let (day, bound) = written_for();
+    let engine = Engine::with_calendar(pipeline.calendar.known_on(day.date()))?;
     for (name, table) in given_tables(pipeline, day) {
         engine.register(&name, &table)?;
     }

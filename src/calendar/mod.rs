@@ -1,11 +1,14 @@
-//! Civil dates in Vietnam, month arithmetic, and the only reader of the clock.
+//! Civil dates in Vietnam, working days, the lunar year, and the only reader of the clock.
 //!
 //! Everything that decides takes [`AsOf`]; nothing else may ask what day it is,
 //! so that a run can speak for yesterday and a replayed night gives the same
 //! bytes. This module must not know what a date is for.
 
+pub mod civil;
 pub mod cron;
+pub mod lunar;
 mod months;
+mod working_days;
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +17,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};
 
 pub use months::{Rounding, add_months};
+pub use working_days::{NoData, WorkingDays, known_from};
 
 /// The time zone of Vietnam, Indochina Time, UTC+7 without summer time.
 pub const ZONE: &str = "Asia/Ho_Chi_Minh";

@@ -37,8 +37,8 @@ pub async fn catalogue(root: &Path) -> (Catalogue, Vec<Fault>) {
 
 /// Runs the select of every item on empty standard tables; gives the facts of each.
 async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Result<Facts, crate::sql::Error> {
-    let engine = Engine::new()?;
     let (day, bound): (_, Bound) = written_for();
+    let engine = Engine::with_calendar(pipeline.calendar.known_on(day.date()))?;
     for (name, table) in given_tables(pipeline, day) {
         engine.register(&name, &table)?;
     }

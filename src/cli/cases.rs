@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::prove::all_agencies;
-use super::{Ended, ReportFormat, explained, json, one, print};
+use super::{Ended, ReportFormat, json, one, print};
 use crate::check::Checked;
 use crate::check::catalogue::{Catalogue, catalogue};
 use crate::fault::{Explain, Fault, Place};
@@ -40,7 +40,7 @@ struct Line {
 /// Runs the cases whose path holds the filter.
 pub(super) async fn test(root: &Path, filter: Option<&str>, format: ReportFormat) -> Result<Ended, Vec<Fault>> {
     let made = Made::of(root, filter).await?;
-    let benches = made.benches()?;
+    let benches = made.benches();
     let rewrites = std::env::var_os("UPDATE_EXPECT").is_some_and(|value| value == "1");
     let faults = Faults::default();
     let mut verdict = Verdict::default();
@@ -143,11 +143,11 @@ impl Made {
     }
 
     /// One bench for the catalogue, and one for each agency.
-    fn benches(&self) -> Result<Vec<Bench<'_>>, Vec<Fault>> {
+    fn benches(&self) -> Vec<Bench<'_>> {
         let catalogue = (&self.catalogue.pipeline, &self.catalogue.library);
         let agencies = self.agencies.iter().map(|checked| (&checked.pipeline, &checked.library));
         let all = std::iter::once(catalogue).chain(agencies);
-        all.map(|(pipeline, library)| Bench::new(pipeline, library).map_err(explained)).collect()
+        all.map(|(pipeline, library)| Bench::new(pipeline, library)).collect()
     }
 
     fn bench<'b>(&'b self, benches: &'b [Bench<'b>], path: &Path) -> Option<(&'b Pipeline, &'b Bench<'b>)> {
@@ -178,7 +178,7 @@ pub(super) async fn mutate(root: &Path, filter: Option<&str>, format: ReportForm
     if !faults.is_empty() {
         return Err(faults);
     }
-    let bench = Bench::new(pipeline, &made.catalogue.library).map_err(explained)?;
+    let bench = Bench::new(pipeline, &made.catalogue.library);
     let mut mutations = Mutations::default();
     for item in &pipeline.items {
         let own: Vec<&Case> =

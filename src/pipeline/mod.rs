@@ -6,6 +6,7 @@
 //! else: no database, no network, no secret, no clock.
 
 pub mod authorisation;
+pub mod calendar;
 pub mod check;
 pub mod filter;
 pub mod law;
@@ -21,6 +22,7 @@ use num_rational::Ratio;
 
 use crate::calendar::AsOf;
 use crate::language::Text;
+use calendar::LegalCalendar;
 use law::Law;
 use secret::SecretRef;
 
@@ -53,6 +55,8 @@ pub struct Pipeline {
     pub standard_tables: Vec<StandardTable>,
     /// Dated rules.
     pub law: Law,
+    /// Public holidays and swaps.
+    pub calendar: LegalCalendar,
     /// How published figures are protected; without one, nothing is published.
     pub privacy: Option<PrivacyPolicy>,
 }

@@ -55,8 +55,9 @@ impl Night<'_> {
         blocked: &[TableName],
         held: &[TableName],
     ) -> Result<Built, Fault> {
+        let calendar = self.checked.pipeline.calendar.known_on(self.day().known_on);
         let mut built = Built {
-            engine: Engine::new().map_err(|error| error.fault())?,
+            engine: Engine::with_calendar(calendar).map_err(|error| error.fault())?,
             tables: Tables::new(),
             landed: Vec::new(),
             blocked: blocked.iter().cloned().collect(),

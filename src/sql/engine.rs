@@ -30,7 +30,7 @@ use jiff::civil::Date;
 
 use super::lineage::{self, Lineage};
 use super::{Error, Model, functions, library};
-use crate::calendar::{Day, to_days};
+use crate::calendar::{Day, WorkingDays, civil, to_days};
 use crate::pipeline::Pipeline;
 use crate::pipeline::law::{Rule, Term};
 use crate::tables::{Contract, DELETED, Stored, Table, TableName, intervals};
@@ -55,9 +55,14 @@ impl std::fmt::Debug for Engine {
 pub type Bound = BTreeMap<&'static str, Date>;
 
 impl Engine {
-    /// An engine without tables.
-    #[expect(clippy::disallowed_methods, reason = "this is the one home of the session")]
+    /// An engine without tables, and without a calendar: it knows no year's working days.
     pub fn new() -> Result<Self, Error> {
+        Engine::with_calendar(WorkingDays::default())
+    }
+
+    /// An engine without tables whose functions know these working days.
+    #[expect(clippy::disallowed_methods, reason = "this is the one home of the session")]
+    pub fn with_calendar(calendar: WorkingDays) -> Result<Self, Error> {
         let engine = |error| Error::Engine { error: Box::new(error) };
         let mut config =
             SessionConfig::new().with_information_schema(false).with_create_default_catalog_and_schema(true);
@@ -73,7 +78,7 @@ impl Engine {
         let state =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
         let context = SessionContext::new_with_state(state);
-        for function in functions::all() {
+        for function in functions::all(&Arc::new(calendar)) {
             context.register_udf(function);
         }
         Ok(Engine { context })
@@ -261,7 +266,8 @@ fn bind(query: &mut Query, bound: &Bound) {
 }
 
 /// The tables that exist before any source is read: the law of a day as known on a day, the public code lists,
-/// and the standard tables that may be left out, empty until a staging file fills them.
+/// the months, quarters and years around it, and the standard tables that may be left out, empty until a staging
+/// file fills them.
 ///
 /// A rule is two tables. `law.<rule>(key, value, unit, rule_version)` is in force on the day; a rule that is not is
 /// an empty table. `law_versions.<rule>(key, value, rule_version, in_force_from, in_force_to)` has every term;
@@ -292,7 +298,29 @@ pub fn given_tables(pipeline: &Pipeline, day: impl Into<Day>) -> Vec<(TableName,
         ("procedure_group", Arc::new(StringArray::from(groups))),
     ];
     tables.extend(table("codes", "procedures", columns));
+    tables.extend(periods(day.as_of.date(), pipeline.until(day.as_of)));
     tables
+}
+
+/// The tables of the schema `calendar`, with the length of their periods.
+pub const PERIODS: [(&str, i64); 3] = [("months", 1), ("quarters", 3), ("years", 12)];
+
+/// `calendar.months`, `calendar.quarters` and `calendar.years(first_day, last_day)`: every one from three
+/// years before the year of `as_of` to two years after the year of `until`. They need no holidays.
+fn periods(as_of: Date, until: Date) -> Vec<(TableName, Table)> {
+    let (first, last) = (i64::from(as_of.year()) - 3, i64::from(until.year()) + 2);
+    let made = PERIODS.iter().filter_map(|(name, months)| {
+        let firsts = (first * 12..(last + 1) * 12).filter(|month| month.rem_euclid(*months) == 0);
+        let days = firsts.filter_map(|month| {
+            let day = |month: i64| civil::join(month.div_euclid(12), month.rem_euclid(12) + 1, 1);
+            Some((day(month)?, day(month + months)?.checked_sub(1)?))
+        });
+        let (firsts, lasts): (Vec<i32>, Vec<i32>) = days.unzip();
+        let columns: Vec<(&str, ArrayRef)> =
+            vec![("first_day", Arc::new(Date32Array::from(firsts))), ("last_day", Arc::new(Date32Array::from(lasts)))];
+        table("calendar", name, columns)
+    });
+    made.collect()
 }
 
 fn in_force(rule: &Rule, day: Day) -> Option<(TableName, Table)> {

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 
 use super::{Model, functions};
+use crate::calendar::NoData;
 use crate::fault::{Explain, Fault, Place};
 use crate::tables::TableName;
 
@@ -23,6 +25,16 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong, without any value of a row.
         what: String,
+    },
+    /// The select of a model needs a day of a year whose holidays are not known.
+    #[error("the select of {model} failed: {error}")]
+    NoCalendar {
+        /// Its table.
+        model: TableName,
+        /// Its file.
+        path: PathBuf,
+        /// The year. It is told above.
+        error: NoData,
     },
     /// The select of a model gives a column of another type, or lacks one.
     #[error("{model} does not give what its readers expect: {what}")]
@@ -54,7 +66,23 @@ pub enum Error {
 impl Error {
     /// The failure of a model, told without any value of its rows.
     pub(super) fn model(model: &Model, error: &DataFusionError) -> Self {
-        Error::Model { model: model.name.clone(), path: model.path.clone(), what: without_values(error) }
+        let (name, path) = (model.name.clone(), model.path.clone());
+        match no_data(error) {
+            Some(error) => Error::NoCalendar { model: name, path, error },
+            None => Error::Model { model: name, path, what: without_values(error) },
+        }
+    }
+}
+
+/// The year without a calendar that an error comes from, if it does.
+fn no_data(error: &DataFusionError) -> Option<NoData> {
+    match error.find_root() {
+        DataFusionError::External(cause) => cause.downcast_ref::<NoData>().copied(),
+        DataFusionError::ArrowError(cause, _) => match cause.as_ref() {
+            ArrowError::ExternalError(cause) => cause.downcast_ref::<NoData>().copied(),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -93,6 +121,7 @@ impl Explain for Error {
     fn code(&self) -> &'static str {
         match self {
             Error::Model { .. } => "sql.model",
+            Error::NoCalendar { .. } => "calendar.no-data",
             Error::Contract { .. } => "sql.contract",
             Error::Query { .. } => "sql.query",
             Error::NotASelect(_) => "sql.not-a-select",
@@ -102,7 +131,9 @@ impl Explain for Error {
 
     fn place(&self) -> Place {
         match self {
-            Error::Model { path, .. } | Error::Contract { path, .. } => Place::file(path),
+            Error::Model { path, .. } | Error::NoCalendar { path, .. } | Error::Contract { path, .. } => {
+                Place::file(path)
+            }
             Error::Query { .. } | Error::NotASelect(_) => Place::Thing("the query".into()),
             Error::Engine { .. } => Place::Thing("the SQL engine".into()),
         }
@@ -111,6 +142,10 @@ impl Explain for Error {
     fn next(&self) -> String {
         match self {
             Error::Model { .. } => "correct the file; `chudong check` runs it on empty tables".into(),
+            Error::NoCalendar { error: NoData { year }, .. } => format!(
+                "write pipelines/law/calendar/{year}.toml from the notices of that year, or keep dates so far away out \
+                 of the function's reach with a condition on the date itself"
+            ),
             Error::Contract { .. } => {
                 "give the column under this name and type, with cast(... as ...) if need be".into()
             }

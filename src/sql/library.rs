@@ -60,7 +60,14 @@ pub struct Library {
 /// The tables that exist before any model runs, beside the landed ones.
 ///
 /// `obligations.due` is made between two models: `subject_id` of all obligations of the night.
-pub const GIVEN: [(&str, &str); 3] = [("codes", "communes"), ("codes", "procedures"), ("obligations", "due")];
+pub const GIVEN: [(&str, &str); 6] = [
+    ("codes", "communes"),
+    ("codes", "procedures"),
+    ("calendar", "months"),
+    ("calendar", "quarters"),
+    ("calendar", "years"),
+    ("obligations", "due"),
+];
 
 /// The words that a select may use as bound values.
 pub const BOUND: [&str; 3] = ["$as_of", "$until", "$since"];

@@ -47,7 +47,7 @@ async fn every_case_is_as_expected() {
     let catalogue = read_catalogue().await;
     let cases = all(&catalogue.pipeline);
     assert!(cases.len() >= 15, "only {} cases were found", cases.len());
-    let bench = Bench::new(&catalogue.pipeline, &catalogue.library).unwrap();
+    let bench = Bench::new(&catalogue.pipeline, &catalogue.library);
     let mut failed = Vec::new();
     for case in &cases {
         match bench.judge(case).await {
@@ -77,7 +77,7 @@ fn every_number_of_every_rule_is_proved() {
 async fn every_term_of_a_rule_is_proved() {
     let catalogue = read_catalogue().await;
     let cases = all(&catalogue.pipeline);
-    let bench = Bench::new(&catalogue.pipeline, &catalogue.library).unwrap();
+    let bench = Bench::new(&catalogue.pipeline, &catalogue.library);
     let mut survived = Vec::new();
     for item in &catalogue.pipeline.items {
         let own: Vec<&Case> = cases.iter().filter(|case| case.model.table == item.id).collect();
@@ -109,7 +109,7 @@ async fn every_bound_in_a_model_is_proved() {
             let mut library = catalogue.library.clone();
             library.models.iter_mut().find(|other| other.name == model.name).unwrap().query = query;
             mutants += 1;
-            let bench = Bench::new(&catalogue.pipeline, &library).unwrap();
+            let bench = Bench::new(&catalogue.pipeline, &library);
             if !is_noticed(&bench, &catalogue.pipeline, &own).await {
                 survived.push(format!("{}: {what}", model.path.display()));
             }

@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 27] = [
     ("landing", &["calendar", "fault", "files", "personal", "pipeline", "sources", "tables"]),
     ("sql", &["calendar", "fault", "files", "pipeline", "tables"]),
     // Deciding, pure: no ledger, no engine, no world.
-    ("obligations", &["fault", "personal", "pipeline", "tables"]),
+    ("obligations", &["calendar", "fault", "personal", "pipeline", "tables"]),
     ("reminders", &["calendar", "fault", "language", "obligations", "personal", "pipeline", "tables"]),
     ("satisfaction", &["language", "tables"]),
     ("quality", &["tables"]),

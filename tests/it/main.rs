@@ -1,5 +1,7 @@
 //! The one integration binary.
 
+/// Working days, counted days, ages and months in SQL, and the calendar known on a day.
+mod calendar;
 /// How messages leave: the bytes of a message, the folder, and a conversation with a mail server.
 mod delivery;
 /// From private to public: bounding, noise, roll-up, and what is said about it.
@@ -24,6 +26,8 @@ mod landing_faults;
 mod landing_nights;
 /// Which column reaches which, who may use it for what, and how it is told.
 mod lineage;
+/// The lunar calendar against published tables.
+mod lunar;
 /// What a person receives: both parts of every letter, in both languages.
 mod messages;
 /// A source on a real MariaDB server.

@@ -1,5 +1,6 @@
 //! Reads every file of `pipelines/` into a [`Pipeline`], with all faults at once.
 
+mod calendar;
 mod catalogue;
 mod channel;
 mod item;
@@ -11,9 +12,11 @@ mod source;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::calendar::LegalCalendar;
 use super::law::Law;
 use super::reader::{Document, Faults, Node};
 use super::{Agency, Commune, Item, Missed, Pipeline, ProcedureGroup, Schedule, StandardTable, Unit};
+use calendar::read_calendar;
 pub use catalogue::{catalogue, items};
 use channel::channel;
 use privacy::privacy;
@@ -27,11 +30,12 @@ use source::source;
 pub fn read(root: &Path, agency: &str, faults: &Faults) -> Option<Pipeline> {
     let path = PathBuf::from("pipelines").join(agency).join("pipeline.toml");
     let law = read_law(root, faults);
+    let calendar = read_calendar(root, faults);
     let standard_tables = read_standard_tables(root, faults);
     let procedure_groups = read_procedure_groups(root, faults);
     let document = Document::open(root, &path, faults)?;
     document.read(|node| {
-        let parts = Parts { root, law, standard_tables, procedure_groups, faults };
+        let parts = Parts { root, law, calendar, standard_tables, procedure_groups, faults };
         pipeline(node, agency, path.clone(), parts)
     })
 }
@@ -47,6 +51,7 @@ pub fn agencies(root: &Path) -> Vec<String> {
 struct Parts<'a> {
     root: &'a Path,
     law: Law,
+    calendar: LegalCalendar,
     standard_tables: Vec<StandardTable>,
     procedure_groups: Vec<ProcedureGroup>,
     faults: &'a Faults,
@@ -111,6 +116,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         sources,
         standard_tables: parts.standard_tables,
         law: parts.law,
+        calendar: parts.calendar,
         privacy,
     })
 }

@@ -9,11 +9,14 @@ use jiff::civil::Date;
 
 use super::slots::{Slot, of_engine};
 use super::{Case, Difference, Missing, Row, difference, given};
-use crate::calendar::Day;
+use crate::calendar::{AsOf, Day, WorkingDays};
 use crate::pipeline::Pipeline;
 use crate::sql::engine::{Bound, given_tables};
 use crate::sql::{Engine, Error, Library, Model};
 use crate::tables::{Table, TableName};
+
+/// The day on which an obligation was done: always compared.
+const FULFILLED: &str = "fulfilled_on";
 
 /// How much further a case looks, forward and back, when it is asked why a row did not come. The
 /// second is for a year without holiday data: nearer days may have them.
@@ -24,35 +27,31 @@ const WIDER_YEARS: [i16; 2] = [40, 1];
 pub struct Bench<'a> {
     pipeline: &'a Pipeline,
     library: &'a Library,
+    empty: BTreeMap<TableName, Table>,
+    stands: Mutex<Vec<Arc<Stand>>>,
+}
+
+/// An engine with the working days that are known on a day: those are part of its functions, and so of its plans.
+#[derive(Debug)]
+struct Stand {
+    calendar: WorkingDays,
     engine: Engine,
     slots: BTreeMap<TableName, Arc<Slot>>,
-    empty: BTreeMap<TableName, Table>,
     plans: Mutex<HashMap<(TableName, Bound), Arc<LogicalPlan>>>,
 }
 
 impl<'a> Bench<'a> {
     /// A bench for the models of an agency, or of the catalogue.
-    pub fn new(pipeline: &'a Pipeline, library: &'a Library) -> Result<Self, Error> {
-        let engine = Engine::of_one_core()?;
-        let mut slots = BTreeMap::new();
-        let mut empty = BTreeMap::new();
-        for standard in &pipeline.standard_tables {
-            empty.insert(TableName::new("staging", &standard.name), given::table(standard, &[]));
-        }
-        // Any day will do: only the columns matter.
-        let day = crate::calendar::AsOf::new(jiff::civil::date(2026, 7, 1));
-        let given = given_tables(pipeline, day);
-        for (name, table) in given.iter().map(|(name, table)| (name, table)).chain(&empty) {
-            slots.insert(name.clone(), engine.slot(name, &table.schema).map_err(of_engine)?);
-        }
-        Ok(Bench { pipeline, library, engine, slots, empty, plans: Mutex::default() })
+    pub fn new(pipeline: &'a Pipeline, library: &'a Library) -> Self {
+        let standard = pipeline.standard_tables.iter();
+        let empty = standard.map(|table| (TableName::new("staging", &table.name), given::table(table, &[]))).collect();
+        Bench { pipeline, library, empty, stands: Mutex::default() }
     }
 
     /// Runs a case; none when the rows are those expected.
     pub async fn judge(&self, case: &Case) -> Result<Option<Difference>, Error> {
         let came = self.rows(case).await?;
-        let compared: BTreeSet<&String> = case.expected.iter().flat_map(Row::keys).collect();
-        let mut difference = difference::compare(&case.expected, &came, &compared);
+        let mut difference = difference::compare(&case.expected, &came, &compared(case));
         if difference.is_none() {
             return Ok(None);
         }
@@ -64,9 +63,8 @@ impl<'a> Bench<'a> {
 
     /// Whether a case gives what it expects under this law; a select that fails does not.
     pub async fn holds(&self, case: &Case, law: &Pipeline) -> bool {
-        let compared: BTreeSet<&String> = case.expected.iter().flat_map(Row::keys).collect();
         match self.rows_under(case, law, &bound(case)).await {
-            Ok(came) => difference::compare(&case.expected, &came, &compared).is_none(),
+            Ok(came) => difference::compare(&case.expected, &came, &compared(case)).is_none(),
             Err(_) => false,
         }
     }
@@ -80,10 +78,11 @@ impl<'a> Bench<'a> {
         let Some(model) = self.library.model(&case.model) else {
             return Err(Error::NotASelect(format!("there is no model {}", case.model)));
         };
-        self.fill(case, law, model);
+        let stand = self.stand(self.pipeline.calendar.known_on(case.known_on))?;
+        self.fill(&stand, case, law, model);
         let failed = |error| Error::model(model, &error);
-        let plan = self.plan(model, bound).await.map_err(failed)?;
-        let table = self.engine.run_prepared(&plan).await.map_err(failed)?;
+        let plan = stand.plan(model, bound).await.map_err(failed)?;
+        let table = stand.engine.run_prepared(&plan).await.map_err(failed)?;
         let mut rows = vec![Row::new(); table.rows()];
         for field in table.schema.fields() {
             let values = table.texts(field.name()).map_err(|error| Error::Contract {
@@ -100,28 +99,37 @@ impl<'a> Bench<'a> {
         Ok(rows)
     }
 
-    /// Puts the rows of a case, and the law of its day, into the tables that its model reads.
-    fn fill(&self, case: &Case, law: &Pipeline, model: &Model) {
-        for name in &model.reads {
-            if let Some((slot, table)) = self.slots.get(name).zip(case.given.get(name).or(self.empty.get(name))) {
-                slot.fill(table);
-            }
+    /// The engine with these working days; most cases share one of a few.
+    fn stand(&self, calendar: WorkingDays) -> Result<Arc<Stand>, Error> {
+        let mut stands = self.stands.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stand) = stands.iter().find(|stand| stand.calendar == calendar) {
+            return Ok(Arc::clone(stand));
         }
+        let engine = Engine::of_one_core(calendar.clone())?;
+        let mut slots = BTreeMap::new();
+        // Any day will do: only the columns matter.
+        let given = given_tables(self.pipeline, AsOf::new(jiff::civil::date(2026, 7, 1)));
+        for (name, table) in given.iter().map(|(name, table)| (name, table)).chain(&self.empty) {
+            slots.insert(name.clone(), engine.slot(name, &table.schema).map_err(of_engine)?);
+        }
+        let stand = Arc::new(Stand { calendar, engine, slots, plans: Mutex::default() });
+        stands.push(Arc::clone(&stand));
+        Ok(stand)
+    }
+
+    /// Puts the law of its day, and the rows of a case, into the tables that its model reads.
+    fn fill(&self, stand: &Stand, case: &Case, law: &Pipeline, model: &Model) {
         for (name, table) in given_tables(law, day(case)) {
-            if let Some(slot) = self.slots.get(&name).filter(|_| model.reads.contains(&name)) {
+            if let Some(slot) = stand.slots.get(&name).filter(|_| model.reads.contains(&name)) {
                 slot.fill(&table);
             }
         }
-    }
-
-    async fn plan(&self, model: &Model, bound: &Bound) -> datafusion::error::Result<Arc<LogicalPlan>> {
-        let key = (model.name.clone(), bound.clone());
-        if let Some(plan) = self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Ok(Arc::clone(plan));
+        // These come last: a standard table that may be left out is given, and empty.
+        for name in &model.reads {
+            if let Some((slot, table)) = stand.slots.get(name).zip(case.given.get(name).or(self.empty.get(name))) {
+                slot.fill(table);
+            }
         }
-        let plan = Arc::new(self.engine.prepare(model, bound).await?);
-        self.plans.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&plan));
-        Ok(plan)
     }
 
     /// Why an expected row did not come, where that is certain.
@@ -175,6 +183,28 @@ impl<'a> Bench<'a> {
         }
         None
     }
+}
+
+impl Stand {
+    async fn plan(&self, model: &Model, bound: &Bound) -> datafusion::error::Result<Arc<LogicalPlan>> {
+        let key = (model.name.clone(), bound.clone());
+        if let Some(plan) = self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(plan));
+        }
+        let plan = Arc::new(self.engine.prepare(model, bound).await?);
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&plan));
+        Ok(plan)
+    }
+}
+
+/// The columns in which the rows of a case are compared.
+fn compared(case: &Case) -> BTreeSet<&str> {
+    let mut columns: BTreeSet<&str> = case.expected.iter().flat_map(Row::keys).map(String::as_str).collect();
+    // An expected row that does not say when it was done is one that is not done.
+    if case.model.schema == "obligations" && !columns.is_empty() {
+        columns.insert(FULFILLED);
+    }
+    columns
 }
 
 /// The dates that a select may name, of a case.

@@ -56,9 +56,12 @@ pub struct Missing {
 }
 
 /// Compares rows in these columns; none when they are the same, each as often.
-pub(super) fn compare(expected: &[Row], came: &[Row], compared: &BTreeSet<&String>) -> Option<Difference> {
+pub(super) fn compare(expected: &[Row], came: &[Row], compared: &BTreeSet<&str>) -> Option<Difference> {
     let in_compared = |row: &Row| -> Row {
-        row.iter().filter(|(column, _)| compared.contains(column)).map(|(c, v)| (c.clone(), v.clone())).collect()
+        row.iter()
+            .filter(|(column, _)| compared.contains(column.as_str()))
+            .map(|(c, v)| (c.clone(), v.clone()))
+            .collect()
     };
     // Each row that came, as it is compared and as a whole: its identity may not be among what is compared.
     let mut surplus: Vec<(Row, &Row)> = came.iter().map(|row| (in_compared(row), row)).collect();

@@ -18,6 +18,7 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 
 use super::super::Model;
 use super::super::engine::{Bound, Engine};
+use crate::calendar::WorkingDays;
 use crate::tables::{Table, TableName};
 
 /// A table of fixed columns; which rows it has is said before each run.
@@ -68,8 +69,8 @@ impl TableProvider for Slot {
 
 impl Engine {
     /// An engine for a handful of rows: splitting them over the cores would take longer than computing them.
-    pub(super) fn of_one_core() -> std::result::Result<Self, super::Error> {
-        let engine = Engine::new()?;
+    pub(super) fn of_one_core(calendar: WorkingDays) -> std::result::Result<Self, super::Error> {
+        let engine = Engine::with_calendar(calendar)?;
         let state = engine.context.state_ref();
         let mut state = state.write();
         let options = state.config_mut().options_mut();

@@ -1,0 +1,89 @@
+//! The legal calendar: which days are public holidays, days off and working Saturdays, and why.
+//!
+//! A year is a file in `pipelines/law/calendar/`. Like a rule, a day has the date on which
+//! it was decided, so that a night is replayed with the calendar of that night: a swap that
+//! was decided in December is unknown in November.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+
+use crate::calendar::{WorkingDays, known_from};
+use crate::language::Text;
+
+/// Every year for which there is a file.
+#[derive(Debug, Clone, Default)]
+pub struct LegalCalendar {
+    /// In order, without a gap.
+    pub years: Vec<LegalYear>,
+}
+
+/// The days of a year that are not what their weekday says, or are holidays.
+#[derive(Debug, Clone)]
+pub struct LegalYear {
+    /// Which.
+    pub year: i16,
+    /// In the order of the calendar, each day once.
+    pub days: Vec<LegalDay>,
+}
+
+/// One such day.
+#[derive(Debug, Clone)]
+pub struct LegalDay {
+    /// Which.
+    pub on: Date,
+    /// What it is.
+    pub kind: DayKind,
+    /// What it is called.
+    pub name: Text,
+    /// The article or the notice.
+    pub reference: Text,
+    /// The first day on which it could be known.
+    pub enacted_on: Date,
+    /// Whether no act says it yet: a due date that depends on it has to say so.
+    pub is_assumed: bool,
+}
+
+/// What a day is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DayKind {
+    /// A public holiday (*ngày nghỉ lễ, tết*), Labour Code 45/2019/QH14, Art. 112(1).
+    Holiday,
+    /// A day off for a holiday on a day of rest (*nghỉ bù*), Labour Code, Art. 111(3).
+    Compensatory,
+    /// A weekday off by a swap (*hoán đổi ngày làm việc*).
+    DayOff,
+    /// A Saturday or Sunday worked for a swap.
+    WorkingDay,
+}
+
+impl DayKind {
+    /// The words of the files.
+    pub const WORDS: [(&'static str, DayKind); 4] = [
+        ("holiday", DayKind::Holiday),
+        ("compensatory", DayKind::Compensatory),
+        ("day_off", DayKind::DayOff),
+        ("working_day", DayKind::WorkingDay),
+    ];
+}
+
+impl LegalCalendar {
+    /// The working days as they were known on a day.
+    ///
+    /// A year is known from the first of January of the year before; a day of it that was decided
+    /// later is, until then, what its weekday says.
+    pub fn known_on(&self, known_on: Date) -> WorkingDays {
+        let known = || self.years.iter().filter(|year| known_from(year.year) <= known_on);
+        let (Some(first), Some(last)) = (known().next(), known().last()) else { return WorkingDays::default() };
+        let days = known().flat_map(|year| &year.days).filter(|day| day.enacted_on <= known_on);
+        let otherwise: BTreeMap<Date, bool> =
+            days.map(|day| (day.on, matches!(day.kind, DayKind::WorkingDay))).collect();
+        WorkingDays::new(first.year..=last.year, &otherwise)
+    }
+
+    /// What the calendar says of a day, where it says anything.
+    pub fn day(&self, on: Date) -> Option<&LegalDay> {
+        let year = self.years.iter().find(|year| year.year == on.year())?;
+        year.days.iter().find(|day| day.on == on)
+    }
+}

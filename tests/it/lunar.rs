@@ -1,0 +1,1 @@
+//! The lunar calendar against published tables.
