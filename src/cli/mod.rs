@@ -13,6 +13,7 @@ mod cases;
 mod dumps;
 mod erase;
 mod keeper;
+mod new;
 mod plan;
 mod prove;
 mod trace;
@@ -104,7 +105,8 @@ enum Verb {
         /// How to print the summary.
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
-        /// Accept that this table has far fewer or more rows than in its last nights; a person has looked.
+        /// Accept that this table has far fewer or more rows than in its last nights; a person has looked. Of
+        /// the obligations of an item it is obligations.ITEM.
         #[arg(long, value_name = "SOURCE.TABLE")]
         accept: Vec<String>,
     },
@@ -172,6 +174,11 @@ enum Verb {
         /// How to print what differs.
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
+    },
+    /// Make the files of something new, with marks of what to fill in; nothing that is there is written over.
+    New {
+        #[command(subcommand)]
+        what: new::New,
     },
     /// Make synthetic data: large tables for measuring, or the sample agency's sources.
     Samples {
@@ -388,6 +395,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),
         Verb::Test { filter, mutate: false, format } => test(&root, filter.as_deref(), format).await,
         Verb::Test { filter, mutate: true, format } => mutate(&root, filter.as_deref(), format).await,
+        Verb::New { what } => new::make(&root, what),
         Verb::Samples { people, seed, out, format } => make_samples(people, seed, out, format),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
@@ -411,11 +419,15 @@ fn show(report: &Report, format: ReportFormat) -> Result<Ended, Vec<Fault>> {
         ReportFormat::Text => print(&report.to_string()),
         ReportFormat::Json => print(&json(report)),
     }?;
-    Ok(match report.outcome.as_str() {
+    Ok(report_ended(report))
+}
+
+fn report_ended(report: &Report) -> Ended {
+    match report.outcome.as_str() {
         "failed" => Ended::Failed,
         "held" => Ended::Held,
         _ => Ended::Done,
-    })
+    }
 }
 
 fn json(value: &impl serde::Serialize) -> String {

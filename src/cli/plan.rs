@@ -4,11 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
+use serde::Serialize;
 
-use super::{Day, Ended, ReportFormat, json, one, print, show};
+use super::{Day, Ended, ReportFormat, json, one, print, report_ended as ended, show};
 use crate::calendar::{self, AsOf};
 use crate::check;
 use crate::fault::{Fault, Place};
+use crate::report::Report;
+use crate::report::change::Changes;
 use crate::run;
 use crate::world::World;
 
@@ -27,9 +30,25 @@ pub(super) struct Plan {
     /// Its last night; 400 nights are the most.
     #[arg(long, value_name = "YYYY-MM-DD", requires = "from")]
     to: Option<AsOf>,
+    /// Beside what it would do: what changed against the last night that ended, by item and commune.
+    #[arg(long, value_enum, conflicts_with = "from")]
+    diff: Option<Against>,
     /// How to print it; csv is for a window.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Against {
+    /// The last night before it that ended.
+    LastNight,
+}
+
+/// A plan and what changed, for a program.
+#[derive(Serialize)]
+struct Beside<'a> {
+    plan: &'a Report,
+    changes: &'a Changes,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -67,5 +86,11 @@ pub(super) async fn plan(root: PathBuf, agency: &str, state: PathBuf, plan: Plan
     let as_of = plan.day.as_of.unwrap_or_else(AsOf::today);
     let day = calendar::Day { as_of, known_on: plan.known_on.unwrap_or(as_of.date()) };
     let report = run::plan(&world, &checked, day).await.map_err(one)?;
-    show(&report, format)
+    let Some(Against::LastNight) = plan.diff else { return show(&report, format) };
+    let changes = run::changes(&world, &checked, &report).map_err(one)?;
+    match format {
+        ReportFormat::Text => print(&format!("{report}{changes}")),
+        ReportFormat::Json => print(&json(&Beside { plan: &report, changes: &changes })),
+    }?;
+    Ok(ended(&report))
 }

@@ -31,6 +31,11 @@ impl Built {
         self.held.contains(name)
     }
 
+    /// Holds a table for a person.
+    pub(super) fn hold(&mut self, name: TableName) {
+        self.held.insert(name);
+    }
+
     pub(super) fn is_blocked(&self, name: &TableName) -> bool {
         self.blocked.contains(name)
     }

@@ -9,6 +9,7 @@
 //! chapter. This is where the world meets them.
 
 mod build;
+mod change;
 mod erase;
 mod figures;
 mod pull;
@@ -27,6 +28,7 @@ use crate::ledger::{Ledger, Lock, RunOutcome};
 use crate::lineage::{Ending, Job};
 use crate::personal::PseudonymKey;
 use crate::pipeline::Rho;
+use crate::report::change::Changes;
 use crate::report::{FaultLine, Report};
 use crate::world::World;
 
@@ -95,6 +97,7 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     }
     let mut built = night.build(landed).await?;
     let obligations = night.obligations(&mut built).await?;
+    let obligations = night.hold_changes(ledger.as_ref(), &mut built, obligations)?;
     night.preview(ledger.as_ref(), &built, &obligations)?;
     night.foresee(ledger.as_ref(), &built)?;
     world.progress.done();
@@ -172,6 +175,7 @@ impl Night<'_> {
         self.record_pulls(ledger, &landed)?;
         let mut built = self.build(landed).await?;
         let obligations = self.obligations(&mut built).await?;
+        let obligations = self.hold_changes(Some(ledger), &mut built, obligations)?;
         self.send(ledger, &built, &obligations).await?;
         self.publish(ledger, &built)
     }
@@ -218,20 +222,31 @@ fn compare(ledger: Option<&Ledger>, report: &mut Report) -> Result<(), Fault> {
         report.notes.push("There was no night before this one.".into());
         return Ok(());
     };
-    let runs = ledger.runs().map_err(|error| error.fault())?;
-    let is_over = |outcome: &Option<String>| outcome.as_deref().is_some_and(|word| word != RunOutcome::Failed.word());
-    // Dates in ISO 8601 are in order as text. A night that was run twice is one night.
-    let earlier = runs.iter().filter(|run| is_over(&run.outcome) && run.as_of < report.as_of);
-    let Some(last) = earlier.clone().map(|run| run.as_of.clone()).max() else {
+    let Some((last, earlier)) = last_night(ledger, &report.as_of)? else {
         report.notes.push("There is no earlier night that ended to compare with.".into());
         return Ok(());
     };
+    report.notes.push(format!("Difference from the night of {last}:"));
+    let lines = report.difference(&earlier);
+    report.notes.extend(lines.into_iter().map(|line| format!("  {line}")));
+    Ok(())
+}
+
+/// The last night before a date that ended, and what it came to; a night that was run twice is one night.
+fn last_night(ledger: &Ledger, as_of: &str) -> Result<Option<(String, Report)>, Fault> {
+    let runs = ledger.runs().map_err(|error| error.fault())?;
+    let is_over = |outcome: &Option<String>| outcome.as_deref().is_some_and(|word| word != RunOutcome::Failed.word());
+    // Dates in ISO 8601 are in order as text.
+    let earlier = runs.iter().filter(|run| is_over(&run.outcome) && run.as_of.as_str() < as_of);
+    let Some(last) = earlier.clone().map(|run| run.as_of.clone()).max() else { return Ok(None) };
     let night = earlier.filter(|run| run.as_of == last);
     let reports = night.filter_map(|run| serde_json::from_str::<Report>(run.summary.as_deref()?).ok());
-    if let Some(earlier) = reports.reduce(Report::together) {
-        report.notes.push(format!("Difference from the night of {last}:"));
-        let lines = report.difference(&earlier);
-        report.notes.extend(lines.into_iter().map(|line| format!("  {line}")));
-    }
-    Ok(())
+    Ok(reports.reduce(Report::together).map(|report| (last, report)))
+}
+
+/// What tonight's plan comes to beside the last night that ended, by item and commune.
+pub fn changes(world: &World, checked: &Checked, plan: &Report) -> Result<Changes, Fault> {
+    let Some(ledger) = ledger_of(world, checked)? else { return Ok(plan.changes(None)) };
+    let last = last_night(&ledger, &plan.as_of)?;
+    Ok(plan.changes(last.as_ref().map(|(night, report)| (night.as_str(), report))))
 }

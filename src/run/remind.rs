@@ -34,6 +34,7 @@ impl Night<'_> {
         let people = self.recipients(built)?;
         let history = history(ledger, |_| true)?;
         let mut plan = self.decide(obligations, people.as_ref(), &history);
+        self.count_reminders(built, &plan.reminders)?;
         let reminders = std::mem::take(&mut plan.reminders);
         if !reminders.is_empty() {
             self.world.progress.step(format!("opening the channel for {} reminders", reminders.len()));
@@ -69,6 +70,7 @@ impl Night<'_> {
             None => History::default(),
         };
         let mut plan = self.decide(obligations, people.as_ref(), &history);
+        self.count_reminders(built, &plan.reminders)?;
         let reminders = std::mem::take(&mut plan.reminders);
         let standing = self.standing();
         for (record, _) in self.write(&reminders, &standing, &mut plan) {

@@ -29,7 +29,7 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
             faults.push(Fault::new("pipeline.bad-name", place, "this cannot be the name of an item", next));
             continue;
         }
-        found.extend(read_item(root, &name, &law, faults));
+        found.extend(read_item(root, &name, &law, None, faults));
     }
     let nothing = || Text { vi: String::new(), en: String::new() };
     Pipeline {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use super::calendar::LegalCalendar;
 use super::law::Law;
 use super::reader::{Document, Faults, Node};
-use super::{Agency, Commune, Item, Missed, Pipeline, ProcedureGroup, Schedule, StandardTable, Unit};
+use super::{Agency, ChangeBound, Commune, Item, Missed, Pipeline, ProcedureGroup, Schedule, StandardTable, Unit};
 use calendar::read_calendar;
 pub use catalogue::{catalogue, items};
 use channel::channel;
@@ -158,6 +158,7 @@ fn schedule(node: &Node<'_>) -> Option<Schedule> {
 
 fn read_items(node: &Node<'_>, names: &[String], parts: &Parts<'_>) -> Vec<Item> {
     let known = catalogue::items(parts.root);
+    let held = item::hold_change(node).unwrap_or_else(|| Some(ChangeBound::default()));
     let mut items: Vec<Item> = Vec::new();
     for name in names {
         if !known.contains(name) {
@@ -169,14 +170,14 @@ fn read_items(node: &Node<'_>, names: &[String], parts: &Parts<'_>) -> Vec<Item>
             node.fault("use", "pipeline.twice", format!("the item \"{name}\" is named twice"), "remove one");
             continue;
         }
-        items.extend(read_item(parts.root, name, &parts.law, parts.faults));
+        items.extend(read_item(parts.root, name, &parts.law, held, parts.faults));
     }
     items
 }
 
-fn read_item(root: &Path, name: &str, law: &Law, faults: &Faults) -> Option<Item> {
+fn read_item(root: &Path, name: &str, law: &Law, held: Option<ChangeBound>, faults: &Faults) -> Option<Item> {
     let path = PathBuf::from("pipelines/items").join(name).join("item.toml");
-    Document::open(root, &path, faults)?.read(|node| item::item(node, name, law))
+    Document::open(root, &path, faults)?.read(|node| item::item(node, name, law, held))
 }
 
 fn is_procedure_code(code: &str) -> bool {
@@ -224,7 +225,7 @@ fn in_range(node: &Node<'_>, key: &str, value: i64, low: i64, high: i64) -> Opti
 }
 
 /// Lower-case letters, digits and `_`, beginning with a letter: safe as a name in SQL and as a file.
-fn is_word(name: &str) -> bool {
+pub fn is_word(name: &str) -> bool {
     name.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         && name.len() <= 63

@@ -38,6 +38,8 @@ struct Stand {
     engine: Engine,
     slots: BTreeMap<TableName, Arc<Slot>>,
     plans: Mutex<HashMap<(TableName, Bound), Arc<LogicalPlan>>>,
+    /// Its tables hold the rows of one case at a time.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl<'a> Bench<'a> {
@@ -79,6 +81,7 @@ impl<'a> Bench<'a> {
             return Err(Error::NotASelect(format!("there is no model {}", case.model)));
         };
         let stand = self.stand(self.pipeline.calendar.known_on(case.known_on))?;
+        let _turn = stand.turn.lock().await;
         self.fill(&stand, case, law, model);
         let failed = |error| Error::model(model, &error);
         let plan = stand.plan(model, bound).await.map_err(failed)?;
@@ -112,7 +115,8 @@ impl<'a> Bench<'a> {
         for (name, table) in given.iter().map(|(name, table)| (name, table)).chain(&self.empty) {
             slots.insert(name.clone(), engine.slot(name, &table.schema).map_err(of_engine)?);
         }
-        let stand = Arc::new(Stand { calendar, engine, slots, plans: Mutex::default() });
+        let stand =
+            Arc::new(Stand { calendar, engine, slots, plans: Mutex::default(), turn: tokio::sync::Mutex::default() });
         stands.push(Arc::clone(&stand));
         Ok(stand)
     }
