@@ -88,24 +88,14 @@ pub fn cases(root: &Path, catalogue: &Catalogue) -> Vec<Missing> {
             let what = format!("add cases: there should be {LEAST_CASES} or more, and there are {count}");
             missing.push(Missing { place: place.clone(), what });
         }
-        let lacks = Covers::ALL.iter().filter(|(_, covers)| !known.contains(covers));
-        let lacks: Vec<String> =
-            lacks.map(|(word, covers)| format!("{} (covers = [\"{word}\"])", in_words(*covers))).collect();
-        if !lacks.is_empty() {
-            missing.push(Missing { place, what: format!("add or mark a case of {}", lacks.join(", ")) });
+        let lacks: Vec<&str> =
+            Covers::ALL.iter().filter(|(_, covers)| !known.contains(covers)).map(|(word, _)| *word).collect();
+        if let Some(first) = lacks.first() {
+            let what = format!("prove {} too, and say so in the case: covers = [\"{first}\"]", lacks.join(", "));
+            missing.push(Missing { place, what });
         }
     }
     missing
-}
-
-fn in_words(covers: Covers) -> &'static str {
-    match covers {
-        Covers::MonthEnd => "a month end",
-        Covers::LeapDay => "29 February",
-        Covers::Holiday => "a holiday",
-        Covers::Superseded => "a superseded rule",
-        Covers::Fulfilled => "what is done already",
-    }
 }
 
 fn files(root: &Path, folder: &Path) -> BTreeSet<PathBuf> {

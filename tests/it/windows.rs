@@ -25,15 +25,16 @@ fn messages(window: &Window) -> Messages {
 
 #[test]
 fn the_nights_of_a_window_do_what_the_plan_said() {
-    let world = World::small(2_000);
+    let world = World::small(1_500);
+    world.without_figures();
     // At the end of a month and of a year of filters: rows come into the window, and go.
     let first = date(2026, 11, 21);
-    let nights: Vec<Date> = (0..12).map(|ahead| first.checked_add(ahead.days()).unwrap()).collect();
-    let (from, to) = (nights[0].to_string(), nights[11].to_string());
+    let nights: Vec<Date> = (0..8).map(|ahead| first.checked_add(ahead.days()).unwrap()).collect();
+    let (from, to) = (nights[0].to_string(), nights[7].to_string());
     let before = world.everything();
     let window = planned(&world, &["--from", &from, "--to", &to]);
     assert_eq!(differences(&before, &world.everything()), Vec::<String>::new(), "a plan writes nothing");
-    assert_eq!(window.nights, 12);
+    assert_eq!(window.nights, 8);
 
     let mut sent = Messages::new();
     let mut standing = BTreeMap::new();
@@ -48,7 +49,7 @@ fn the_nights_of_a_window_do_what_the_plan_said() {
         }
     }
     assert_eq!(messages(&window), sent);
-    assert!(sent.len() > 20, "{sent:?}");
+    assert!(sent.len() > 12, "{sent:?}");
     let planned_standing: BTreeMap<String, u64> =
         window.totals.iter().map(|total| (total.item.clone(), total.standing)).collect();
     assert_eq!(planned_standing, standing);
@@ -60,8 +61,8 @@ fn the_nights_of_a_window_do_what_the_plan_said() {
 
     // The same window, now past: what was sent in it is decided again, what was sent before it counts.
     assert_eq!(messages(&planned(&world, &["--from", &from, "--to", &to])), sent);
-    let second = planned(&world, &["--from", &nights[6].to_string(), "--to", &to]);
-    let later: Messages = sent.into_iter().filter(|((night, _), _)| *night >= nights[6].to_string()).collect();
+    let second = planned(&world, &["--from", &nights[5].to_string(), "--to", &to]);
+    let later: Messages = sent.into_iter().filter(|((night, _), _)| *night >= nights[5].to_string()).collect();
     assert_eq!(messages(&second), later);
 }
 
@@ -83,7 +84,7 @@ fn a_window_that_cannot_be_is_refused() {
     for (from, to, what) in [
         ("2026-11-22", "2026-11-21", "the window ends on 2026-11-21, before it begins on 2026-11-22"),
         ("2026-11-21", "2028-11-21", "the window has 732 nights, and 400 are the most"),
-        ("2030-01-01", "2030-01-02", "the authorisation of the source population runs from 2026-07-01 to 2027-06-30"),
+        ("2030-01-01", "2030-01-02", "runs from 2026-07-01 to 2027-06-30, not on 2030-01-01"),
     ] {
         let ended = world.chudong(&["plan", "--from", from, "--to", to]).with(1);
         assert!(ended.err.contains(what), "{}", ended.err);
