@@ -3,7 +3,7 @@
 //! A rule that was changed by mistake, or a source that lost half its rows, shows first in these counts. They
 //! are kept with each run, by item and commune, and hold no person.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Night;
 use super::build::Built;
@@ -14,7 +14,7 @@ use crate::obligations::Obligation;
 use crate::personal::Personal;
 use crate::pipeline::{Audience, ChangeBound};
 use crate::reminders::plan::Reminder;
-use crate::report::{CheckLine, HELD_BY_A_CHANGE, ItemLine, Report};
+use crate::report::{CheckLine, Counts, HELD_BY_A_CHANGE, ItemLine, Report};
 use crate::tables::{self, TableName};
 
 /// How many runs are looked through for one on which an item was not held.
@@ -110,7 +110,7 @@ impl Night<'_> {
         communes.get(&(is_business, obligation.subject_id.clone())).map_or("", String::as_str)
     }
 
-    fn count_in(&mut self, item: &str, commune: &str, which: impl Fn(&mut crate::report::Counts) -> &mut u64) {
+    fn count_in(&mut self, item: &str, commune: &str, which: impl Fn(&mut Counts) -> &mut u64) {
         if let Some(line) = self.report.items.iter_mut().find(|line| line.item == item) {
             *which(line.communes.entry(commune.to_owned()).or_default()) += 1;
         }
@@ -167,7 +167,7 @@ fn change(now: &ItemLine, last: &ItemLine, bound: ChangeBound) -> Option<Change>
     if last.communes.is_empty() && last.obligations > 0 {
         return None;
     }
-    let codes: std::collections::BTreeSet<&String> = now.communes.keys().chain(last.communes.keys()).collect();
+    let codes: BTreeSet<&String> = now.communes.keys().chain(last.communes.keys()).collect();
     let counted = |line: &ItemLine, code: &String| line.communes.get(code).map_or(0, |counts| counts.obligations);
     let each = codes.into_iter().map(|code| Change {
         commune: Some(code.clone()),

@@ -61,10 +61,8 @@ pub async fn window(
     let mut pulling = Night::to_plan(world, checked, day(*first), key.clone());
     let days: Vec<Day> = open.iter().map(|night| day(*night)).collect();
     let sources = over(&pipeline.sources, checked, &days)?;
-    let mut harvest = pulling.pull_of(&sources, &Store::Beside(world.landing()));
-    if let Some(ledger) = &ledger {
-        pulling.weigh(ledger, &mut harvest)?;
-    }
+    // Volumes are not weighed: the rows of all nights together are more than those of one.
+    let harvest = pulling.pull_of(&sources, &Store::Beside(world.landing()));
     window.take(pulling.report);
     let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for as_of in open {

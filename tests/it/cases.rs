@@ -179,6 +179,99 @@ fn a_wrong_expectation_is_said_in_words() {
     assert_eq!(before, after);
 }
 
+/// Rows beyond the window, of nobody, expected once too often, expected by nobody.
+const ODD: &str = r#"
+about = "Five ways in which rows differ"
+as_of = 2026-11-21
+
+[[given.driving_licences]]
+licence_number = "L1"
+subject_id = "An"
+licence_class = "C"
+issued_on = 2022-06-01
+
+[[given.driving_licences]]
+licence_number = "L2"
+subject_id = "Binh"
+licence_class = "C"
+issued_on = 2021-12-01
+
+[[given.driving_licences]]
+licence_number = "L3"
+subject_id = "Dung"
+licence_class = "C"
+issued_on = 2021-12-05
+
+[[expected]]
+subject_id = "An"
+due_on = 2027-06-01
+
+[[expected]]
+subject_id = "Binh"
+due_on = 2026-12-01
+
+[[expected]]
+subject_id = "Binh"
+due_on = 2026-12-01
+
+[[expected]]
+subject_id = "Chi"
+due_on = 2026-12-01
+"#;
+
+#[test]
+fn a_row_that_did_not_come_says_why_where_that_is_certain() {
+    let folder = copy_of_the_installation();
+    let root = folder.path();
+    fs::write(root.join("tests/cases/obligations/driving_licence/odd.toml"), ODD).unwrap();
+    let output = chudong(root, &["test", "odd"]);
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap());
+
+    // The same for a program.
+    let output = chudong(root, &["test", "odd", "--format", "json"]);
+    let verdict: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((verdict["as_expected"].as_u64(), verdict["not"].as_u64()), (Some(0), Some(1)));
+    let difference = &verdict["cases"][0]["difference"];
+    assert_eq!(difference["missing"].as_array().unwrap().len(), 3);
+    assert_eq!(difference["surplus"][0]["subject_id"], "Dung");
+
+    // Before its law there is nothing, and it is said which rule that is.
+    let text = ODD.replace("as_of = 2026-11-21", "as_of = 2024-12-31");
+    fs::write(root.join("tests/cases/obligations/driving_licence/odd.toml"), text).unwrap();
+    let said = String::from_utf8(chudong(root, &["test", "odd"]).stdout).unwrap();
+    assert!(said.contains("    the rule driving_licence_term is not in force on 2024-12-31\n"), "{said}");
+    assert!(said.contains("    no given row is of subject_id Chi\n"), "{said}");
+}
+
+#[test]
+fn a_select_that_fails_is_one_case_that_fails() {
+    let folder = copy_of_the_installation();
+    let root = folder.path();
+    let path = root.join("tests/cases/obligations/driving_licence/odd.toml");
+    fs::write(&path, ODD.replace("licence_class = \"C\"", "licence_class = \"C\"\ncovers = [\"month_end\"]")).unwrap();
+    let said = String::from_utf8(chudong(root, &["test", "odd"]).stderr).unwrap();
+    assert!(said.contains("error[toml.unknown-key]"), "{said}");
+    fs::write(&path, ODD.replace("as_of = 2026-11-21", "as_of = 2026-11-21\ncovers = [\"noon\"]")).unwrap();
+    let said = String::from_utf8(chudong(root, &["test", "odd"]).stderr).unwrap();
+    assert!(said.contains("error[case.covers]: \"noon\" is nothing that a case covers"), "{said}");
+    // What fails while it runs ends this case, and not the verb.
+    let sql = root.join("sql/obligations/driving_licence.sql");
+    let text = fs::read_to_string(&sql).unwrap();
+    let broken = text.replacen(
+        "with\n",
+        "with\nbroken as (select 1 / (value - value) as one from law.driving_licence_term),\n",
+        1,
+    );
+    let broken = broken.trim_end().to_owned() + " where exists (select * from broken where one = 1)\n";
+    fs::write(&sql, broken).unwrap();
+    fs::write(&path, ODD).unwrap();
+    let output = chudong(root, &["test", "driving_licence/odd"]);
+    let (said, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("error[sql.model]") && said.ends_with("0 cases as expected, 1 not\n"), "{said}\n{err}");
+}
+
 #[test]
 fn a_case_that_cannot_be_read_is_a_fault_with_its_line() {
     let folder = copy_of_the_installation();

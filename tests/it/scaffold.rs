@@ -1,5 +1,5 @@
 //! A new obligation, without Rust: what is made, what is still missing, and that it then works.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use crate::support::world::{Ended, World, differences};
 
