@@ -201,7 +201,9 @@ impl<'a> Floor<'a> {
     fn part(&self, part: usize) -> Result<(), Option<Error>> {
         let over = |_: Over| None::<Error>;
         let slices = self.slices(part).map_err(Some)?;
-        let (order, twins) = self.order(&slices).map_err(Some)?;
+        let gather = Gather::new(&slices).map_err(|source| Some(self.arrow(source)))?;
+        let (order, twins) = self.order(&slices, &gather).map_err(Some)?;
+        drop(slices);
         let rows = order.len() as u64;
         let begin = {
             let mut line = self.turn(|line| line.start_of == part).map_err(over)?;
@@ -218,7 +220,6 @@ impl<'a> Floor<'a> {
         // Rows before `whole` fill row groups that end in this part.
         let whole = if is_last { end } else { (end / size * size).max(begin) };
         let fills = is_last || end / size > begin / size;
-        let gather = Gather::new(&slices);
         let mut tally = Tally::default();
         let behind = order.get(if fills { (whole - begin) as usize } else { 0 }..).unwrap_or_default();
         let mut behind = self.gather(&gather, behind, &mut tally).map_err(Some)?;
@@ -253,7 +254,7 @@ impl<'a> Floor<'a> {
         &self,
         index: u64,
         carried: Vec<RecordBatch>,
-        gather: &Gather<'_>,
+        gather: &Gather,
         own: &[u32],
         tally: &mut Tally,
     ) -> Result<(), Option<Error>> {
@@ -274,7 +275,7 @@ impl<'a> Floor<'a> {
         &self,
         index: u64,
         carried: Vec<RecordBatch>,
-        gather: &Gather<'_>,
+        gather: &Gather,
         own: &[u32],
         tally: &mut Tally,
     ) -> Result<Vec<ArrowColumnChunk>, Error> {
@@ -301,7 +302,7 @@ impl<'a> Floor<'a> {
     }
 
     /// The rows of a part, gathered and counted.
-    fn gather(&self, gather: &Gather<'_>, order: &[u32], tally: &mut Tally) -> Result<Vec<RecordBatch>, Error> {
+    fn gather(&self, gather: &Gather, order: &[u32], tally: &mut Tally) -> Result<Vec<RecordBatch>, Error> {
         let mut batches = Vec::with_capacity(order.len().div_ceil(PIECE_ROWS));
         for piece in order.chunks(PIECE_ROWS) {
             let rows = gather.rows(piece, self.job.schema).map_err(|source| self.arrow(source))?;
@@ -358,12 +359,12 @@ impl<'a> Floor<'a> {
     }
 
     /// The rows of a part in order, and the numbers of those left out.
-    fn order(&self, slices: &[RecordBatch]) -> Result<(Vec<u32>, Vec<u64>), Error> {
+    fn order(&self, slices: &[RecordBatch], gather: &Gather) -> Result<(Vec<u32>, Vec<u64>), Error> {
         if slices.is_empty() {
             return Ok((Vec::new(), Vec::new()));
         }
-        let columns = self.job.order.columns(slices).map_err(|source| self.arrow(source))?;
-        let mut order = self.job.order.sorted(&columns).map_err(|source| self.arrow(source))?;
+        let mut order =
+            self.job.order.sorted(&self.job.order.among(gather.columns())).map_err(|source| self.arrow(source))?;
         if self.job.twins.is_empty() {
             return Ok((order, Vec::new()));
         }
@@ -378,9 +379,9 @@ impl<'a> Floor<'a> {
             is_twin.extend(mask);
         }
         self.line.lock().unwrap_or_else(PoisonError::into_inner).twins_tally.join(&tally);
-        let numbers = Gather::new(slices).column(self.job.run_schema.fields().len() - 1);
-        let numbers = numbers.map_err(|source| self.arrow(source))?;
-        let numbers = numbers.as_primitive::<UInt64Type>().values();
+        let numbers = gather.columns().get(self.job.run_schema.fields().len() - 1);
+        let numbers = numbers.and_then(|numbers| numbers.as_primitive_opt::<UInt64Type>());
+        let numbers = numbers.map_or(&[][..], |numbers| numbers.values());
         let mut twins = Vec::new();
         order.retain(|row| {
             let is_twin = is_twin.get(*row as usize).copied().unwrap_or(false);
