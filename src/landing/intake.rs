@@ -15,8 +15,10 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use super::Error;
+use super::group::Plan;
+use super::lane::{Counts, Given, Lane, Left, Ready, Stretch, Whole};
 use super::order::Order;
-use super::proof::{Controls, Tally, add_sums};
+use super::proof::{Controls, add_sums};
 use super::sift::Sieve;
 use super::spill::{Place, Spill};
 use super::twins::Hashes;
@@ -78,14 +80,23 @@ pub(super) type Run = Vec<Block>;
 /// What came in.
 pub(super) struct Taken {
     pub(super) runs: Vec<Run>,
-    /// Of the rows that were not set aside.
-    pub(super) tally: Tally,
-    /// Control totals of all rows.
-    pub(super) sums: Vec<(u64, i128)>,
-    /// What the kept values themselves take, however they came: it decides how many rows are written together.
-    pub(super) content_bytes: u64,
-    /// The hashes and numbers of rows that were set aside and have a key.
-    pub(super) bad: Vec<(u128, u64)>,
+    pub(super) counts: Counts,
+}
+
+/// What is sorted into a run.
+enum Entry {
+    Judged(Judged),
+    /// Rows that are not set aside, with their numbers, and counted already.
+    Counted(RecordBatch),
+}
+
+impl Entry {
+    fn rows(&self) -> &RecordBatch {
+        match self {
+            Entry::Judged(judged) => &judged.rows,
+            Entry::Counted(rows) => rows,
+        }
+    }
 }
 
 /// Takes rows in.
@@ -93,10 +104,13 @@ pub(super) struct Intake<'a> {
     name: &'a TableName,
     order: &'a Order,
     controls: &'a Controls,
+    plan: Plan<'a>,
+    lane: Option<Lane<'a>>,
+    threads: usize,
     spill: &'a Spill,
     hashes: &'a Hashes<'a>,
     schema: SchemaRef,
-    pending: Mutex<(Vec<Judged>, usize, usize)>,
+    pending: Mutex<(Vec<Entry>, usize, usize)>,
     taken: Mutex<Taken>,
     held_bytes: AtomicUsize,
     permits: (Mutex<usize>, Condvar),
@@ -104,26 +118,27 @@ pub(super) struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    /// An empty one. `schema` is that of the batches.
+    /// An empty one; with a lane, rows that come in the order of their key are encoded at once.
     pub(super) fn new(
-        name: &'a TableName,
-        order: &'a Order,
-        controls: &'a Controls,
-        schema: &Schema,
+        plan: Plan<'a>,
+        lane: Option<Lane<'a>>,
         spill: &'a Spill,
         hashes: &'a Hashes<'a>,
         threads: usize,
     ) -> Self {
+        let Plan { name, order, controls, schema } = plan;
         // Rows with an empty key come in too, before they are set aside.
         let mut fields: Vec<_> =
             schema.fields().iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true))).collect();
         fields.push(Arc::new(Field::new(ROW, DataType::UInt64, false)));
-        let taken =
-            Taken { runs: Vec::new(), tally: Tally::default(), sums: Vec::new(), content_bytes: 0, bad: Vec::new() };
+        let taken = Taken { runs: Vec::new(), counts: Counts::default() };
         Intake {
             name,
             order,
             controls,
+            plan,
+            lane,
+            threads,
             spill,
             hashes,
             schema: Arc::new(Schema::new(fields)),
@@ -137,28 +152,130 @@ impl<'a> Intake<'a> {
 
     /// Takes a batch; false when something has failed and no more is wanted.
     pub(super) fn take<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, judged: Judged) -> bool {
-        let full = {
-            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            pending.1 += judged.rows.get_array_memory_size();
-            pending.2 += judged.rows.num_rows();
-            pending.0.push(judged);
-            (pending.1 >= RUN_BYTES || pending.2 >= RUN_ROWS).then(|| std::mem::take(&mut *pending))
-        };
-        if let Some((batches, ..)) = full {
-            self.seal(scope, batches);
+        match self.lane.as_ref().filter(|lane| !lane.is_over()) {
+            Some(lane) => {
+                if let Err(error) = self.take_in_lane(scope, lane, judged) {
+                    self.fail(error);
+                }
+            }
+            None => self.push(scope, Entry::Judged(judged)),
         }
         self.failure.lock().is_ok_and(|failure| failure.is_none())
     }
 
-    /// Sorts what is left.
-    pub(super) fn flush<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
-        let (batches, ..) = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-        if !batches.is_empty() {
-            self.seal(scope, batches);
+    fn take_in_lane<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        lane: &'scope Lane<'a>,
+        judged: Judged,
+    ) -> Result<(), Error> {
+        if judged.rows.num_rows() == 0 {
+            return Ok(());
+        }
+        let held = match self.stretch(judged).map_err(|source| self.arrow(source))? {
+            Ok(stretch) => match lane.take(stretch)? {
+                Given::Ready(groups) => return Ok(self.encode(scope, groups)),
+                Given::Over(held) => held,
+            },
+            Err(judged) => {
+                self.push(scope, Entry::Judged(judged));
+                lane.give_up()
+            }
+        };
+        held.into_iter().for_each(|rows| self.push(scope, Entry::Counted(rows)));
+        Ok(())
+    }
+
+    fn encode<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, groups: Vec<Ready<'a>>) {
+        for ready in groups {
+            self.spawn(scope, move || ready.encode(self.plan));
         }
     }
 
-    fn seal<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, batches: Vec<Judged>) {
+    /// A batch as the lane wants it; back when its rows are in no order.
+    fn stretch(&self, judged: Judged) -> Result<Result<Stretch, Judged>, ArrowError> {
+        let (first, last) = match (judged.numbers.values().first(), judged.numbers.values().last()) {
+            (Some(first), Some(last)) => (*first, *last),
+            _ => return Ok(Err(judged)),
+        };
+        let count = judged.numbers.len() as u64;
+        if last.checked_sub(first) != Some(count - 1) {
+            return Ok(Err(judged));
+        }
+        // Rows that are set aside for another fault may still share their key with others.
+        let keyed = match &judged.bad {
+            None => judged.rows.clone(),
+            Some(_) => {
+                let key = self.order.among(judged.rows.columns());
+                let has_key = |row: usize| key.iter().all(|part| part.is_valid(row));
+                let mask: BooleanArray = (0..judged.rows.num_rows()).map(|row| Some(has_key(row))).collect();
+                filter_record_batch(&judged.rows, &mask)?
+            }
+        };
+        if !self.order.rises(keyed.columns())? {
+            return Ok(Err(judged));
+        }
+        let end = |row: usize| Ok::<_, ArrowError>(Box::from(self.order.bytes(&keyed.slice(row, 1))?.row(0).data()));
+        let ends = match keyed.num_rows() {
+            0 => None,
+            rows => Some((end(0)?, end(rows - 1)?)),
+        };
+        let mut counts = Counts { sums: self.controls.sums(judged.rows.columns()), ..Counts::default() };
+        let (rows, hashes) = self.good(judged, &mut counts.bad)?;
+        counts.tally.add(rows.columns(), &hashes, self.controls);
+        counts.content_bytes = self.content(&rows);
+        Ok(Ok(Stretch { first, count, ends, rows, counts }))
+    }
+
+    fn push<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, entry: Entry) {
+        let full = {
+            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            pending.1 += entry.rows().get_array_memory_size();
+            pending.2 += entry.rows().num_rows();
+            pending.0.push(entry);
+            (pending.1 >= RUN_BYTES || pending.2 >= RUN_ROWS).then(|| std::mem::take(&mut *pending))
+        };
+        if let Some((entries, ..)) = full {
+            self.spawn(scope, move || self.run(entries));
+        }
+    }
+
+    /// Encodes and sorts what is left.
+    pub(super) fn flush<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        if let Some(lane) = &self.lane
+            && let Err(error) = self.leave(scope, lane)
+        {
+            self.fail(error);
+        }
+        let (entries, ..) = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        if !entries.is_empty() {
+            self.spawn(scope, move || self.run(entries));
+        }
+    }
+
+    /// Ends the lane: what is in it goes into its file, or what its file holds goes the way of the others.
+    fn leave<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, lane: &'scope Lane<'a>) -> Result<(), Error> {
+        match lane.close() {
+            Left::Whole(groups) => self.encode(scope, groups),
+            Left::Over(held) => held.into_iter().for_each(|rows| self.push(scope, Entry::Counted(rows))),
+        }
+        let (count, freed) = &self.permits;
+        let count = count.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(freed.wait_while(count, |count| *count < self.threads).unwrap_or_else(PoisonError::into_inner));
+        if !lane.is_over() || self.failure.lock().is_ok_and(|failure| failure.is_some()) {
+            return Ok(());
+        }
+        lane.read_back(&mut |columns| match RecordBatch::try_new(Arc::clone(&self.schema), columns) {
+            Ok(rows) => self.push(scope, Entry::Counted(rows)),
+            Err(source) => self.fail(self.arrow(source)),
+        })
+    }
+
+    fn spawn<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        work: impl FnOnce() -> Result<(), Error> + Send + 'scope,
+    ) {
         let (count, freed) = &self.permits;
         let mut count = freed
             .wait_while(count.lock().unwrap_or_else(PoisonError::into_inner), |count| *count == 0)
@@ -168,43 +285,67 @@ impl<'a> Intake<'a> {
         scope.spawn(move || {
             // Given back however the work ends.
             let _permit = Permit(&self.permits);
-            if let Err(error) = self.run(batches) {
-                self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            if let Err(error) = work() {
+                self.fail(error);
             }
         });
     }
 
-    /// All that came in, or what failed.
-    pub(super) fn finish(self) -> Result<(Taken, SchemaRef), Error> {
-        match self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(error),
-            None => Ok((self.taken.into_inner().unwrap_or_else(PoisonError::into_inner), self.schema)),
-        }
+    fn fail(&self, error: Error) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
-    fn run(&self, batches: Vec<Judged>) -> Result<(), Error> {
-        let failed = |source| Error::Arrow { table: self.name.clone(), source };
-        let mut good = Vec::with_capacity(batches.len());
-        let (mut tally, mut sums, mut bad_keys, mut content_bytes) = (Tally::default(), Vec::new(), Vec::new(), 0);
-        for judged in batches {
-            add_sums(&mut sums, &self.controls.sums(judged.rows.columns()));
-            let (rows, hashes) = self.good(judged, &mut bad_keys).map_err(failed)?;
-            self.hashes.add(&hashes)?;
-            tally.add(rows.columns(), &hashes, self.controls);
-            content_bytes += rows.columns().iter().map(content).sum::<u64>();
+    fn arrow(&self, source: ArrowError) -> Error {
+        Error::Arrow { table: self.name.clone(), source }
+    }
+
+    /// All that came in, or what failed; and the file, where all rows came in order.
+    pub(super) fn finish(self) -> Result<(Taken, SchemaRef, Option<Whole>), Error> {
+        if let Some(error) = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        let mut taken = self.taken.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (counts, whole) = self.lane.map_or_else(|| Ok(Default::default()), Lane::finish)?;
+        if whole.is_none() {
+            self.hashes.add(&counts.bad.iter().map(|(hash, _)| *hash).collect::<Vec<_>>())?;
+        }
+        taken.counts.join(counts);
+        Ok((taken, self.schema, whole))
+    }
+
+    fn run(&self, entries: Vec<Entry>) -> Result<(), Error> {
+        let mut good = Vec::with_capacity(entries.len());
+        let mut counts = Counts::default();
+        for entry in entries {
+            let rows = match entry {
+                Entry::Judged(judged) => {
+                    add_sums(&mut counts.sums, &self.controls.sums(judged.rows.columns()));
+                    let (rows, hashes) = self.good(judged, &mut counts.bad).map_err(|source| self.arrow(source))?;
+                    self.hashes.add(&hashes)?;
+                    counts.tally.add(rows.columns(), &hashes, self.controls);
+                    counts.content_bytes += self.content(&rows);
+                    rows
+                }
+                Entry::Counted(rows) => {
+                    self.hashes.add(&self.order.hashes(rows.columns()).map_err(|source| self.arrow(source))?)?;
+                    rows
+                }
+            };
             if rows.num_rows() > 0 {
                 good.push(rows);
             }
         }
-        self.hashes.add(&bad_keys.iter().map(|(hash, _)| *hash).collect::<Vec<_>>())?;
+        self.hashes.add(&counts.bad.iter().map(|(hash, _)| *hash).collect::<Vec<_>>())?;
         let run = self.sort(good)?;
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.runs.extend((!run.is_empty()).then_some(run));
-        taken.tally.join(&tally);
-        add_sums(&mut taken.sums, &sums);
-        taken.content_bytes += content_bytes;
-        taken.bad.append(&mut bad_keys);
+        taken.counts.join(counts);
         Ok(())
+    }
+
+    /// What the values that are written take.
+    fn content(&self, rows: &RecordBatch) -> u64 {
+        rows.columns().iter().map(content).sum()
     }
 
     /// The rows that are not set aside, with their numbers and the hashes of their keys.
@@ -233,7 +374,7 @@ impl<'a> Intake<'a> {
     }
 
     fn sort(&self, batches: Vec<RecordBatch>) -> Result<Run, Error> {
-        let failed = |source| Error::Arrow { table: self.name.clone(), source };
+        let failed = |source| self.arrow(source);
         if batches.is_empty() {
             return Ok(Run::new());
         }
@@ -263,7 +404,7 @@ impl<'a> Intake<'a> {
 
     /// Keeps rows that are in order, as blocks.
     fn keep(&self, rows: &RecordBatch, stays: bool, run: &mut Run) -> Result<(), Error> {
-        let failed = |source| Error::Arrow { table: self.name.clone(), source };
+        let failed = |source| self.arrow(source);
         let starts: Vec<usize> = (0..rows.num_rows()).step_by(BLOCK_ROWS).collect();
         let slices: Vec<RecordBatch> =
             starts.iter().map(|from| rows.slice(*from, BLOCK_ROWS.min(rows.num_rows() - from))).collect();

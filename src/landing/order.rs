@@ -64,6 +64,31 @@ impl Order {
         &self.key
     }
 
+    /// Whether rows are in order by their key alone.
+    pub(super) fn is_by_key(&self) -> bool {
+        self.places == self.key
+    }
+
+    /// Whether each row stands behind the one before it, and none beside it.
+    pub(super) fn rises(&self, columns: &[ArrayRef]) -> Result<bool, ArrowError> {
+        let columns = self.among(columns);
+        if let [one] = columns.as_slice()
+            && let Some(numbers) = one.as_primitive_opt::<Int64Type>().filter(|numbers| numbers.null_count() == 0)
+        {
+            return Ok(numbers.values().is_sorted_by(|a, b| a < b));
+        }
+        let options = SortOptions { descending: false, nulls_first: true };
+        let comparators: Result<Vec<_>, _> =
+            columns.iter().map(|column| make_comparator(column.as_ref(), column.as_ref(), options)).collect();
+        let comparators = comparators?;
+        let rows = columns.first().map_or(0, |column| column.len());
+        let compare = |row: usize| {
+            let each = comparators.iter().map(|compare| compare(row - 1, row));
+            each.fold(Ordering::Equal, Ordering::then)
+        };
+        Ok((1..rows).all(|row| compare(row) == Ordering::Less))
+    }
+
     /// The sort columns of several batches, put end to end.
     pub(super) fn columns(&self, batches: &[RecordBatch]) -> Result<Vec<ArrayRef>, ArrowError> {
         let mut columns = Vec::with_capacity(self.places.len());
