@@ -1,9 +1,9 @@
 //! Parquet files of landed rows: how they are encoded, hashed while they are
 //! written, made durable, and read back.
 //!
-//! Every column chunk has its least and greatest value, and the columns by which
-//! a file is sorted have them for every page, so that a reader skips what it does
-//! not need. This module must not know which rows a file holds.
+//! Every column chunk has its least and greatest value, but for texts by which the
+//! file is not sorted; the columns by which it is sorted have them for every page.
+//! So a reader skips what it does not need. This module must not know which rows a file holds.
 
 use std::borrow::Borrow;
 use std::fs::File;
@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::datatypes::{Field, SchemaRef};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::error::ArrowError;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -34,7 +34,7 @@ pub type Digest = [u8; 32];
 /// Beyond this a column's dictionary is given up: it costs more than it saves.
 const DICTIONARY_BYTES: usize = 32 << 10;
 
-fn properties(sorted_by: &[(String, i32)]) -> WriterProperties {
+fn properties(schema: &SchemaRef, sorted_by: &[(String, i32)]) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         // Little work per byte; what zstd would cost and save has not been measured here.
@@ -43,6 +43,12 @@ fn properties(sorted_by: &[(String, i32)]) -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(Some(BATCH_ROWS))
         .set_created_by("chudong".to_owned());
+    // Texts that rows are not sorted by lie in every row group from the least to the greatest: knowing them skips
+    // nothing, and finding them takes as long as encoding them.
+    for field in schema.fields().iter().filter(|field| matches!(field.data_type(), DataType::Utf8 | DataType::Binary)) {
+        let path = ColumnPath::new(vec![field.name().clone()]);
+        properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
+    }
     for (name, _) in sorted_by {
         let path = ColumnPath::new(vec![name.clone()]);
         properties = properties.set_column_statistics_enabled(path, EnabledStatistics::Page);
@@ -109,7 +115,7 @@ pub(super) fn write_sorted(
     path: &Path,
 ) -> Result<(Digest, u64), Error> {
     let place = |name: &String| Some((name.clone(), i32::try_from(schema.index_of(name).ok()?).ok()?));
-    let properties = properties(&sorted_by.iter().filter_map(place).collect::<Vec<_>>());
+    let properties = properties(schema, &sorted_by.iter().filter_map(place).collect::<Vec<_>>());
     let mut sink = Sink { file, hash: Sha256::new(), failure: None };
     let mut rows = 0;
     let mut refused = None;
@@ -186,7 +192,7 @@ impl Parts {
         let failed = |source| Error::Parquet { path: shown(path), source };
         // Lists take one leaf each here, as plain columns do, so that places are those of the schema.
         let place = |name: &String| Some((name.clone(), i32::try_from(schema.index_of(name).ok()?).ok()?));
-        let properties = properties(&sorted_by.iter().filter_map(place).collect::<Vec<_>>());
+        let properties = properties(schema, &sorted_by.iter().filter_map(place).collect::<Vec<_>>());
         let file = file.try_clone().map_err(|source| Error::io(path, source))?;
         let sink = Sink { file, hash: Sha256::new(), failure: None };
         let writer = ArrowWriter::try_new(sink, intervals::packed_schema(schema), Some(properties)).map_err(failed)?;
@@ -230,7 +236,7 @@ impl<'f> Rewrite<'f> {
         let failed = |source| Error::Parquet { path: shown(path), source };
         let (schema, _) = open(like, None)?;
         let place = |name: &String| Some((name.clone(), i32::try_from(schema.index_of(name).ok()?).ok()?));
-        let properties = properties(&sorted_by.iter().filter_map(place).collect::<Vec<_>>());
+        let properties = properties(&schema, &sorted_by.iter().filter_map(place).collect::<Vec<_>>());
         let sink = Sink { file, hash: Sha256::new(), failure: None };
         let writer = ArrowWriter::try_new(sink, intervals::packed_schema(&schema), Some(properties)).map_err(failed)?;
         Ok(Rewrite { writer, path })

@@ -1,20 +1,22 @@
 //! Rows as they come in: judged, put in order run by run, and kept in memory or,
 //! beyond [`MEMORY_BYTES`], in a spill.
 //!
-//! Readers hand over batches from their own threads. What a run holds is sorted
-//! on a thread of its own, as many at once as there are cores; a reader that is
-//! faster waits. This module must not know what is made of the runs.
+//! Readers hand over batches from their own threads. Rows that come in the order of
+//! their key go into a lane and are encoded at once. What a run holds is sorted on a
+//! thread of its own, as many at once as there are cores; a reader that is faster
+//! waits. This module must not know what is made of the runs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Scope;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array, UInt64Array};
-use arrow::compute::{concat, filter_record_batch, take};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt64Array};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use super::Error;
+use super::gather::Gather;
 use super::group::Plan;
 use super::lane::{Counts, Given, Lane, Left, Ready, Stretch, Whole};
 use super::order::Order;
@@ -27,7 +29,7 @@ use crate::tables::TableName;
 /// What a run holds before it is sorted.
 const RUN_BYTES: usize = 20 << 20;
 /// A column of a run then fits in the cache of a core, where picking its rows in another order is cheap.
-const RUN_ROWS: usize = 1 << 15;
+const RUN_ROWS: usize = 1 << 17;
 
 /// Runs up to this stay in memory: small tables never see the spill.
 const MEMORY_BYTES: usize = 48 << 20;
@@ -433,57 +435,26 @@ struct Permit<'a>(&'a (Mutex<usize>, Condvar));
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.1.notify_one();
+        self.0.1.notify_all();
     }
 }
 
-/// Picks rows out of several batches put end to end.
-pub(super) struct Gather {
-    columns: Vec<ArrayRef>,
-}
-
-impl Gather {
-    /// Puts the columns end to end: picking out of one array costs less than half of picking out of many.
-    pub(super) fn new(batches: &[RecordBatch]) -> Result<Self, ArrowError> {
-        let width = batches.first().map_or(0, RecordBatch::num_columns);
-        let column = |column| {
-            let parts: Vec<&dyn Array> =
-                batches.iter().filter_map(|batch| batch.columns().get(column).map(AsRef::as_ref)).collect();
-            concat(&parts)
-        };
-        Ok(Gather { columns: (0..width).map(column).collect::<Result<_, _>>()? })
-    }
-
-    /// These rows, with the first columns that the schema has.
-    pub(super) fn rows(&self, order: &[u32], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-        let columns = self.columns.iter().take(schema.fields().len());
-        let columns = match order.first() {
-            // Rows that stand one behind the other already are not moved.
-            Some(first) if order.is_sorted_by(|a, b| a.checked_add(1) == Some(*b)) => {
-                columns.map(|column| column.slice(*first as usize, order.len())).collect()
-            }
-            _ => {
-                let order = UInt32Array::from(order.to_vec());
-                columns.map(|column| take(column, &order, None)).collect::<Result<Vec<_>, _>>()?
-            }
-        };
-        RecordBatch::try_new(Arc::clone(schema), columns)
-    }
-
-    /// All columns, end to end.
-    pub(super) fn columns(&self) -> &[ArrayRef] {
-        &self.columns
-    }
-}
-
-/// The blocks of a run, read back. Blocks of one run stand one behind the other where they were kept together.
+/// The blocks of a run, read back. What stands one behind the other in the spill is read at once.
 pub(super) fn read(blocks: &[Block], schema: &SchemaRef, spill: &Spill) -> Result<Vec<RecordBatch>, Error> {
     let mut batches = Vec::with_capacity(blocks.len());
-    for block in blocks {
-        match &block.kept {
-            Kept::Memory(rows) => batches.push(rows.clone()),
-            Kept::Spilled(place) => batches.extend(spill.read_batches(std::slice::from_ref(place), schema)?),
+    let follows = |a: &Block, b: &Block| match (&a.kept, &b.kept) {
+        (Kept::Spilled(a), Kept::Spilled(b)) => a.is_before(b),
+        _ => false,
+    };
+    for stretch in blocks.chunk_by(follows) {
+        let mut places = Vec::with_capacity(stretch.len());
+        for block in stretch {
+            match &block.kept {
+                Kept::Memory(rows) => batches.push(rows.clone()),
+                Kept::Spilled(place) => places.push(*place),
+            }
         }
+        batches.extend(spill.read_batches(&places, schema)?);
     }
     Ok(batches)
 }

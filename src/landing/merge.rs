@@ -22,14 +22,15 @@ use arrow::error::ArrowError;
 
 use super::Error;
 use super::file::Digest;
+use super::gather::Gather;
 use super::group::{Groups, PIECE_ROWS, Plan};
-use super::intake::{self, Block, Gather, Run};
+use super::intake::{self, Block, Run};
 use super::proof::Tally;
 use super::spill::Spill;
 use crate::tables::TableName;
 
 /// How many row groups a part makes: every part has an edge in every run, and what stands at an edge is read twice.
-const PART_GROUPS: u64 = 3;
+const PART_GROUPS: u64 = 2;
 
 /// What is written, and how.
 pub(super) struct Job<'a> {
