@@ -21,8 +21,9 @@ use super::group::Plan;
 use super::lane::{Counts, Given, Lane, Left, Ready, Stretch, Whole};
 use super::order::Order;
 use super::proof::{Controls, add_sums};
+use super::run::{Block, Kept, Run};
 use super::sift::Sieve;
-use super::spill::{Place, Spill};
+use super::spill::Spill;
 use super::twins::Hashes;
 use crate::tables::TableName;
 
@@ -62,22 +63,6 @@ impl Judged {
 pub(super) fn numbers(batch: &crate::sources::Batch) -> UInt64Array {
     UInt64Array::from_iter_values((0..batch.rows.num_rows()).map(|row| batch.number_of(row)))
 }
-
-/// Up to [`BLOCK_ROWS`] rows of a run, in order.
-pub(super) struct Block {
-    /// The first row's place in the order, as bytes.
-    pub(super) first: Box<[u8]>,
-    pub(super) rows: usize,
-    kept: Kept,
-}
-
-enum Kept {
-    Memory(RecordBatch),
-    Spilled(Place),
-}
-
-/// Rows in order.
-pub(super) type Run = Vec<Block>;
 
 /// What came in.
 pub(super) struct Taken {
@@ -176,7 +161,10 @@ impl<'a> Intake<'a> {
         }
         let held = match self.stretch(judged).map_err(|source| self.arrow(source))? {
             Ok(stretch) => match lane.take(stretch)? {
-                Given::Ready(groups) => return Ok(self.encode(scope, groups)),
+                Given::Ready(groups) => {
+                    self.encode(scope, groups);
+                    return Ok(());
+                }
                 Given::Over(held) => held,
             },
             Err(judged) => {
@@ -437,26 +425,6 @@ impl Drop for Permit<'_> {
         *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.0.1.notify_all();
     }
-}
-
-/// The blocks of a run, read back. What stands one behind the other in the spill is read at once.
-pub(super) fn read(blocks: &[Block], schema: &SchemaRef, spill: &Spill) -> Result<Vec<RecordBatch>, Error> {
-    let mut batches = Vec::with_capacity(blocks.len());
-    let follows = |a: &Block, b: &Block| match (&a.kept, &b.kept) {
-        (Kept::Spilled(a), Kept::Spilled(b)) => a.is_before(b),
-        _ => false,
-    };
-    for stretch in blocks.chunk_by(follows) {
-        let mut places = Vec::with_capacity(stretch.len());
-        for block in stretch {
-            match &block.kept {
-                Kept::Memory(rows) => batches.push(rows.clone()),
-                Kept::Spilled(place) => places.push(*place),
-            }
-        }
-        batches.extend(spill.read_batches(&places, schema)?);
-    }
-    Ok(batches)
 }
 
 /// What the values of an array take, whatever buffers hold them.

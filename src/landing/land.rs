@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 
 use super::changes::Increment;
 use super::group::{Plan, group_rows};
-use super::intake::{Intake, Judged, judged};
+use super::intake::{Intake, Judged, Taken, judged};
 use super::lane::{Lane, Whole};
 use super::manifest::{Manifest, Part, Value};
 use super::merge::{self, Job, Written};
@@ -155,26 +155,13 @@ impl<'a> Pull<'a> {
         if !is_whole && !twins.is_empty() {
             return Ok(Err("a key came more than once among the changes"));
         }
-        let counts = taken.counts;
         let (file, written) = match whole {
             Some(Whole { file, digest, tally }) => {
                 (file, Written { digest, tally, twins_tally: Tally::default(), twins: Vec::new() })
             }
-            None => {
-                let file = store::aside(room)?;
-                let job = Job {
-                    plan,
-                    runs: &taken.runs,
-                    run_schema: &run_schema,
-                    spill: &spill,
-                    twins: &twins,
-                    group_rows: group_rows(counts.tally.rows, counts.content_bytes),
-                    threads: self.threads,
-                };
-                let written = merge::write(&job, store::handle(&file), room)?;
-                (file, written)
-            }
+            None => self.merged(plan, room, (&taken, &run_schema), &spill, &twins)?,
         };
+        let counts = taken.counts;
         self.set_twins_aside(&sieve, &written, &counts.bad, &twins);
         let sifted = sieve.finish();
         proof::compare_rows(&self.name, &answer, sifted.rows_taken)?;
@@ -188,6 +175,22 @@ impl<'a> Pull<'a> {
         }
         let part = Part::new(&written.digest, written.tally.rows);
         Ok(Ok(Draft { file, part, answer, sifted, high: None }))
+    }
+
+    /// Merges the runs into a file.
+    fn merged(
+        &self,
+        plan: Plan<'_>,
+        room: &Path,
+        (taken, run_schema): (&Taken, &SchemaRef),
+        spill: &Spill,
+        twins: &HashMap<u128, u64>,
+    ) -> Result<(NamedTempFile, Written), Error> {
+        let group_rows = group_rows(taken.counts.tally.rows, taken.counts.content_bytes);
+        let job = Job { plan, runs: &taken.runs, run_schema, spill, twins, group_rows, threads: self.threads };
+        let file = store::aside(room)?;
+        let written = merge::write(&job, store::handle(&file), room)?;
+        Ok((file, written))
     }
 
     fn set_twins_aside(&self, sieve: &Sieve<'_>, written: &Written, bad: &[(u128, u64)], twins: &HashMap<u128, u64>) {

@@ -35,13 +35,16 @@ const WAIT: Duration = Duration::from_millis(500);
 /// In how many places the numbers of rows may have gaps: there rows were set aside.
 const GAPS_MAX: usize = 1 << 16;
 
+/// A place in the order, as bytes.
+type Place = Box<[u8]>;
+
 /// A batch whose keys rise.
 pub(super) struct Stretch {
     /// The number of its first row, and how many rows it had before some were set aside.
     pub(super) first: u64,
     pub(super) count: u64,
     /// The keys of its first and its last row, as bytes; none when no row has one.
-    pub(super) ends: Option<(Box<[u8]>, Box<[u8]>)>,
+    pub(super) ends: Option<(Place, Place)>,
     /// The rows that are not set aside; the last column is their number.
     pub(super) rows: RecordBatch,
     pub(super) counts: Counts,
@@ -86,7 +89,7 @@ struct State<'a> {
     /// How many rows were taken, also those set aside: the next has the number behind.
     taken: u64,
     /// The last key.
-    last: Option<Box<[u8]>>,
+    last: Option<Place>,
     /// What stands further behind.
     waiting: BTreeMap<u64, Stretch>,
     waiting_bytes: usize,
@@ -285,12 +288,11 @@ impl<'a> State<'a> {
     /// Remembers where numbers have gaps; false when they have too many.
     fn number(&mut self, rows: &RecordBatch) -> bool {
         let numbers = rows.columns().last().and_then(|column| column.as_primitive_opt::<UInt64Type>());
-        let mut place = self.encoded + self.rows_count;
-        for given in numbers.map_or(&[][..], |numbers| numbers.values()) {
+        let numbers = numbers.map_or(&[][..], |numbers| numbers.values());
+        for (place, given) in (self.encoded + self.rows_count..).zip(numbers) {
             if self.numbers.last().is_none_or(|(from, number)| number + (place - from) != *given) {
                 self.numbers.push((place, *given));
             }
-            place += 1;
         }
         self.numbers.len() <= GAPS_MAX
     }

@@ -24,8 +24,8 @@ use super::Error;
 use super::file::Digest;
 use super::gather::Gather;
 use super::group::{Groups, PIECE_ROWS, Plan};
-use super::intake::{self, Block, Run};
 use super::proof::Tally;
+use super::run::{self, Block, Run};
 use super::spill::Spill;
 use crate::tables::TableName;
 
@@ -247,7 +247,7 @@ impl Floor<'_> {
             let begin = low.map_or(0, |low| run.partition_point(|block| block.first.as_ref() <= low).saturating_sub(1));
             let end = high.map_or(run.len(), |high| run.partition_point(|block| block.first.as_ref() < high));
             let blocks = run.get(begin..end).unwrap_or_default();
-            let read = intake::read(blocks, self.job.run_schema, self.job.spill)?;
+            let read = run::read(blocks, self.job.run_schema, self.job.spill)?;
             for (index, (block, rows)) in blocks.iter().zip(read).enumerate() {
                 let rows = self.within(block, rows, low, high.filter(|_| index + 1 == blocks.len()))?;
                 slices.extend(Some(rows).filter(|rows| rows.num_rows() > 0));

@@ -33,6 +33,7 @@ mod manifest;
 mod merge;
 mod order;
 mod proof;
+mod run;
 mod sift;
 mod spill;
 mod store;
