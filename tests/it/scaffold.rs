@@ -23,8 +23,8 @@ fn fill_in(world: &World, line: &str) {
 fn without_marks(line: &str) -> String {
     let Some((before, after)) = line.split_once("TODO") else { return line.to_owned() };
     if !before.contains('"') {
-        // An empty comment is left where the language has them in lines.
-        return before.trim_end_matches(['#', '-', '{', ' ']).to_owned();
+        // A comment of a template stands on a line of its own; where a comment ends with its line, it is kept.
+        return if before.contains('{') { String::new() } else { format!("{before}Filled in.") };
     }
     let rest = after.split_once('"').unwrap().1;
     format!("{before}Renewal\"{}", without_marks(rest))
