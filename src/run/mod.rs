@@ -91,7 +91,7 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     let key = world.pseudonym_key_or_new().map_err(|error| error.fault())?;
     let ledger = ledger_of(world, checked)?;
     let mut night = Night::to_plan(world, checked, Day { as_of, known_on }, key);
-    let mut landed = night.pull(&Store::Beside(world.landing()));
+    let mut landed = night.pull(&Store::beside(world.landing()));
     if let Some(ledger) = &ledger {
         night.weigh(ledger, &mut landed)?;
     }

@@ -62,7 +62,7 @@ pub async fn window(
     let days: Vec<Day> = open.iter().map(|night| day(*night)).collect();
     let sources = over(&pipeline.sources, checked, &days)?;
     // Volumes are not weighed: the rows of all nights together are more than those of one.
-    let harvest = pulling.pull_of(&sources, &Store::Beside(world.landing()));
+    let harvest = pulling.pull_of(&sources, &Store::beside(world.landing()));
     window.take(pulling.report);
     let mut known: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for as_of in open {
