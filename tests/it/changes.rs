@@ -1,5 +1,10 @@
 //! Tonight beside the last night: what is shown, and what waits for a person.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
 
 use chudong::report::{HELD_BY_A_CHANGE, ItemLine, Report};
 
