@@ -160,6 +160,10 @@ async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Res
                 Ok(lineage) => drop(written.insert(model.name.clone(), lineage)),
                 Err(error) => faults.push(error.fault()),
             }
+            match engine.misuses(model, &bound).await {
+                Ok(misuses) => misuses.into_iter().for_each(|misuse| faults.push(misuse.fault(model))),
+                Err(error) => faults.push(error.fault()),
+            }
         }
         match built {
             Ok(table) if model.name.schema == "obligations" => {

@@ -106,7 +106,7 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
         events: Vec::new(),
         report,
     };
-    let mut landed = night.pull(&Store::Beside(world.landing()));
+    let mut landed = night.pull(&Store::beside(world.landing()));
     if let Some(ledger) = &ledger {
         night.weigh(ledger, &mut landed)?;
     }
