@@ -43,7 +43,7 @@ const MEMORY_BYTES: usize = 1 << 30;
 /// Runs selects over named tables.
 #[derive(Clone)]
 pub struct Engine {
-    context: SessionContext,
+    pub(super) context: SessionContext,
 }
 
 impl std::fmt::Debug for Engine {
@@ -93,7 +93,7 @@ impl Engine {
         self.put(name, Arc::new(provider)).map_err(engine)
     }
 
-    fn put(&self, name: &TableName, provider: Arc<dyn TableProvider>) -> Result<(), DataFusionError> {
+    pub(super) fn put(&self, name: &TableName, provider: Arc<dyn TableProvider>) -> Result<(), DataFusionError> {
         let schema = self.schema(&name.schema)?;
         if schema.table_exist(&name.table) {
             schema.deregister_table(&name.table)?;
@@ -214,7 +214,7 @@ impl Engine {
         plan.and_then(|plan| misuse::find(&plan)).map_err(|error| Error::model(model, &error))
     }
 
-    async fn plan(&self, query: &Query, bound: &Bound) -> Result<LogicalPlan, DataFusionError> {
+    pub(super) async fn plan(&self, query: &Query, bound: &Bound) -> Result<LogicalPlan, DataFusionError> {
         let mut query = Box::new(query.clone());
         bind(&mut query, bound);
         let statement = DfStatement::Statement(Box::new(Statement::Query(query)));
