@@ -183,6 +183,11 @@ due_periods as (
     where due_on <= $until
 ),
 
+due_years as (
+    select * from years
+    where tax_year in (select tax_year from due_periods)
+),
+
 -- How large each business is: above the threshold of the year by its own assessment, from the first
 -- quarter, or by its revenue, from the quarter in which the total went over.
 assessments as (
@@ -192,21 +197,20 @@ assessments as (
         businesses.lets_property,
         businesses.started_on,
         businesses.ended_on,
-        years.tax_year,
-        years.first_day as year_begins_on,
-        years.last_day as year_ends_on,
+        due_years.tax_year,
+        due_years.first_day as year_begins_on,
+        due_years.last_day as year_ends_on,
         (tax_years.assessed_revenue_vnd > thresholds.value) is true as is_assessed_above,
         (tax_years.assessed_revenue_vnd > monthly_from.value) is true as is_monthly,
         coalesce(tax_years.taxes_income, false) as taxes_income,
         tax_years.returns_a_year,
         thresholds.value as threshold_vnd
     from businesses
-    cross join years
-    join thresholds on years.last_day between thresholds.in_force_from and thresholds.in_force_to
-    join monthly_from on years.last_day between monthly_from.in_force_from and monthly_from.in_force_to
+    cross join due_years
+    join thresholds on due_years.last_day between thresholds.in_force_from and thresholds.in_force_to
+    join monthly_from on due_years.last_day between monthly_from.in_force_from and monthly_from.in_force_to
     left join tax_years
-        on tax_years.business_id = businesses.business_id and tax_years.tax_year = years.tax_year
-    where years.tax_year in (select tax_year from due_periods)
+        on tax_years.business_id = businesses.business_id and tax_years.tax_year = due_years.tax_year
 ),
 
 totals as (
@@ -218,7 +222,7 @@ totals as (
             partition by business_id, tax_year order by quarter
         ) as total_vnd
     from revenues
-    where tax_year in (select tax_year from due_periods)
+    where tax_year in (select tax_year from due_years)
 ),
 
 went_over as (
