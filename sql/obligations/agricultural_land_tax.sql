@@ -5,7 +5,7 @@
 -- exempt; they have no bill.
 --
 -- grain:   subject_id, object_id, period
--- private: subject_id, object_id, period, due_on, fulfilled_on, plot_id, payment_kind, tax_year
+-- private: subject_id, object_id, period, due_on, fulfilled_on, plot_id, payment_kind, tax_year, nominal_on
 -- rule:    agricultural_land_tax_first, agricultural_land_tax_second
 with
 bills as (select * from staging.land_tax_bills where tax = 'agricultural'),
@@ -60,7 +60,8 @@ due_payments as (
         min(bills.paid_on) as fulfilled_on,
         bills.plot_id,
         bills.payment_kind,
-        bills.tax_year
+        bills.tax_year,
+        due_days.nominal_on
     from bills
     join due_days
         on due_days.tax_year = bills.tax_year
@@ -70,6 +71,7 @@ due_payments as (
         bills.plot_id,
         bills.payment_kind,
         bills.tax_year,
+        due_days.nominal_on,
         due_days.due_on,
         due_days.rule_version
 )
