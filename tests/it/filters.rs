@@ -156,8 +156,8 @@ fn what_a_filter_may_not_say_is_said_with_what_it_may() {
 #[test]
 fn a_horizon_that_cannot_be_had_is_an_error_and_no_panic() {
     for (text, what) in [
-        ("expires_on >= $as_of - longest('unknown')", "no version in force"),
-        ("expires_on >= $as_of - longest('tomorrow')", "no version in force"),
+        ("expires_on >= $as_of - longest('unknown')", "no version that was enacted"),
+        ("expires_on >= $as_of - longest('tomorrow')", "no version that was enacted"),
         ("expires_on >= $as_of - longest('fee')", "counts vnd"),
         ("expires_on >= $as_of - longest('forever')", "outside the calendar"),
         ("expires_on >= $as_of - 2000000000", "outside the calendar"),

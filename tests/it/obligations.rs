@@ -74,7 +74,7 @@ fn one_obligation_with_two_due_dates_is_refused_and_names_nobody() {
     let row = |due| ("097201000001".to_owned(), None, "2026".to_owned(), due);
     let error = read(&[row(20_000), row(20_001)], [7; 32]).unwrap_err();
     insta::assert_snapshot!(chudong::fault::Explain::fault(&error), @r"
-    error[obligations.ambiguous]: obligations.driving_licence gives 1 obligations with two due dates each
+    error[obligations.ambiguous]: obligations.driving_licence gives 1 obligations with two due dates or two days of fulfilment each
       at:   table obligations.driving_licence
       next: make period tell the rows apart, or choose one row in the select
     ");

@@ -10,6 +10,8 @@ pub(super) fn rule(node: &Node<'_>, name: &str) -> Option<Rule> {
     let title = node.both("title");
     let unit = node.word("unit", &UNITS.map(|unit| (unit, unit)));
     let nodes = node.array("version");
+    // An overlap is meant only where both say when they were enacted: otherwise somebody forgot to end the earlier one.
+    let is_meant = |a: &Node<'_>, b: &Node<'_>| a.has("enacted_on") && b.has("enacted_on");
     let mut versions: Vec<(&Node<'_>, Version)> = Vec::new();
     for version_node in &nodes {
         versions.extend(done(version_node, version).map(|version| (version_node, version)));
@@ -19,15 +21,13 @@ pub(super) fn rule(node: &Node<'_>, name: &str) -> Option<Rule> {
     }
     versions.sort_by_key(|(_, version)| (version.in_force_from, version.enacted_on));
     for (index, (node, version)) in versions.iter().enumerate() {
-        let earlier = versions.iter().take(index).map(|(_, version)| version);
-        for other in earlier.filter(|other| other.enacted_on == version.enacted_on && overlap(other, version)) {
-            let what = format!(
-                "two versions of {name} that were enacted on {} are in force on {}",
-                version.enacted_on,
-                version.in_force_from.max(other.in_force_from)
-            );
-            let next =
-                "end the earlier version the day before the later one begins, or say on which day each was enacted";
+        for (earlier, other) in versions.iter().take(index).filter(|(_, other)| overlap(other, version)) {
+            if other.enacted_on != version.enacted_on && is_meant(earlier, node) {
+                continue;
+            }
+            let day = version.in_force_from.max(other.in_force_from);
+            let what = format!("two versions of {name} are in force on {day}, and none is enacted after the other");
+            let next = "end the earlier version the day before the later one begins, or give both their enacted_on";
             node.fault("in_force_from", "pipeline.rule-overlap", what, next);
         }
     }

@@ -1,0 +1,35 @@
+-- One row per suspension of business that is notified by a day of the window.
+--
+-- It is notified working days before its first day (Law 59/2020, Art. 206(1)), by the law of that first day.
+-- The notice fulfils the obligation; a suspension that is put off moves it.
+--
+-- grain:   object_id
+-- private: subject_id, object_id, due_on, fulfilled_on, starts_on
+-- rule:    business_suspension_notice
+with
+-- Working days are counted only for what may be due: three of them never fill a month.
+suspensions as (
+    select * from staging.business_suspensions
+    where starts_on between $since and add_months($until, 1, 'clamp')
+),
+notice as (select * from law_versions.business_suspension_notice),
+
+notices as (
+    select
+        suspensions.subject_id,
+        suspensions.suspension_id as object_id,
+        'notice' as period,
+        add_working_days(suspensions.starts_on, -notice.value) as due_on,
+        notice.rule_version,
+        suspensions.notified_on as fulfilled_on,
+        suspensions.starts_on
+    from suspensions
+    join notice on suspensions.starts_on between notice.in_force_from and notice.in_force_to
+),
+
+notices_in_window as (
+    select * from notices
+    where due_on between $since and $until
+)
+
+select * from notices_in_window
