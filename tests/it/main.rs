@@ -24,6 +24,7 @@ mod landing;
 mod landing_faults;
 /// Nights that follow each other: increments, deletions, moving windows.
 mod landing_nights;
+mod landing_order;
 /// Which column reaches which, who may use it for what, and how it is told.
 mod lineage;
 /// The lunar calendar against published tables.
