@@ -5,7 +5,9 @@
 //! declared shape. Nothing outside `pipelines/`, `sql/` and the engine's memory is
 //! touched: no source, no network, no state folder.
 
+pub mod catalogue;
 pub mod grants;
+pub mod missing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -64,6 +66,7 @@ pub async fn read(root: &Path, agency: &str) -> (Option<Checked>, Vec<Fault>) {
     };
     grants::check(&pipeline, &library, &graph, &faults);
     let letters = Letters::read(root, &pipeline.items, &facts, &faults);
+    missing::check(root, &pipeline, &faults);
     (Some(Checked { pipeline, library, graph, letters }), faults.into_vec())
 }
 
@@ -137,8 +140,7 @@ type Facts = BTreeMap<String, BTreeSet<String>>;
 
 /// Runs every model on empty tables; gives the facts of each item, and the lineage of all.
 async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Result<(Facts, Graph), crate::sql::Error> {
-    // Any day will do: only the shapes matter.
-    let day = AsOf::new(jiff::civil::date(2026, 7, 1));
+    let (day, bound) = written_for();
     let engine = Engine::with_calendar(pipeline.calendar.known_on(day.date()))?;
     for (name, table) in given_tables(pipeline, day) {
         engine.register(&name, &table)?;
@@ -149,8 +151,6 @@ async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Res
             engine.register(&TableName::new(&source.name, &table.name), &empty(&table.columns))?;
         }
     }
-    let days = |count: i64| day.date().saturating_add(count.days());
-    let bound: Bound = [("$as_of", days(0)), ("$until", days(60)), ("$since", days(-30))].into();
     let mut facts = Facts::new();
     let mut written = BTreeMap::new();
     for model in &library.models {
@@ -158,6 +158,10 @@ async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Res
         if built.is_ok() {
             match engine.lineage(model, &bound).await {
                 Ok(lineage) => drop(written.insert(model.name.clone(), lineage)),
+                Err(error) => faults.push(error.fault()),
+            }
+            match engine.misuses(model, &bound).await {
+                Ok(misuses) => misuses.into_iter().for_each(|misuse| faults.push(misuse.fault(model))),
                 Err(error) => faults.push(error.fault()),
             }
         }
@@ -177,6 +181,13 @@ async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Res
     }
     written.insert(due_name(), due_lineage(&written));
     Ok((facts, Graph::new(written, &grants::row_filters(pipeline))))
+}
+
+/// The dates of a run on empty tables. Any day will do: only the shapes matter.
+fn written_for() -> (AsOf, Bound) {
+    let day = AsOf::new(jiff::civil::date(2026, 7, 1));
+    let days = |count: i64| day.date().saturating_add(count.days());
+    (day, [("$as_of", days(0)), ("$until", days(60)), ("$since", days(-30))].into())
 }
 
 fn empty(columns: &[Column]) -> Table {

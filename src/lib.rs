@@ -39,7 +39,7 @@
 //! Words everyone shares: [`pipeline`] (an agency's request), [`tables`],
 //! [`calendar`], [`language`], [`personal`], [`fault`], [`files`].
 //!
-//! Beside the night: [`samples`] makes synthetic data.
+//! Beside the night: [`samples`] makes synthetic data, [`scaffold`] the files of a new obligation.
 //!
 //! # Invariants
 //!
@@ -83,6 +83,7 @@ pub mod query;
 pub mod report;
 pub mod run;
 pub mod samples;
+pub mod scaffold;
 pub mod schedule;
 pub mod telemetry;
 pub mod world;

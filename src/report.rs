@@ -2,6 +2,9 @@
 //!
 //! The same facts as text and as JSON. Counts only: no person is in a report.
 
+pub mod change;
+pub mod window;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::path::PathBuf;
@@ -81,6 +84,18 @@ pub struct ItemLine {
     pub uncertain: u64,
     /// Obligations without a message today, by reason.
     pub held: BTreeMap<String, u64>,
+    /// Open obligations and tonight's reminders by commune; under an empty code where none is known.
+    #[serde(default)]
+    pub communes: BTreeMap<String, Counts>,
+}
+
+/// What there is of an item in one commune.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Obligations in the notice window.
+    pub obligations: u64,
+    /// Those that are written to tonight.
+    pub reminders: u64,
 }
 
 /// What became of one period.
@@ -143,6 +158,7 @@ impl Report {
         let is_held = self.checks.iter().any(|check| check.severity == "hold")
             || self.releases.iter().any(|release| release.status == "refused" || release.status == "held")
             || self.items.iter().any(|item| item.held.contains_key(HELD_BY_A_CHECK))
+            || self.items.iter().any(|item| item.held.contains_key(HELD_BY_A_CHANGE))
             || self.items.iter().any(|item| item.held.contains_key(HELD_FOR_A_PERSON));
         let outcome = match (self.faults.is_empty(), is_held) {
             (false, _) => RunOutcome::Failed,
@@ -166,6 +182,9 @@ impl Report {
         for item in &mut later.items {
             if let Some(earlier) = self.items.iter().find(|earlier| earlier.item == item.item) {
                 item.messages += earlier.messages;
+                for (commune, counts) in &earlier.communes {
+                    item.communes.entry(commune.clone()).or_default().reminders += counts.reminders;
+                }
             }
         }
         later
@@ -199,6 +218,9 @@ fn difference(before: u64, now: u64) -> i64 {
 
 /// The reason under which an item waits for a person who looks at a check.
 pub const HELD_BY_A_CHECK: &str = "held by a check";
+
+/// The reason under which an item waits for a person because its obligations are far more or fewer than before.
+pub const HELD_BY_A_CHANGE: &str = "held: far more or fewer than on the last night";
 
 /// The reason under which messages wait for a clerk.
 pub const HELD_FOR_A_PERSON: &str = "uncertain after a crash, left to a clerk";

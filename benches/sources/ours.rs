@@ -57,7 +57,7 @@ owner = { vi = "Không có", en = "None" }
 legal_ground = { vi = "Dữ liệu tổng hợp", en = "Synthetic data" }
 purposes = ["reminders"]
 from = 2026-01-01
-to = 2027-12-31
+to = 2099-12-31
 "#;
 
 /// The granted columns of a person.

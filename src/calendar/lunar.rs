@@ -9,10 +9,11 @@
 //! minutes off and several new moons of these two centuries fall that near to midnight.
 //!
 //! **Days are counted at UTC+7 throughout** (Decision 121-CP of 1967, in force from 1968).
-//! Almanacs printed before that followed Beijing, and so did the South until 1975: Đức's
-//! table, which holds what was printed, has Tết a day later in 1903, 1925, 1935 and 1965, and
-//! the South kept Tết of 1968 on 30 January, the North on the 29th, as here. From 1968 on
-//! this calendar is the one of Đức's table save for one month: the new moon of May 2054 is
+//! Almanacs printed before that followed Beijing, and so did the South until 1975. Đức's
+//! table, which holds what was printed, begins 24 months of those years a day later, Tết of
+//! 1903, 1925, 1935 and 1965 among them, and has the leap month one earlier in 1917, 1922 and
+//! 1938; the South kept Tết of 1968 on 30 January, the North on the 29th, as here. From 1968
+//! on this calendar is the one of Đức's table save for one month: the new moon of May 2054 is
 //! half a minute after midnight by this computation, in the night to the 8th, and his table
 //! begins the fourth month on the 7th.
 
@@ -149,13 +150,11 @@ const EPOCH_NOON: f64 = 2_440_588.0;
 const AHEAD_DAYS: f64 = 7.0 / 24.0;
 
 /// The day in Vietnam (`Date32`) of an instant (Julian day, universal time).
-#[expect(clippy::cast_possible_truncation, reason = "days of these centuries are small whole numbers")]
 fn day_in_vietnam(instant: f64) -> i32 {
     (instant + 0.5 + AHEAD_DAYS - EPOCH_NOON).floor() as i32
 }
 
 /// Which of the twelve principal terms was the last before a day began in Vietnam: 0 is the March equinox.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number from 0 to 11")]
 fn principal_term(day: i32) -> u8 {
     let midnight = f64::from(day) + EPOCH_NOON - 0.5 - AHEAD_DAYS;
     (solar_longitude(midnight) / 30.0).floor() as u8

@@ -9,9 +9,12 @@
 
 mod ask;
 mod book;
+mod cases;
 mod dumps;
 mod erase;
 mod keeper;
+mod new;
+mod plan;
 mod prove;
 mod trace;
 
@@ -22,7 +25,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::calendar::{self, AsOf};
+use crate::calendar::AsOf;
 use crate::check;
 use crate::fault::{Explain, Fault, Place};
 use crate::report::Report;
@@ -31,8 +34,9 @@ use crate::samples;
 use crate::world::World;
 use ask::{Limits, QUERY_ROWS_MAX, ask};
 use book::look;
+use cases::{mutate, test};
 use keeper::{keep_running, list_times};
-use prove::{check_all, read_pipeline, test};
+use prove::{check_all, read_pipeline};
 use trace::trace;
 
 /// What a newcomer asks next.
@@ -87,15 +91,12 @@ enum Verb {
     /// Say everything that is wrong with the pipelines, rules, messages and SQL of all agencies; touch nothing.
     Check,
     /// Say what tonight would send and publish, and how it differs from the last run; write nothing.
+    ///
+    /// With --from and --to: how many obligations arise and messages go out on each night of a window, past or
+    /// to come, as if each night ran and nothing changed in the sources. The sources are read once.
     Plan {
         #[command(flatten)]
-        day: Day,
-        /// With the law as it was known on this date: what was enacted, suspended or repealed later does not count.
-        #[arg(long, value_name = "YYYY-MM-DD")]
-        known_on: Option<jiff::civil::Date>,
-        /// How to print it.
-        #[arg(long, value_enum, default_value_t)]
-        format: ReportFormat,
+        plan: plan::Plan,
     },
     /// Run the night: pull, compute, remind, publish. Run again, it sends and spends nothing twice.
     Run {
@@ -104,7 +105,8 @@ enum Verb {
         /// How to print the summary.
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
-        /// Accept that this table has far fewer or more rows than in its last nights; a person has looked.
+        /// Accept that this table has far fewer or more rows than in its last nights; a person has looked. Of
+        /// the obligations of an item it is obligations.ITEM.
         #[arg(long, value_name = "SOURCE.TABLE")]
         accept: Vec<String>,
     },
@@ -160,12 +162,23 @@ enum Verb {
         #[arg(long, value_name = "FILE")]
         number_from: Option<PathBuf>,
     },
-    /// Prove the SQL with the case files in tests/cases: given rows, expected rows.
+    /// Prove the SQL with the case files in tests/cases: given rows, expected rows. Touches no source.
     ///
     /// With UPDATE_EXPECT=1 in the environment, the expected rows are rewritten with what came.
     Test {
         /// Only cases whose path contains this, for example: driving_licence
         filter: Option<String>,
+        /// Change each number of each rule by one, and say which changes no case notices.
+        #[arg(long)]
+        mutate: bool,
+        /// How to print what differs.
+        #[arg(long, value_enum, default_value_t)]
+        format: ReportFormat,
+    },
+    /// Make the files of something new, with marks of what to fill in; nothing that is there is written over.
+    New {
+        #[command(subcommand)]
+        what: new::New,
     },
     /// Make synthetic data: large tables for measuring, or the sample agency's sources.
     Samples {
@@ -362,14 +375,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
     let Cli { verb, root, agency, state } = cli;
     match verb {
         Verb::Check => check_all(&root).await,
-        Verb::Plan { day, known_on, format } => {
-            let checked = check::check(&root, &agency).await?;
-            let world = World::new(root, state);
-            let as_of = day.as_of.unwrap_or_else(AsOf::today);
-            let day = calendar::Day { as_of, known_on: known_on.unwrap_or(as_of.date()) };
-            let report = run::plan(&world, &checked, day).await.map_err(one)?;
-            show(&report, format)
-        }
+        Verb::Plan { plan } => plan::plan(root, &agency, state, plan).await,
         Verb::Run { day, format, accept } => {
             let checked = check::check(&root, &agency).await?;
             let world = World::new(root, state);
@@ -387,7 +393,9 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Lineage { model, format } => trace(&root, &agency, &model, format).await,
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),
-        Verb::Test { filter } => test(&root, filter.as_deref()).await,
+        Verb::Test { filter, mutate: false, format } => test(&root, filter.as_deref(), format).await,
+        Verb::Test { filter, mutate: true, format } => mutate(&root, filter.as_deref(), format).await,
+        Verb::New { what } => new::make(&root, what),
         Verb::Samples { people, seed, out, format } => make_samples(people, seed, out, format),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
@@ -411,11 +419,15 @@ fn show(report: &Report, format: ReportFormat) -> Result<Ended, Vec<Fault>> {
         ReportFormat::Text => print(&report.to_string()),
         ReportFormat::Json => print(&json(report)),
     }?;
-    Ok(match report.outcome.as_str() {
+    Ok(report_ended(report))
+}
+
+fn report_ended(report: &Report) -> Ended {
+    match report.outcome.as_str() {
         "failed" => Ended::Failed,
         "held" => Ended::Held,
         _ => Ended::Done,
-    })
+    }
 }
 
 fn json(value: &impl serde::Serialize) -> String {

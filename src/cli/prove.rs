@@ -1,15 +1,20 @@
-//! The verbs `check` and `test`: whether what the agencies wrote is sound, and computes what it should.
+//! The verb `check`: whether what the agencies wrote is sound, and what it still lacks.
 
 use std::path::Path;
 
-use super::{Ended, explained, one, print};
+use super::{Ended, print};
+use crate::check::catalogue::catalogue;
+use crate::check::missing::{self, Missing};
 use crate::check::{self, Checked};
 use crate::fault::{Fault, Place};
 use crate::pipeline::{self, Pipeline};
-use crate::sql::cases;
 
 pub(super) async fn check_all(root: &Path) -> Result<Ended, Vec<Fault>> {
-    let (agencies, faults) = all_agencies(root).await?;
+    let (agencies, mut faults) = all_agencies(root).await?;
+    let (catalogue, found) = catalogue(root).await;
+    // What an agency uses was said for the agency.
+    faults.extend(found.into_iter().filter(|fault| !faults.contains(fault)).collect::<Vec<_>>());
+    faults.sort_by(|a, b| (&a.place, a.code, &a.what).cmp(&(&b.place, b.code, &b.what)));
     for checked in agencies {
         print(&format!(
             "{}: {} sources, {} items, {} models\n",
@@ -19,7 +24,22 @@ pub(super) async fn check_all(root: &Path) -> Result<Ended, Vec<Fault>> {
             checked.library.models.len()
         ))?;
     }
-    if faults.is_empty() { Ok(Ended::Done) } else { Err(faults) }
+    let marks = missing::marks(root);
+    say("Not finished", &marks)?;
+    say("Cases that would prove more", &missing::cases(root, &catalogue))?;
+    match (faults.is_empty(), marks.is_empty()) {
+        (false, _) => Err(faults),
+        (true, false) => Ok(Ended::Failed),
+        (true, true) => Ok(Ended::Done),
+    }
+}
+
+fn say(head: &str, missing: &[Missing]) -> Result<(), Vec<Fault>> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let lines: String = missing.iter().map(|missing| format!("  {missing}\n")).collect();
+    print(&format!("\n{head}:\n{lines}"))
 }
 
 /// The agencies that are sound, and every fault of the others.
@@ -49,50 +69,4 @@ pub(super) fn read_pipeline(root: &Path, agency: &str) -> Result<Pipeline, Vec<F
         (Some(pipeline), faults) if faults.is_empty() => Ok(pipeline),
         (_, faults) => Err(faults),
     }
-}
-
-pub(super) async fn test(root: &Path, filter: Option<&str>) -> Result<Ended, Vec<Fault>> {
-    let (agencies, found) = all_agencies(root).await?;
-    if !found.is_empty() {
-        return Err(found);
-    }
-    let faults = pipeline::reader::Faults::default();
-    let rewrite = std::env::var_os("UPDATE_EXPECT").is_some_and(|value| value == "1");
-    let (mut passed, mut failed) = (0, 0);
-    for path in cases::find(root) {
-        if filter.is_some_and(|filter| !path.to_string_lossy().contains(filter)) {
-            continue;
-        }
-        let place = Place::file(&path);
-        // Obligations are written once for every agency: any agency that has switched one on can prove it.
-        let Some(checked) = agencies.iter().find(|checked| cases::model(&checked.library, &path).is_some()) else {
-            let what = "no agency builds the table that this case proves";
-            let next = "name its item under [items] of a pipeline, or correct the folder that the case is in";
-            faults.push(Fault::new("case.no-table", place, what, next));
-            continue;
-        };
-        let Some(mut case) = cases::read(root, &path, &checked.pipeline, &faults) else { continue };
-        if rewrite {
-            case.rewrite(root, &checked.pipeline, &checked.library).await.map_err(one)?;
-            // What is compared is what now stands in the file.
-            let Some(rewritten) = cases::read(root, &path, &checked.pipeline, &faults) else { continue };
-            case = rewritten;
-        }
-        match case.run(&checked.pipeline, &checked.library).await.map_err(explained)? {
-            None => passed += 1,
-            Some(difference) => {
-                failed += 1;
-                print(&format!("{}: {}\n{difference}", path.display(), case.about))?;
-            }
-        }
-    }
-    if !faults.is_empty() {
-        return Err(faults.into_vec());
-    }
-    if passed + failed == 0 {
-        let next = "leave the filter out, or look into tests/cases";
-        return Err(vec![Fault::new("case.none", Place::file("tests/cases"), "there is no such case", next)]);
-    }
-    print(&format!("{passed} cases as expected, {failed} not\n"))?;
-    Ok(if failed == 0 { Ended::Done } else { Ended::Failed })
 }

@@ -63,12 +63,12 @@ impl Increment<'_> {
             return whole("the newest generation speaks for a later night");
         }
         let Some(high) = last.manifest.high.clone() else { return whole("the cursor had no value") };
-        if !last.manifest.files().all(|file| last.folder.join(file).is_file()) {
-            return whole("a file of the last generation is gone");
-        }
-        let request = self.condition(&last, &high);
         let today = crate::calendar::to_days(self.pull.as_of.date());
         let is_compared = last.manifest.compared_on.is_none_or(|on| today - on >= i32::from(self.compare_days));
+        if let Some(why) = last.is_spoiled(is_compared) {
+            return whole(why);
+        }
+        let request = self.condition(&last, &high);
         let (draft, found) = match self.read(snapshot, &last, &request, &high, is_compared)? {
             Ok(read) => read,
             Err(why) => return whole(why),

@@ -17,6 +17,7 @@ use arrow::row::{RowConverter, SortField};
 
 use super::file::{Digest, Rewrite};
 use super::manifest::{Manifest, Part};
+use super::planned;
 use super::store::{self, Kept, Name};
 use super::{Error, Store, shown, view};
 use crate::personal::Personal;
@@ -43,6 +44,8 @@ pub fn erase(
     subject: &Personal<String>,
 ) -> Result<Vec<Erased>, Error> {
     let Store::Folder(root) = store else { return Ok(Vec::new()) };
+    // What a plan that was killed had read holds the person, too.
+    planned::sweep(root)?;
     let mut all = Vec::new();
     for (table, columns) in tables {
         let folder = root.join(table.to_string());

@@ -25,6 +25,21 @@ pub enum Error {
         /// Last day of the term.
         to: Date,
     },
+    /// The authorisation covers the night, and is over today, when the owner's server is read.
+    #[error(
+        "the authorisation of the source {source_name} holds from {from} to {to}, not today, {today}, and a server \
+         gives what it holds today"
+    )]
+    NotAuthorisedToday {
+        /// The source.
+        source_name: String,
+        /// The day by the clock.
+        today: AsOf,
+        /// First day of the term.
+        from: Date,
+        /// Last day of the term.
+        to: Date,
+    },
     /// The source cannot be read.
     #[error("the source {source_name} was not read")]
     Source {
@@ -196,7 +211,7 @@ fn list(breaches: &[Fault]) -> String {
 impl Explain for Error {
     fn code(&self) -> &'static str {
         match self {
-            Error::NotAuthorised { .. } => "landing.not-authorised",
+            Error::NotAuthorised { .. } | Error::NotAuthorisedToday { .. } => "landing.not-authorised",
             Error::Source { source, .. } => source.code(),
             Error::Contract { breaches, .. } => breaches.first().map_or("landing.contract", |fault| fault.code),
             Error::Value { .. } => "landing.value",
@@ -221,6 +236,7 @@ impl Explain for Error {
         match self {
             Error::Source { source, .. } => source.place(),
             Error::NotAuthorised { source_name, .. }
+            | Error::NotAuthorisedToday { source_name, .. }
             | Error::Contract { source_name, .. }
             | Error::Thread { source_name, .. }
             | Error::Crashed { source_name }
@@ -242,7 +258,7 @@ impl Explain for Error {
 
     fn next(&self) -> String {
         match self {
-            Error::NotAuthorised { .. } => {
+            Error::NotAuthorised { .. } | Error::NotAuthorisedToday { .. } => {
                 "ask the owner to renew it, and write the new term into pipeline.toml; until then the source is not read"
                     .into()
             }

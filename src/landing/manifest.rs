@@ -135,7 +135,12 @@ impl Manifest {
 
     /// The files that it names.
     pub(super) fn files(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.base).chain(&self.changes).map(|part| part.file.as_str())
+        self.parts().map(|part| part.file.as_str())
+    }
+
+    /// The base, and the changes where there are some.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Part> {
+        std::iter::once(&self.base).chain(&self.changes)
     }
 
     /// The table as files in this folder.

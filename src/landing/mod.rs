@@ -27,6 +27,7 @@ mod land;
 mod manifest;
 mod merge;
 mod order;
+mod planned;
 mod proof;
 mod sift;
 mod spill;
@@ -39,13 +40,14 @@ use std::sync::Arc;
 
 use crate::calendar::AsOf;
 use crate::pipeline::filter::{Condition, Dates};
-use crate::pipeline::{Source, SourceTable};
+use crate::pipeline::{Source, SourceKind, SourceTable};
 use crate::sources::Snapshot;
 use crate::tables::{Stored, TableName};
 
 pub use erase::{Erased, erase};
 pub use error::Error;
 pub use file::{Digest, read_generation, write_parquet};
+pub use planned::Beside;
 pub use sift::{Effect, Finding, Quarantined};
 pub use store::{Generation, Store};
 
@@ -90,7 +92,7 @@ pub struct Landed {
     condition: Option<Condition>,
     order: order::Order,
     /// The folder that vanishes, of a plan.
-    _temporary: Option<Arc<tempfile::TempDir>>,
+    _temporary: Option<Arc<store::Temporary>>,
 }
 
 /// How a table was read.
@@ -133,10 +135,7 @@ pub fn pull(source: &Source, root: &Path, dates: Dates<'_>, store: &Store) -> Re
 
 fn pull_here(source: &Source, root: &Path, dates: Dates<'_>, store: &Store) -> Result<Pulled, Error> {
     let as_of = AsOf::new(dates.as_of);
-    if !source.authorisation.holds_on(as_of) {
-        let (from, to) = (source.authorisation.from, source.authorisation.to);
-        return Err(Error::NotAuthorised { source_name: source.name.clone(), as_of, from, to });
-    }
+    authorised(source, as_of)?;
     let reading = |error| Error::Source { source_name: source.name.clone(), source: error };
     // Taken before the source is opened: who cannot keep the rows should not read them.
     let shelf = store.shelf(&source.name)?;
@@ -175,6 +174,26 @@ fn pull_here(source: &Source, root: &Path, dates: Dates<'_>, store: &Store) -> R
     }
     tables.retain(|landed| landed.generation.is_some());
     Ok(Pulled { source: source.name.clone(), tables, failed })
+}
+
+/// Whether the source may be read for that night. Files were handed over once and stay what they are; the owner's
+/// server gives what it holds today, also to a night that is run again.
+fn authorised(source: &Source, as_of: AsOf) -> Result<(), Error> {
+    let (source_name, term) = (source.name.clone(), &source.authorisation);
+    let (from, to) = (term.from, term.to);
+    if !term.holds_on(as_of) {
+        return Err(Error::NotAuthorised { source_name, as_of, from, to });
+    }
+    let is_handed_over = match &source.kind {
+        SourceKind::Sqlite { .. } | SourceKind::Csv { .. } | SourceKind::NdJson { .. } => true,
+        SourceKind::Excel { .. } | SourceKind::Parquet { .. } => true,
+        SourceKind::Postgres(_) | SourceKind::Mysql(_) | SourceKind::Odbc { .. } | SourceKind::ObjectStore(_) => false,
+    };
+    let today = AsOf::today();
+    if !is_handed_over && !term.holds_on(today) {
+        return Err(Error::NotAuthorisedToday { source_name, today, from, to });
+    }
+    Ok(())
 }
 
 /// More threads need more memory, and the source does not give more.

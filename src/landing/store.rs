@@ -9,16 +9,18 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
+use sha2::{Digest as _, Sha256};
 use tempfile::{NamedTempFile, TempDir};
 
 use super::file::{Digest, write_parquet};
 use super::manifest::Manifest;
+use super::planned::{self, Beside, Planned};
 use super::{Error, Quarantined};
 use crate::calendar::AsOf;
 use crate::files::{FileLock, private_folder, sync_folder};
@@ -32,10 +34,17 @@ const ASIDE: &str = ".aside-";
 pub enum Store {
     /// In this folder (`var/landing`).
     Folder(PathBuf),
-    /// As in this folder, but what is landed goes into a private folder that vanishes with it: `plan`.
-    Beside(PathBuf),
-    /// As if there had been no night before, in a private folder that vanishes.
+    /// As in this folder, but what is landed goes into a private folder in it that vanishes again: `plan`.
+    Beside(Beside),
+    /// As if there had been no night before, in a private folder of the system's that vanishes.
     Nowhere,
+}
+
+/// A folder that is there as long as the landed tables are read.
+#[derive(Debug)]
+pub(super) enum Temporary {
+    Planned(#[expect(dead_code, reason = "it is held, and removed when it is dropped")] Planned),
+    Nowhere(#[expect(dead_code, reason = "it is held, and removed when it is dropped")] TempDir),
 }
 
 /// A table as it is kept.
@@ -58,7 +67,7 @@ pub(super) struct Shelf {
     before: Option<PathBuf>,
     /// Where tonight's goes.
     folder: PathBuf,
-    temporary: Option<Arc<TempDir>>,
+    temporary: Option<Arc<Temporary>>,
     /// Released with the file handle, also when the process is killed.
     _lock: Option<FileLock>,
 }
@@ -78,6 +87,39 @@ pub(super) struct Kept {
     pub(super) folder: PathBuf,
     pub(super) name: Name,
     pub(super) manifest: Manifest,
+}
+
+impl Kept {
+    /// Why nothing may be built on it: a file is gone, or is not what was written. `thoroughly` reads the files, at
+    /// some 2 GB a second. Otherwise only those are read that were touched after the manifest, which is written last:
+    /// put back from a backup they are the same, and edited they are not.
+    pub(super) fn is_spoiled(&self, thoroughly: bool) -> Option<&'static str> {
+        let modified = |file: &str| self.folder.join(file).metadata().and_then(|found| found.modified());
+        let written = modified(&self.name.manifest());
+        for part in self.manifest.parts() {
+            let Ok(touched) = modified(&part.file) else { return Some("a file of the last generation is gone") };
+            let is_touched = written.as_ref().map_or(true, |written| touched > *written);
+            if (thoroughly || is_touched) && !holds(&self.folder.join(&part.file), &part.sha256) {
+                return Some("a file of the last generation is not what was written");
+            }
+        }
+        None
+    }
+}
+
+/// Whether the bytes of a file have this SHA-256.
+fn holds(path: &Path, sha256: &str) -> bool {
+    let digest = || -> std::io::Result<Digest> {
+        let (mut file, mut digest, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 1 << 20]);
+        loop {
+            let read = file.read(&mut buffer)?;
+            match buffer.get(..read) {
+                Some(bytes) if read > 0 => digest.update(bytes),
+                _ => return Ok(digest.finalize().into()),
+            }
+        }
+    };
+    digest().is_ok_and(|digest| crate::personal::hex(&digest) == sha256)
 }
 
 /// The name of a generation: in the order of nights, and of pulls within one.
@@ -113,26 +155,41 @@ impl std::fmt::Display for Name {
 }
 
 impl Store {
+    /// A store for a plan, beside the generations in this folder (`var/landing`).
+    pub fn beside(landing: PathBuf) -> Self {
+        Store::Beside(Beside::new(landing))
+    }
+
     /// Takes the store for a source.
     pub(super) fn shelf(&self, source: &str) -> Result<Shelf, Error> {
-        let Store::Folder(folder) = self else {
-            let made = tempfile::Builder::new().prefix("chudong-").tempdir();
-            let made = made.map_err(|source| Error::io(&std::env::temp_dir(), source))?;
-            let before = match self {
-                Store::Beside(folder) => Some(folder.clone()),
-                _ => None,
-            };
-            let folder = made.path().to_path_buf();
-            return Ok(Shelf { before, folder, temporary: Some(Arc::new(made)), _lock: None });
-        };
-        private_folder(folder).map_err(|source| Error::io(folder, source))?;
-        let lock = Some(lock(folder, source)?);
-        Ok(Shelf { before: Some(folder.clone()), folder: folder.clone(), temporary: None, _lock: lock })
+        match self {
+            Store::Folder(folder) => {
+                private_folder(folder).map_err(|source| Error::io(folder, source))?;
+                let lock = Some(lock(folder, source)?);
+                planned::sweep(folder)?;
+                Ok(Shelf { before: Some(folder.clone()), folder: folder.clone(), temporary: None, _lock: lock })
+            }
+            Store::Beside(beside) => {
+                let made = Planned::make(beside)?;
+                let (before, folder) = (Some(beside.path().to_path_buf()), made.path());
+                Ok(Shelf { before, folder, temporary: Some(Arc::new(Temporary::Planned(made))), _lock: None })
+            }
+            Store::Nowhere => {
+                let made = tempfile::Builder::new().prefix("chudong-").tempdir();
+                let made = made.map_err(|source| Error::io(&std::env::temp_dir(), source))?;
+                let folder = made.path().to_path_buf();
+                Ok(Shelf { before: None, folder, temporary: Some(Arc::new(Temporary::Nowhere(made))), _lock: None })
+            }
+        }
     }
 
     /// The manifest of the newest generation of a table; none when it was never landed.
     pub fn newest(&self, table: &TableName) -> Result<Option<PathBuf>, Error> {
-        let (Store::Folder(folder) | Store::Beside(folder)) = self else { return Ok(None) };
+        let folder = match self {
+            Store::Folder(folder) => folder,
+            Store::Beside(beside) => beside.path(),
+            Store::Nowhere => return Ok(None),
+        };
         let folder = folder.join(table.to_string());
         Ok(names(&folder)?.pop().map(|name| folder.join(name.manifest())))
     }
@@ -147,7 +204,7 @@ pub(super) fn lock(folder: &Path, source: &str) -> Result<FileLock, Error> {
 
 impl Shelf {
     /// What must live as long as the landed tables are read.
-    pub(super) fn temporary(&self) -> Option<Arc<TempDir>> {
+    pub(super) fn temporary(&self) -> Option<Arc<Temporary>> {
         self.temporary.clone()
     }
 
@@ -253,12 +310,16 @@ fn next_name(folder: &Path, as_of: AsOf, digest: &Digest) -> Result<Name, Error>
     Ok(known.unwrap_or(Name { date: as_of.date(), number, digest }))
 }
 
-/// Keeps the generation just landed, so many before it that `keep` are there, and every one of a later night: a
-/// clock that goes back takes nothing away. Then lets go the Parquet files that nobody names any more.
+/// Keeps the generation just landed, so many before it that `keep` are there, and the `keep` newest of later nights:
+/// a clock that goes back, or a night that is run again, takes away none of those that the newest night needs. Then
+/// lets go the Parquet files that nobody names any more.
 pub(super) fn prune(folder: &Path, landed: &Name, keep: u16) -> Result<(), Error> {
-    let names = names(folder)?;
-    let earlier = names.iter().filter(|name| *name < landed).count();
-    let go = earlier.saturating_sub(usize::from(keep.max(1)) - 1);
+    let (keep, names) = (usize::from(keep.max(1)), names(folder)?);
+    let earlier = names.iter().take_while(|name| *name < landed).count();
+    let first_later = names.iter().take_while(|name| *name <= landed).count();
+    let last_to_go = names.len().saturating_sub(keep).max(first_later);
+    let go = names.iter().take(earlier.saturating_sub(keep - 1));
+    let go = go.chain(names.iter().take(last_to_go).skip(first_later));
     let remove = |file: &str| {
         let path = folder.join(file);
         match std::fs::remove_file(&path) {
@@ -267,7 +328,7 @@ pub(super) fn prune(folder: &Path, landed: &Name, keep: u16) -> Result<(), Error
         }
     };
     // The manifest first: a generation is there whole or not at all.
-    for name in names.iter().take(go) {
+    for name in go {
         remove(&name.manifest())?;
         remove(&name.quarantine())?;
     }

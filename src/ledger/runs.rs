@@ -89,6 +89,24 @@ impl Ledger {
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
+    /// The newest runs up to a date that ended as done or held, the newest first, and no more than so many.
+    pub fn ended_runs(&self, up_to: AsOf, most: u32) -> Result<Vec<Run>, Error> {
+        let failed = |source| self.failed("read the runs", source);
+        let mut select = self
+            .connection
+            .prepare(
+                "select run, as_of, outcome, summary from run where outcome in ('done', 'held') and as_of <= ?1
+                 order by as_of desc, entry desc limit ?2",
+            )
+            .map_err(failed)?;
+        let rows = select
+            .query_map(params![up_to.to_string(), most], |row| {
+                Ok(Run { id: row.get(0)?, as_of: row.get(1)?, outcome: row.get(2)?, summary: row.get(3)? })
+            })
+            .map_err(failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
     /// The newest date up to `today` for which a run ended as done or held: a night that is proven.
     ///
     /// A run that somebody made for a day to come proves nothing about the nights before it.

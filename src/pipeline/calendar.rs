@@ -74,7 +74,7 @@ impl LegalCalendar {
     /// later is, until then, what its weekday says.
     pub fn known_on(&self, known_on: Date) -> WorkingDays {
         let known = || self.years.iter().filter(|year| known_from(year.year) <= known_on);
-        let (Some(first), Some(last)) = (known().next(), known().last()) else { return WorkingDays::default() };
+        let (Some(first), Some(last)) = (known().next(), known().next_back()) else { return WorkingDays::default() };
         let days = known().flat_map(|year| &year.days).filter(|day| day.enacted_on <= known_on);
         let otherwise: BTreeMap<Date, bool> =
             days.map(|day| (day.on, matches!(day.kind, DayKind::WorkingDay))).collect();

@@ -25,6 +25,7 @@
 mod moments;
 mod read;
 mod render;
+mod window;
 
 use jiff::civil::Date;
 

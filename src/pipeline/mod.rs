@@ -26,7 +26,7 @@ use calendar::LegalCalendar;
 use law::Law;
 use secret::SecretRef;
 
-pub use check::{agencies, read};
+pub use check::{agencies, catalogue, is_word, items, read};
 pub use column::{Column, Family, OnFault, Type};
 pub use source::{Bucket, GENERATIONS_KEPT, Load, Server, Source, SourceKind, SourceTable, VolumeBound};
 
@@ -139,12 +139,29 @@ pub struct Item {
     pub audience: Audience,
     /// How well its sources are known: A or B.
     pub confidence: String,
+    /// The change from one night to the next that holds it for a person; none where no change does.
+    pub hold_change: Option<ChangeBound>,
     /// Code in the national catalogue of procedures, where one is sourced.
     pub procedure_code: Option<String>,
     /// Path on the agency's portal where it is done; none means the portal itself.
     pub procedure_path: Option<String>,
     /// What happens to a message that a crash left uncertain.
     pub uncertain: Uncertain,
+}
+
+/// How many more or fewer obligations of an item than on the last night a person must look at: both are exceeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangeBound {
+    /// Of what there was.
+    pub percent: u32,
+    /// Obligations, of the item or of one commune.
+    pub least: u32,
+}
+
+impl Default for ChangeBound {
+    fn default() -> Self {
+        ChangeBound { percent: 50, least: 100 }
+    }
 }
 
 /// `settle_days` of an item that does not say.

@@ -12,7 +12,7 @@ use crate::obligations::{self, Obligation};
 use crate::report::{CheckLine, FaultLine, HELD_BY_A_CHECK, ItemLine, TableLine};
 use crate::sql::engine::{Bound, given_tables};
 use crate::sql::{Engine, Model};
-use crate::tables::{Table, TableName, Tables};
+use crate::tables::{Stored, Table, TableName, Tables};
 
 /// The tables of the night, and an engine that can read them.
 pub(super) struct Built {
@@ -31,6 +31,11 @@ impl Built {
         self.held.contains(name)
     }
 
+    /// Holds a table for a person.
+    pub(super) fn hold(&mut self, name: TableName) {
+        self.held.insert(name);
+    }
+
     pub(super) fn is_blocked(&self, name: &TableName) -> bool {
         self.blocked.contains(name)
     }
@@ -39,29 +44,40 @@ impl Built {
 impl Night<'_> {
     /// Registers what landed and runs staging, satisfaction and quality.
     pub(super) async fn build(&mut self, harvest: Harvest) -> Result<Built, Fault> {
+        let stored = harvest.landed.iter().map(|landed| (&landed.name, &landed.stored));
+        let mut built = self.stage(stored, &harvest.blocked, &harvest.held).await?;
+        built.landed = harvest.landed;
+        for model in self.checked.library.folder("satisfaction").chain(self.checked.library.folder("quality")) {
+            self.make(&mut built, model, true).await;
+        }
+        Ok(built)
+    }
+
+    /// Registers tables, runs staging and the checks.
+    pub(super) async fn stage<'t>(
+        &mut self,
+        stored: impl IntoIterator<Item = (&'t TableName, &'t Stored)>,
+        blocked: &[TableName],
+        held: &[TableName],
+    ) -> Result<Built, Fault> {
         let calendar = self.checked.pipeline.calendar.known_on(self.day().known_on);
-        let engine = Engine::with_calendar(calendar).map_err(|error| error.fault())?;
         let mut built = Built {
-            engine,
+            engine: Engine::with_calendar(calendar).map_err(|error| error.fault())?,
             tables: Tables::new(),
             landed: Vec::new(),
-            blocked: harvest.blocked.into_iter().collect(),
-            held: harvest.held.into_iter().collect(),
+            blocked: blocked.iter().cloned().collect(),
+            held: held.iter().cloned().collect(),
         };
         for (name, table) in given_tables(&self.checked.pipeline, self.day()) {
             built.engine.register(&name, &table).map_err(|error| error.fault())?;
         }
-        for landed in &harvest.landed {
-            built.engine.register_stored(&landed.name, &landed.stored).map_err(|error| error.fault())?;
+        for (name, stored) in stored {
+            built.engine.register_stored(name, stored).map_err(|error| error.fault())?;
         }
-        built.landed = harvest.landed;
         for model in self.checked.library.folder("staging") {
             self.make(&mut built, model, false).await;
         }
         self.checks(&mut built).await;
-        for model in self.checked.library.folder("satisfaction").chain(self.checked.library.folder("quality")) {
-            self.make(&mut built, model, true).await;
-        }
         Ok(built)
     }
 

@@ -9,11 +9,13 @@
 //! chapter. This is where the world meets them.
 
 mod build;
+mod change;
 mod erase;
 mod figures;
 mod pull;
 mod remind;
 mod trace;
+mod window;
 
 use jiff::civil::Date;
 use serde_json::{Value, json};
@@ -26,10 +28,12 @@ use crate::ledger::{Ledger, Lock, RunOutcome};
 use crate::lineage::{Ending, Job};
 use crate::personal::PseudonymKey;
 use crate::pipeline::Rho;
+use crate::report::change::Changes;
 use crate::report::{FaultLine, Report};
 use crate::world::World;
 
 pub use erase::{Erased, erase};
+pub use window::{NIGHTS_MAX, window};
 
 /// Runs the night of `as_of` and reports it.
 ///
@@ -85,33 +89,15 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     let Day { as_of, known_on } = day.into();
     refuse(checked, Day { as_of, known_on })?;
     let key = world.pseudonym_key_or_new().map_err(|error| error.fault())?;
-    let ledger = match Ledger::read(&world.state) {
-        Ok(ledger) => {
-            ledger.belongs_to(&checked.pipeline.id).map_err(|error| error.fault())?;
-            Some(ledger)
-        }
-        Err(crate::ledger::Error::None { .. }) => None,
-        Err(error) => return Err(error.fault()),
-    };
-    let report = new_report(checked, as_of);
-    let mut night = Night {
-        world,
-        checked,
-        as_of,
-        known_on,
-        key,
-        run: String::new(),
-        accept: Vec::new(),
-        spent: Vec::new(),
-        events: Vec::new(),
-        report,
-    };
-    let mut landed = night.pull(&Store::Beside(world.landing()));
+    let ledger = ledger_of(world, checked)?;
+    let mut night = Night::to_plan(world, checked, Day { as_of, known_on }, key);
+    let mut landed = night.pull(&Store::beside(world.landing()));
     if let Some(ledger) = &ledger {
         night.weigh(ledger, &mut landed)?;
     }
     let mut built = night.build(landed).await?;
     let obligations = night.obligations(&mut built).await?;
+    let obligations = night.hold_changes(ledger.as_ref(), &mut built, obligations)?;
     night.preview(ledger.as_ref(), &built, &obligations)?;
     night.foresee(ledger.as_ref(), &built)?;
     world.progress.done();
@@ -119,6 +105,18 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     compare(ledger.as_ref(), &mut report)?;
     report.settle();
     Ok(report)
+}
+
+/// The ledger as it is, for reading; none before the first run.
+fn ledger_of(world: &World, checked: &Checked) -> Result<Option<Ledger>, Fault> {
+    match Ledger::read(&world.state) {
+        Ok(ledger) => {
+            ledger.belongs_to(&checked.pipeline.id).map_err(|error| error.fault())?;
+            Ok(Some(ledger))
+        }
+        Err(crate::ledger::Error::None { .. }) => Ok(None),
+        Err(error) => Err(error.fault()),
+    }
 }
 
 /// What a second run of the same night says.
@@ -142,6 +140,24 @@ struct Night<'a> {
     report: Report,
 }
 
+impl<'a> Night<'a> {
+    /// A night that is only planned: it has no run.
+    fn to_plan(world: &'a World, checked: &'a Checked, day: Day, key: PseudonymKey) -> Self {
+        Night {
+            world,
+            checked,
+            as_of: day.as_of,
+            known_on: day.known_on,
+            key,
+            run: String::new(),
+            accept: Vec::new(),
+            spent: Vec::new(),
+            events: Vec::new(),
+            report: new_report(checked, day.as_of),
+        }
+    }
+}
+
 impl Night<'_> {
     fn day(&self) -> Day {
         Day { as_of: self.as_of, known_on: self.known_on }
@@ -159,6 +175,7 @@ impl Night<'_> {
         self.record_pulls(ledger, &landed)?;
         let mut built = self.build(landed).await?;
         let obligations = self.obligations(&mut built).await?;
+        let obligations = self.hold_changes(Some(ledger), &mut built, obligations)?;
         self.send(ledger, &built, &obligations).await?;
         self.publish(ledger, &built)
     }
@@ -205,20 +222,31 @@ fn compare(ledger: Option<&Ledger>, report: &mut Report) -> Result<(), Fault> {
         report.notes.push("There was no night before this one.".into());
         return Ok(());
     };
-    let runs = ledger.runs().map_err(|error| error.fault())?;
-    let is_over = |outcome: &Option<String>| outcome.as_deref().is_some_and(|word| word != RunOutcome::Failed.word());
-    // Dates in ISO 8601 are in order as text. A night that was run twice is one night.
-    let earlier = runs.iter().filter(|run| is_over(&run.outcome) && run.as_of < report.as_of);
-    let Some(last) = earlier.clone().map(|run| run.as_of.clone()).max() else {
+    let Some((last, earlier)) = last_night(ledger, &report.as_of)? else {
         report.notes.push("There is no earlier night that ended to compare with.".into());
         return Ok(());
     };
+    report.notes.push(format!("Difference from the night of {last}:"));
+    let lines = report.difference(&earlier);
+    report.notes.extend(lines.into_iter().map(|line| format!("  {line}")));
+    Ok(())
+}
+
+/// The last night before a date that ended, and what it came to; a night that was run twice is one night.
+fn last_night(ledger: &Ledger, as_of: &str) -> Result<Option<(String, Report)>, Fault> {
+    let runs = ledger.runs().map_err(|error| error.fault())?;
+    let is_over = |outcome: &Option<String>| outcome.as_deref().is_some_and(|word| word != RunOutcome::Failed.word());
+    // Dates in ISO 8601 are in order as text.
+    let earlier = runs.iter().filter(|run| is_over(&run.outcome) && run.as_of.as_str() < as_of);
+    let Some(last) = earlier.clone().map(|run| run.as_of.clone()).max() else { return Ok(None) };
     let night = earlier.filter(|run| run.as_of == last);
     let reports = night.filter_map(|run| serde_json::from_str::<Report>(run.summary.as_deref()?).ok());
-    if let Some(earlier) = reports.reduce(Report::together) {
-        report.notes.push(format!("Difference from the night of {last}:"));
-        let lines = report.difference(&earlier);
-        report.notes.extend(lines.into_iter().map(|line| format!("  {line}")));
-    }
-    Ok(())
+    Ok(reports.reduce(Report::together).map(|report| (last, report)))
+}
+
+/// What tonight's plan comes to beside the last night that ended, by item and commune.
+pub fn changes(world: &World, checked: &Checked, plan: &Report) -> Result<Changes, Fault> {
+    let Some(ledger) = ledger_of(world, checked)? else { return Ok(plan.changes(None)) };
+    let last = last_night(&ledger, &plan.as_of)?;
+    Ok(plan.changes(last.as_ref().map(|(night, report)| (night.as_str(), report))))
 }

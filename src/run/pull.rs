@@ -8,7 +8,7 @@ use crate::landing::{self, Landed, Read, Store};
 use crate::ledger::{FailedPull, Ledger, PullEntry};
 use crate::personal::hex;
 use crate::pipeline::filter::Dates;
-use crate::pipeline::{SourceTable, VolumeBound};
+use crate::pipeline::{Source, SourceTable, VolumeBound};
 use crate::report::{CheckLine, FaultLine, TableLine};
 use crate::tables::TableName;
 
@@ -29,10 +29,15 @@ pub(super) struct Harvest {
 impl Night<'_> {
     /// Pulls all sources. A source that fails blocks its own tables and no others.
     pub(super) fn pull(&mut self, store: &Store) -> Harvest {
+        self.pull_of(&self.checked.pipeline.sources, store)
+    }
+
+    /// Pulls these sources.
+    pub(super) fn pull_of(&mut self, sources: &[Source], store: &Store) -> Harvest {
         let mut harvest = Harvest::default();
         let (until, since) = (self.checked.pipeline.until(self.as_of), self.checked.pipeline.since(self.as_of));
         let known_on = self.known_on;
-        for source in &self.checked.pipeline.sources {
+        for source in sources {
             self.world.progress.step(format!("pulling {}", source.name));
             let dates = Dates { as_of: self.as_of.date(), until, since, known_on, law: &self.checked.pipeline.law };
             match landing::pull(source, &self.world.root, dates, store) {

@@ -6,7 +6,7 @@ use super::Night;
 use super::build::Built;
 use crate::delivery::{self, Address, Code, Envelope, Outcome, Sender, Timeouts};
 use crate::fault::{Explain, Fault};
-use crate::ledger::{Ledger, MessageKey, MessageState, Record, Settlement};
+use crate::ledger::{Ledger, MessageKey, MessageState, OutboxRow, Record, Settlement};
 use crate::obligations::Obligation;
 use crate::personal::Personal;
 use crate::pipeline::Uncertain;
@@ -19,7 +19,7 @@ use crate::tables::TableName;
 const BATCH: usize = 500;
 
 /// What is the same in every letter of an item.
-struct Standing {
+pub(super) struct Standing {
     reasons: Vec<letter::Reason>,
 }
 
@@ -32,8 +32,9 @@ impl Night<'_> {
         obligations: &[Obligation],
     ) -> Result<(), Fault> {
         let people = self.recipients(built)?;
-        let history = history(ledger)?;
+        let history = history(ledger, |_| true)?;
         let mut plan = self.decide(obligations, people.as_ref(), &history);
+        self.count_reminders(built, &plan.reminders)?;
         let reminders = std::mem::take(&mut plan.reminders);
         if !reminders.is_empty() {
             self.world.progress.step(format!("opening the channel for {} reminders", reminders.len()));
@@ -65,10 +66,11 @@ impl Night<'_> {
     ) -> Result<(), Fault> {
         let people = self.recipients(built)?;
         let history = match ledger {
-            Some(ledger) => history(ledger)?,
+            Some(ledger) => history(ledger, |_| true)?,
             None => History::default(),
         };
         let mut plan = self.decide(obligations, people.as_ref(), &history);
+        self.count_reminders(built, &plan.reminders)?;
         let reminders = std::mem::take(&mut plan.reminders);
         let standing = self.standing();
         for (record, _) in self.write(&reminders, &standing, &mut plan) {
@@ -79,12 +81,17 @@ impl Night<'_> {
     }
 
     /// Those who have something due; none when their table is blocked or held.
-    fn recipients(&self, built: &Built) -> Result<Option<Recipients>, Fault> {
+    pub(super) fn recipients(&self, built: &Built) -> Result<Option<Recipients>, Fault> {
         let table = built.tables.get(&TableName::new("reminders", "recipients"));
         table.map(plan::recipients).transpose().map_err(|error| error.fault())
     }
 
-    fn decide<'o>(&self, obligations: &'o [Obligation], people: Option<&'o Recipients>, history: &History) -> Plan<'o>
+    pub(super) fn decide<'o>(
+        &self,
+        obligations: &'o [Obligation],
+        people: Option<&'o Recipients>,
+        history: &History,
+    ) -> Plan<'o>
     where
         Self: 'o,
     {
@@ -92,7 +99,7 @@ impl Night<'_> {
         plan::plan(obligations, &pipeline.items, people, history, &pipeline.channel, self.as_of, &self.key)
     }
 
-    fn standing(&self) -> BTreeMap<String, Standing> {
+    pub(super) fn standing(&self) -> BTreeMap<String, Standing> {
         let pipeline = &self.checked.pipeline;
         let people = self.checked.library.origins(&TableName::new("staging", "people"));
         let mut standing = BTreeMap::new();
@@ -107,7 +114,7 @@ impl Night<'_> {
     }
 
     /// Writes the letters of a batch; one that cannot be written is held and reported.
-    fn write(
+    pub(super) fn write(
         &mut self,
         batch: &[Reminder<'_>],
         standing: &BTreeMap<String, Standing>,
@@ -214,7 +221,7 @@ impl Night<'_> {
         }
     }
 
-    fn count_held(&mut self, plan: &Plan<'_>) {
+    pub(super) fn count_held(&mut self, plan: &Plan<'_>) {
         for ((item, reason), count) in &plan.held {
             self.tally(item, |line| *line.held.entry(reason.words().to_owned()).or_default() += count);
         }
@@ -236,8 +243,8 @@ fn state(outcome: Outcome) -> MessageState {
     }
 }
 
-/// What became of every message that was ever recorded.
-fn history(ledger: &Ledger) -> Result<History, Fault> {
+/// What became of every message that was ever recorded, of those to be counted.
+pub(super) fn history(ledger: &Ledger, counts: impl Fn(&OutboxRow) -> bool) -> Result<History, Fault> {
     let before = |state| match state {
         MessageState::Accepted => Before::Sent,
         MessageState::Refused => Before::Refused,
@@ -246,7 +253,7 @@ fn history(ledger: &Ledger) -> Result<History, Fault> {
         MessageState::Uncertain | MessageState::InFlight => Before::Uncertain,
     };
     let mut history = History::default();
-    for row in ledger.outbox().map_err(|error| error.fault())? {
+    for row in ledger.outbox().map_err(|error| error.fault())?.into_iter().filter(counts) {
         if row.state == MessageState::Accepted {
             let shortest = history.shortest_sent.entry(row.obligation).or_insert(row.stage_notice_days);
             *shortest = row.stage_notice_days.min(*shortest);

@@ -1,6 +1,7 @@
 //! Beside every step: which column reached which, as OpenLineage events of this run.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 
 use super::Night;
 use super::build::Built;
@@ -9,6 +10,9 @@ use crate::fault::{Fault, Place};
 use crate::files;
 use crate::lineage::{Ending, Job, Told, event};
 use crate::sql::Model;
+
+/// Of how many runs the events are kept: a year of nights, and some that were run again.
+const RUNS_KEPT: usize = 400;
 
 impl Night<'_> {
     /// Notes what a job has come to. Nothing of a row is in it.
@@ -34,7 +38,8 @@ impl Night<'_> {
         let folder = self.world.lineage();
         let path = folder.join(format!("{}.json", self.run));
         let lines: String = self.events.iter().map(|event| format!("{event}\n")).collect();
-        files::private_folder(&folder).and_then(|()| files::replace(&path, lines.as_bytes())).map_err(|error| {
+        let written = files::private_folder(&folder).and_then(|()| files::replace(&path, lines.as_bytes()));
+        written.and_then(|()| keep_newest(&folder)).map_err(|error| {
             let what = format!("the lineage of this run could not be written: {error}");
             let next = "make room there; what the night did is done and stays so, and `chudong lineage` tells the same";
             let code = match error.kind() {
@@ -44,4 +49,20 @@ impl Night<'_> {
             Fault::new(code, Place::file(&path), what, next)
         })
     }
+}
+
+/// Lets the events of the oldest runs go. What the runs did is in the ledger, for ever.
+fn keep_newest(folder: &Path) -> io::Result<()> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            files.push((entry.metadata()?.modified()?, path));
+        }
+    }
+    // In the order of writing: a night that is run again is as new as any.
+    files.sort();
+    let go = files.len().saturating_sub(RUNS_KEPT);
+    files.iter().take(go).try_for_each(|(_, path)| std::fs::remove_file(path))
 }

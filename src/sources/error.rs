@@ -209,6 +209,24 @@ pub enum Error {
         /// What the server said.
         said: String,
     },
+    /// The server would give only the rows that a policy lets our account see.
+    #[error("a row-level security policy would hide rows from our account without a word")]
+    HidesRows {
+        /// Host, port and database.
+        server: String,
+        /// What was read.
+        table: String,
+    },
+    /// The server broke off a statement: it took too long, or somebody there ended it.
+    #[error("the server broke the statement off: {said}")]
+    BrokenOff {
+        /// Host, port and database.
+        server: String,
+        /// What was read.
+        table: String,
+        /// What the server said.
+        said: String,
+    },
     /// The server sent what the protocol does not allow.
     #[error("the server sent something that its protocol does not allow")]
     Protocol {
@@ -269,6 +287,8 @@ impl Explain for Error {
             Error::Refused { .. } => "sources.refused",
             Error::Server { .. } => "sources.server",
             Error::Denied { .. } => "sources.denied",
+            Error::HidesRows { .. } => "sources.hides-rows",
+            Error::BrokenOff { .. } => "sources.broken-off",
             Error::Protocol { .. } => "sources.protocol",
             Error::Arrow { .. } => "sources.arrow",
             Error::Runtime { .. } => "sources.runtime",
@@ -306,6 +326,8 @@ impl Explain for Error {
             | Error::Full { server, .. } => Place::Thing(format!("server {server}")),
             Error::Server { server, table, .. }
             | Error::Denied { server, table, .. }
+            | Error::HidesRows { server, table }
+            | Error::BrokenOff { server, table, .. }
             | Error::Silent { server, table, .. } => Place::Thing(format!("{table} at server {server}")),
             Error::Protocol { table } => Place::Thing(table.clone()),
             Error::Arrow { .. } | Error::Runtime { .. } | Error::Stopped => Place::Thing("this process".into()),
@@ -373,6 +395,12 @@ impl Explain for Error {
             Error::Denied { .. } => {
                 "ask the owner to grant our account usage on the schema and select on the granted columns".into()
             }
+            Error::HidesRows { .. } => "ask the owner for a view with exactly the rows that are granted, and name it in \
+                                        from; or to exempt our account from the policy (bypassrls)"
+                .into(),
+            Error::BrokenOff { .. } => "where it took too long, ask the owner for an index on the columns of the filter, \
+                                        or for a longer time limit; then run again: nothing of this table was kept"
+                .into(),
             Error::Protocol { .. } => {
                 "check that the server is of a version that is read (PostgreSQL 14 or newer) with nothing in between"
                     .into()

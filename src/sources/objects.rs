@@ -218,8 +218,17 @@ fn failed(shown: &str, error: &object_store::Error) -> Error {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
             Error::StoreRefuses { store }
         }
+        other if is_refusal(other) => Error::StoreRefuses { store },
         _ => Error::Store { store },
     }
+}
+
+/// Whether the store refused a listing. The library gives a kind to what was refused of one object alone; here the
+/// status stands in its words, before anything that the store said. They are not repeated.
+fn is_refusal(error: &object_store::Error) -> bool {
+    let said = error.to_string();
+    let status = said.split_once("status code: ").map_or("", |(_, status)| status);
+    status.starts_with("401") || status.starts_with("403")
 }
 
 /// Whether the endpoint is on this machine.

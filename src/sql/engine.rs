@@ -16,6 +16,7 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::datasource::{MemTable, TableProvider};
 use datafusion::error::DataFusionError;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
@@ -29,7 +30,7 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 use jiff::civil::Date;
 
 use super::lineage::{self, Lineage};
-use super::{Error, Model, functions, library};
+use super::{Error, Misuse, Model, functions, library, misuse};
 use crate::calendar::{Day, WorkingDays, civil, to_days};
 use crate::pipeline::Pipeline;
 use crate::pipeline::law::{Rule, Term};
@@ -42,7 +43,7 @@ const MEMORY_BYTES: usize = 1 << 30;
 /// Runs selects over named tables.
 #[derive(Clone)]
 pub struct Engine {
-    context: SessionContext,
+    pub(super) context: SessionContext,
 }
 
 impl std::fmt::Debug for Engine {
@@ -77,7 +78,8 @@ impl Engine {
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc().map_err(engine)?;
         let state =
             SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
-        let context = SessionContext::new_with_state(state);
+        let mut context = SessionContext::new_with_state(state);
+        context.register_function_rewrite(Arc::new(functions::Ages)).map_err(engine)?;
         for function in functions::all(&Arc::new(calendar)) {
             context.register_udf(function);
         }
@@ -91,7 +93,7 @@ impl Engine {
         self.put(name, Arc::new(provider)).map_err(engine)
     }
 
-    fn put(&self, name: &TableName, provider: Arc<dyn TableProvider>) -> Result<(), DataFusionError> {
+    pub(super) fn put(&self, name: &TableName, provider: Arc<dyn TableProvider>) -> Result<(), DataFusionError> {
         let schema = self.schema(&name.schema)?;
         if schema.table_exist(&name.table) {
             schema.deregister_table(&name.table)?;
@@ -206,7 +208,13 @@ impl Engine {
         plan.and_then(|plan| lineage::trace(&plan)).map_err(|error| Error::model(model, &error))
     }
 
-    async fn plan(&self, query: &Query, bound: &Bound) -> Result<LogicalPlan, DataFusionError> {
+    /// What a model's select does with dates that it must not, by its plan.
+    pub async fn misuses(&self, model: &Model, bound: &Bound) -> Result<Vec<Misuse>, Error> {
+        let plan = self.plan(&model.query, bound).await;
+        plan.and_then(|plan| misuse::find(&plan)).map_err(|error| Error::model(model, &error))
+    }
+
+    pub(super) async fn plan(&self, query: &Query, bound: &Bound) -> Result<LogicalPlan, DataFusionError> {
         let mut query = Box::new(query.clone());
         bind(&mut query, bound);
         let statement = DfStatement::Statement(Box::new(Statement::Query(query)));

@@ -106,6 +106,9 @@ fn without_values(error: &DataFusionError) -> String {
 }
 
 fn first_line(error: &DataFusionError) -> String {
+    if let Some(error) = no_data(error) {
+        return error.to_string();
+    }
     // The root says what is wrong, what wraps it names rules of the optimizer. The first line of it
     // says enough; the rest is a backtrace or a list of all columns.
     let text = error.find_root().strip_backtrace();
@@ -143,8 +146,9 @@ impl Explain for Error {
         match self {
             Error::Model { .. } => "correct the file; `chudong check` runs it on empty tables".into(),
             Error::NoCalendar { error: NoData { year }, .. } => format!(
-                "write pipelines/law/calendar/{year}.toml from the notices of that year, or keep dates so far away out \
-                 of the function's reach with a condition on the date itself"
+                "write pipelines/law/calendar/{year}.toml from the notices of that year (a night knows a year from the \
+                 first of January before it), or keep days so far away out of the function's reach by a condition \
+                 on the date itself"
             ),
             Error::Contract { .. } => {
                 "give the column under this name and type, with cast(... as ...) if need be".into()

@@ -1,5 +1,7 @@
 //! Finds the files in `sql/`: name from path, head comment, dependencies from the parsed select.
 
+mod catalogue;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

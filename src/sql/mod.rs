@@ -5,7 +5,7 @@
 //! is a bound value. [`library`] reads the files, [`engine`] is the one place in
 //! which a DataFusion session is set up, [`functions`] holds the functions that
 //! SQL lacks, [`cases`] proves a model on a few rows, [`lineage`] says which column
-//! reaches which. This chapter must not know what a model is for.
+//! reaches which, and date arithmetic that is wrong in law is found before it runs. This chapter must not know what a model is for.
 
 pub mod cases;
 pub mod engine;
@@ -13,8 +13,10 @@ mod error;
 pub mod functions;
 pub mod library;
 pub mod lineage;
+mod misuse;
 
 pub use engine::Engine;
 pub use error::Error;
 pub use library::{Library, Model};
 pub use lineage::{Graph, Lineage};
+pub use misuse::Misuse;

@@ -125,7 +125,7 @@ fn said_of_each(all: &[&[(&str, &str)]], arguments: &[&str]) -> String {
 fn the_files_without_a_fault_have_none() {
     let world = installation();
     let ended = world.chudong(&["check"]).with(0);
-    assert_eq!(ended.out, "awkward: 1 sources, 1 items, 4 models\n");
+    assert_eq!(ended.out, "awkward: 1 sources, 1 items, 5 models\n");
     assert_eq!(ended.said(), "");
 }
 

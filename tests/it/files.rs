@@ -799,3 +799,19 @@ fn objects_of_a_store_are_one_table_in_one_version() {
       next: check endpoint, region and bucket, and that the store is running; then run again
     ");
 }
+
+#[test]
+fn a_store_that_refuses_the_keys_says_so_and_shows_none_of_them() {
+    let store = crate::support::s3::Store::start_without_keys();
+    let mut cards = table("cards/", vec![column("id", Type::Int)]);
+    cards.name = "cards".into();
+    let bucket = store.bucket("nightly/");
+    let endpoint = bucket.endpoint.clone();
+    let shown = said(&pull(SourceKind::ObjectStore(bucket), cards)).replace(&endpoint, "STORE");
+    insta::assert_snapshot!(shown, @"
+    error[sources.store-refuses]: the object store refuses our keys, or our account may not read there
+      at:   object store STORE/agency
+      next: check the two keys that pipeline.toml names, and ask the owner to let our account list and read the bucket
+    ");
+    assert!(!shown.contains("synthetic"), "{shown}");
+}

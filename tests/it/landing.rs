@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use chudong::calendar::AsOf;
 use chudong::landing::{self, Error, Landed, Pulled, Store};
 use chudong::language::Text;
 use chudong::pipeline::authorisation::{Authorisation, Class, Purpose};
@@ -60,7 +61,8 @@ pub fn source(kind: SourceKind, tables: Vec<SourceTable>) -> Source {
             legal_ground: text(),
             purposes: vec![Purpose::Reminders],
             from: date(2026, 7, 1),
-            to: date(2027, 6, 30),
+            // A server is read today, whenever the tests run.
+            to: date(2099, 6, 30),
         },
         tables,
     }
@@ -472,6 +474,35 @@ fn an_authorisation_past_its_term_reads_nothing() {
 }
 
 #[test]
+fn a_server_is_read_only_while_the_authorisation_holds_today_also_for_an_earlier_night() {
+    let past = |kind: SourceKind| {
+        let mut past = source(kind, vec![cards("bom.csv", Some("%d/%m/%Y"))]);
+        past.authorisation.from = date(2020, 1, 1);
+        past.authorisation.to = date(2020, 12, 31);
+        let pulled = landing::pull(&past, crate::root(), on(date(2020, 11, 21)), &Store::Nowhere);
+        said(&pulled).replace(&AsOf::today().to_string(), "TODAY")
+    };
+    // Nobody is asked: there is no such server.
+    let server = chudong::pipeline::Server {
+        host: "127.0.0.1".into(),
+        port: 1,
+        database: "agency".into(),
+        user: "reader".into(),
+        password: None,
+        authority: None,
+        readers: 1,
+        silence_seconds: 1,
+    };
+    insta::assert_snapshot!(past(SourceKind::Postgres(server)), @"
+    error[landing.not-authorised]: the authorisation of the source insurance holds from 2020-01-01 to 2020-12-31, not today, TODAY, and a server gives what it holds today
+      at:   source insurance
+      next: ask the owner to renew it, and write the new term into pipeline.toml; until then the source is not read
+    ");
+    // What was handed over then is read for the nights of then.
+    assert_eq!(past(csv("bom.csv").kind), "insurance.bom: read 3, landed 3");
+}
+
+#[test]
 fn a_value_in_a_column_that_stops_the_pull_is_named_by_its_row() {
     let mut strict = csv("date_30_02.csv");
     strict.tables[0].columns[2].on_fault = OnFault::Error;
@@ -564,6 +595,12 @@ fn the_newest_two_generations_stay_whatever_day_they_speak_for() {
     let next = pull("e", 22);
     assert!(next.exists() && third.exists() && !second.exists() && !past.exists());
     assert_eq!(files(third.parent().unwrap()).len(), 6);
+    // Nights that are run again, the later ones first: they do not pile up, and the newest stay.
+    for day in [14, 13, 12, 11] {
+        let again = pull(&day.to_string(), day);
+        assert!(again.exists() && next.exists() && third.exists());
+        assert_eq!(files(third.parent().unwrap()).len(), 9);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use chudong::landing::{self, Landed, Read, Store};
@@ -257,21 +258,62 @@ fn a_query_over_the_driving_date_reads_only_the_row_groups_that_can_hold_it() {
 }
 
 #[test]
+fn nothing_is_built_on_a_file_that_is_not_what_was_written() {
+    const SPOILED: Read = Read::Whole { why: Some("a file of the last generation is not what was written") };
+    let register = Register::new(papers(None, by_counter(4)));
+    (0..100).for_each(|id| register.write(id, Some(FIRST), Some(id), "first"));
+    let first = register.pull(FIRST);
+    let night = |days: i64| register.pull(FIRST.saturating_add(days.days()));
+    let is_changes = |landed: &Landed, is_compared: bool| matches!(landed.read, Read::Changes { compared, .. } if compared == is_compared);
+    let base = first.stored.base[0].clone();
+    let bytes = std::fs::read(&base).unwrap();
+    // Put back from a backup, it has another time and the same bytes.
+    let touch = |at: std::time::SystemTime| File::options().append(true).open(&base).unwrap().set_modified(at).unwrap();
+    let before = std::fs::metadata(&base).unwrap().modified().unwrap();
+    touch(before + std::time::Duration::from_secs(3600));
+    assert!(is_changes(&night(1), false));
+    // Edited, it is found by its time; the length is the same, and so is all but one byte.
+    let mut edited = bytes.clone();
+    edited[bytes.len() / 2] ^= 1;
+    std::fs::write(&base, &edited).unwrap();
+    touch(before + std::time::Duration::from_secs(3600));
+    let whole = night(2);
+    assert_eq!(whole.read, SPOILED);
+    assert_eq!(rows(&whole.table().unwrap()).len(), 100);
+    // A disk that spoils a file says nothing: it is found when the keys are compared.
+    let base = whole.stored.base[0].clone();
+    std::fs::write(&base, &edited).unwrap();
+    File::options().append(true).open(&base).unwrap().set_modified(before).unwrap();
+    assert!(is_changes(&night(3), false));
+    assert_eq!(night(6).read, SPOILED);
+    assert_eq!(std::fs::read(&base).unwrap(), bytes, "the same rows are the same file, which is there again");
+    // The changes, too.
+    register.write(7, Some(FIRST), Some(200), "changed");
+    let changes = night(7).stored.changes.unwrap();
+    let mut edited = std::fs::read(&changes).unwrap();
+    edited.pop();
+    std::fs::write(&changes, &edited).unwrap();
+    File::options().append(true).open(&changes).unwrap().set_modified(before).unwrap();
+    assert_eq!(night(10).read, SPOILED);
+}
+
+#[test]
 fn a_plan_reads_what_a_run_would_and_writes_nothing() {
     let register = Register::new(papers(None, by_counter(30)));
     (0..100).for_each(|id| register.write(id, Some(FIRST), Some(id), "first"));
     register.pull(FIRST);
     register.write(5, None, Some(500), "changed");
     let before = names(&register.folder());
-    let plan = Store::Beside(register.landing.clone());
+    let plan = Store::beside(register.landing.clone());
     let pulled = landing::pull(&register.source, crate::root(), on(FIRST.tomorrow().unwrap()), &plan).unwrap();
     let landed = &pulled.tables[0];
     assert!(matches!(landed.read, Read::Changes { .. }));
     assert_eq!(rows(&landed.table().unwrap())[&5].2.as_deref(), Some("changed"));
     let changes = landed.stored.changes.clone().unwrap();
-    assert!(changes.is_file() && !changes.starts_with(&register.landing));
+    assert!(changes.is_file() && !changes.starts_with(register.folder()));
+    let private = changes.parent().unwrap().parent().unwrap();
     drop(pulled);
-    assert!(!changes.exists() && !changes.parent().unwrap().parent().unwrap().exists());
+    assert!(!private.exists());
     assert_eq!(names(&register.folder()), before);
 }
 

@@ -63,14 +63,20 @@ mod types;
 
 /// The case files prove the models, and a changed law is noticed.
 mod cases;
+/// Tonight beside the last night, and what waits for a person.
+mod changes;
 /// Who may import whom, and where each heavy library lives.
 mod layering;
 /// What happened stays what happened: chain, outbox, budget, lock, crash.
 mod ledger;
 /// What a person may ask, in three forms, and what is refused.
 mod queries;
+/// A new obligation, without Rust.
+mod scaffold;
 /// When a night is due: cron lines and missing nights.
 mod schedule;
+/// A plan of many nights.
+mod windows;
 
 /// The installation folder: the repository itself.
 pub fn root() -> &'static std::path::Path {

@@ -8,7 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -206,6 +208,50 @@ fn a_plan_beside_what_a_killed_run_left_writes_nothing() {
     }
     assert_eq!(differences(&before, &after), Vec::<String>::new());
     world.leaves_in_flight();
+}
+
+/// Folders of plans in the landing folder.
+fn plans(world: &World) -> Vec<PathBuf> {
+    let listing = std::fs::read_dir(world.state().join("landing")).into_iter().flatten();
+    let names = listing.map(|entry| entry.unwrap().path());
+    names.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(".plan-")).collect()
+}
+
+/// Stops a plan when all has landed, lets another verb do its work, and kills the plan.
+fn killed_plan(world: &World, meanwhile: impl Fn()) {
+    let mut command = world.command(&["plan", "--as-of", NIGHT]);
+    let mut plan = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(plan.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("building")), "the plan never came so far");
+    postgres::signal("STOP", plan.id().into());
+    let under_way = plans(world);
+    assert!(!under_way.is_empty(), "the plan lands elsewhere");
+    for folder in &under_way {
+        assert_eq!(std::fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+    meanwhile();
+    assert_eq!(plans(world), under_way, "what a plan is using was taken from it");
+    plan.kill().unwrap();
+    plan.wait().unwrap();
+    assert_eq!(plans(world), under_way);
+}
+
+#[test]
+fn what_a_killed_plan_had_landed_lies_in_the_state_folder_and_goes_with_the_next_verb() {
+    let world = World::small(500);
+    let plan = || drop(world.chudong(&["plan", "--as-of", NEXT]).with(0));
+    let run = || drop(world.night(NIGHT).with(0));
+    let number = world.root().join("number");
+    chudong::files::replace(&number, b"001200000000").unwrap();
+    // It says that one table could not be searched.
+    let erase = || drop(world.chudong(&["erase", "--number-from", &number.display().to_string()]).with(3));
+    for verb in [&plan as &dyn Fn(), &run, &erase] {
+        killed_plan(&world, verb);
+        verb();
+        assert_eq!(plans(&world), Vec::<PathBuf>::new());
+    }
+    let is_empty = std::fs::read_dir(world.temporary()).unwrap().next().is_none();
+    assert!(is_empty, "something was left in the folder for temporary files");
 }
 
 // ---- a run that is interrupted ----------------------------------------------------

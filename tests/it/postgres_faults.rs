@@ -209,15 +209,15 @@ fn a_server_without_room_is_read_by_the_connections_there_are() {
 fn what_a_server_quotes_of_a_row_is_not_repeated_whichever_reader_meets_it() {
     let server = Server::start();
     let people = many_people(&server);
-    // A domain's check, an enumeration and a cast quote the value; a policy is asked for every row.
+    // A cast that the owner wrote is asked for every row.
     server.run(
-        "create role reader login; grant select on people to reader;
-        create function quote(name text) returns boolean language plpgsql as
-            $$ begin if name like '%59999' then raise exception 'bad: %', name; end if; return true; end $$;
-        alter table people enable row level security;
-        create policy asked on people using (quote(name))",
+        "create type label as (said text);
+        create function quote(label) returns text language plpgsql as
+            $$ begin if $1.said like '%59999' then raise exception 'bad: %', $1.said; end if; return $1.said; end $$;
+        create cast (label as text) with function quote(label);
+        alter table people alter name type label using row(name)::label",
     );
-    let error = read(server.over_socket("reader"), &people, |_| {}).unwrap_err();
+    let error = read(server.over_socket("owner"), &people, |_| {}).unwrap_err();
     assert_eq!((error.code(), error.to_string().contains("Nguyễn")), ("sources.server", false), "{error}");
     assert!(error.to_string().contains("P0001"), "{error}");
 }
@@ -288,5 +288,123 @@ fn a_table_that_is_given_up_in_mid_copy_leaves_the_snapshot_to_the_tables_after_
                 pulled.tables.iter().map(|landed| (landed.name.table.as_str(), landed.rows_landed)).collect();
             assert_eq!(landed, [("cards", 2)], "{readers} readers");
         }
+    }
+}
+
+#[test]
+fn a_policy_that_would_hide_rows_is_refused_and_a_view_of_what_is_granted_is_read() {
+    let server = Server::start();
+    server.run(
+        "create table cards (id int primary key); insert into cards values (1), (2), (3);
+        create role reader login; grant select on cards to reader;
+        alter table cards enable row level security; create policy shown on cards using (id < 3);
+        create view granted as select id from cards where id < 3; grant select on granted to reader",
+    );
+    let shown = |user: &str, from: &str| {
+        let SourceKind::Postgres(server) = server.over_socket(user) else { return String::new() };
+        let place = format!("{}:{}", server.host, server.port);
+        said(&pull(SourceKind::Postgres(server), vec![table(from, vec![column("id", Type::Int)])]))
+            .replace(&place, "SOCKET")
+    };
+    insta::assert_snapshot!(shown("reader", "cards"), @"
+    error[sources.hides-rows]: a row-level security policy would hide rows from our account without a word
+      at:   cards at server SOCKET/agency
+      next: ask the owner for a view with exactly the rows that are granted, and name it in from; or to exempt our account from the policy (bypassrls)
+    ");
+    assert_eq!(shown("reader", "granted"), "insurance.granted: read 2, landed 2");
+    server.run("alter role reader bypassrls");
+    assert_eq!(shown("reader", "cards"), "insurance.cards: read 3, landed 3");
+}
+
+#[test]
+fn a_copy_that_the_server_ends_for_its_time_limit_lands_nothing_and_says_what_to_do() {
+    let server = Server::start();
+    // The limit begins with the next statement: counting is let through, and the copy is not.
+    server.run(
+        "create function limited() returns boolean language sql volatile as
+            $$ select pg_catalog.set_config('statement_timeout', '300ms', false) is not null $$;
+        create view slow as select id, case when limited() then pg_sleep(0.01)::text end as n
+            from generate_series(1, 1000) as id where id > 1 or limited();
+        create table cards (id int primary key); insert into cards values (1), (2)",
+    );
+    let tables = vec![
+        table("slow", vec![column("id", Type::Int), column("n", Type::Text)]),
+        table("cards", vec![column("id", Type::Int)]),
+    ];
+    let SourceKind::Postgres(place) = server.over_socket("owner") else { return };
+    let place = format!("{}:{}", place.host, place.port);
+    insta::assert_snapshot!(said(&pull(server.over_socket("owner"), tables)).replace(&place, "SOCKET"), @"
+    insurance.cards: read 2, landed 2
+    error[sources.broken-off]: the server broke the statement off: canceling statement due to statement timeout (57014)
+      at:   slow at server SOCKET/agency
+      next: where it took too long, ask the owner for an index on the columns of the filter, or for a longer time limit; then run again: nothing of this table was kept
+    ");
+}
+
+#[test]
+fn what_an_index_finds_in_a_large_table_is_copied_by_one_connection_and_counted_by_another() {
+    let server = Server::start();
+    let mut people = many_people(&server);
+    server.run("create role reader login; grant select on people to reader");
+    people.filter = Some(chudong::pipeline::filter::Filter::parse("id >= 59001", &people.columns).unwrap());
+    let condition = people.filter.as_ref().unwrap().on(night()).unwrap();
+    let read = |at: &(dyn Fn() + Sync)| {
+        let mut snapshot = Snapshot::open(&source(server.over_socket("reader"), vec![people.clone()]), crate::root())?;
+        snapshot.read(Request { table: &people, condition: Some(&condition) }, &|_| {
+            at();
+            Ok(())
+        })
+    };
+    // The copy waits until the other connection has come.
+    let beside = read(&|| {
+        let begun = Instant::now();
+        while server.texts(OURS).len() < 2 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "there is no second connection");
+        }
+    });
+    let beside = beside.unwrap();
+    assert_eq!((beside.counted.rows, &beside.counted), (1_000, &beside.received));
+    assert!(beside.counted.keys.is_some());
+    server.run("alter role reader connection limit 1");
+    let alone = read(&|| assert_eq!(server.texts(OURS).len(), 1)).unwrap();
+    assert_eq!((&alone.counted, &alone.received), (&beside.counted, &beside.received));
+}
+
+/// The timers of the sockets of a port, on either side, as Linux shows them: what runs, and for how many hundredths
+/// of a second.
+fn timers(port: u16) -> Vec<(bool, String, u64)> {
+    let listing = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = format!(":{port:04X}");
+    let mut timers = Vec::new();
+    for line in listing.lines().skip(1) {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_server = fields[1].ends_with(&port);
+        // 01 is an established connection.
+        if fields[3] == "01" && (is_server || fields[2].ends_with(&port)) {
+            let (kind, left) = fields[5].split_once(':').unwrap();
+            timers.push((is_server, kind.to_owned(), u64::from_str_radix(left, 16).unwrap()));
+        }
+    }
+    timers.sort();
+    timers
+}
+
+#[test]
+fn while_nothing_is_said_the_kernel_asks_on_both_sides_whether_the_other_is_there() {
+    const KEEPALIVE: &str = "02";
+    let server = Server::start();
+    server.run("create role reader login password 'synthetic'");
+    let source = source(server.over_loopback("reader", "synthetic"), Vec::new());
+    let _snapshot = Snapshot::open(&source, crate::root()).unwrap();
+    let begun = Instant::now();
+    loop {
+        let timers = timers(server.port);
+        let are_set = timers.iter().all(|(_, kind, left)| kind == KEEPALIVE && *left <= 30 * 100);
+        if timers.len() == 2 && !timers[0].0 && timers[1].0 && are_set {
+            return;
+        }
+        // What was sent last is still being acknowledged.
+        assert!(begun.elapsed() < Duration::from_secs(20), "{timers:?}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -21,6 +21,8 @@ pub(super) fn read_calendar(root: &Path, faults: &Faults) -> LegalCalendar {
         calendar.years.extend(document.read(|node| year(node, file.trim_end_matches(".toml"))));
     }
     calendar.years.sort_by_key(|year| year.year);
+    // A second file of one year is a fault already: it has the name of another.
+    calendar.years.dedup_by_key(|year| year.year);
     for pair in calendar.years.windows(2) {
         if let [before, after] = pair
             && after.year != before.year + 1

@@ -2,10 +2,11 @@
 
 use super::super::law::Law;
 use super::super::reader::Node;
-use super::super::{Audience, Item, SETTLE_DAYS, Uncertain};
+use super::super::{Audience, ChangeBound, Item, SETTLE_DAYS, Uncertain};
 use super::{in_range, is_procedure_code};
 
-pub(super) fn item(node: &Node<'_>, id: &str, law: &Law) -> Option<Item> {
+/// `otherwise` is what holds an item that does not say which change does.
+pub(super) fn item(node: &Node<'_>, id: &str, law: &Law, otherwise: Option<ChangeBound>) -> Option<Item> {
     let title = node.both("title");
     let rules = node.texts("rules").unwrap_or_default();
     for rule in rules.iter().filter(|rule| law.rule(rule).is_none()) {
@@ -33,10 +34,27 @@ pub(super) fn item(node: &Node<'_>, id: &str, law: &Law) -> Option<Item> {
         settle_days: u16::try_from(settle_days?).ok()?,
         audience,
         confidence: confidence.to_owned(),
+        hold_change: hold_change(node).unwrap_or(otherwise),
         procedure_code,
         procedure_path,
         uncertain,
     })
+}
+
+/// `hold_change = { percent = 50, least = 100 }`, or `"never"`; nothing where it is not said.
+pub(super) fn hold_change(node: &Node<'_>) -> Option<Option<ChangeBound>> {
+    const KEY: &str = "hold_change";
+    if node.is_text(KEY) {
+        return node.word(KEY, &[("never", None)]);
+    }
+    let bound = node.table_or_none(KEY)?;
+    let number = |key, most| {
+        let number = bound.int(key)?;
+        in_range(&bound, key, number, 1, most)
+    };
+    let (percent, least) = (number("percent", 100_000), number("least", i64::from(u32::MAX)));
+    bound.done();
+    Some(Some(ChangeBound { percent: u32::try_from(percent?).ok()?, least: u32::try_from(least?).ok()? }))
 }
 
 fn notice_days(node: &Node<'_>) -> Option<Vec<u16>> {

@@ -1,6 +1,7 @@
 //! Reads every file of `pipelines/` into a [`Pipeline`], with all faults at once.
 
 mod calendar;
+mod catalogue;
 mod channel;
 mod item;
 mod law;
@@ -14,8 +15,9 @@ use std::path::{Path, PathBuf};
 use super::calendar::LegalCalendar;
 use super::law::Law;
 use super::reader::{Document, Faults, Node};
-use super::{Agency, Commune, Item, Missed, Pipeline, ProcedureGroup, Schedule, StandardTable, Unit};
+use super::{Agency, ChangeBound, Commune, Item, Missed, Pipeline, ProcedureGroup, Schedule, StandardTable, Unit};
 use calendar::read_calendar;
+pub use catalogue::{catalogue, items};
 use channel::channel;
 use privacy::privacy;
 use shared::{read_law, read_procedure_groups, read_standard_tables};
@@ -155,7 +157,8 @@ fn schedule(node: &Node<'_>) -> Option<Schedule> {
 }
 
 fn read_items(node: &Node<'_>, names: &[String], parts: &Parts<'_>) -> Vec<Item> {
-    let known = folders(&parts.root.join("pipelines/items"));
+    let known = catalogue::items(parts.root);
+    let held = item::hold_change(node).unwrap_or_else(|| Some(ChangeBound::default()));
     let mut items: Vec<Item> = Vec::new();
     for name in names {
         if !known.contains(name) {
@@ -167,12 +170,14 @@ fn read_items(node: &Node<'_>, names: &[String], parts: &Parts<'_>) -> Vec<Item>
             node.fault("use", "pipeline.twice", format!("the item \"{name}\" is named twice"), "remove one");
             continue;
         }
-        let path = PathBuf::from("pipelines/items").join(name).join("item.toml");
-        if let Some(document) = Document::open(parts.root, &path, parts.faults) {
-            items.extend(document.read(|node| item::item(node, name, &parts.law)));
-        }
+        items.extend(read_item(parts.root, name, &parts.law, held, parts.faults));
     }
     items
+}
+
+fn read_item(root: &Path, name: &str, law: &Law, held: Option<ChangeBound>, faults: &Faults) -> Option<Item> {
+    let path = PathBuf::from("pipelines/items").join(name).join("item.toml");
+    Document::open(root, &path, faults)?.read(|node| item::item(node, name, law, held))
 }
 
 fn is_procedure_code(code: &str) -> bool {
@@ -220,7 +225,7 @@ fn in_range(node: &Node<'_>, key: &str, value: i64, low: i64, high: i64) -> Opti
 }
 
 /// Lower-case letters, digits and `_`, beginning with a letter: safe as a name in SQL and as a file.
-fn is_word(name: &str) -> bool {
+pub fn is_word(name: &str) -> bool {
     name.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         && name.len() <= 63

@@ -72,6 +72,8 @@ pub(super) struct CopyRows {
     normalised: Vec<u64>,
     row: usize,
     bytes: usize,
+    /// How many rows make a batch.
+    batch_rows: usize,
     first_row: u64,
     header_seen: bool,
     finished: bool,
@@ -79,21 +81,25 @@ pub(super) struct CopyRows {
 }
 
 impl CopyRows {
-    /// For a table whose columns are read by `plans`; its first row has the number `first_row`.
-    pub(super) fn new(table: &SourceTable, plans: &[Plan], first_row: u64) -> Self {
+    /// For a table whose columns are read by `plans`, in batches of up to `batch_rows`; its first row has the number
+    /// `first_row`.
+    pub(super) fn new(table: &SourceTable, plans: &[Plan], batch_rows: usize, first_row: u64) -> Self {
+        let batch_rows = batch_rows.clamp(1, BATCH_ROWS);
+        let columns = table.columns.iter().zip(plans);
         let fields: Vec<_> = table.columns.iter().map(|c| Field::new(&c.name, c.kind.arrow(), true)).collect();
         let keys = plans.iter().any(|plan| plan.key.is_some()).then_some(0);
         let summed = table.columns.iter().zip(plans).filter(|(_, plan)| plan.is_summed);
         let sums = summed.map(|(column, _)| (column.name.clone(), (0, 0))).collect();
         CopyRows {
             schema: Arc::new(Schema::new(fields)),
-            columns: table.columns.iter().zip(plans).map(|(column, plan)| Cells::new(column, plan)).collect(),
+            columns: columns.map(|(column, plan)| Cells::new(column, plan, batch_rows)).collect(),
             plans: plans.to_vec(),
             zone: crate::calendar::vietnam(),
             faults: Vec::new(),
             normalised: vec![0; plans.len()],
             row: 0,
             bytes: 0,
+            batch_rows,
             first_row,
             header_seen: false,
             finished: false,
@@ -103,7 +109,7 @@ impl CopyRows {
 
     /// Whether a batch has to be taken before the next row.
     pub(super) fn is_full(&self) -> bool {
-        self.row >= BATCH_ROWS || self.bytes >= BATCH_BYTES
+        self.row >= self.batch_rows || self.bytes >= BATCH_BYTES
     }
 
     /// Takes one message: the header, a row, the end, or the header and what follows it.
@@ -177,7 +183,9 @@ impl CopyRows {
             return Ok(None);
         }
         let failed = |source| Error::Arrow { source };
-        let arrays = self.columns.iter_mut().map(Cells::finish).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let rows = self.batch_rows;
+        let arrays =
+            self.columns.iter_mut().map(|cells| cells.finish(rows)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         self.add_up(&arrays);
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(failed)?;
         let first_row = self.first_row + self.received.rows;
@@ -263,13 +271,13 @@ enum Cells {
 }
 
 impl Cells {
-    fn new(column: &Column, plan: &Plan) -> Self {
+    fn new(column: &Column, plan: &Plan, rows: usize) -> Self {
         match (plan.decode, column.kind) {
             _ if plan.is_list => Cells::Other(Values::of(column)),
-            (Decode::Int, Type::Int) => Cells::Int(int_builder()),
-            (Decode::Date, Type::Date) => Cells::Date(date_builder()),
-            (Decode::Bool, Type::Bool) => Cells::Bool(bool_builder()),
-            (Decode::Text, Type::Text) => Cells::Text(text_builder()),
+            (Decode::Int, Type::Int) => Cells::Int(int_builder(rows)),
+            (Decode::Date, Type::Date) => Cells::Date(date_builder(rows)),
+            (Decode::Bool, Type::Bool) => Cells::Bool(bool_builder(rows)),
+            (Decode::Text, Type::Text) => Cells::Text(text_builder(rows)),
             _ => Cells::Other(Values::of(column)),
         }
     }
@@ -312,31 +320,32 @@ impl Cells {
         Ok(Put::default())
     }
 
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
+    /// What was appended; room is made for as many `rows` again.
+    fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
-            Cells::Int(builder) => Arc::new(std::mem::replace(builder, int_builder()).finish()),
-            Cells::Date(builder) => Arc::new(std::mem::replace(builder, date_builder()).finish()),
-            Cells::Bool(builder) => Arc::new(std::mem::replace(builder, bool_builder()).finish()),
-            Cells::Text(builder) => Arc::new(std::mem::replace(builder, text_builder()).finish()),
+            Cells::Int(builder) => Arc::new(std::mem::replace(builder, int_builder(rows)).finish()),
+            Cells::Date(builder) => Arc::new(std::mem::replace(builder, date_builder(rows)).finish()),
+            Cells::Bool(builder) => Arc::new(std::mem::replace(builder, bool_builder(rows)).finish()),
+            Cells::Text(builder) => Arc::new(std::mem::replace(builder, text_builder(rows)).finish()),
             Cells::Other(values) => values.finish()?,
         })
     }
 }
 
-fn int_builder() -> Int64Builder {
-    Int64Builder::with_capacity(BATCH_ROWS)
+fn int_builder(rows: usize) -> Int64Builder {
+    Int64Builder::with_capacity(rows)
 }
 
-fn date_builder() -> Date32Builder {
-    Date32Builder::with_capacity(BATCH_ROWS)
+fn date_builder(rows: usize) -> Date32Builder {
+    Date32Builder::with_capacity(rows)
 }
 
-fn bool_builder() -> BooleanBuilder {
-    BooleanBuilder::with_capacity(BATCH_ROWS)
+fn bool_builder(rows: usize) -> BooleanBuilder {
+    BooleanBuilder::with_capacity(rows)
 }
 
-fn text_builder() -> StringBuilder {
-    StringBuilder::with_capacity(BATCH_ROWS, BATCH_ROWS * 16)
+fn text_builder(rows: usize) -> StringBuilder {
+    StringBuilder::with_capacity(rows, rows * 16)
 }
 
 /// A whole number of 2, 4 or 8 bytes.

@@ -16,23 +16,23 @@ mod decode;
 mod hash;
 mod proof;
 mod ranges;
+mod readers;
 mod tap;
 mod types;
 mod wire;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-
-use tokio::sync::watch;
+use std::sync::atomic::Ordering;
 
 use connection::{Connection, Failure, Halt, Target};
 use decode::{CopyRows, Plan, add};
 use proof::Proof;
+use ranges::Division;
+use readers::{Reader, connect, each, side_by_side};
 use types::{Decode, Reading};
 
 use super::predicate::{self, Sifter};
-use super::{Answer, Error, Found, Request, Take, Totals, quote};
+use super::{Answer, BATCH_ROWS, Error, Found, Request, Take, Totals, quote};
 use crate::pipeline::filter::Dialect;
 use crate::pipeline::{Family, Server, SourceTable};
 
@@ -189,14 +189,26 @@ impl Session {
                 Some(kind) => format!("{name}::{kind}"),
                 None => name.clone(),
             });
-            // PostgreSQL compares no text with a date; what is a date in our format is judged here.
-            let is_text = |name: &str| {
+            let is_of_text = |name: &str| {
+                table.columns.iter().any(|column| column.name == name && column.kind.family() == Family::Text)
+            };
+            let loose = match request.condition {
+                Some(found) if predicate::columns(found).into_iter().any(is_of_text) => {
+                    loose_columns(client, &relation).await?
+                }
+                _ => Vec::new(),
+            };
+            // PostgreSQL compares no text with a date; what is a date in our format is judged here. And so is text
+            // that the server takes for the same as other text, by its type (citext) or by its collation.
+            let is_judged_here = |name: &str| {
                 table.columns.iter().zip(&readings).any(|(column, reading)| {
                     let is_text = matches!(reading.decode, Decode::Text | Decode::Padded);
-                    column.name == name && is_text && column.kind.family() != Family::Text
+                    let is_other = column.kind.family() != Family::Text || reading.cast == Some("text");
+                    column.name == name && is_text && (is_other || loose.contains(&column.name))
                 })
             };
-            let condition = request.condition.filter(|found| !predicate::columns(found).into_iter().any(is_text));
+            let condition =
+                request.condition.filter(|found| !predicate::columns(found).into_iter().any(is_judged_here));
             let request = Request { condition, ..request };
             let mut job = Job {
                 table,
@@ -205,27 +217,62 @@ impl Session {
                 condition: request.condition.map(|condition| condition.sql(Dialect::Standard)),
                 plans: plans.collect(),
                 proof,
-                ranges: Vec::new(),
+                division: Division::Whole,
                 take: &|_| Ok(()),
             };
-            job.ranges = ranges::divide(client, &relation, &job.select(""), request, readers).await?;
+            job.division = ranges::divide(client, &relation, &job.select(""), request, readers).await?;
             Ok(job)
         })
     }
 
     /// Does a job; the totals are the server's and ours.
     fn work(&mut self, job: &Job<'_>) -> Result<(Totals, Totals), Failure> {
-        if let [_] = job.ranges.as_slice() {
-            let counted = job.count(&mut self.first, 0, None)?;
-            let received = job.copy(&mut self.first, 0, 1, None)?;
-            return Ok((counted, received));
+        match &job.division {
+            Division::Whole => {
+                let counted = job.count(&mut self.first, "", None)?;
+                Ok((counted, job.copy(&mut self.first, "", 1, None)?))
+            }
+            Division::Sought => self.count_beside(job),
+            Division::Ranges(ranges) => self.work_in_ranges(job, ranges),
         }
+    }
+
+    /// Copies what an index finds, and has another connection count it meanwhile: what both cost the server is to
+    /// fetch the rows from all over a large table, and one after the other they would do so twice.
+    fn count_beside(&mut self, job: &Job<'_>) -> Result<(Totals, Totals), Failure> {
+        const COPIED: usize = 0;
+        const COUNTED: usize = 1;
+        let target = &self.target;
+        let begin = format!("{BEGIN}; set transaction snapshot '{}'", self.snapshot);
+        let done = side_by_side(&mut self.first, &mut [None], 2, |reader, next, halt| {
+            let (mut drawn, connection) = match reader {
+                Reader::First(connection) => {
+                    (vec![(COPIED, job.copy(connection, "", 1, Some(halt))?)], Some(connection))
+                }
+                Reader::Other(slot) => (Vec::new(), connect(target, &begin)?.map(|other| slot.insert(other))),
+            };
+            // Where there is no room for another connection, or it takes long, the first counts too.
+            if let Some(connection) = connection
+                && next.fetch_add(1, Ordering::Relaxed) == 0
+            {
+                drawn.push((COUNTED, job.count(connection, "", Some(halt))?));
+            }
+            Ok(drawn)
+        })?;
+        match <[Totals; 2]>::try_from(done) {
+            Ok([copied, counted]) => Ok((counted, copied)),
+            Err(_) => Err(Failure::Ours(Error::Stopped)),
+        }
+    }
+
+    /// Counts all ranges, then copies them, on several connections.
+    fn work_in_ranges(&mut self, job: &Job<'_>, ranges: &[String]) -> Result<(Totals, Totals), Failure> {
         self.first.run(None, None, async |client| Ok(client.batch_execute(SERIAL).await?))?;
         let mut others: Vec<Option<Connection>> = (1..self.target.readers()).map(|_| None).collect();
         // Each range is counted first, so that the number of its first row is known wherever it is read.
         let target = &self.target;
         let begin = format!("{BEGIN}; set transaction snapshot '{}'; {SERIAL}", self.snapshot);
-        let counted = side_by_side(&mut self.first, &mut others, job.ranges.len(), |connection, next, halt| {
+        let counted = side_by_side(&mut self.first, &mut others, ranges.len(), |connection, next, halt| {
             let connection = match connection {
                 Reader::First(connection) => connection,
                 Reader::Other(slot) => match connect(target, &begin)? {
@@ -233,7 +280,7 @@ impl Session {
                     None => return Ok(Vec::new()),
                 },
             };
-            each(next, job.ranges.len(), |range| job.count(connection, range, Some(halt)))
+            each(next, ranges, |_, range| job.count(connection, range, Some(halt)))
         })?;
         let mut first_row = 1;
         let mut first_rows = Vec::with_capacity(counted.len());
@@ -241,14 +288,14 @@ impl Session {
             first_rows.push(first_row);
             first_row += totals.rows;
         }
-        let received = side_by_side(&mut self.first, &mut others, job.ranges.len(), |connection, next, halt| {
+        let received = side_by_side(&mut self.first, &mut others, ranges.len(), |connection, next, halt| {
             let connection = match connection {
                 Reader::First(connection) => connection,
                 Reader::Other(Some(connection)) => connection,
                 Reader::Other(None) => return Ok(Vec::new()),
             };
-            each(next, job.ranges.len(), |range| {
-                let first_row = first_rows.get(range).copied().unwrap_or(1);
+            each(next, ranges, |part, range| {
+                let first_row = first_rows.get(part).copied().unwrap_or(1);
                 job.copy(connection, range, first_row, Some(halt))
             })
         })?;
@@ -270,8 +317,7 @@ struct Job<'r> {
     condition: Option<String>,
     plans: Vec<Plan>,
     proof: Proof,
-    /// Conditions on `t`, of which each row fulfils exactly one.
-    ranges: Vec<String>,
+    division: Division,
     take: &'r Take<'r>,
 }
 
@@ -294,13 +340,9 @@ impl Job<'_> {
         format!("select {} from {}", self.columns, self.rows(range))
     }
 
-    fn range(&self, range: usize) -> &str {
-        self.ranges.get(range).map_or("", String::as_str)
-    }
-
     /// The server's totals of a range.
-    fn count(&self, connection: &mut Connection, range: usize, halt: Option<&Halt>) -> Result<Totals, Failure> {
-        let select = self.proof.select(&self.rows(self.range(range)));
+    fn count(&self, connection: &mut Connection, range: &str, halt: Option<&Halt>) -> Result<Totals, Failure> {
+        let select = self.proof.select(&self.rows(range));
         connection.run(halt, None, async |client| Ok(self.proof.totals(&client.query_one(&select, &[]).await?)?))
     }
 
@@ -308,95 +350,27 @@ impl Job<'_> {
     fn copy(
         &self,
         connection: &mut Connection,
-        range: usize,
+        range: &str,
         first_row: u64,
         halt: Option<&Halt>,
     ) -> Result<Totals, Failure> {
-        let rows = CopyRows::new(self.table, &self.plans, first_row);
-        connection.copy(&self.select(self.range(range)), rows, halt, self.take)
+        let batch_rows = match self.division {
+            // Few rows, which the server takes long to find: those that are here are landed meanwhile.
+            Division::Sought => BATCH_ROWS / 16,
+            _ => BATCH_ROWS,
+        };
+        let rows = CopyRows::new(self.table, &self.plans, batch_rows, first_row);
+        connection.copy(&self.select(range), rows, halt, self.take)
     }
 }
 
-/// One of several readers of a table.
-enum Reader<'c> {
-    First(&'c mut Connection),
-    /// Filled when it is connected.
-    Other(&'c mut Option<Connection>),
-}
-
-/// What a reader does with the ranges that it draws: their totals, with their numbers.
-type Drawn = Vec<(usize, Totals)>;
-
-/// Lets all readers work at once, each on its own thread, until all parts are done or one has failed; that one
-/// stops the others. The totals are in the order of the parts.
-fn side_by_side(
-    first: &mut Connection,
-    others: &mut [Option<Connection>],
-    parts: usize,
-    work: impl Fn(Reader<'_>, &AtomicUsize, &Halt) -> Result<Drawn, Failure> + Sync,
-) -> Result<Vec<Totals>, Failure> {
-    let (tell, halt) = watch::channel(false);
-    let next = AtomicUsize::new(0);
-    let failed = Mutex::new(None);
-    let drawn = Mutex::new(Vec::with_capacity(parts));
-    let reader = |reader: Reader<'_>| match work(reader, &next, &halt) {
-        Ok(totals) => drawn.lock().unwrap_or_else(PoisonError::into_inner).extend(totals),
-        Err(failure) => {
-            // The first failure is the cause; those of readers that were stopped for it say nothing.
-            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
-            tell.send_replace(true);
-        }
-    };
-    let ended = std::thread::scope(|scope| {
-        let mut threads = Vec::new();
-        for other in others {
-            let thread = std::thread::Builder::new().name("postgres reader".to_owned());
-            match thread.spawn_scoped(scope, || reader(Reader::Other(other))) {
-                Ok(thread) => threads.push(thread),
-                // Whoever is there draws the ranges of who is not.
-                Err(_) => break,
-            }
-        }
-        reader(Reader::First(first));
-        threads.into_iter().all(|thread| thread.join().is_ok())
-    });
-    if let Some(failure) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(failure);
-    }
-    let mut drawn = drawn.into_inner().unwrap_or_else(PoisonError::into_inner);
-    drawn.sort_unstable_by_key(|(part, _)| *part);
-    // Every part was drawn by a reader that ended well, or some of the table is missing.
-    if ended && drawn.len() == parts {
-        Ok(drawn.into_iter().map(|(_, totals)| totals).collect())
-    } else {
-        Err(Failure::Ours(Error::Stopped))
-    }
-}
-
-/// Draws parts until there are none.
-fn each(
-    next: &AtomicUsize,
-    parts: usize,
-    mut work: impl FnMut(usize) -> Result<Totals, Failure>,
-) -> Result<Drawn, Failure> {
-    let mut drawn = Vec::new();
-    loop {
-        let part = next.fetch_add(1, Ordering::Relaxed);
-        if part >= parts {
-            return Ok(drawn);
-        }
-        drawn.push((part, work(part)?));
-    }
-}
-
-/// Another connection in the same snapshot; none when the server has no room for it.
-fn connect(target: &Target, begin: &str) -> Result<Option<Connection>, Failure> {
-    match Connection::open(target, begin) {
-        Ok(connection) => Ok(Some(connection)),
-        // The night goes on with those that it has.
-        Err(Error::Full { .. }) => Ok(None),
-        Err(error) => Err(Failure::Ours(error)),
-    }
+/// The columns whose collation takes different texts for the same.
+async fn loose_columns(client: &tokio_postgres::Client, relation: &str) -> Result<Vec<String>, Failure> {
+    let sql = "select a.attname::text from pg_catalog.pg_attribute a \
+               join pg_catalog.pg_collation c on c.oid = a.attcollation \
+               where a.attrelid = pg_catalog.to_regclass($1) and not c.collisdeterministic";
+    let rows = client.query(sql, &[&relation]).await?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
 }
 
 fn sum(parts: Vec<Totals>) -> Totals {

@@ -16,27 +16,49 @@ const PAGES_MIN: i64 = 1_024;
 /// How many ranges each reader finds on the average, so that they end together.
 const RANGES_PER_READER: usize = 4;
 
-/// The conditions on `t` that divide the relation for so many readers; one empty condition when it is not divided.
+/// How a table is read.
+pub(super) enum Division {
+    /// By one reader: the table is small, cannot be divided, or there is but one.
+    Whole,
+    /// By one reader, out of a large table: the server finds the rows by an index.
+    Sought,
+    /// By several readers, each over some of these conditions on `t`. Every row fulfils exactly one.
+    Ranges(Vec<String>),
+}
+
+/// How the relation is divided for so many readers.
 pub(super) async fn divide(
     client: &Client,
     relation: &str,
     select: &str,
     request: Request<'_>,
     readers: usize,
-) -> Result<Vec<String>, Failure> {
-    let whole = vec![String::new()];
+) -> Result<Division, Failure> {
     if readers < 2 {
-        return Ok(whole);
+        return Ok(Division::Whole);
     }
-    let sizes = pages(client, relation).await?;
+    let is_sought = async {
+        match request.condition {
+            Some(_) => finds_by_index(client, select).await,
+            None => Ok(false),
+        }
+    };
+    // Asked together: the server need not wait for us between its answers.
+    let (sizes, is_sought) = futures::future::try_join(pages(client, relation), is_sought).await?;
     let total: i64 = sizes.iter().sum();
-    if total < PAGES_MIN || (request.condition.is_some() && finds_by_index(client, select).await?) {
-        return Ok(whole);
+    if total < PAGES_MIN {
+        return Ok(Division::Whole);
+    }
+    if is_sought {
+        return Ok(Division::Sought);
     }
     let ranges = (readers * RANGES_PER_READER).min(usize::try_from(total / (PAGES_MIN / 4)).unwrap_or(1));
     let mut bounds: Vec<_> = (1..ranges).map(|part| bound(&sizes, total, part, ranges)).collect();
     bounds.dedup();
-    Ok(conditions(&bounds))
+    Ok(match conditions(&bounds) {
+        ranges if ranges.len() > 1 => Division::Ranges(ranges),
+        _ => Division::Whole,
+    })
 }
 
 /// Conditions between the bounds, before the first and behind the last.

@@ -64,13 +64,13 @@ impl ScalarUDFImpl for AddMonths {
         }
     }
 
-    fn preimage(&self, args: &[Expr], day: &Expr, _: &SimplifyContext) -> Result<PreimageResult> {
+    fn preimage(&self, args: &[Expr], day: &Expr, info: &SimplifyContext) -> Result<PreimageResult> {
         let [date, months, Expr::Literal(word, _)] = args else { return Ok(PreimageResult::None) };
         let rounding = word.try_as_str().flatten().and_then(Rounding::from_word);
         match (preimage::literal_number(months), rounding) {
             // An error is part of what 'error' means, and must not be lost with the call.
             (Some(months), Some(rounding @ (Rounding::Clamp | Rounding::Roll))) => {
-                preimage::growing(date, day, |day| reaches(day, months, rounding))
+                preimage::growing(date, day, info, |day| reaches(day, months, rounding))
             }
             _ => Ok(PreimageResult::None),
         }

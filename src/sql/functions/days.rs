@@ -142,7 +142,7 @@ impl ScalarUDFImpl for Days {
         }
     }
 
-    fn preimage(&self, args: &[Expr], day: &Expr, _: &SimplifyContext) -> Result<PreimageResult> {
+    fn preimage(&self, args: &[Expr], day: &Expr, info: &SimplifyContext) -> Result<PreimageResult> {
         let Some(date) = args.first() else { return Ok(PreimageResult::None) };
         let number = match (self.step.takes_number(), args.get(1)) {
             (false, _) => 0,
@@ -151,7 +151,7 @@ impl ScalarUDFImpl for Days {
                 None => return Ok(PreimageResult::None),
             },
         };
-        preimage::growing(date, day, |day| self.step.reaches(day, number, &self.calendar.0))
+        preimage::growing(date, day, info, |day| self.step.reaches(day, number, &self.calendar.0))
     }
 }
 

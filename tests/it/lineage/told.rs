@@ -54,12 +54,25 @@ fn as_json_it_is_one_event_of_openlineage() {
 fn each_run_writes_its_events_and_no_person() {
     let mut world = World::small(200);
     world.leaves_in_flight();
-    world.night("2026-11-21").with(0);
-    world.night("2026-11-21").with(0);
     let folder = world.state().join("lineage");
-    let mut names: Vec<String> =
-        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
+    let names = || {
+        let listing = std::fs::read_dir(&folder).unwrap();
+        let mut names: Vec<String> = listing.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    world.night("2026-11-21").with(0);
+    // Nights of a day that is later, and files that are older: what was written first goes first.
+    let long_ago = std::time::SystemTime::UNIX_EPOCH;
+    for number in 0..410_u64 {
+        let file = std::fs::File::create(folder.join(format!("2027-01-01.{number}.json"))).unwrap();
+        file.set_modified(long_ago + std::time::Duration::from_secs(number)).unwrap();
+    }
+    world.night("2026-11-21").with(0);
+    let kept = names();
+    assert_eq!(kept.len(), 400);
+    assert!(!kept.contains(&"2027-01-01.11.json".into()) && kept.contains(&"2027-01-01.12.json".into()));
+    let names: Vec<String> = kept.into_iter().filter(|name| name.starts_with("2026")).collect();
     assert_eq!(names, ["2026-11-21.1.json", "2026-11-21.2.json"]);
     let text = std::fs::read_to_string(folder.join(&names[0])).unwrap();
     let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -24,13 +24,22 @@ pub struct Store {
 impl Store {
     /// A server with one empty bucket, `agency`.
     pub fn start() -> Store {
-        let (mut port, mut process) = serve();
+        Self::start_with(&[])
+    }
+
+    /// A server that knows nobody's keys: it refuses whatever comes after the bucket was made.
+    pub fn start_without_keys() -> Store {
+        Self::start_with(&[("INITIAL_NO_AUTH_ACTION_COUNT", "1")])
+    }
+
+    fn start_with(settings: &[(&str, &str)]) -> Store {
+        let (mut port, mut process) = serve(settings);
         // Another process may have taken the port before the server could: then it ends at once, and tries another.
         let mut attempts = 1;
         while !answers(port, &mut process) {
             attempts += 1;
             assert!(attempts < 10, "the S3 server ends as soon as it is started");
-            (port, process) = serve();
+            (port, process) = serve(settings);
         }
         let endpoint = format!("http://127.0.0.1:{port}");
         let keys = tempfile::tempdir().unwrap();
@@ -70,10 +79,10 @@ impl Drop for Store {
 }
 
 /// Starts the server on a port that is free at this moment.
-fn serve() -> (u16, Child) {
+fn serve(settings: &[(&str, &str)]) -> (u16, Child) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut server = Command::new(program());
-    server.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+    server.args(["-H", "127.0.0.1", "-p", &port.to_string()]).envs(settings.iter().copied());
     (port, server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
 

@@ -71,6 +71,14 @@ impl World {
         world
     }
 
+    /// Publishes nothing: a night without figures is short.
+    pub fn without_figures(&self) {
+        let path = format!("pipelines/{}/pipeline.toml", self.agency);
+        let text = std::fs::read_to_string(self.root().join(&path)).unwrap();
+        let (before, _) = text.split_once("[privacy]").unwrap();
+        self.put(&path, before.as_bytes());
+    }
+
     /// The installation folder.
     pub fn root(&self) -> PathBuf {
         self.folder.path().join("installation")

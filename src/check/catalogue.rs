@@ -1,0 +1,58 @@
+//! The catalogue: every item with its rules, its select and its messages, whether an agency uses it or not.
+//!
+//! A case officer proves an item before any agency has switched it on.
+
+use std::path::Path;
+
+use super::{Facts, contract, empty, written_for};
+use crate::fault::{Explain, Fault};
+use crate::obligations;
+use crate::pipeline::reader::Faults;
+use crate::pipeline::{self, Pipeline};
+use crate::reminders::letter::Letters;
+use crate::sql::engine::{Bound, given_tables};
+use crate::sql::{Engine, Library};
+use crate::tables::TableName;
+
+/// Everything that agencies share.
+#[derive(Debug)]
+pub struct Catalogue {
+    /// All items, rules and standard tables, as the pipeline of nobody.
+    pub pipeline: Pipeline,
+    /// The selects of the items that could be read.
+    pub library: Library,
+}
+
+/// Reads and checks the catalogue; what could be read is given beside its faults.
+pub async fn catalogue(root: &Path) -> (Catalogue, Vec<Fault>) {
+    let faults = Faults::default();
+    let pipeline = pipeline::catalogue(root, &faults);
+    let library = Library::of_catalogue(root, &pipeline, &faults);
+    match dry_run(&pipeline, &library, &faults).await {
+        Ok(facts) => drop(Letters::read(root, &pipeline.items, &facts, &faults)),
+        Err(error) => faults.push(error.fault()),
+    }
+    (Catalogue { pipeline, library }, faults.into_vec())
+}
+
+/// Runs the select of every item on empty standard tables; gives the facts of each.
+async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Result<Facts, crate::sql::Error> {
+    let (day, bound): (_, Bound) = written_for();
+    let engine = Engine::with_calendar(pipeline.calendar.known_on(day.date()))?;
+    for (name, table) in given_tables(pipeline, day) {
+        engine.register(&name, &table)?;
+    }
+    for standard in &pipeline.standard_tables {
+        engine.register(&TableName::new("staging", &standard.name), &empty(&standard.columns))?;
+    }
+    let mut facts = Facts::new();
+    for model in &library.models {
+        match engine.build(model, &bound, contract(pipeline, model).as_ref()).await {
+            Ok(table) => {
+                facts.insert(model.name.table.clone(), obligations::fact_names(&table).into_iter().collect());
+            }
+            Err(error) => faults.push(error.fault()),
+        }
+    }
+    Ok(facts)
+}

@@ -1,0 +1,50 @@
+//! Everything that agencies share, read without any agency: the law, the standard tables, every item.
+
+use std::path::Path;
+
+use super::calendar::read_calendar;
+use super::shared::{read_law, read_procedure_groups, read_standard_tables};
+use super::{folders, is_word, read_item};
+use crate::fault::{Fault, Place};
+use crate::language::Text;
+use crate::pipeline::reader::Faults;
+use crate::pipeline::{Agency, Channel, ChannelKind, Missed, Pipeline, Schedule, Unit};
+
+/// The items that there are, whether an agency has switched them on or not, in alphabetical order.
+pub fn items(root: &Path) -> Vec<String> {
+    folders(&root.join("pipelines/items"))
+}
+
+/// The catalogue: the pipeline of nobody, who has switched on every item and reads no source.
+///
+/// It is what cases are run on and what `check` looks at, so that an item is proved before any agency uses it.
+/// It sends nothing and publishes nothing, and so its agency and its channel are empty.
+pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
+    let law = read_law(root, faults);
+    let mut found = Vec::new();
+    for name in items(root) {
+        if !is_word(&name) {
+            let next = "use lower-case letters, digits and _, beginning with a letter";
+            let place = Place::file(Path::new("pipelines/items").join(&name));
+            faults.push(Fault::new("pipeline.bad-name", place, "this cannot be the name of an item", next));
+            continue;
+        }
+        found.extend(read_item(root, &name, &law, None, faults));
+    }
+    let nothing = || Text { vi: String::new(), en: String::new() };
+    Pipeline {
+        id: String::new(),
+        path: Path::new("pipelines/items").to_path_buf(),
+        agency: Agency { name: nothing(), portal: String::new(), refuse: String::new(), contact: nothing() },
+        schedule: Schedule { cron: String::new(), missed: Missed::None },
+        items: found,
+        channel: Channel { from: String::new(), from_name: nothing(), kind: ChannelKind::Folder },
+        unit: Unit { code: String::new(), name: nothing(), communes: Vec::new() },
+        procedure_groups: read_procedure_groups(root, faults),
+        sources: Vec::new(),
+        standard_tables: read_standard_tables(root, faults),
+        law,
+        calendar: read_calendar(root, faults),
+        privacy: None,
+    }
+}

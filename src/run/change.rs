@@ -1,0 +1,178 @@
+//! Far more or far fewer obligations than on the last night: an item waits for a person.
+//!
+//! A rule that was changed by mistake, or a source that lost half its rows, shows first in these counts. They
+//! are kept with each run, by item and commune, and hold no person.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::Night;
+use super::build::Built;
+use crate::calendar::AsOf;
+use crate::fault::{Explain, Fault};
+use crate::ledger::Ledger;
+use crate::obligations::Obligation;
+use crate::personal::Personal;
+use crate::pipeline::{Audience, ChangeBound};
+use crate::reminders::plan::Reminder;
+use crate::report::{CheckLine, Counts, HELD_BY_A_CHANGE, ItemLine, Report};
+use crate::tables::{self, TableName};
+
+/// How many runs are looked through for one on which an item was not held.
+const RUNS_BACK: u32 = 60;
+
+/// The commune of each person and each business that has something due.
+type Communes = HashMap<(bool, Personal<String>), String>;
+
+impl Night<'_> {
+    /// Counts the obligations of each item by commune, and holds an item of which there are far more or fewer than
+    /// when it was last not held, unless somebody accepted it. Gives the obligations that go on.
+    ///
+    /// Of an item that is held, [`Built::is_held`] says so: nothing may be concluded from its obligations.
+    pub(super) fn hold_changes(
+        &mut self,
+        ledger: Option<&Ledger>,
+        built: &mut Built,
+        mut obligations: Vec<Obligation>,
+    ) -> Result<Vec<Obligation>, Fault> {
+        let communes = self.communes(built)?;
+        let open = obligations.iter().filter(|obligation| obligation.is_open(self.as_of));
+        let places: Vec<(String, String)> =
+            open.map(|open| (open.item.clone(), self.commune(&communes, open).to_owned())).collect();
+        for (item, commune) in places {
+            self.count_in(&item, &commune, |counts| &mut counts.obligations);
+        }
+        let Some(ledger) = ledger else { return Ok(obligations) };
+        let before = before(ledger, self.as_of, self.report.items.len())?;
+        let checked = self.checked;
+        for item in &checked.pipeline.items {
+            let name = TableName::new("obligations", &item.id);
+            // What could not be counted tonight is blocked or held already.
+            let is_counted = built.tables.contains_key(&name) && !built.is_held(&name);
+            let now = self.report.items.iter().find(|line| line.item == item.id && is_counted);
+            let (Some(now), Some(bound), Some((night, last))) = (now, item.hold_change, before.get(&item.id)) else {
+                continue;
+            };
+            let Some(change) = change(now, last, bound) else { continue };
+            let what = format!("{name} has {change} and had {} on {night}", change.before);
+            if self.accept.contains(&name.to_string()) {
+                self.report.notes.push(format!("{what}: accepted by whoever started this run"));
+                continue;
+            }
+            let held = now.obligations;
+            self.report.notes.push(format!(
+                "{what}: nothing of it is sent. See whether its rules, its select and its sources are right. If they \
+                 are, run with --accept {name}; if it is so more often, widen hold_change of the item"
+            ));
+            self.report.checks.push(CheckLine {
+                check: format!("change of {name}"),
+                severity: "hold".into(),
+                rows: change.now.abs_diff(change.before),
+                about: "Obligations more or fewer than on the last night on which it was not held.".into(),
+            });
+            if let Some(line) = self.report.items.iter_mut().find(|line| line.item == item.id) {
+                line.held.insert(HELD_BY_A_CHANGE.into(), held);
+            }
+            obligations.retain(|obligation| obligation.item != item.id);
+            built.hold(name);
+        }
+        Ok(obligations)
+    }
+
+    /// Counts tonight's reminders by commune.
+    pub(super) fn count_reminders(&mut self, built: &Built, reminders: &[Reminder<'_>]) -> Result<(), Fault> {
+        let communes = self.communes(built)?;
+        for reminder in reminders {
+            let commune = self.commune(&communes, reminder.obligation).to_owned();
+            self.count_in(&reminder.item.id, &commune, |counts| &mut counts.reminders);
+        }
+        Ok(())
+    }
+
+    /// The communes of `sql/reminders/communes.sql`; none where the installation or the night has no such table.
+    fn communes(&self, built: &Built) -> Result<Communes, Fault> {
+        let Some(table) = built.tables.get(&TableName::new("reminders", "communes")) else {
+            return Ok(Communes::default());
+        };
+        let failed = |error: tables::Error| error.fault();
+        let subjects = table.texts("subject_id").map_err(failed)?;
+        let kinds = table.texts("kind").map_err(failed)?;
+        let codes = table.texts("commune_code").map_err(failed)?;
+        let rows = subjects.into_iter().zip(kinds).zip(codes);
+        let known = rows.filter_map(|((subject, kind), code)| {
+            Some(((kind.as_deref() == Some("business"), Personal::new(subject?)), code?))
+        });
+        Ok(known.collect())
+    }
+
+    fn commune<'c>(&self, communes: &'c Communes, obligation: &Obligation) -> &'c str {
+        let item = self.checked.pipeline.item(&obligation.item);
+        let is_business = item.is_some_and(|item| item.audience == Audience::Business);
+        communes.get(&(is_business, obligation.subject_id.clone())).map_or("", String::as_str)
+    }
+
+    fn count_in(&mut self, item: &str, commune: &str, which: impl Fn(&mut Counts) -> &mut u64) {
+        if let Some(line) = self.report.items.iter_mut().find(|line| line.item == item) {
+            *which(line.communes.entry(commune.to_owned()).or_default()) += 1;
+        }
+    }
+}
+
+/// The line of each item on the newest run, up to tonight, that ended and on which it was not held; with its night.
+fn before(ledger: &Ledger, as_of: AsOf, items: usize) -> Result<BTreeMap<String, (String, ItemLine)>, Fault> {
+    let mut found: BTreeMap<String, (String, ItemLine)> = BTreeMap::new();
+    for run in ledger.ended_runs(as_of, RUNS_BACK).map_err(|error| error.fault())? {
+        let summary = run.summary.as_deref().unwrap_or_default();
+        let Ok(report) = serde_json::from_str::<Report>(summary) else { continue };
+        for line in report.items.into_iter().filter(|line| !line.is_held()) {
+            found.entry(line.item.clone()).or_insert_with(|| (run.as_of.clone(), line));
+        }
+        if found.len() >= items {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// A change that a person must look at.
+struct Change {
+    /// None for the item as a whole.
+    commune: Option<String>,
+    before: u64,
+    now: u64,
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let place = match self.commune.as_deref() {
+            None => String::new(),
+            Some("") => " of no known commune".into(),
+            Some(code) => format!(" in the commune {code}"),
+        };
+        write!(f, "{} obligations{place} tonight", self.now)
+    }
+}
+
+/// The change of an item beyond its bound, or of the commune in which it changed most.
+fn change(now: &ItemLine, last: &ItemLine, bound: ChangeBound) -> Option<Change> {
+    let is_too_much = |change: &Change| {
+        let by = change.now.abs_diff(change.before);
+        // No product of a count and a percentage leaves 128 bits.
+        by >= u64::from(bound.least) && u128::from(by) * 100 > u128::from(change.before) * u128::from(bound.percent)
+    };
+    let whole = Change { commune: None, before: last.obligations, now: now.obligations };
+    if is_too_much(&whole) {
+        return Some(whole);
+    }
+    // Counts of a run before there were any by commune say nothing.
+    if last.communes.is_empty() && last.obligations > 0 {
+        return None;
+    }
+    let codes: BTreeSet<&String> = now.communes.keys().chain(last.communes.keys()).collect();
+    let counted = |line: &ItemLine, code: &String| line.communes.get(code).map_or(0, |counts| counts.obligations);
+    let each = codes.into_iter().map(|code| Change {
+        commune: Some(code.clone()),
+        before: counted(last, code),
+        now: counted(now, code),
+    });
+    each.filter(is_too_much).max_by_key(|change| change.now.abs_diff(change.before))
+}
