@@ -1,5 +1,7 @@
 //! Finds any changed, removed or reordered entry, and names it.
 
+mod life;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -216,11 +218,16 @@ const SHAPES: [Shape; 5] = [
 #[derive(Debug, Default)]
 struct Projection {
     rows: BTreeMap<(&'static str, String), Row>,
+    /// There may be millions of obligations: they are kept otherwise.
+    lives: life::Lives,
 }
 
 impl Projection {
     fn take(&mut self, entry: &Entry) {
         let body: Value = serde_json::from_str(&entry.body).unwrap_or(Value::Null);
+        if self.lives.take(entry, &body) {
+            return;
+        }
         let text =
             |name: &str| body.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         let json = |name: &str| body.get(name).map(Value::to_string);
@@ -292,6 +299,7 @@ impl Projection {
         let mut found = Vec::new();
         let version = Some(super::SCHEMA_VERSION.to_string());
         self.rows.insert(("setting", "schema_version".into()), [("value", version)].into());
+        found.extend(std::mem::take(&mut self.lives).differences(ledger));
         for shape in &SHAPES {
             match shape.read(ledger) {
                 Ok(actual) => self.compare(shape, &actual, &mut found),

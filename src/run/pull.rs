@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::Night;
+use crate::calendar::now;
 use crate::fault::{Explain, Fault};
 use crate::landing::{self, Landed, Read, Store};
 use crate::ledger::{FailedPull, Ledger, PullEntry};
 use crate::personal::hex;
 use crate::pipeline::filter::Dates;
-use crate::pipeline::{SourceTable, VolumeBound};
+use crate::pipeline::{Source, SourceTable, VolumeBound};
 use crate::report::{CheckLine, FaultLine, TableLine};
 use crate::tables::TableName;
 
@@ -29,10 +30,19 @@ pub(super) struct Harvest {
 impl Night<'_> {
     /// Pulls all sources. A source that fails blocks its own tables and no others.
     pub(super) fn pull(&mut self, store: &Store) -> Harvest {
+        let harvest = self.pull_from(store, |_| true);
+        self.report.tables = harvest.landed.iter().map(line).collect();
+        harvest
+    }
+
+    /// Pulls these sources.
+    pub(super) fn pull_from(&mut self, store: &Store, is_meant: impl Fn(&Source) -> bool) -> Harvest {
         let mut harvest = Harvest::default();
+        // Before anything is read: what is read may be as old as this.
+        self.pulled_at = now();
         let (until, since) = (self.checked.pipeline.until(self.as_of), self.checked.pipeline.since(self.as_of));
         let known_on = self.known_on;
-        for source in &self.checked.pipeline.sources {
+        for source in self.checked.pipeline.sources.iter().filter(|source| is_meant(source)) {
             self.world.progress.step(format!("pulling {}", source.name));
             let dates = Dates { as_of: self.as_of.date(), until, since, known_on, law: &self.checked.pipeline.law };
             match landing::pull(source, &self.world.root, dates, store) {
@@ -48,7 +58,6 @@ impl Night<'_> {
                 }
             }
         }
-        self.report.tables = harvest.landed.iter().map(line).collect();
         harvest
     }
 

@@ -22,6 +22,10 @@ mod landing;
 mod landing_faults;
 /// Nights that follow each other: increments, deletions, moving windows.
 mod landing_nights;
+/// Dated rules: in force on a day, as known on a day.
+mod law;
+/// What becomes of an obligation from night to night, and what no longer stands when a message is to leave.
+mod life;
 /// Which column reaches which, who may use it for what, and how it is told.
 mod lineage;
 /// What a person receives: both parts of every letter, in both languages.
