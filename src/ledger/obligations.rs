@@ -105,7 +105,8 @@ impl Ledger {
     /// How many obligations stand how, by item; of one item alone where one is named.
     pub fn obligation_counts(&self, item: Option<&str>) -> Result<Vec<ObligationCount>, Error> {
         let failed = |source| self.failed("count the obligations", source);
-        let sql = "select item, state, count(*) from obligation where ?1 is null or item = ?1 group by 1, 2 order by 1, 2";
+        let sql =
+            "select item, state, count(*) from obligation where ?1 is null or item = ?1 group by 1, 2 order by 1, 2";
         let mut select = self.connection.prepare(sql).map_err(failed)?;
         let rows = select.query_map([item], |row| {
             let obligations = u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0);

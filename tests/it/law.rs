@@ -1,5 +1,5 @@
 //! Dated rules: in force on a day, as known on a day.
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use std::collections::BTreeMap;
 
@@ -85,7 +85,8 @@ impl Written {
 /// Versions enacted on different days, in any order.
 fn written() -> impl Strategy<Value = Vec<Written>> {
     let span = || (0..DAYS, proptest::option::of(0..DAYS / 2));
-    let suspension = (0..DAYS, span()).prop_map(|(decided, (from, more))| (decided, from, more.map(|more| from + more)));
+    let suspension =
+        (0..DAYS, span()).prop_map(|(decided, (from, more))| (decided, from, more.map(|more| from + more)));
     let ended = proptest::option::of((0..DAYS, 0..DAYS));
     let one = (span(), proptest::collection::vec(suspension, 0..3), ended);
     let enacted = proptest::sample::subsequence((0..DAYS).collect::<Vec<_>>(), 1..5).prop_shuffle();
@@ -239,18 +240,21 @@ async fn a_rule_is_two_tables_of_what_was_known() {
     assert_eq!(rows(date(2026, 1, 30), date(2026, 6, 15), tonight).await, [retroactive]);
 
     let name = "temporary_residence_extension@";
-    assert_eq!(rows(date(2026, 1, 30), date(2026, 2, 3), ever).await, [
-        format!("15 {name}2021-07-01 2021-07-01 2026-01-25"),
-        format!("30 {name}2026-01-26 2026-01-26 9999-12-31"),
-    ]);
-    assert_eq!(rows(date(2026, 1, 30), date(2026, 11, 21), ever).await, [
-        format!("15 {name}2021-07-01 2021-07-01 2026-01-25"),
-        format!("20 {name}2026-01-26/2026-06-15 2026-01-26 2026-01-31"),
-        format!("30 {name}2026-01-26 2026-02-01 2026-02-03"),
-        format!("15 {name}2021-07-01 2026-02-04 2026-04-15"),
-        format!("30 {name}2026-01-26 2026-04-16 2026-06-30"),
-        format!("15 {name}2021-07-01 2026-07-01 9999-12-31"),
-    ]);
+    assert_eq!(
+        rows(date(2026, 1, 30), date(2026, 2, 3), ever).await,
+        [format!("15 {name}2021-07-01 2021-07-01 2026-01-25"), format!("30 {name}2026-01-26 2026-01-26 9999-12-31"),]
+    );
+    assert_eq!(
+        rows(date(2026, 1, 30), date(2026, 11, 21), ever).await,
+        [
+            format!("15 {name}2021-07-01 2021-07-01 2026-01-25"),
+            format!("20 {name}2026-01-26/2026-06-15 2026-01-26 2026-01-31"),
+            format!("30 {name}2026-01-26 2026-02-01 2026-02-03"),
+            format!("15 {name}2021-07-01 2026-02-04 2026-04-15"),
+            format!("30 {name}2026-01-26 2026-04-16 2026-06-30"),
+            format!("15 {name}2021-07-01 2026-07-01 9999-12-31"),
+        ]
+    );
 }
 
 #[test]
@@ -275,7 +279,11 @@ fn an_item_that_asks_for_all_versions_is_refused_for_none() {
     let over = STORY.replacen("confidence = \"A\"", "in_force_to = 2026-06-30\nconfidence = \"A\"", 1);
     world.put(LAW, over.as_bytes());
     let refused = world.chudong(&["plan", "--as-of", "2026-11-21"]).with(1);
-    assert!(refused.err.contains("no version of the rule temporary_residence_extension is in force"), "{}", refused.err);
+    assert!(
+        refused.err.contains("no version of the rule temporary_residence_extension is in force"),
+        "{}",
+        refused.err
+    );
     // Read by the day of the event, the rule need not be in force tonight.
     let sql = "sql/obligations/temporary_residence.sql";
     world.edit(sql, "law.temporary_residence_extension", "law_versions.temporary_residence_extension");

@@ -16,8 +16,10 @@ use chudong::calendar::AsOf;
 use chudong::fault::Explain;
 use chudong::ledger::verify::{Verified, verify};
 use chudong::ledger::{
-    Error, Ledger, Lock, MessageKey, MessageState, Publication, PullEntry, Record, Reservation, RunOutcome, Settlement,
+    Error, Followed, Ledger, Lock, MessageKey, MessageState, Publication, PullEntry, Record, Reservation, RunOutcome,
+    Settlement,
 };
+use chudong::obligations::life::{Change, Event, Standing, State};
 use chudong::pipeline::Rho;
 use proptest::prelude::*;
 use rusqlite::types::Value;
@@ -672,6 +674,10 @@ fn other_process() {
         ledger.record(&run, records(&keys)).unwrap();
         let settlements: Vec<_> = keys.iter().map(|key| settled(key, MessageState::Accepted)).collect();
         ledger.settle(&run, &settlements).unwrap();
+        if round % 4 == 0 {
+            let followed: Vec<Followed> = [round % 3, 3].map(|item| follow(item, round)).into();
+            ledger.follow(&run, day(3).date(), &followed).unwrap();
+        }
         let period = format!("{begun}-{round}");
         reserve(&mut ledger, &run, &period, rho(1, 8), rho(1, 2));
         ledger.store_draws(&run, &format!("release-{period}"), 1, &vec![round as u8; 3000]).unwrap();
@@ -681,6 +687,37 @@ fn other_process() {
         if round % 3 == 0 {
             ledger.anchor().unwrap();
         }
+    }
+}
+
+/// As many changes of an item as need several entries.
+fn follow(item: u64, round: u64) -> Followed {
+    let standing = |n: usize| Standing {
+        key: format!("{n:032}"),
+        subject: format!("subject-{n}"),
+        due_on: jiff::civil::date(2026, 12, 21),
+        rule_version: format!("rule-{round}@2025-01-01"),
+        state: State::Open,
+        since: day(3).date(),
+        fulfilled_on: None,
+    };
+    let change = |n| Change { event: Event::Arisen, standing: standing(n), from: None };
+    Followed { item: format!("item-{item}"), changes: (0..CHANGES).map(change).collect() }
+}
+
+const CHANGES: usize = 700;
+
+/// Of the obligations that a run followed, all are there with all their changes, or none is.
+fn whole_follows(state: &Path) {
+    let ledger = Ledger::read(state).unwrap();
+    let mut changes: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+    for entry in ledger.list(Some("obligations.followed"), usize::MAX).unwrap() {
+        let body: serde_json::Value = serde_json::from_str(&entry.body).unwrap();
+        *changes.entry(entry.run).or_default() += body["changes"].as_array().unwrap().len();
+    }
+    assert!(!changes.is_empty() && changes.values().all(|count| *count == 2 * CHANGES), "{changes:?}");
+    for count in ledger.obligation_counts(None).unwrap() {
+        assert_eq!((count.state.as_str(), count.obligations), ("open", CHANGES as u64));
     }
 }
 
@@ -800,6 +837,7 @@ fn a_process_killed_at_any_moment_leaves_a_ledger_that_goes_on() {
         writer.0.wait().unwrap();
         let verified = verify(folder.path()).unwrap();
         assert_eq!(what(&verified), "");
+        whole_follows(folder.path());
         let promised = promised(folder.path()).unwrap_or_default();
         assert!(verified.head.seq >= promised && verified.head.seq > before);
         before = verified.head.seq;

@@ -136,7 +136,8 @@ impl Town {
         world.edit(sql, "cast(residences.expires_on as varchar) as period", "'stay' as period");
         let mut text = "so_dinh_danh;ho_ten;ngay_sinh;ma_xa;ngon_ngu;thu_dien_tu;da_mat;tu_choi_nhac\n".to_owned();
         for person in 0..people {
-            let line = format!("{};Nguyễn Văn {person};11/04/1993;98003;vi;p{person}@example.net;false;false\n", id(person));
+            let line =
+                format!("{};Nguyễn Văn {person};11/04/1993;98003;vi;p{person}@example.net;false;false\n", id(person));
             text.push_str(&line);
         }
         world.put("data-samples/binh-minh/cong_dan.csv", text.as_bytes());
@@ -225,16 +226,23 @@ fn an_obligation_is_followed_from_night_to_night() {
     ledger
         .standings("temporary_residence", |standing| {
             let life = ledger.life("temporary_residence", &standing.key).unwrap();
-            events.push(life.iter().map(|line| line["change"][0].as_str().unwrap().to_owned()).collect::<Vec<_>>());
+            events.push(
+                life.iter()
+                    .map(|line| line.pointer("/change/0").unwrap().as_str().unwrap().to_owned())
+                    .collect::<Vec<_>>(),
+            );
         })
         .unwrap();
     events.sort();
-    assert_eq!(events, [
-        vec!["arisen", "fulfilled"],
-        vec!["arisen", "lapsed", "fulfilled"],
-        vec!["arisen", "moved", "lapsed"],
-        vec!["arisen", "withdrawn", "returned", "lapsed"],
-    ]);
+    assert_eq!(
+        events,
+        [
+            vec!["arisen", "fulfilled"],
+            vec!["arisen", "lapsed", "fulfilled"],
+            vec!["arisen", "moved", "lapsed"],
+            vec!["arisen", "withdrawn", "returned", "lapsed"],
+        ]
+    );
     // Nobody's number is in the ledger.
     let bytes = std::fs::read(town.world.state().join("ledger.sqlite")).unwrap();
     for person in 0..town.people {
@@ -309,7 +317,8 @@ fn a_message_leaves_only_if_its_obligation_still_stands() {
     let line = night("2026-11-21");
     // Of the second batch only those of whom nothing changed were written to.
     let of_second = |rest: usize| {
-        let first: Vec<usize> = server.recipients().iter().filter_map(|to| to[1..].split('@').next()?.parse().ok()).collect();
+        let first: Vec<usize> =
+            server.recipients().iter().filter_map(|to| to[1..].split('@').next()?.parse().ok()).collect();
         (0..PEOPLE).filter(|person| person % 4 == rest && !first.contains(person)).count() as u64
     };
     let held = |reason: &str| line.held.get(reason).copied().unwrap_or(0);

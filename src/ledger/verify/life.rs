@@ -55,7 +55,8 @@ impl Lives {
     }
 
     fn compare(&mut self, ledger: &Ledger, found: &mut Vec<String>) -> rusqlite::Result<()> {
-        let sql = "select item, key, subject, due_on, rule_version, state, since, fulfilled_on, run, cast(entry as text)
+        let sql =
+            "select item, key, subject, due_on, rule_version, state, since, fulfilled_on, run, cast(entry as text)
                    from obligation";
         let mut select = ledger.connection.prepare(sql)?;
         let mut rows = select.query([])?;
