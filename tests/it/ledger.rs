@@ -674,10 +674,6 @@ fn other_process() {
         ledger.record(&run, records(&keys)).unwrap();
         let settlements: Vec<_> = keys.iter().map(|key| settled(key, MessageState::Accepted)).collect();
         ledger.settle(&run, &settlements).unwrap();
-        if round % 4 == 0 {
-            let followed: Vec<Followed> = [round % 3, 3].map(|item| follow(item, round)).into();
-            ledger.follow(&run, day(3).date(), &followed).unwrap();
-        }
         let period = format!("{begun}-{round}");
         reserve(&mut ledger, &run, &period, rho(1, 8), rho(1, 2));
         ledger.store_draws(&run, &format!("release-{period}"), 1, &vec![round as u8; 3000]).unwrap();
@@ -687,6 +683,21 @@ fn other_process() {
         if round % 3 == 0 {
             ledger.anchor().unwrap();
         }
+    }
+}
+
+/// Like [`other_process`], but follows obligations.
+#[test]
+fn other_follower() {
+    let Some(state) = std::env::var_os(STATE) else { return };
+    let state = Path::new(&state);
+    let _lock = Lock::take(state).unwrap();
+    let mut ledger = Ledger::open(state, "an-binh").unwrap();
+    for round in 0_u64..1_000_000 {
+        let run = ledger.begin_run(day(2)).unwrap();
+        let followed: Vec<Followed> = [0, 1].map(|item| follow(item, round)).into();
+        ledger.follow(&run, day(3).date(), &followed).unwrap();
+        fs::write(state.join("promised"), ledger.head().unwrap().seq.to_string()).unwrap();
     }
 }
 
@@ -733,8 +744,12 @@ impl Drop for Writer {
 
 impl Writer {
     fn start(state: &Path) -> Self {
+        Self::start_as("ledger::other_process", state)
+    }
+
+    fn start_as(test: &str, state: &Path) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "ledger::other_process", "--nocapture"])
+            .args(["--exact", test, "--nocapture"])
             .env(STATE, state)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -825,6 +840,21 @@ fn a_copy_taken_at_any_moment_opens_and_verifies() {
 }
 
 #[test]
+fn a_process_killed_while_it_follows_obligations_leaves_nothing_half_done() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..5 {
+        let mut writer = Writer::start_as("ledger::other_follower", folder.path());
+        let last = promised(folder.path());
+        wait(|| promised(folder.path()) != last);
+        std::thread::sleep(Duration::from_millis(round * 17));
+        writer.0.kill().unwrap();
+        writer.0.wait().unwrap();
+        assert_eq!(what(&verify(folder.path()).unwrap()), "");
+        whole_follows(folder.path());
+    }
+}
+
+#[test]
 fn a_process_killed_at_any_moment_leaves_a_ledger_that_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let mut before = 0;
@@ -837,7 +867,6 @@ fn a_process_killed_at_any_moment_leaves_a_ledger_that_goes_on() {
         writer.0.wait().unwrap();
         let verified = verify(folder.path()).unwrap();
         assert_eq!(what(&verified), "");
-        whole_follows(folder.path());
         let promised = promised(folder.path()).unwrap_or_default();
         assert!(verified.head.seq >= promised && verified.head.seq > before);
         before = verified.head.seq;

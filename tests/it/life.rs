@@ -391,3 +391,72 @@ fn when_the_sources_cannot_be_read_again_nothing_more_is_sent() {
     assert_eq!(server.recipients().len(), PEOPLE);
     town.world.ledger_is_sound();
 }
+
+// ---- people and businesses ----------------------------------------------------------------------
+
+#[test]
+fn an_item_for_businesses_writes_to_the_business() {
+    let town = Town::of(3);
+    let world = &town.world;
+    let registers = "name;number;mail;closed\n";
+    let line = |person: usize, closed: bool| format!("Hộ {person};{};b{person}@example.org;{closed}\n", id(person));
+    // The third bears the number of a person who has another one; the fourth is a business alone.
+    let text = format!("{registers}{}{}{}", line(1, false), line(2, true), line(3, false));
+    world.put("data-samples/binh-minh/businesses.csv", text.as_bytes());
+    let pipeline = "pipelines/binh-minh/pipeline.toml";
+    let table = r#"[sources.dan_cu.tables.businesses]
+file = "businesses.csv"
+key = ["number"]
+columns.name = { type = "text", class = "personal" }
+columns.number = { type = "text", class = "personal", subject = true }
+columns.mail = { type = "text", class = "personal" }
+columns.closed = { type = "bool", class = "personal" }
+
+[sources.dan_cu.tables.cong_dan]"#;
+    world.edit(pipeline, "[sources.dan_cu.tables.cong_dan]", table);
+    let staging = "-- One row per business of the area.
+--
+-- grain:   subject_id
+-- private: subject_id, full_name, email, language, commune_code, is_closed, refuses_reminders
+select
+    number as subject_id,
+    name as full_name,
+    mail as email,
+    'vi' as language,
+    cast(null as varchar) as commune_code,
+    closed as is_closed,
+    false as refuses_reminders
+from dan_cu.businesses
+";
+    world.put("sql/staging/binh-minh/businesses.sql", staging.as_bytes());
+    town.has(&(0..5).map(|person| stay(person, "01/12/2026")).collect::<Vec<_>>());
+
+    // An item that says nothing is for people: nobody is left out because of a closed business.
+    let people = world.chudong(&["plan", "--as-of", "2026-11-21"]).with(0).out;
+    assert!(people.contains("1 not in the register of people") && !people.contains("closed"), "{people}");
+    let item = "pipelines/items/temporary_residence/item.toml";
+    world.edit(item, "level = 1", "level = 1\naudience = \"business\"\nconfidence = \"B\"");
+    let night = world.chudong(&["run", "--as-of", "2026-11-21"]).with(0).out;
+    assert!(night.contains("1 business is closed, 1 not in the register of people"), "{night}");
+    let messages = world.messages();
+    let has = |address: &str| {
+        let holds = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).contains(address);
+        messages.values().flatten().any(holds)
+    };
+    assert!(has("p0@example.net") && has("b1@example.org") && has("b3@example.org"));
+    assert!(!has("p1@example.net") && !has("b2@example.org") && !has("p2@example.net"));
+    world.edit(item, "\"business\"", "\"everybody\"");
+    assert!(world.chudong(&["check"]).with(1).err.contains("audience = \"everybody\" is not known"));
+}
+
+#[test]
+fn an_item_without_a_page_of_its_own_leads_to_the_portal() {
+    let town = Town::of(1);
+    town.has(&[stay(0, "01/12/2026")]);
+    let item = "pipelines/items/temporary_residence/item.toml";
+    town.world.edit(item, "procedure_path = \"/thu-tuc/1.002755\"\n", "");
+    town.world.edit(item, "procedure_code = \"1.002755\"\n", "");
+    town.world.chudong(&["check"]).with(0);
+    assert_eq!(town.night("2026-11-21", 0), counts([("arisen", 1)]));
+    assert_eq!(town.world.messages().len(), 1);
+}
