@@ -34,7 +34,7 @@ pub fn verify(state: &Path) -> Result<Verified, Error> {
     }
     let mut tables = Projection::default();
     let (head, entries) = walk(&ledger, &mut tables, &mut |what| faults.push(fault(what)));
-    for what in definition_faults(&ledger) {
+    for what in definition_faults(&ledger, tables.lives.is_empty()) {
         faults.push(fault(what));
     }
     for what in tables.differences(&ledger) {
@@ -62,7 +62,9 @@ fn file_faults(ledger: &Ledger) -> Vec<String> {
 }
 
 /// The tables, indexes and triggers must be those of the schema: a missing trigger took the lock off the entries.
-fn definition_faults(ledger: &Ledger) -> Vec<String> {
+///
+/// A ledger that was begun before obligations were followed gets their tables when it is next written.
+fn definition_faults(ledger: &Ledger, has_no_lives: bool) -> Vec<String> {
     let names = |connection: &Connection| -> rusqlite::Result<BTreeSet<String>> {
         let mut select = connection.prepare("select type || ' ' || name from sqlite_schema where sql is not null")?;
         select.query_map([], |row| row.get(0))?.collect()
@@ -74,7 +76,11 @@ fn definition_faults(ledger: &Ledger) -> Vec<String> {
     };
     match (expected(), names(&ledger.connection)) {
         (Ok(expected), Ok(actual)) => {
-            let missing = expected.difference(&actual).map(|name| format!("the {name} is missing"));
+            let may_be_missing = |name: &&String| has_no_lives && life::TABLES.contains(&name.as_str());
+            let missing = expected
+                .difference(&actual)
+                .filter(|name| !may_be_missing(name))
+                .map(|name| format!("the {name} is missing"));
             let foreign = actual.difference(&expected).map(|name| format!("the {name} was added"));
             missing.chain(foreign).collect()
         }

@@ -269,12 +269,38 @@ fn a_standing_that_somebody_changed_is_found_and_named() {
             "obligation another has a state but no entry",
         ),
         ("update followed set as_of = '2026-01-01'", "the nights until which items were followed"),
+        ("drop table obligation", "the table obligation is missing"),
     ] {
         rusqlite::Connection::open(&path).unwrap().execute(change, []).unwrap();
         let verified = town.world.chudong(&["ledger", "verify"]).with(1);
         assert!(verified.err.contains(says), "{change}: {}", verified.err);
         std::fs::write(&path, &whole).unwrap();
     }
+    town.world.ledger_is_sound();
+}
+
+#[test]
+fn a_ledger_from_before_obligations_were_followed_goes_on() {
+    let town = Town::of(1);
+    town.has(&[stay(0, "01/12/2026")]);
+    // A run that stops before there is anything to follow.
+    let state = town.world.state();
+    std::fs::create_dir_all(&state).unwrap();
+    let mut ledger = chudong::ledger::Ledger::open(&state, "binh-minh").unwrap();
+    ledger.begin_run(chudong::calendar::AsOf::new(date(2026, 11, 20))).unwrap();
+    ledger.anchor().unwrap();
+    drop(ledger);
+    let path = state.join("ledger.sqlite");
+    rusqlite::Connection::open(&path).unwrap().execute_batch("drop table obligation; drop table followed").unwrap();
+    town.world.ledger_is_sound();
+    assert_eq!(chudong::ledger::verify::verify(&state).unwrap().faults.len(), 0);
+    // The key is of the first night.
+    let made = Town::of(1);
+    made.has(&[stay(0, "01/12/2026")]);
+    made.night("2026-11-21", 0);
+    std::fs::create_dir_all(state.join("keys")).unwrap();
+    std::fs::copy(made.world.state().join("keys/pseudonym.key"), state.join("keys/pseudonym.key")).unwrap();
+    assert_eq!(town.night("2026-11-21", 0), counts([("arisen", 1)]));
     town.world.ledger_is_sound();
 }
 

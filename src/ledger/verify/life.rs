@@ -20,7 +20,15 @@ pub(super) struct Lives {
     followed: BTreeMap<String, [String; 3]>,
 }
 
+/// The tables, as SQLite's schema names them.
+pub(super) const TABLES: [&str; 2] = ["table obligation", "table followed"];
+
 impl Lives {
+    /// Whether no obligation was ever followed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.followed.is_empty()
+    }
+
     /// Takes an entry; false when it speaks of something else.
     pub(super) fn take(&mut self, entry: &Entry, body: &Value) -> bool {
         if entry.kind != KIND {
@@ -41,6 +49,10 @@ impl Lives {
     /// Says where the two tables differ from what the entries say.
     pub(super) fn differences(mut self, ledger: &Ledger) -> Vec<String> {
         let mut found = Vec::new();
+        let tables = "select count(*) from sqlite_schema where type || ' ' || name in (?1, ?2)";
+        if self.is_empty() && ledger.connection.query_row(tables, TABLES, |row| row.get(0)) == Ok(0) {
+            return found;
+        }
         if let Err(error) = self.compare(ledger, &mut found) {
             found.push(format!("the table obligation cannot be read: {error}"));
         } else if !self.rows.is_empty() {
