@@ -21,13 +21,25 @@ impl Night<'_> {
         obligations: &[Obligation],
     ) -> Result<(), Fault> {
         self.world.progress.step("following the obligations".to_owned());
+        let followed = self.followed(Some(ledger), built, obligations)?;
+        ledger.follow(&self.run, self.as_of.date(), &followed).map_err(|error| error.fault())
+    }
+
+    /// Counts what would be written down; without a ledger, everything is new.
+    pub(super) fn followed(
+        &mut self,
+        ledger: Option<&Ledger>,
+        built: &Built,
+        obligations: &[Obligation],
+    ) -> Result<Vec<Followed>, Fault> {
         let mut by_item: HashMap<&str, HashMap<&str, &Obligation>> = HashMap::new();
         for obligation in obligations {
             by_item.entry(&obligation.item).or_default().insert(&obligation.key, obligation);
         }
         let mut followed = Vec::new();
         for item in &self.checked.pipeline.items {
-            let newest = ledger.followed_until(&item.id).map_err(|error| error.fault())?;
+            let newest = ledger.map(|ledger| ledger.followed_until(&item.id)).transpose();
+            let newest = newest.map_err(|error| error.fault())?.flatten();
             if !built.is_told(&item.id) || newest.is_some_and(|newest| newest > self.as_of.date()) {
                 continue;
             }
@@ -38,23 +50,24 @@ impl Night<'_> {
             self.count_life(&item.id, &changes);
             followed.push(Followed { item: item.id.clone(), changes });
         }
-        ledger.follow(&self.run, self.as_of.date(), &followed).map_err(|error| error.fault())
+        Ok(followed)
     }
 
     fn changes(
         &self,
-        ledger: &Ledger,
+        ledger: Option<&Ledger>,
         item: &str,
         mut seen: HashMap<&str, &Obligation>,
         window: Window,
     ) -> Result<Vec<Change>, Fault> {
         let mut changes = Vec::new();
-        ledger
-            .standings(item, |before| {
+        let known = ledger.map_or(Ok(()), |ledger| {
+            ledger.standings(item, |before| {
                 let seen = seen.remove(before.key.as_str());
                 changes.extend(life::next(&before, seen, window));
             })
-            .map_err(|error| error.fault())?;
+        });
+        known.map_err(|error| error.fault())?;
         for obligation in seen.into_values() {
             let subject = || self.key.pseudonym(&obligation.subject_id);
             changes.extend(life::first(obligation, subject, window));

@@ -117,6 +117,7 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     }
     let mut built = night.build(landed).await?;
     let obligations = night.obligations(&mut built, |_| true).await?;
+    night.followed(ledger.as_ref(), &built, &obligations)?;
     night.preview(ledger.as_ref(), &built, &obligations)?;
     night.foresee(ledger.as_ref(), &built)?;
     world.progress.done();
