@@ -66,7 +66,7 @@ impl Random {
     }
 
     /// A number from the first to the last.
-    pub fn from_to(&mut self, first: i64, last: i64) -> i64 {
+    pub fn between(&mut self, first: i64, last: i64) -> i64 {
         first + self.below(last.abs_diff(first) + 1) as i64
     }
 
@@ -98,7 +98,7 @@ impl Random {
             0..5 => day,
             5..7 => plus(day, -1),
             7..9 => plus(day, 1),
-            _ => plus(day, self.from_to(-12, 12)),
+            _ => plus(day, self.between(-12, 12)),
         }
     }
 
@@ -115,7 +115,7 @@ impl Random {
 
     /// Any day from the first to the last.
     pub fn day(&mut self, first: Date, last: Date) -> Date {
-        plus(first, self.from_to(0, i64::from((last - first).get_days()).max(0)))
+        plus(first, self.between(0, i64::from((last - first).get_days()).max(0)))
     }
 
     /// A day from the first to the last, or a little outside, on which a calendar is odd.
@@ -133,7 +133,7 @@ impl Random {
                 self.near(start)
             }
             // The 29th and 30th clamp in some months and not in others.
-            _ => plus(any.first_of_month(), self.from_to(27, 29)),
+            _ => plus(any.first_of_month(), self.between(27, 29)),
         }
     }
 
@@ -148,15 +148,16 @@ impl Random {
         }
     }
 
-    /// A day on which something was done that was due on this day: before, on it, after, up to the night and beyond.
+    /// A day up to the night on which something was done that was due on this day: before, on it, after.
     pub fn done(&mut self, due_on: Date, night: &Night) -> Date {
-        match self.below(8) {
+        let day = match self.below(8) {
             0 => self.near(due_on),
             1 => self.near(night.as_of),
-            2 => plus(due_on, self.from_to(-800, 0)),
+            2 => plus(due_on, self.between(-800, 0)),
             3 => self.odd(plus(due_on, -60), plus(due_on, 60)),
-            _ => plus(due_on, self.from_to(-60, 60)),
-        }
+            _ => plus(due_on, self.between(-60, 60)),
+        };
+        day.min(night.as_of)
     }
 }
 
