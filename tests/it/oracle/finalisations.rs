@@ -220,10 +220,7 @@ impl Oracle for PitSelfFinalisation {
 
     fn put(records: &Person, given: &mut Given) {
         for year in &records.years {
-            given.row(
-                "pit_settlements",
-                &[("subject_id", (&records.subject_id).into()), ("tax_year", (*year).into())],
-            );
+            given.row("pit_settlements", &[("subject_id", (&records.subject_id).into()), ("tax_year", (*year).into())]);
         }
         put_returns(&records.returns, given);
     }

@@ -192,7 +192,8 @@ impl Oracle for CitAdvance {
             };
             let Some(due_on) = tax_day(nominal_on, night) else { continue };
             if records.taxes(None, &quarter).contains(&"cit") {
-                let of_quarter = records.payments.iter().filter(|(_, tax, last, _)| *tax == "cit" && *last == quarter.last);
+                let of_quarter =
+                    records.payments.iter().filter(|(_, tax, last, _)| *tax == "cit" && *last == quarter.last);
                 let paid_on = of_quarter.map(|(.., paid_on)| *paid_on).min();
                 found.push(due(&records.subject_id, None, quarter.quarter(), due_on, paid_on, law.name));
             }
@@ -259,7 +260,7 @@ impl Oracle for YearlyTaxReturn {
 /// The month of this day, mostly; December where nothing is said.
 pub fn year_end_month(random: &mut Random, last: Date) -> Option<i64> {
     match random.below(8) {
-        0 => Some(random.from_to(1, 12)),
+        0 => Some(random.between(1, 12)),
         _ if last.month() == 12 && random.percent(50) => None,
         _ => Some(i64::from(last.month())),
     }

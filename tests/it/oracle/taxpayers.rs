@@ -124,7 +124,8 @@ impl Taxpayer {
     /// The day of the first return of this kind for a tax and the period that ends on this day.
     pub fn filed_on(&self, tax: &str, kind: &str, period_ends_on: Date) -> Option<Date> {
         let returns = self.returns.iter();
-        let of_period = returns.filter(|one| one.tax == tax && one.kind == kind && one.period_ends_on == period_ends_on);
+        let of_period =
+            returns.filter(|one| one.tax == tax && one.kind == kind && one.period_ends_on == period_ends_on);
         of_period.map(|one| one.filed_on).min()
     }
 
