@@ -219,8 +219,8 @@ impl Oracle for InvestmentCertificate {
         let Some(law) = in_force(&INVESTMENT, founded_on, night.known_on) else { return Vec::new() };
         let due_on = months_later(founded_on, law.value);
         let obtained_on = records.investment_certificate_on;
-        // Whoever had registered the investment before founded the company in the usual order.
-        let was_first = obtained_on.is_some_and(|obtained_on| obtained_on < founded_on);
+        // Whoever had registered the investment by then founded the company in the usual order.
+        let was_first = obtained_on.is_some_and(|obtained_on| obtained_on <= founded_on);
         if !records.is_foreign_invested || was_first || !night.sees(due_on) {
             return Vec::new();
         }
@@ -298,6 +298,10 @@ impl Oracle for BusinessSuspension {
         let mut found = Vec::new();
         for one in records {
             let Some(law) = in_force(&NOTICE, one.starts_on, night.known_on) else { continue };
+            // The days off of years far away are not known.
+            if one.starts_on < night.since || plus(night.until, 40) < one.starts_on {
+                continue;
+            }
             let due_on = working_days_later(one.starts_on, -law.value, night.known_on);
             if night.sees(due_on) {
                 let period = "notice".to_owned();

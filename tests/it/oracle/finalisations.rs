@@ -146,9 +146,10 @@ impl Oracle for AnnualAccounts {
         for year_end in year_ends(night, records.year_end_month.unwrap_or(12)) {
             let Some(law) = in_force(&ACCOUNTS, year_end, night.known_on) else { continue };
             let due_on = plus(year_end, law.value);
-            let last_day = Period { first: year_end, last: year_end };
-            let is_in_business = records.stopped_on.is_none_or(|stopped_on| year_end < stopped_on)
-                && !records.taxes(None, &last_day).is_empty();
+            // Who owes corporate income tax is in business until the decision to stop: a duty that ended was registered
+            // anew, or is suspended.
+            let has_begun = records.duties.iter().any(|duty| duty.tax == "cit" && duty.starts_on <= year_end);
+            let is_in_business = has_begun && records.stopped_on.is_none_or(|stopped_on| year_end < stopped_on);
             if night.sees(due_on) && is_in_business {
                 // Accounts are of the taxpayer as a whole, whatever tax they were filed with.
                 let accounts = records.returns.iter().filter(|one| one.kind == "accounts");

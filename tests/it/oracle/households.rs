@@ -146,11 +146,15 @@ impl Business {
         Period { first: day, last: day }.touches(self.started_on, self.ended_on)
     }
 
+    fn is_assessed_over(&self, year: i64, vnd: i64) -> bool {
+        let own = self.years.iter().filter(|one| one.tax_year == year);
+        own.filter_map(|one| one.assessed_vnd).any(|assessed| assessed > vnd)
+    }
+
     /// The quarter of a year from which the business is over an amount: the first one by its own assessment, or the
     /// one in which its revenue went over.
     fn over_from(&self, year: i64, vnd: i64) -> Option<i64> {
-        let own = self.years.iter().filter(|one| one.tax_year == year);
-        if own.filter_map(|one| one.assessed_vnd).any(|assessed| assessed > vnd) {
+        if self.is_assessed_over(year, vnd) {
             return Some(1);
         }
         (1..=4).find(|last| {
@@ -203,7 +207,8 @@ impl Business {
         };
         let mut found = Vec::new();
         let monthly_from = in_force(&MONTHLY_FROM, year_end, night.known_on);
-        let is_large = monthly_from.is_some_and(|law| self.over_from(year, law.value).is_some());
+        // How often it files, the household determines itself, for the whole year.
+        let is_large = monthly_from.is_some_and(|law| self.is_assessed_over(year, law.value));
         for month in periods(night, 1).iter().filter(|month| is_large && asked(month)) {
             let law = match in_force(&FIRST_MONTHS, month.last, night.known_on) {
                 Some(law) => Some((joined(year, law.value.0, law.value.1), law.name)),
@@ -340,10 +345,13 @@ impl Oracle for HouseholdBusinessTax {
                         found.extend(records.yearly(night, "finalisation", year_end, year + 1, &FINALISATION));
                     }
                 }
-                Some(_) if is_open_at_end => {
-                    found.extend(records.yearly(night, "year", year_end, year + 1, &RENTAL_YEAR));
+                // What was let during the year is declared, although nothing may be let any more.
+                Some(_) => {
+                    let year_of = Period { first: joined(year, 1, 1), last: year_end };
+                    if year_of.touches(records.started_on, records.ended_on) {
+                        found.extend(records.yearly(night, "year", year_end, year + 1, &RENTAL_YEAR));
+                    }
                 }
-                Some(_) => {}
             }
             let files_twice = own.is_some_and(|own| own.returns_a_year == Some(2));
             let half = Period { first: joined(year, 1, 1), last: half_end };
@@ -354,10 +362,10 @@ impl Oracle for HouseholdBusinessTax {
             {
                 found.extend(records.yearly(night, "half_year", half_end, year, &RENTAL_HALF_YEAR));
             }
-            // New in the first half-year, and not over in it.
+            // New in the first half-year, and not over in it. Art. 9(1) speaks of who produces or trades.
             let is_new =
                 records.started_on.is_some_and(|started_on| half.first <= started_on && started_on <= half.last);
-            if is_new && !is_over_by_half && records.is_open_on(half_end) {
+            if is_new && !is_over_by_half && !records.lets_property && records.is_open_on(half_end) {
                 found.extend(records.yearly(night, "half_year_notice", half_end, year, &HALF_YEAR_NOTICE));
             }
         }

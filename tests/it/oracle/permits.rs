@@ -197,8 +197,10 @@ struct Extension {
     earliest_days: i64,
     latest_days: i64,
     times: i64,
-    answer_working_days: Option<i64>,
 }
+
+/// Whoever applies on the last day is answered in time of the law of that day: of the older decree none is sourced.
+const ANSWER: [Term<i64>; 1] = [Term::new("work_permit_answer@2025-08-07", date(2025, 8, 7), date(2025, 8, 7), 10)];
 
 const EXTENSION: [Term<Extension>; 2] = [
     Term {
@@ -207,14 +209,14 @@ const EXTENSION: [Term<Extension>; 2] = [
             "work_permit_extension@2021-02-15",
             date(2020, 12, 30),
             date(2021, 2, 15),
-            Extension { earliest_days: 45, latest_days: 5, times: 1, answer_working_days: None },
+            Extension { earliest_days: 45, latest_days: 5, times: 1 },
         )
     },
     Term::new(
         "work_permit_extension@2025-08-07",
         date(2025, 8, 7),
         date(2025, 8, 7),
-        Extension { earliest_days: 45, latest_days: 10, times: 1, answer_working_days: Some(10) },
+        Extension { earliest_days: 45, latest_days: 10, times: 1 },
     ),
 ];
 
@@ -309,7 +311,8 @@ impl Oracle for WorkPermit {
             let done_on = later.map(|other| other.issued_on).chain(permit.extension_filed_on).min();
             let period = permit.expires_on.to_string();
             let mut obligation = due(&permit.employer, Some(&permit.number), period, due_on, done_on, law.name);
-            let answer = law.value.answer_working_days.map(|days| working_days_later(due_on, days, night.known_on));
+            let answer = in_force(&ANSWER, due_on, night.known_on);
+            let answer = answer.map(|law| working_days_later(due_on, law.value, night.known_on));
             obligation.facts = vec![
                 Some(plus(permit.expires_on, -law.value.earliest_days).to_string()),
                 answer.map(|day| day.to_string()),

@@ -191,7 +191,8 @@ impl Oracle for CitAdvance {
                 Advance::LastDay => last_of_month(quarter.next_day()),
             };
             let Some(due_on) = tax_day(nominal_on, night) else { continue };
-            if records.taxes(None, &quarter).contains(&"cit") {
+            // Who is registered by the year pays at the finalisation alone.
+            if records.taxes(Some("quarter"), &quarter).contains(&"cit") {
                 let of_quarter =
                     records.payments.iter().filter(|(_, tax, last, _)| *tax == "cit" && *last == quarter.last);
                 let paid_on = of_quarter.map(|(.., paid_on)| *paid_on).min();
