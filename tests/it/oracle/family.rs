@@ -282,10 +282,9 @@ impl Child {
         self.given.iter().filter(|one| one.0 == vaccine && one.1 == dose).map(|one| one.2).min()
     }
 
-    /// The day on which this dose was given or, where it was never entered, a later one.
+    /// The first day on which this dose was given, or a later one of the same vaccine.
     fn done(&self, vaccine: &str, dose: i64) -> Option<Date> {
-        let later = self.given.iter().filter(|one| one.0 == vaccine && one.1 > dose).map(|one| one.2).min();
-        self.first(vaccine, dose).or(later)
+        self.given.iter().filter(|one| one.0 == vaccine && one.1 >= dose).map(|one| one.2).min()
     }
 
     /// Every dose whose day is known.

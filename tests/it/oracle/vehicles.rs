@@ -372,10 +372,10 @@ impl Oracle for LicencePoints {
         let due_on = random.due(night);
         let mut losses = vec![(random.months_before(due_on, WAIT_MONTHS).min(night.as_of), None)];
         if random.percent(25) {
-            // Lost, restored and lost again; the days are in order.
+            // Lost, restored and lost again; there is no second loss without points.
             let before = plus(losses[0].0, -random.between(1, 500));
-            let back = random.maybe(80, |random| random.day(before, losses[0].0));
-            losses.insert(0, (before, back));
+            let back = random.day(before, losses[0].0);
+            losses.insert(0, (before, Some(back)));
         }
         let lost_on = losses[losses.len() - 1].0;
         let mut tests = Vec::new();
@@ -435,7 +435,7 @@ impl Oracle for LicencePoints {
             let tests: BTreeSet<Date> = records.tests.iter().map(|test| test.1).filter(|day| belongs(*day)).collect();
             let failed: BTreeSet<Date> =
                 records.tests.iter().filter(|test| !test.2 && belongs(test.1)).map(|test| test.1).collect();
-            let next_after = |day: Date| tests.iter().copied().find(|test| *test > day).or(*restored_on);
+            let next_after = |day: Date| tests.iter().copied().filter(|test| *test > day).chain(*restored_on).min();
             let period = format!("exhausted-{lost_on}");
             due.push(row(period, months_later(*lost_on, WAIT_MONTHS), next_after(*lost_on), wait.name));
             for failed_on in failed {
