@@ -112,7 +112,9 @@ const LAND_NIGHTS: &[(Date, Date)] = &[
     (date(2026, 12, 3), date(2026, 11, 22)),
     (date(2027, 2, 10), date(2026, 11, 22)),
     (date(2027, 3, 20), date(2026, 11, 22)),
-    (date(2027, 5, 5), date(2026, 11, 22)),
+    // 31 March and 31 May 2027 are no days of rest: the first nights on which they are not seen.
+    (date(2027, 5, 1), date(2026, 11, 22)),
+    (date(2027, 7, 1), date(2026, 11, 22)),
     (date(2027, 10, 20), date(2026, 11, 22)),
 ];
 

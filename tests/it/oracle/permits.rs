@@ -378,9 +378,11 @@ impl Oracle for ConstructionPermit {
             let mut valid_from = random.months_before(due_on, 12 * years);
             let started_on = random.maybe(40, |random| random.done(due_on, night).min(night.as_of));
             for extensions in 0..=random.pick(&[0, 0, 1, 2, 3]) {
-                // The register may know the start of the works from the permit that it came under alone.
-                let is_known = random.percent(80);
-                permits.push((number.clone(), valid_from, extensions, started_on.filter(|_| is_known)));
+                // Not every row of the register knows when works started, and they may not say the same day.
+                let known = started_on.filter(|_| random.percent(80));
+                let known =
+                    known.map(|started_on| if random.percent(80) { started_on } else { random.near(started_on) });
+                permits.push((number.clone(), valid_from, extensions, known));
                 valid_from = match random.below(3) {
                     0 => plus(valid_from, random.between(1, 400)),
                     _ => plus(months_later(valid_from, 12), random.between(-20, 0)),

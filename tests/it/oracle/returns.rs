@@ -53,8 +53,9 @@ impl Oracle for MonthlyTaxReturn {
         // The 20th of December is a Sunday: the first nights on which Monday is seen, and on which it is not.
         (date(2026, 12, 13), date(2026, 12, 13)),
         (date(2026, 12, 14), date(2026, 12, 14)),
-        (date(2027, 1, 20), date(2026, 11, 22)),
-        (date(2027, 1, 21), date(2026, 11, 22)),
+        // The 20th of November is a Friday: the last night on which it is seen, and the next one.
+        (date(2026, 12, 20), date(2026, 11, 22)),
+        (date(2026, 12, 21), date(2026, 11, 22)),
         (date(2027, 3, 16), date(2026, 11, 22)),
     ];
 
@@ -105,12 +106,13 @@ const QUARTERLY_NIGHTS: &[(Date, Date)] = &[
     (date(2026, 5, 6), date(2026, 5, 6)),
     (date(2026, 7, 24), date(2026, 6, 29)),
     (date(2026, 7, 24), date(2026, 7, 24)),
-    (date(2026, 8, 2), date(2026, 6, 30)),
+    // 31 July is a Friday: the last night on which it is seen, and the next one.
+    (date(2026, 8, 30), date(2026, 6, 30)),
+    (date(2026, 8, 31), date(2026, 6, 30)),
     // 31 October is a Saturday.
     (date(2026, 10, 25), date(2026, 10, 25)),
     (date(2026, 10, 26), date(2026, 10, 26)),
     (date(2026, 12, 2), date(2026, 11, 22)),
-    (date(2026, 12, 3), date(2026, 11, 22)),
     (date(2027, 5, 4), date(2026, 11, 22)),
 ];
 
@@ -215,13 +217,14 @@ impl Oracle for YearlyTaxReturn {
     const NIGHTS: &'static [(Date, Date)] = &[
         (date(2026, 7, 25), date(2026, 6, 29)),
         (date(2026, 7, 25), date(2026, 6, 30)),
-        (date(2026, 10, 18), date(2026, 10, 18)),
         (date(2026, 11, 22), date(2026, 11, 22)),
         // 31 January 2027 is a Sunday.
         (date(2027, 1, 16), date(2027, 1, 16)),
         (date(2027, 1, 17), date(2027, 1, 17)),
         (date(2027, 3, 3), date(2026, 11, 22)),
-        (date(2027, 3, 4), date(2026, 11, 22)),
+        // The last night on which 31 December is seen, and the next one.
+        (date(2027, 1, 30), date(2026, 11, 22)),
+        (date(2027, 1, 31), date(2026, 11, 22)),
     ];
 
     fn random(random: &mut Random, id: Id, night: &Night) -> Taxpayer {
