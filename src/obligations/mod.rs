@@ -4,6 +4,8 @@
 //! the same on every night. This chapter reads tables and must know neither the
 //! ledger nor how anybody is reminded.
 
+pub mod explain;
+
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
