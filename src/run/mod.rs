@@ -11,6 +11,7 @@
 mod build;
 mod change;
 mod erase;
+mod explain;
 mod figures;
 mod pull;
 mod remind;
@@ -33,6 +34,7 @@ use crate::report::{FaultLine, Report};
 use crate::world::World;
 
 pub use erase::{Erased, erase};
+pub use explain::explain;
 pub use window::{NIGHTS_MAX, window};
 
 /// Runs the night of `as_of` and reports it.

@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 28] = [
     ("landing", &["calendar", "fault", "files", "personal", "pipeline", "sources", "tables"]),
     ("sql", &["calendar", "fault", "files", "pipeline", "tables"]),
     // Deciding, pure: no ledger, no engine, no world.
-    ("obligations", &["calendar", "fault", "personal", "pipeline", "tables"]),
+    ("obligations", &["calendar", "fault", "language", "personal", "pipeline", "tables"]),
     ("reminders", &["calendar", "fault", "language", "obligations", "personal", "pipeline", "tables"]),
     ("satisfaction", &["language", "tables"]),
     ("quality", &["tables"]),
@@ -74,8 +74,8 @@ const ARROWS: [(&str, &[&str]); 28] = [
 const CLI: (&str, &[&str]) = (
     "cli",
     &[
-        "calendar", "check", "fault", "ledger", "lineage", "personal", "pipeline", "query", "report", "run", "samples",
-        "scaffold", "schedule", "sql", "tables", "world",
+        "calendar", "check", "fault", "language", "ledger", "lineage", "personal", "pipeline", "query", "report",
+        "run", "samples", "scaffold", "schedule", "sql", "tables", "world",
     ],
 );
 
@@ -103,7 +103,7 @@ const HOMES: [(&str, &[&str]); 23] = [
     ("chrono", &["calendar/cron.rs"]),
     ("minijinja", &["publication/error.rs", "publication/page/", "reminders/letter/"]),
     ("pulldown_cmark", &["reminders/letter/document.rs"]),
-    ("clap", &["cli/mod.rs", "cli/new.rs", "cli/plan.rs"]),
+    ("clap", &["cli/explain.rs", "cli/mod.rs", "cli/new.rs", "cli/plan.rs"]),
     ("clap_complete", &["cli/mod.rs"]),
     ("indicatif", &["telemetry.rs"]),
 ];

@@ -13,7 +13,7 @@ mod words;
 
 use std::collections::BTreeMap;
 
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 use serde_json::{Value, json};
 
 use crate::fault::{Explain, Place};
@@ -41,8 +41,8 @@ pub struct SourceField {
     pub legal_ground: Text,
     /// The last day of the permission.
     pub authorised_to: Date,
-    /// When it was pulled, in words of the ledger; none where nobody wrote it down.
-    pub pulled_at: Option<String>,
+    /// When it was pulled, in Vietnam; none where nobody wrote it down.
+    pub pulled_at: Option<DateTime>,
 }
 
 /// Where the columns of standard tables come from: by `staging.<table>.<column>`.
@@ -329,7 +329,13 @@ impl Field {
         put(format!("- {name} = {}{vi}", shown.vi), format!("- {name} = {}{en}", shown.en));
         for source in &self.sources {
             let pulled = match &source.pulled_at {
-                Some(at) => Text::new(format!("lấy lúc {at}"), format!("pulled at {at}")),
+                Some(at) => {
+                    let (day, hour, minute) = (day(at.date()), at.hour(), at.minute());
+                    Text::new(
+                        format!("lấy lúc {hour:02}:{minute:02} ngày {}", day.vi),
+                        format!("pulled at {hour:02}:{minute:02} on {}", day.en),
+                    )
+                }
                 None => Text::new("không rõ lúc lấy", "it is not known when it was pulled"),
             };
             let to = day(source.authorised_to);
