@@ -87,6 +87,10 @@ pub struct ItemLine {
     /// Open obligations and tonight's reminders by commune; under an empty code where none is known.
     #[serde(default)]
     pub communes: BTreeMap<String, Counts>,
+    /// What happened to its obligations since the last night: how many arose, moved, were fulfilled, withdrawn, lapsed
+    /// or returned; how many of those that were fulfilled were late.
+    #[serde(default)]
+    pub life: BTreeMap<String, u64>,
 }
 
 /// What there is of an item in one commune.
@@ -177,6 +181,22 @@ impl Report {
             && self.releases.iter().all(|release| release.status == "unchanged")
     }
 
+    /// Adds what a second look at the sources, in the middle of sending, found: what went wrong, what waits for a
+    /// person, and what happened to obligations. Its tables and items are those that are here already.
+    pub fn add_second_look(&mut self, again: Report) {
+        self.faults.extend(again.faults);
+        self.notes.extend(again.notes);
+        let is_known = |check: &CheckLine| self.checks.iter().any(|known| known.check == check.check);
+        let new: Vec<CheckLine> = again.checks.into_iter().filter(|check| !is_known(check)).collect();
+        self.checks.extend(new);
+        for seen in again.items {
+            let Some(line) = self.items.iter_mut().find(|line| line.item == seen.item) else { continue };
+            for (word, count) in seen.life {
+                *line.life.entry(word).or_default() += count;
+            }
+        }
+    }
+
     /// Two runs of one night as one: the obligations of the later, the messages of both.
     pub fn together(self, mut later: Report) -> Report {
         for item in &mut later.items {
@@ -184,6 +204,9 @@ impl Report {
                 item.messages += earlier.messages;
                 for (commune, counts) in &earlier.communes {
                     item.communes.entry(commune.clone()).or_default().reminders += counts.reminders;
+                }
+                for (word, count) in &earlier.life {
+                    *item.life.entry(word.clone()).or_default() += count;
                 }
             }
         }
@@ -287,7 +310,16 @@ impl Report {
             }
             rows.push(row([&line.item, &number(line.obligations), &number(line.messages), &number(held), "", &why]));
         }
-        writeln!(f, "\nReminders\n{}", aligned(&rows))
+        writeln!(f, "\nReminders\n{}", aligned(&rows))?;
+        let changed: Vec<&ItemLine> = self.items.iter().filter(|line| !line.life.is_empty()).collect();
+        if !changed.is_empty() {
+            writeln!(f, "\nObligations since the last night")?;
+            let width = changed.iter().map(|line| line.item.chars().count()).max().unwrap_or(0);
+            for line in changed {
+                writeln!(f, "  {:<width$}  {}", line.item, counts(&line.life))?;
+            }
+        }
+        Ok(())
     }
 
     fn releases(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

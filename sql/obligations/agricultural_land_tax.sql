@@ -5,7 +5,7 @@
 -- exempt; they have no bill.
 --
 -- grain:   subject_id, object_id, period
--- private: subject_id, object_id, period, due_on, fulfilled_on, plot_id, payment_kind, tax_year
+-- private: subject_id, object_id, period, due_on, fulfilled_on, plot_id, payment_kind, tax_year, nominal_on
 -- rule:    agricultural_land_tax_first, agricultural_land_tax_second
 with
 bills as (select * from staging.land_tax_bills where tax = 'agricultural'),
@@ -32,8 +32,8 @@ fixed_days as (
     join second_days on years.last_day between second_days.in_force_from and second_days.in_force_to
 ),
 
--- Only a day that can move into the window is asked for its working day: one of a year whose holidays
--- are not known is no fault while nothing depends on it.
+-- Only a day that moves to $since or later is asked for its working day, and none after $until: a year
+-- whose holidays are not known is no fault while nothing depends on it.
 rolled as (
     select
         *,
@@ -46,7 +46,7 @@ rolled as (
 
 due_days as (
     select * from rolled
-    where due_on between $since and $until
+    where due_on <= $until
 ),
 
 -- A plot that was billed again has two bills for one payment: it is done when one of them is paid.
@@ -55,17 +55,25 @@ due_payments as (
         bills.subject_id,
         bills.plot_id as object_id,
         cast(bills.tax_year as varchar) || '-' || bills.payment_kind as period,
-        max(due_days.due_on) as due_on,
-        max(due_days.rule_version) as rule_version,
+        due_days.due_on,
+        due_days.rule_version,
         min(bills.paid_on) as fulfilled_on,
         bills.plot_id,
         bills.payment_kind,
-        bills.tax_year
+        bills.tax_year,
+        due_days.nominal_on
     from bills
     join due_days
         on due_days.tax_year = bills.tax_year
         and due_days.is_second = (bills.payment_kind = 'second_half')
-    group by bills.subject_id, bills.plot_id, bills.payment_kind, bills.tax_year
+    group by
+        bills.subject_id,
+        bills.plot_id,
+        bills.payment_kind,
+        bills.tax_year,
+        due_days.nominal_on,
+        due_days.due_on,
+        due_days.rule_version
 )
 
 select * from due_payments

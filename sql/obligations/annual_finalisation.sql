@@ -75,8 +75,8 @@ finalisations as (
     select * from closings
 ),
 
--- Only a day that can move into the window is asked for its working day: one of a year whose holidays
--- are not known is no fault while nothing depends on it.
+-- Only a day that moves to $since or later is asked for its working day, and none after $until: a year
+-- whose holidays are not known is no fault while nothing depends on it.
 rolled as (
     select
         *,
@@ -110,7 +110,7 @@ due_finalisations as (
         and filed.tax = rolled.tax
         and filed.is_closing = rolled.is_closing
         and filed.period_ends_on = rolled.ends_on
-    where rolled.due_on between $since and $until
+    where rolled.due_on <= $until
 )
 
 select * from due_finalisations

@@ -10,19 +10,17 @@ with
 suspensions as (select * from staging.business_suspensions),
 resumption as (select * from law_versions.business_resumption),
 
--- Working days are counted only for what may be due: five of them never fill a month.
-ends as (
-    select * from suspensions
-    where ends_on between add_months($since, -1, 'clamp') and $until
-),
-
+-- Working days are counted only where the confirmation may be due: far years have no calendar.
 confirmations as (
     select
-        ends.*,
-        add_working_days(ends.ends_on, resumption.value) as due_on,
+        suspensions.*,
+        case
+            when suspensions.ends_on between add_working_days($since, -resumption.value) and $until
+                then add_working_days(suspensions.ends_on, resumption.value)
+        end as due_on,
         resumption.rule_version
-    from ends
-    join resumption on ends.ends_on between resumption.in_force_from and resumption.in_force_to
+    from suspensions
+    join resumption on suspensions.ends_on between resumption.in_force_from and resumption.in_force_to
 ),
 
 confirmations_in_window as (

@@ -7,19 +7,19 @@
 -- private: subject_id, object_id, due_on, fulfilled_on, starts_on
 -- rule:    business_suspension_notice
 with
--- Working days are counted only for what may be due: three of them never fill a month.
-suspensions as (
-    select * from staging.business_suspensions
-    where starts_on between $since and add_months($until, 1, 'clamp')
-),
+suspensions as (select * from staging.business_suspensions),
 notice as (select * from law_versions.business_suspension_notice),
 
+-- Working days are counted only where the notice may be due: far years have no calendar yet.
 notices as (
     select
         suspensions.subject_id,
         suspensions.suspension_id as object_id,
         'notice' as period,
-        add_working_days(suspensions.starts_on, -notice.value) as due_on,
+        case
+            when suspensions.starts_on between $since and add_working_days($until, notice.value)
+                then add_working_days(suspensions.starts_on, -notice.value)
+        end as due_on,
         notice.rule_version,
         suspensions.notified_on as fulfilled_on,
         suspensions.starts_on

@@ -9,18 +9,17 @@
 -- rule:    construction_start, construction_extensions
 with
 permits as (select * from staging.construction_permits),
-start_terms as (select * from law.construction_start),
+start_term as (select * from law.construction_start),
 extensions as (select * from law.construction_extensions),
 
 starts_due as (
     select
         permits.*,
-        add_months(permits.valid_from, start_terms.value, 'clamp') as due_on,
-        start_terms.rule_version,
+        add_months(permits.valid_from, start_term.value, 'clamp') as due_on,
+        start_term.rule_version,
         permits.extensions < extensions.value as can_extend
     from permits
-    join start_terms
-        on start_terms.key = case when permits.extensions = 0 then 'permit' else 'extension' end
+    cross join start_term
     cross join extensions
 ),
 

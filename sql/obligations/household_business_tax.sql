@@ -9,7 +9,7 @@
 -- (Decree 252/2026/NĐ-CP, Art. 3(7)).
 --
 -- grain:   object_id, period
--- private: subject_id, object_id, period, due_on, fulfilled_on, business_id, return_kind, period_ends_on
+-- private: subject_id, object_id, period, due_on, fulfilled_on, business_id, return_kind, period_ends_on, nominal_on
 -- rule:    household_revenue_threshold, household_monthly_from, household_monthly_return, household_first_returns, household_quarterly_return, household_finalisation, household_revenue_notice, household_half_year_notice, rental_half_year_return, rental_yearly_return
 with
 businesses as (select * from staging.household_businesses),
@@ -166,8 +166,8 @@ periods as (
     union all select * from rental_years
 ),
 
--- Only a day that can move into the window is asked for its working day: one of a year whose holidays
--- are not known is no fault while nothing depends on it.
+-- Only a day that moves to $since or later is asked for its working day, and none after $until: a year
+-- whose holidays are not known is no fault while nothing depends on it.
 rolled as (
     select
         *,
@@ -180,7 +180,12 @@ rolled as (
 
 due_periods as (
     select * from rolled
-    where due_on between $since and $until
+    where due_on <= $until
+),
+
+due_years as (
+    select * from years
+    where tax_year in (select tax_year from due_periods)
 ),
 
 -- How large each business is: above the threshold of the year by its own assessment, from the first
@@ -192,21 +197,20 @@ assessments as (
         businesses.lets_property,
         businesses.started_on,
         businesses.ended_on,
-        years.tax_year,
-        years.first_day as year_begins_on,
-        years.last_day as year_ends_on,
+        due_years.tax_year,
+        due_years.first_day as year_begins_on,
+        due_years.last_day as year_ends_on,
         (tax_years.assessed_revenue_vnd > thresholds.value) is true as is_assessed_above,
         (tax_years.assessed_revenue_vnd > monthly_from.value) is true as is_monthly,
         coalesce(tax_years.taxes_income, false) as taxes_income,
         tax_years.returns_a_year,
         thresholds.value as threshold_vnd
     from businesses
-    cross join years
-    join thresholds on years.last_day between thresholds.in_force_from and thresholds.in_force_to
-    join monthly_from on years.last_day between monthly_from.in_force_from and monthly_from.in_force_to
+    cross join due_years
+    join thresholds on due_years.last_day between thresholds.in_force_from and thresholds.in_force_to
+    join monthly_from on due_years.last_day between monthly_from.in_force_from and monthly_from.in_force_to
     left join tax_years
-        on tax_years.business_id = businesses.business_id and tax_years.tax_year = years.tax_year
-    where years.tax_year in (select tax_year from due_periods)
+        on tax_years.business_id = businesses.business_id and tax_years.tax_year = due_years.tax_year
 ),
 
 totals as (
@@ -218,7 +222,7 @@ totals as (
             partition by business_id, tax_year order by quarter
         ) as total_vnd
     from revenues
-    where tax_year in (select tax_year from due_periods)
+    where tax_year in (select tax_year from due_years)
 ),
 
 went_over as (
@@ -250,6 +254,7 @@ owed as (
         due_periods.last_day as period_ends_on,
         due_periods.tax_year,
         due_periods.quarter,
+        due_periods.nominal_on,
         due_periods.due_on,
         due_periods.rule_version
     from sizes
@@ -300,7 +305,8 @@ due_returns as (
         filed.filed_on as fulfilled_on,
         owed.business_id,
         owed.return_kind,
-        owed.period_ends_on
+        owed.period_ends_on,
+        owed.nominal_on
     from owed
     left join filed
         on filed.object_id = owed.business_id

@@ -1,8 +1,8 @@
 -- One row per compulsory motor insurance contract that ends inside the window.
 --
 -- A contract runs as long as its certificate says, at most for the longest term; where
--- the register holds no end, only the least term is certain. A later contract for the
--- same vehicle fulfils the obligation, whoever concluded it: the vehicle may be sold.
+-- the register holds no end, only the least term is certain. A contract for the same
+-- vehicle that ends later fulfils it, whoever concluded it: the vehicle may be sold.
 --
 -- grain:   object_id
 -- private: subject_id, object_id, period, due_on, fulfilled_on, plate, insurer_tells_on
@@ -19,6 +19,7 @@ contract_ends as (
         contracts.contract_number,
         contracts.vehicle_id,
         contracts.starts_on,
+        coalesce(contracts.concluded_on, contracts.starts_on) as concluded_on,
         least(
             coalesce(contracts.ends_on, add_months(contracts.starts_on, least_terms.value * 12, 'clamp')),
             add_months(contracts.starts_on, longest_terms.value * 12, 'clamp')
@@ -37,13 +38,11 @@ ends_in_window as (
 later_contracts as (
     select
         ends_in_window.contract_number,
-        min(coalesce(contracts.concluded_on, contracts.starts_on)) as concluded_on
+        min(contract_ends.concluded_on) as concluded_on
     from ends_in_window
-    join contracts
-        on contracts.vehicle_id = ends_in_window.vehicle_id
-        and contracts.contract_number <> ends_in_window.contract_number
-        and contracts.starts_on > ends_in_window.starts_on
-    where contracts.ends_on is null or contracts.ends_on > ends_in_window.ends_on
+    join contract_ends
+        on contract_ends.vehicle_id = ends_in_window.vehicle_id
+        and contract_ends.ends_on > ends_in_window.ends_on
     group by ends_in_window.contract_number
 ),
 

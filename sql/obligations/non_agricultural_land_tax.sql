@@ -50,8 +50,8 @@ payments as (
     where bills.payment_kind = 'first'
 ),
 
--- Only a day that can move into the window is asked for its working day: one of a year whose holidays
--- are not known is no fault while nothing depends on it.
+-- Only a day that moves to $since or later is asked for its working day, and none after $until: a year
+-- whose holidays are not known is no fault while nothing depends on it.
 rolled as (
     select
         *,
@@ -62,21 +62,22 @@ rolled as (
     from payments
 ),
 
--- A plot that was billed again has two bills for one payment: it is done when one of them is paid.
+-- A plot that was billed again has two bills for one payment: it is done when one of them is paid, and
+-- the newer notice gives the day.
 due_payments as (
     select
         subject_id,
         plot_id as object_id,
         cast(tax_year as varchar) || '-' || payment_kind as period,
         max(due_on) as due_on,
-        max(rule_version) as rule_version,
+        rule_version,
         min(paid_on) as fulfilled_on,
         plot_id,
         payment_kind,
         tax_year
     from rolled
-    where due_on between $since and $until
-    group by subject_id, plot_id, payment_kind, tax_year
+    where due_on <= $until
+    group by subject_id, plot_id, payment_kind, tax_year, rule_version
 )
 
 select * from due_payments

@@ -32,8 +32,8 @@ deadlines as (
     where events.kind = 'real_estate'
 ),
 
--- Only a day that can move into the window is asked for its working day: one of a year whose holidays
--- are not known is no fault while nothing depends on it.
+-- Only a day that moves to $since or later is asked for its working day, and none after $until: a year
+-- whose holidays are not known is no fault while nothing depends on it.
 rolled as (
     select
         *,
@@ -55,7 +55,7 @@ due_returns as (
         kind,
         occurred_on
     from rolled
-    where due_on between $since and $until
+    where due_on <= $until
 )
 
 select * from due_returns

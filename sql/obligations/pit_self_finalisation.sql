@@ -24,13 +24,13 @@ deadlines as (
         on years.last_day between before_day(months_after.in_force_from) and before_day(months_after.in_force_to)
 ),
 
--- Only a day that can move into the window is asked for its working day: one of a year whose holidays
--- are not known is no fault while nothing depends on it.
+-- Only a day that moves to $since or later is asked for its working day, and none after $until: a year
+-- whose holidays are not known is no fault while nothing depends on it.
 rolled as (
     select
         *,
         case
-            when nominal_on > previous_working_day(before_day($since)) and nominal_on <= $until
+            when nominal_on > previous_working_day(before_day($since)) and $until >= nominal_on
                 then next_working_day(nominal_on)
         end as due_on
     from deadlines
@@ -38,7 +38,7 @@ rolled as (
 
 due_years as (
     select *, cast(extract(year from last_day) as bigint) as tax_year from rolled
-    where due_on between $since and $until
+    where due_on <= $until
 ),
 
 filed as (

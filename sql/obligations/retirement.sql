@@ -14,35 +14,40 @@ employees as (
 ),
 ages as (select * from law_versions.retirement_age),
 
+-- The years that the window touches.
+ages_near_window as (
+    select * from ages
+    where last_day_of_month(in_force_to) >= $since and $until >= in_force_from
+),
+
 ages_reached as (
     select
         employees.subject_id,
-        add_months(employees.birth_date, ages.value, 'clamp') as reached_on,
-        ages.rule_version,
-        ages.in_force_from,
-        ages.in_force_to,
-        employees.retired_on
+        employees.sex,
+        employees.birth_date,
+        employees.retired_on,
+        add_months(employees.birth_date, ages_near_window.value, 'clamp') as reached_on,
+        ages_near_window.rule_version,
+        ages_near_window.in_force_from,
+        ages_near_window.in_force_to
     from employees
-    join ages on ages.key = employees.sex
-),
-
-ages_in_force as (
-    select * from ages_reached
-    where reached_on between in_force_from and in_force_to
+    join ages_near_window on ages_near_window.key = employees.sex
 ),
 
 retirements_in_window as (
-    select * from ages_in_force
-    where last_day_of_month(reached_on) between $since and $until
+    select * from ages_reached
+    where reached_on between in_force_from and in_force_to
+        and last_day_of_month(reached_on) between $since and $until
 ),
 
--- Whoever reached the lower age of an earlier year retired then.
+-- Whoever reached the lower age of an earlier year in that year retired then.
 retired_by_an_earlier_year as (
     select distinct retirements_in_window.subject_id, retirements_in_window.reached_on
     from retirements_in_window
-    join ages_in_force
-        on ages_in_force.subject_id = retirements_in_window.subject_id
-        and ages_in_force.reached_on < retirements_in_window.reached_on
+    join ages on ages.key = retirements_in_window.sex
+    where retirements_in_window.in_force_from > ages.in_force_to
+        and add_months(retirements_in_window.birth_date, ages.value, 'clamp')
+            between ages.in_force_from and ages.in_force_to
 ),
 
 retirements as (

@@ -18,17 +18,11 @@ birth_doses as (select * from law_versions.vaccination_birth_dose),
 ages as (select * from law_versions.vaccination_age),
 gaps as (select * from law_versions.vaccination_gap),
 
--- Several entries of one dose are one dose, the first.
-doses_given as (
-    select child_id, vaccine, dose, min(given_on) as given_on
-    from vaccinations
-    group by child_id, vaccine, dose
-),
-
 doses_at_birth as (
     select
         children.child_id,
         birth_doses.key as dose_key,
+        cast(null as date) as previous_on,
         days_from_day_after(children.birth_date, birth_doses.value) as due_on,
         birth_doses.rule_version,
         birth_doses.in_force_from,
@@ -41,6 +35,7 @@ doses_by_age as (
     select
         children.child_id,
         ages.key as dose_key,
+        cast(null as date) as previous_on,
         add_months(children.birth_date, ages.value, 'clamp') as due_on,
         ages.rule_version,
         ages.in_force_from,
@@ -51,15 +46,16 @@ doses_by_age as (
 
 doses_after_another as (
     select
-        doses_given.child_id,
+        vaccinations.child_id,
         gaps.key as dose_key,
-        add_months(doses_given.given_on, gaps.value, 'clamp') as due_on,
+        vaccinations.given_on as previous_on,
+        add_months(vaccinations.given_on, gaps.value, 'clamp') as due_on,
         gaps.rule_version,
         gaps.in_force_from,
         gaps.in_force_to
-    from doses_given
-    join gaps on gaps.key = 'combined_' || cast(doses_given.dose + 1 as varchar)
-    where doses_given.vaccine = 'combined'
+    from vaccinations
+    join gaps on gaps.key = 'combined_' || cast(vaccinations.dose + 1 as varchar)
+    where vaccinations.vaccine = 'combined'
 ),
 
 schedule as (
@@ -77,6 +73,7 @@ doses_in_window as (
         dose_key,
         case when dose_key like 'combined%' then 'combined' else dose_key end as vaccine,
         case dose_key when 'combined_2' then 2 when 'combined_3' then 3 else 1 end as dose,
+        previous_on,
         due_on,
         rule_version
     from schedule
@@ -84,21 +81,35 @@ doses_in_window as (
         and due_on between $since and $until
 ),
 
+-- A dose that was entered several times was given on the first of these days.
+previous_doses as (
+    select
+        doses_in_window.child_id,
+        doses_in_window.dose_key,
+        min(vaccinations.given_on) as given_on
+    from doses_in_window
+    join vaccinations
+        on vaccinations.child_id = doses_in_window.child_id
+        and vaccinations.vaccine = doses_in_window.vaccine
+        and vaccinations.dose = doses_in_window.dose - 1
+    group by doses_in_window.child_id, doses_in_window.dose_key
+),
+
 doses_fulfilled as (
     select
         doses_in_window.child_id,
         doses_in_window.dose_key,
-        min(doses_given.given_on) as given_on
+        min(vaccinations.given_on) as given_on
     from doses_in_window
-    join doses_given
-        on doses_given.child_id = doses_in_window.child_id
-        and doses_given.vaccine = doses_in_window.vaccine
-        and doses_given.dose >= doses_in_window.dose
+    join vaccinations
+        on vaccinations.child_id = doses_in_window.child_id
+        and vaccinations.vaccine = doses_in_window.vaccine
+        and vaccinations.dose >= doses_in_window.dose
     group by doses_in_window.child_id, doses_in_window.dose_key
 ),
 
 doses_due as (
-    select
+    select distinct
         children.subject_id,
         children.child_id as object_id,
         doses_in_window.dose_key as period,
@@ -110,9 +121,13 @@ doses_due as (
         doses_in_window.dose
     from doses_in_window
     join children on children.child_id = doses_in_window.child_id
+    left join previous_doses
+        on previous_doses.child_id = doses_in_window.child_id
+        and previous_doses.dose_key = doses_in_window.dose_key
     left join doses_fulfilled
         on doses_fulfilled.child_id = doses_in_window.child_id
         and doses_fulfilled.dose_key = doses_in_window.dose_key
+    where doses_in_window.previous_on is null or doses_in_window.previous_on = previous_doses.given_on
 )
 
 select * from doses_due

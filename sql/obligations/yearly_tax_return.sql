@@ -25,8 +25,8 @@ deadlines as (
         on months.last_day between before_day(months_after.in_force_from) and before_day(months_after.in_force_to)
 ),
 
--- Only a day that can move into the window is asked for its working day: one of a year whose holidays
--- are not known is no fault while nothing depends on it.
+-- Only a day that moves to $since or later is asked for its working day, and none after $until: a year
+-- whose holidays are not known is no fault while nothing depends on it.
 rolled as (
     select
         *,
@@ -39,7 +39,7 @@ rolled as (
 
 due_year_ends as (
     select *, extract(month from last_day) as end_month from rolled
-    where due_on between $since and $until
+    where due_on <= $until
 ),
 
 filed as (

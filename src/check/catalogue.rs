@@ -49,6 +49,9 @@ async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Res
     for model in &library.models {
         match engine.build(model, &bound, contract(pipeline, model).as_ref()).await {
             Ok(table) => {
+                for misuse in engine.misuses(model, &bound).await? {
+                    faults.push(misuse.fault(model));
+                }
                 facts.insert(model.name.table.clone(), obligations::fact_names(&table).into_iter().collect());
             }
             Err(error) => faults.push(error.fault()),

@@ -32,6 +32,21 @@ pub(super) fn look(state: &Path, verb: &LedgerVerb) -> Result<Ended, Vec<Fault>>
             }
             Ok(Ended::Done)
         }
+        LedgerVerb::Obligations { item, format } => {
+            let counts =
+                Ledger::read(state).and_then(|ledger| ledger.obligation_counts(item.as_deref())).map_err(explained)?;
+            for count in &counts {
+                let (item, state, obligations) = (&count.item, &count.state, count.obligations);
+                print(&match format {
+                    ReportFormat::Text => format!("{item} {state} {obligations}\n"),
+                    ReportFormat::Json => {
+                        let line = serde_json::json!({ "item": item, "state": state, "obligations": obligations });
+                        format!("{line}\n")
+                    }
+                })?;
+            }
+            Ok(Ended::Done)
+        }
         LedgerVerb::Uncertain => {
             let rows = Ledger::read(state).and_then(|ledger| ledger.outbox()).map_err(explained)?;
             for row in rows.iter().filter(|row| row.state == MessageState::Uncertain) {

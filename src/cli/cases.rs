@@ -11,6 +11,7 @@ use crate::check::Checked;
 use crate::check::catalogue::{Catalogue, catalogue};
 use crate::fault::{Explain, Fault, Place};
 use crate::pipeline::Pipeline;
+use crate::pipeline::law::Law;
 use crate::pipeline::reader::Faults;
 use crate::report::FaultLine;
 use crate::sql::cases::{self, Bench, Case, Difference, shown};
@@ -186,7 +187,10 @@ pub(super) async fn mutate(root: &Path, filter: Option<&str>, format: ReportForm
         if own.is_empty() && filter.is_some() {
             continue;
         }
-        for mutant in cases::mutants(&pipeline.law, &item.rules) {
+        // Its own rules alone: those of all other items would be made into tables for each run.
+        let rules = pipeline.law.rules.iter().filter(|rule| item.rules.contains(&rule.name));
+        let law = Law { rules: rules.cloned().collect() };
+        for mutant in cases::mutants(&law, &item.rules) {
             let changed = Pipeline { law: mutant.law, ..pipeline.clone() };
             if is_noticed(&bench, &own, &changed).await {
                 mutations.noticed += 1;

@@ -233,6 +233,15 @@ enum LedgerVerb {
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
     },
+    /// Count the obligations that were ever followed, by item and by how they stand.
+    Obligations {
+        /// Of this item alone.
+        #[arg(long, value_name = "ITEM")]
+        item: Option<String>,
+        /// How to print them.
+        #[arg(long, value_enum, default_value_t)]
+        format: ReportFormat,
+    },
     /// List the messages of which nobody knows whether they were taken: key, item and run.
     Uncertain,
     /// Write down what a person decided about an uncertain message, so that no night asks again.

@@ -1,16 +1,17 @@
 //! Parquet files of landed rows: how they are encoded, hashed while they are
 //! written, made durable, and read back.
 //!
-//! Every column chunk has its least and greatest value, and the columns by which
-//! a file is sorted have them for every page, so that a reader skips what it does
-//! not need. This module must not know which rows a file holds.
+//! Every column chunk has its least and greatest value, but for texts by which the
+//! file is not sorted; the columns by which it is sorted have them for every page.
+//! So a reader skips what it does not need. This module must not know which rows a file holds.
 
+use std::borrow::Borrow;
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::datatypes::{Field, SchemaRef};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::error::ArrowError;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -33,7 +34,7 @@ pub type Digest = [u8; 32];
 /// Beyond this a column's dictionary is given up: it costs more than it saves.
 const DICTIONARY_BYTES: usize = 32 << 10;
 
-fn properties(sorted_by: &[(String, i32)]) -> WriterProperties {
+fn properties(schema: &SchemaRef, sorted_by: &[(String, i32)]) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         // Little work per byte; what zstd would cost and save has not been measured here.
@@ -42,6 +43,12 @@ fn properties(sorted_by: &[(String, i32)]) -> WriterProperties {
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_max_row_group_row_count(Some(BATCH_ROWS))
         .set_created_by("chudong".to_owned());
+    // Texts that rows are not sorted by lie in every row group from the least to the greatest: knowing them skips
+    // nothing, and finding them takes as long as encoding them.
+    for field in schema.fields().iter().filter(|field| matches!(field.data_type(), DataType::Utf8 | DataType::Binary)) {
+        let path = ColumnPath::new(vec![field.name().clone()]);
+        properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
+    }
     for (name, _) in sorted_by {
         let path = ColumnPath::new(vec![name.clone()]);
         properties = properties.set_column_statistics_enabled(path, EnabledStatistics::Page);
@@ -108,7 +115,7 @@ pub(super) fn write_sorted(
     path: &Path,
 ) -> Result<(Digest, u64), Error> {
     let place = |name: &String| Some((name.clone(), i32::try_from(schema.index_of(name).ok()?).ok()?));
-    let properties = properties(&sorted_by.iter().filter_map(place).collect::<Vec<_>>());
+    let properties = properties(schema, &sorted_by.iter().filter_map(place).collect::<Vec<_>>());
     let mut sink = Sink { file, hash: Sha256::new(), failure: None };
     let mut rows = 0;
     let mut refused = None;
@@ -141,15 +148,15 @@ pub(super) fn write_sorted(
 }
 
 /// Writes to a file, hashes what it writes, and remembers what the system said.
-pub(super) struct Sink<'a> {
-    file: &'a File,
+pub(super) struct Sink<F> {
+    file: F,
     hash: Sha256,
     failure: Option<std::io::Error>,
 }
 
-impl Write for Sink<'_> {
+impl<F: Borrow<File>> Write for Sink<F> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        match self.file.write(bytes) {
+        match self.file.borrow().write(bytes) {
             Ok(count) => {
                 self.hash.update(bytes.get(..count).unwrap_or_default());
                 Ok(count)
@@ -164,32 +171,33 @@ impl Write for Sink<'_> {
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
+        self.file.borrow().flush()
     }
 }
 
 /// A sorted file, to which encoded row groups are appended in order.
-pub(super) struct Parts<'f> {
-    writer: SerializedFileWriter<Sink<'f>>,
-    path: &'f Path,
+pub(super) struct Parts {
+    writer: SerializedFileWriter<Sink<File>>,
+    path: PathBuf,
 }
 
-impl<'f> Parts<'f> {
+impl Parts {
     /// A file of rows sorted by these columns, and what encodes its row groups. `path` is for messages.
     pub(super) fn new(
-        file: &'f File,
-        path: &'f Path,
+        file: &File,
+        path: &Path,
         schema: &SchemaRef,
         sorted_by: &[String],
     ) -> Result<(Self, ArrowRowGroupWriterFactory), Error> {
         let failed = |source| Error::Parquet { path: shown(path), source };
         // Lists take one leaf each here, as plain columns do, so that places are those of the schema.
         let place = |name: &String| Some((name.clone(), i32::try_from(schema.index_of(name).ok()?).ok()?));
-        let properties = properties(&sorted_by.iter().filter_map(place).collect::<Vec<_>>());
+        let properties = properties(schema, &sorted_by.iter().filter_map(place).collect::<Vec<_>>());
+        let file = file.try_clone().map_err(|source| Error::io(path, source))?;
         let sink = Sink { file, hash: Sha256::new(), failure: None };
         let writer = ArrowWriter::try_new(sink, intervals::packed_schema(schema), Some(properties)).map_err(failed)?;
         let (writer, factory) = writer.into_serialized_writer().map_err(failed)?;
-        Ok((Parts { writer, path }, factory))
+        Ok((Parts { writer, path: path.into() }, factory))
     }
 
     /// Appends an encoded row group.
@@ -207,18 +215,18 @@ impl<'f> Parts<'f> {
             return Err(self.failed(source));
         }
         let sink = self.writer.inner();
-        sink.file.sync_all().map_err(|source| Error::io(self.path, source))?;
+        sink.file.sync_all().map_err(|source| Error::io(&self.path, source))?;
         Ok(sink.hash.clone().finalize().into())
     }
 
     fn failed(&mut self, source: ParquetError) -> Error {
-        failed(self.writer.inner_mut(), self.path, source)
+        failed(self.writer.inner_mut(), &self.path, source)
     }
 }
 
 /// A file that is written again, batch by batch, in the order that it had.
 pub(super) struct Rewrite<'f> {
-    writer: ArrowWriter<Sink<'f>>,
+    writer: ArrowWriter<Sink<&'f File>>,
     path: &'f Path,
 }
 
@@ -228,7 +236,7 @@ impl<'f> Rewrite<'f> {
         let failed = |source| Error::Parquet { path: shown(path), source };
         let (schema, _) = open(like, None)?;
         let place = |name: &String| Some((name.clone(), i32::try_from(schema.index_of(name).ok()?).ok()?));
-        let properties = properties(&sorted_by.iter().filter_map(place).collect::<Vec<_>>());
+        let properties = properties(&schema, &sorted_by.iter().filter_map(place).collect::<Vec<_>>());
         let sink = Sink { file, hash: Sha256::new(), failure: None };
         let writer = ArrowWriter::try_new(sink, intervals::packed_schema(&schema), Some(properties)).map_err(failed)?;
         Ok(Rewrite { writer, path })
@@ -253,7 +261,7 @@ impl<'f> Rewrite<'f> {
 }
 
 /// The library wraps what the system said in words of its own; the sink has kept it.
-fn failed(sink: &mut Sink<'_>, path: &Path, source: ParquetError) -> Error {
+fn failed<F>(sink: &mut Sink<F>, path: &Path, source: ParquetError) -> Error {
     match sink.failure.take() {
         Some(source) => Error::io(path, source),
         None => Error::Parquet { path: shown(path), source },

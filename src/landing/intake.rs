@@ -1,31 +1,36 @@
 //! Rows as they come in: judged, put in order run by run, and kept in memory or,
 //! beyond [`MEMORY_BYTES`], in a spill.
 //!
-//! Readers hand over batches from their own threads. What a run holds is sorted
-//! on a thread of its own, as many at once as there are cores; a reader that is
-//! faster waits. This module must not know what is made of the runs.
+//! Readers hand over batches from their own threads. Rows that come in the order of
+//! their key go into a lane and are encoded at once. What a run holds is sorted on a
+//! thread of its own, as many at once as there are cores; a reader that is faster
+//! waits. This module must not know what is made of the runs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Scope;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt64Array};
-use arrow::compute::{concat, filter_record_batch, interleave};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use super::Error;
+use super::gather::Gather;
+use super::group::Plan;
+use super::lane::{Counts, Given, Lane, Left, Ready, Stretch, Whole};
 use super::order::Order;
-use super::proof::{Controls, Tally, add_sums};
+use super::proof::{Controls, add_sums};
+use super::run::{Block, Kept, Run};
 use super::sift::Sieve;
-use super::spill::{Place, Spill};
+use super::spill::Spill;
 use super::twins::Hashes;
 use crate::tables::TableName;
 
 /// What a run holds before it is sorted.
 const RUN_BYTES: usize = 20 << 20;
 /// A column of a run then fits in the cache of a core, where picking its rows in another order is cheap.
-const RUN_ROWS: usize = 1 << 15;
+const RUN_ROWS: usize = 1 << 17;
 
 /// Runs up to this stay in memory: small tables never see the spill.
 const MEMORY_BYTES: usize = 48 << 20;
@@ -59,33 +64,26 @@ pub(super) fn numbers(batch: &crate::sources::Batch) -> UInt64Array {
     UInt64Array::from_iter_values((0..batch.rows.num_rows()).map(|row| batch.number_of(row)))
 }
 
-/// Up to [`BLOCK_ROWS`] rows of a run, in order.
-pub(super) struct Block {
-    /// The first row's place in the order, as bytes.
-    pub(super) first: Box<[u8]>,
-    pub(super) rows: usize,
-    kept: Kept,
-}
-
-enum Kept {
-    Memory(RecordBatch),
-    Spilled(Place),
-}
-
-/// Rows in order.
-pub(super) type Run = Vec<Block>;
-
 /// What came in.
 pub(super) struct Taken {
     pub(super) runs: Vec<Run>,
-    /// Of the rows that were not set aside.
-    pub(super) tally: Tally,
-    /// Control totals of all rows.
-    pub(super) sums: Vec<(u64, i128)>,
-    /// What the kept values themselves take, however they came: it decides how many rows are written together.
-    pub(super) content_bytes: u64,
-    /// The hashes and numbers of rows that were set aside and have a key.
-    pub(super) bad: Vec<(u128, u64)>,
+    pub(super) counts: Counts,
+}
+
+/// What is sorted into a run.
+enum Entry {
+    Judged(Judged),
+    /// Rows that are not set aside, with their numbers, and counted already.
+    Counted(RecordBatch),
+}
+
+impl Entry {
+    fn rows(&self) -> &RecordBatch {
+        match self {
+            Entry::Judged(judged) => &judged.rows,
+            Entry::Counted(rows) => rows,
+        }
+    }
 }
 
 /// Takes rows in.
@@ -93,10 +91,13 @@ pub(super) struct Intake<'a> {
     name: &'a TableName,
     order: &'a Order,
     controls: &'a Controls,
+    plan: Plan<'a>,
+    lane: Option<Lane<'a>>,
+    threads: usize,
     spill: &'a Spill,
     hashes: &'a Hashes<'a>,
     schema: SchemaRef,
-    pending: Mutex<(Vec<Judged>, usize, usize)>,
+    pending: Mutex<(Vec<Entry>, usize, usize)>,
     taken: Mutex<Taken>,
     held_bytes: AtomicUsize,
     permits: (Mutex<usize>, Condvar),
@@ -104,26 +105,27 @@ pub(super) struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    /// An empty one. `schema` is that of the batches.
+    /// An empty one; with a lane, rows that come in the order of their key are encoded at once.
     pub(super) fn new(
-        name: &'a TableName,
-        order: &'a Order,
-        controls: &'a Controls,
-        schema: &Schema,
+        plan: Plan<'a>,
+        lane: Option<Lane<'a>>,
         spill: &'a Spill,
         hashes: &'a Hashes<'a>,
         threads: usize,
     ) -> Self {
+        let Plan { name, order, controls, schema } = plan;
         // Rows with an empty key come in too, before they are set aside.
         let mut fields: Vec<_> =
             schema.fields().iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true))).collect();
         fields.push(Arc::new(Field::new(ROW, DataType::UInt64, false)));
-        let taken =
-            Taken { runs: Vec::new(), tally: Tally::default(), sums: Vec::new(), content_bytes: 0, bad: Vec::new() };
+        let taken = Taken { runs: Vec::new(), counts: Counts::default() };
         Intake {
             name,
             order,
             controls,
+            plan,
+            lane,
+            threads,
             spill,
             hashes,
             schema: Arc::new(Schema::new(fields)),
@@ -137,28 +139,133 @@ impl<'a> Intake<'a> {
 
     /// Takes a batch; false when something has failed and no more is wanted.
     pub(super) fn take<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, judged: Judged) -> bool {
-        let full = {
-            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            pending.1 += judged.rows.get_array_memory_size();
-            pending.2 += judged.rows.num_rows();
-            pending.0.push(judged);
-            (pending.1 >= RUN_BYTES || pending.2 >= RUN_ROWS).then(|| std::mem::take(&mut *pending))
-        };
-        if let Some((batches, ..)) = full {
-            self.seal(scope, batches);
+        match self.lane.as_ref().filter(|lane| !lane.is_over()) {
+            Some(lane) => {
+                if let Err(error) = self.take_in_lane(scope, lane, judged) {
+                    self.fail(error);
+                }
+            }
+            None => self.push(scope, Entry::Judged(judged)),
         }
         self.failure.lock().is_ok_and(|failure| failure.is_none())
     }
 
-    /// Sorts what is left.
-    pub(super) fn flush<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
-        let (batches, ..) = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-        if !batches.is_empty() {
-            self.seal(scope, batches);
+    fn take_in_lane<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        lane: &'scope Lane<'a>,
+        judged: Judged,
+    ) -> Result<(), Error> {
+        if judged.rows.num_rows() == 0 {
+            return Ok(());
+        }
+        let held = match self.stretch(judged).map_err(|source| self.arrow(source))? {
+            Ok(stretch) => match lane.take(stretch)? {
+                Given::Ready(groups) => {
+                    self.encode(scope, groups);
+                    return Ok(());
+                }
+                Given::Over(held) => held,
+            },
+            Err(judged) => {
+                self.push(scope, Entry::Judged(judged));
+                lane.give_up()
+            }
+        };
+        held.into_iter().for_each(|rows| self.push(scope, Entry::Counted(rows)));
+        Ok(())
+    }
+
+    fn encode<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, groups: Vec<Ready<'a>>) {
+        for ready in groups {
+            self.spawn(scope, move || ready.encode(self.plan));
         }
     }
 
-    fn seal<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, batches: Vec<Judged>) {
+    /// A batch as the lane wants it; back when its rows are in no order.
+    fn stretch(&self, judged: Judged) -> Result<Result<Stretch, Judged>, ArrowError> {
+        let (first, last) = match (judged.numbers.values().first(), judged.numbers.values().last()) {
+            (Some(first), Some(last)) => (*first, *last),
+            _ => return Ok(Err(judged)),
+        };
+        let count = judged.numbers.len() as u64;
+        if last.checked_sub(first) != Some(count - 1) {
+            return Ok(Err(judged));
+        }
+        // Rows that are set aside for another fault may still share their key with others.
+        let keyed = match &judged.bad {
+            None => judged.rows.clone(),
+            Some(_) => {
+                let key = self.order.among(judged.rows.columns());
+                let has_key = |row: usize| key.iter().all(|part| part.is_valid(row));
+                let mask: BooleanArray = (0..judged.rows.num_rows()).map(|row| Some(has_key(row))).collect();
+                filter_record_batch(&judged.rows, &mask)?
+            }
+        };
+        if !self.order.rises(keyed.columns())? {
+            return Ok(Err(judged));
+        }
+        let end = |row: usize| Ok::<_, ArrowError>(Box::from(self.order.bytes(&keyed.slice(row, 1))?.row(0).data()));
+        let ends = match keyed.num_rows() {
+            0 => None,
+            rows => Some((end(0)?, end(rows - 1)?)),
+        };
+        let mut counts = Counts { sums: self.controls.sums(judged.rows.columns()), ..Counts::default() };
+        let (rows, hashes) = self.good(judged, &mut counts.bad)?;
+        counts.tally.add(rows.columns(), &hashes, self.controls);
+        counts.content_bytes = self.content(&rows);
+        Ok(Ok(Stretch { first, count, ends, rows, counts }))
+    }
+
+    fn push<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, entry: Entry) {
+        let full = {
+            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            pending.1 += entry.rows().get_array_memory_size();
+            pending.2 += entry.rows().num_rows();
+            pending.0.push(entry);
+            (pending.1 >= RUN_BYTES || pending.2 >= RUN_ROWS).then(|| std::mem::take(&mut *pending))
+        };
+        if let Some((entries, ..)) = full {
+            self.spawn(scope, move || self.run(entries));
+        }
+    }
+
+    /// Encodes and sorts what is left.
+    pub(super) fn flush<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        if let Some(lane) = &self.lane
+            && let Err(error) = self.leave(scope, lane)
+        {
+            self.fail(error);
+        }
+        let (entries, ..) = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        if !entries.is_empty() {
+            self.spawn(scope, move || self.run(entries));
+        }
+    }
+
+    /// Ends the lane: what is in it goes into its file, or what its file holds goes the way of the others.
+    fn leave<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, lane: &'scope Lane<'a>) -> Result<(), Error> {
+        match lane.close() {
+            Left::Whole(groups) => self.encode(scope, groups),
+            Left::Over(held) => held.into_iter().for_each(|rows| self.push(scope, Entry::Counted(rows))),
+        }
+        let (count, freed) = &self.permits;
+        let count = count.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(freed.wait_while(count, |count| *count < self.threads).unwrap_or_else(PoisonError::into_inner));
+        if !lane.is_over() || self.failure.lock().is_ok_and(|failure| failure.is_some()) {
+            return Ok(());
+        }
+        lane.read_back(&mut |columns| match RecordBatch::try_new(Arc::clone(&self.schema), columns) {
+            Ok(rows) => self.push(scope, Entry::Counted(rows)),
+            Err(source) => self.fail(self.arrow(source)),
+        })
+    }
+
+    fn spawn<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        work: impl FnOnce() -> Result<(), Error> + Send + 'scope,
+    ) {
         let (count, freed) = &self.permits;
         let mut count = freed
             .wait_while(count.lock().unwrap_or_else(PoisonError::into_inner), |count| *count == 0)
@@ -168,43 +275,67 @@ impl<'a> Intake<'a> {
         scope.spawn(move || {
             // Given back however the work ends.
             let _permit = Permit(&self.permits);
-            if let Err(error) = self.run(batches) {
-                self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            if let Err(error) = work() {
+                self.fail(error);
             }
         });
     }
 
-    /// All that came in, or what failed.
-    pub(super) fn finish(self) -> Result<(Taken, SchemaRef), Error> {
-        match self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(error),
-            None => Ok((self.taken.into_inner().unwrap_or_else(PoisonError::into_inner), self.schema)),
-        }
+    fn fail(&self, error: Error) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
-    fn run(&self, batches: Vec<Judged>) -> Result<(), Error> {
-        let failed = |source| Error::Arrow { table: self.name.clone(), source };
-        let mut good = Vec::with_capacity(batches.len());
-        let (mut tally, mut sums, mut bad_keys, mut content_bytes) = (Tally::default(), Vec::new(), Vec::new(), 0);
-        for judged in batches {
-            add_sums(&mut sums, &self.controls.sums(judged.rows.columns()));
-            let (rows, hashes) = self.good(judged, &mut bad_keys).map_err(failed)?;
-            self.hashes.add(&hashes)?;
-            tally.add(rows.columns(), &hashes, self.controls);
-            content_bytes += rows.columns().iter().map(content).sum::<u64>();
+    fn arrow(&self, source: ArrowError) -> Error {
+        Error::Arrow { table: self.name.clone(), source }
+    }
+
+    /// All that came in, or what failed; and the file, where all rows came in order.
+    pub(super) fn finish(self) -> Result<(Taken, SchemaRef, Option<Whole>), Error> {
+        if let Some(error) = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        let mut taken = self.taken.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (counts, whole) = self.lane.map_or_else(|| Ok(Default::default()), Lane::finish)?;
+        if whole.is_none() {
+            self.hashes.add(&counts.bad.iter().map(|(hash, _)| *hash).collect::<Vec<_>>())?;
+        }
+        taken.counts.join(counts);
+        Ok((taken, self.schema, whole))
+    }
+
+    fn run(&self, entries: Vec<Entry>) -> Result<(), Error> {
+        let mut good = Vec::with_capacity(entries.len());
+        let mut counts = Counts::default();
+        for entry in entries {
+            let rows = match entry {
+                Entry::Judged(judged) => {
+                    add_sums(&mut counts.sums, &self.controls.sums(judged.rows.columns()));
+                    let (rows, hashes) = self.good(judged, &mut counts.bad).map_err(|source| self.arrow(source))?;
+                    self.hashes.add(&hashes)?;
+                    counts.tally.add(rows.columns(), &hashes, self.controls);
+                    counts.content_bytes += self.content(&rows);
+                    rows
+                }
+                Entry::Counted(rows) => {
+                    self.hashes.add(&self.order.hashes(rows.columns()).map_err(|source| self.arrow(source))?)?;
+                    rows
+                }
+            };
             if rows.num_rows() > 0 {
                 good.push(rows);
             }
         }
-        self.hashes.add(&bad_keys.iter().map(|(hash, _)| *hash).collect::<Vec<_>>())?;
+        self.hashes.add(&counts.bad.iter().map(|(hash, _)| *hash).collect::<Vec<_>>())?;
         let run = self.sort(good)?;
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.runs.extend((!run.is_empty()).then_some(run));
-        taken.tally.join(&tally);
-        add_sums(&mut taken.sums, &sums);
-        taken.content_bytes += content_bytes;
-        taken.bad.append(&mut bad_keys);
+        taken.counts.join(counts);
         Ok(())
+    }
+
+    /// What the values that are written take.
+    fn content(&self, rows: &RecordBatch) -> u64 {
+        rows.columns().iter().map(content).sum()
     }
 
     /// The rows that are not set aside, with their numbers and the hashes of their keys.
@@ -233,7 +364,7 @@ impl<'a> Intake<'a> {
     }
 
     fn sort(&self, batches: Vec<RecordBatch>) -> Result<Run, Error> {
-        let failed = |source| Error::Arrow { table: self.name.clone(), source };
+        let failed = |source| self.arrow(source);
         if batches.is_empty() {
             return Ok(Run::new());
         }
@@ -253,7 +384,8 @@ impl<'a> Intake<'a> {
             }
             return Ok(run);
         }
-        let gather = Gather::new(&batches);
+        let gather = Gather::new(&batches).map_err(failed)?;
+        drop(batches);
         for part in order.chunks(CHUNK_ROWS) {
             self.keep(&gather.rows(part, &self.schema).map_err(failed)?, stays, &mut run)?;
         }
@@ -262,7 +394,7 @@ impl<'a> Intake<'a> {
 
     /// Keeps rows that are in order, as blocks.
     fn keep(&self, rows: &RecordBatch, stays: bool, run: &mut Run) -> Result<(), Error> {
-        let failed = |source| Error::Arrow { table: self.name.clone(), source };
+        let failed = |source| self.arrow(source);
         let starts: Vec<usize> = (0..rows.num_rows()).step_by(BLOCK_ROWS).collect();
         let slices: Vec<RecordBatch> =
             starts.iter().map(|from| rows.slice(*from, BLOCK_ROWS.min(rows.num_rows() - from))).collect();
@@ -278,7 +410,7 @@ impl<'a> Intake<'a> {
 
     /// Where the rows at these places stand in the order.
     fn firsts(&self, rows: &RecordBatch, places: &[usize]) -> Result<Vec<Box<[u8]>>, ArrowError> {
-        let gather = Gather::new(std::slice::from_ref(rows));
+        let gather = Gather::new(std::slice::from_ref(rows))?;
         let places: Vec<u32> = places.iter().filter_map(|place| u32::try_from(*place).ok()).collect();
         let firsts = self.order.bytes(&gather.rows(&places, &self.schema)?)?;
         Ok(firsts.iter().map(|row| Box::from(row.data())).collect())
@@ -291,86 +423,8 @@ struct Permit<'a>(&'a (Mutex<usize>, Condvar));
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.1.notify_one();
+        self.0.1.notify_all();
     }
-}
-
-/// Picks rows out of several batches put end to end.
-pub(super) struct Gather<'b> {
-    batches: &'b [RecordBatch],
-    /// The batch and row of every place.
-    places: Vec<(u32, u32)>,
-}
-
-impl<'b> Gather<'b> {
-    pub(super) fn new(batches: &'b [RecordBatch]) -> Self {
-        let batch = |(batch, rows): (u32, &RecordBatch)| (0..rows.num_rows() as u32).map(move |row| (batch, row));
-        Gather { batches, places: (0..).zip(batches).flat_map(batch).collect() }
-    }
-
-    /// These rows, with the first columns that the schema has.
-    pub(super) fn rows(&self, order: &[u32], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-        if order.is_sorted_by(|a, b| a.checked_add(1) == Some(*b)) {
-            return self.stretch(order, schema);
-        }
-        let place = |place: &u32| self.places.get(*place as usize).map(|(batch, row)| (*batch as usize, *row as usize));
-        let places: Vec<(usize, usize)> = order.iter().filter_map(place).collect();
-        let mut columns = Vec::with_capacity(schema.fields().len());
-        for column in 0..schema.fields().len() {
-            let parts: Vec<&dyn Array> =
-                self.batches.iter().filter_map(|batch| batch.columns().get(column).map(AsRef::as_ref)).collect();
-            columns.push(interleave(&parts, &places)?);
-        }
-        RecordBatch::try_new(Arc::clone(schema), columns)
-    }
-
-    /// Rows that stand one behind the other already: they are moved in stretches and not one by one.
-    fn stretch(&self, order: &[u32], schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-        let (mut from, mut left) = (order.first().map_or(0, |row| *row as usize), order.len());
-        let mut parts = Vec::new();
-        for batch in self.batches {
-            let rows = batch.num_rows();
-            if from >= rows {
-                from -= rows;
-                continue;
-            }
-            let taken = left.min(rows - from);
-            parts.push(batch.slice(from, taken));
-            (from, left) = (0, left - taken);
-            if left == 0 {
-                break;
-            }
-        }
-        let mut columns = Vec::with_capacity(schema.fields().len());
-        for (column, field) in schema.fields().iter().enumerate() {
-            let parts: Vec<&dyn Array> =
-                parts.iter().filter_map(|batch| batch.columns().get(column).map(AsRef::as_ref)).collect();
-            columns.push(match parts.as_slice() {
-                [] => arrow::array::new_empty_array(field.data_type()),
-                parts => concat(parts)?,
-            });
-        }
-        RecordBatch::try_new(Arc::clone(schema), columns)
-    }
-
-    /// One column of all rows.
-    pub(super) fn column(&self, column: usize) -> Result<ArrayRef, ArrowError> {
-        let parts: Vec<&dyn Array> =
-            self.batches.iter().filter_map(|batch| batch.columns().get(column).map(AsRef::as_ref)).collect();
-        concat(&parts)
-    }
-}
-
-/// The blocks of a run, read back. Blocks of one run stand one behind the other where they were kept together.
-pub(super) fn read(blocks: &[Block], schema: &SchemaRef, spill: &Spill) -> Result<Vec<RecordBatch>, Error> {
-    let mut batches = Vec::with_capacity(blocks.len());
-    for block in blocks {
-        match &block.kept {
-            Kept::Memory(rows) => batches.push(rows.clone()),
-            Kept::Spilled(place) => batches.extend(spill.read_batches(std::slice::from_ref(place), schema)?),
-        }
-    }
-    Ok(batches)
 }
 
 /// What the values of an array take, whatever buffers hold them.

@@ -10,11 +10,13 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use tempfile::NamedTempFile;
 
 use super::changes::Increment;
-use super::intake::{Intake, Judged, judged};
+use super::group::{Plan, group_rows};
+use super::intake::{Intake, Judged, Taken, judged};
+use super::lane::{Lane, Whole};
 use super::manifest::{Manifest, Part, Value};
 use super::merge::{self, Job, Written};
 use super::order::Order;
-use super::proof::{self, Controls};
+use super::proof::{self, Controls, Tally};
 use super::sift::{Sieve, Sifted};
 use super::spill::Spill;
 use super::store::{self, Aside, Shelf};
@@ -121,7 +123,9 @@ impl<'a> Pull<'a> {
         let hashes = Hashes::new(&spill);
         let sieve = Sieve::new(self.name.clone(), self.table);
         let is_whole = schema.fields().len() == self.table.columns.len();
-        let intake = Intake::new(&self.name, &self.order, &self.controls, schema, &spill, &hashes, self.threads);
+        let plan = Plan { name: &self.name, order: &self.order, controls: &self.controls, schema };
+        let lane = (is_whole && self.order.is_by_key()).then(|| Lane::new(plan, room));
+        let intake = Intake::new(plan, lane, &spill, &hashes, self.threads);
         let refused = Mutex::new(None);
         let answer = std::thread::scope(|scope| {
             let answer = snapshot.read(request, &|batch: Batch| match map(&sieve, batch) {
@@ -141,7 +145,7 @@ impl<'a> Pull<'a> {
         if let Some(error) = refused.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
         }
-        let (taken, run_schema) = intake.finish()?;
+        let (taken, run_schema, whole) = intake.finish()?;
         let answer = answer?.map_err(|source| Error::Source { source_name: self.name.schema.clone(), source })?;
         let twins: HashMap<u128, u64> = hashes.repeated(self.threads)?.into_iter().collect();
         let surplus: u64 = twins.values().sum();
@@ -151,33 +155,42 @@ impl<'a> Pull<'a> {
         if !is_whole && !twins.is_empty() {
             return Ok(Err("a key came more than once among the changes"));
         }
-        let file = store::aside(room)?;
-        let job = Job {
-            name: &self.name,
-            order: &self.order,
-            controls: &self.controls,
-            runs: &taken.runs,
-            run_schema: &run_schema,
-            schema,
-            spill: &spill,
-            twins: &twins,
-            group_rows: merge::group_rows(taken.tally.rows, taken.content_bytes),
-            threads: self.threads,
+        let (file, written) = match whole {
+            Some(Whole { file, digest, tally }) => {
+                (file, Written { digest, tally, twins_tally: Tally::default(), twins: Vec::new() })
+            }
+            None => self.merged(plan, room, (&taken, &run_schema), &spill, &twins)?,
         };
-        let written = merge::write(&job, store::handle(&file), room)?;
-        self.set_twins_aside(&sieve, &written, &taken.bad, &twins);
+        let counts = taken.counts;
+        self.set_twins_aside(&sieve, &written, &counts.bad, &twins);
         let sifted = sieve.finish();
         proof::compare_rows(&self.name, &answer, sifted.rows_taken)?;
-        let sums = if is_whole { taken.sums.as_slice() } else { &[] };
+        let sums = if is_whole { counts.sums.as_slice() } else { &[] };
         self.controls.compare(&self.name, &answer, sums, &sifted.unread)?;
         let mut all = written.tally.clone();
         all.join(&written.twins_tally);
-        if all != taken.tally {
+        if all != counts.tally {
             let what = "what was written, read against what came in".to_owned();
             return Err(Error::Mismatch { table: self.name.clone(), what });
         }
         let part = Part::new(&written.digest, written.tally.rows);
         Ok(Ok(Draft { file, part, answer, sifted, high: None }))
+    }
+
+    /// Merges the runs into a file.
+    fn merged(
+        &self,
+        plan: Plan<'_>,
+        room: &Path,
+        (taken, run_schema): (&Taken, &SchemaRef),
+        spill: &Spill,
+        twins: &HashMap<u128, u64>,
+    ) -> Result<(NamedTempFile, Written), Error> {
+        let group_rows = group_rows(taken.counts.tally.rows, taken.counts.content_bytes);
+        let job = Job { plan, runs: &taken.runs, run_schema, spill, twins, group_rows, threads: self.threads };
+        let file = store::aside(room)?;
+        let written = merge::write(&job, store::handle(&file), room)?;
+        Ok((file, written))
     }
 
     fn set_twins_aside(&self, sieve: &Sieve<'_>, written: &Written, bad: &[(u128, u64)], twins: &HashMap<u128, u64>) {

@@ -8,9 +8,11 @@
 //! row concerned, because nobody here can know which is right. What the source
 //! counts, what was received and what was written must agree.
 //!
-//! However large a table is, some 250 MB of memory are enough: rows are sorted in
-//! runs, runs that do not fit are spilled into a file without a name, and merged
-//! into one Parquet file sorted by the driving date and the key. A table that is
+//! However large a table is, less than 512 MB of memory are enough: rows that come
+//! in the order of their key are encoded as they come; others are sorted in runs,
+//! runs that do not fit are spilled into files without names, and merged into one
+//! Parquet file sorted by the driving date and the key. The same rows are the same
+//! bytes, whichever way they went. A table that is
 //! read by increments is its last whole reading and one file of all changes
 //! since, put together when it is read.
 //!
@@ -22,14 +24,18 @@ mod contract;
 mod erase;
 mod error;
 mod file;
+mod gather;
+mod group;
 mod intake;
 mod land;
+mod lane;
 mod manifest;
 mod merge;
 mod night;
 mod order;
 mod planned;
 mod proof;
+mod run;
 mod sift;
 mod spill;
 mod store;

@@ -6,6 +6,7 @@
 //! nor where they go.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, make_comparator};
 use arrow::compute::{SortOptions, concat};
@@ -15,6 +16,9 @@ use arrow::row::{RowConverter, SortField};
 use twox_hash::XxHash3_128;
 
 use crate::pipeline::SourceTable;
+
+/// Fewer rows than this are sorted by comparing them: counting 256 buckets for each byte costs more.
+const RADIX_ROWS_MIN: usize = 256;
 
 /// By which columns rows are put in order, and which of them are the key.
 #[derive(Debug, Clone)]
@@ -60,6 +64,31 @@ impl Order {
         &self.key
     }
 
+    /// Whether rows are in order by their key alone.
+    pub(super) fn is_by_key(&self) -> bool {
+        self.places == self.key
+    }
+
+    /// Whether each row stands behind the one before it, and none beside it.
+    pub(super) fn rises(&self, columns: &[ArrayRef]) -> Result<bool, ArrowError> {
+        let columns = self.among(columns);
+        if let [one] = columns.as_slice()
+            && let Some(numbers) = one.as_primitive_opt::<Int64Type>().filter(|numbers| numbers.null_count() == 0)
+        {
+            return Ok(numbers.values().is_sorted_by(|a, b| a < b));
+        }
+        let options = SortOptions { descending: false, nulls_first: true };
+        let comparators: Result<Vec<_>, _> =
+            columns.iter().map(|column| make_comparator(column.as_ref(), column.as_ref(), options)).collect();
+        let comparators = comparators?;
+        let rows = columns.first().map_or(0, |column| column.len());
+        let compare = |row: usize| {
+            let each = comparators.iter().map(|compare| compare(row - 1, row));
+            each.fold(Ordering::Equal, Ordering::then)
+        };
+        Ok((1..rows).all(|row| compare(row) == Ordering::Less))
+    }
+
     /// The sort columns of several batches, put end to end.
     pub(super) fn columns(&self, batches: &[RecordBatch]) -> Result<Vec<ArrayRef>, ArrowError> {
         let mut columns = Vec::with_capacity(self.places.len());
@@ -71,33 +100,44 @@ impl Order {
         Ok(columns)
     }
 
+    /// The sort columns among all columns of a batch.
+    pub(super) fn among(&self, columns: &[ArrayRef]) -> Vec<ArrayRef> {
+        self.places.iter().filter_map(|place| columns.get(*place).cloned()).collect()
+    }
+
     /// The rows of these columns in order; rows that are equal stay as they were.
     pub(super) fn sorted(&self, columns: &[ArrayRef]) -> Result<Vec<u32>, ArrowError> {
         let (prefixes, is_exact) = prefixes(columns);
-        let mut entries: Vec<Entry> = (0..).zip(prefixes).map(|(row, prefix)| Entry::new(prefix, row)).collect();
-        if is_exact {
-            entries.sort_by_key(|entry| (entry.high, entry.low));
-        } else {
-            let options = SortOptions { descending: false, nulls_first: true };
-            let comparators: Result<Vec<_>, _> =
-                columns.iter().map(|column| make_comparator(column.as_ref(), column.as_ref(), options)).collect();
-            let comparators = comparators?;
-            entries.sort_by(|a, b| {
+        if is_exact && prefixes.is_sorted() {
+            return Ok((0..).take(prefixes.len()).collect());
+        }
+        let (mut order, edges) = by_leading_bytes(&prefixes, is_exact);
+        if edges.is_empty() {
+            return Ok(order);
+        }
+        // Only where the bytes say nothing more, the values themselves are looked at.
+        let options = SortOptions { descending: false, nulls_first: true };
+        let comparators: Result<Vec<_>, _> =
+            columns.iter().map(|column| make_comparator(column.as_ref(), column.as_ref(), options)).collect();
+        let comparators = comparators?;
+        let prefix = |row: &u32| prefixes.get(*row as usize);
+        for range in edges {
+            let Some(alike) = order.get_mut(range) else { continue };
+            alike.sort_by(|a, b| {
                 let all = || {
-                    let each = comparators.iter().map(|compare| compare(a.row as usize, b.row as usize));
+                    let each = comparators.iter().map(|compare| compare(*a as usize, *b as usize));
                     each.fold(Ordering::Equal, Ordering::then)
                 };
-                (a.high, a.low).cmp(&(b.high, b.low)).then_with(all)
+                prefix(a).cmp(&prefix(b)).then_with(all)
             });
         }
-        Ok(entries.into_iter().map(|entry| entry.row).collect())
+        Ok(order)
     }
 
     /// The sort columns of each row as bytes that compare as the rows do.
     pub(super) fn bytes(&self, batch: &RecordBatch) -> Result<arrow::row::Rows, ArrowError> {
-        let columns: Vec<ArrayRef> =
-            self.places.iter().filter_map(|place| batch.columns().get(*place).cloned()).collect();
-        RowConverter::new(self.kinds.iter().cloned().map(SortField::new).collect())?.convert_columns(&columns)
+        let rows = RowConverter::new(self.kinds.iter().cloned().map(SortField::new).collect())?;
+        rows.convert_columns(&self.among(batch.columns()))
     }
 
     /// The hash of each row's key.
@@ -140,16 +180,62 @@ fn place_of(table: &SourceTable) -> impl Fn(&String) -> Option<usize> {
     |name| table.columns.iter().position(|column| column.name == *name)
 }
 
-/// A row and the first bytes by which it is sorted.
-struct Entry {
-    high: u64,
-    low: u64,
-    row: u32,
+/// Rows in order of the leading bytes of their prefixes, as many as fit into a word beside the number of the
+/// row, and the ranges of rows in which these are alike although more would have to be compared. Bytes that
+/// are the same in all rows are passed over.
+fn by_leading_bytes(prefixes: &[u128], is_exact: bool) -> (Vec<u32>, Vec<Range<usize>>) {
+    let first = prefixes.first().copied().unwrap_or(0);
+    let differing = prefixes.iter().fold(0, |bits, prefix| bits | (prefix ^ first));
+    let row_bits = usize::BITS - prefixes.len().leading_zeros();
+    let shifts: Vec<u32> =
+        (0..16).rev().map(|byte| byte * 8).filter(|shift| (differing >> shift) & 0xff != 0).collect();
+    let fitting = shifts.get(..shifts.len().min(((64 - row_bits) / 8) as usize)).unwrap_or_default();
+    let pack = |(row, prefix): (u64, &u128)| {
+        let bytes = fitting.iter().fold(0, |word, shift| (word << 8) | ((prefix >> shift) as u64 & 0xff));
+        (bytes << row_bits) | row
+    };
+    let mut words: Vec<u64> = (0..).zip(prefixes).map(pack).collect();
+    if words.len() < RADIX_ROWS_MIN {
+        words.sort_unstable();
+    } else {
+        let mut other = vec![0; words.len()];
+        for digit in (0..).take(fitting.len()) {
+            by_digit(&words, &mut other, row_bits + digit * 8);
+            std::mem::swap(&mut words, &mut other);
+        }
+    }
+    let mut alike = Vec::new();
+    if !is_exact || fitting.len() < shifts.len() {
+        let mut from = 0;
+        for same in words.chunk_by(|a, b| a >> row_bits == b >> row_bits) {
+            alike.extend((same.len() > 1).then_some(from..from + same.len()));
+            from += same.len();
+        }
+    }
+    let row = |word: u64| (word & ((1 << row_bits) - 1)) as u32;
+    (words.into_iter().map(row).collect(), alike)
 }
 
-impl Entry {
-    fn new(prefix: u128, row: u32) -> Self {
-        Entry { high: (prefix >> 64) as u64, low: prefix as u64, row }
+/// Moves words into the order of one of their bytes; those in which it is alike stay as they were.
+fn by_digit(words: &[u64], into: &mut [u64], shift: u32) {
+    let digit = |word: &u64| (word >> shift) as u8;
+    let mut places = [0_usize; 256];
+    for word in words {
+        if let Some(count) = places.get_mut(usize::from(digit(word))) {
+            *count += 1;
+        }
+    }
+    let mut before = 0;
+    for place in &mut places {
+        before += std::mem::replace(place, before);
+    }
+    for word in words {
+        if let Some(place) = places.get_mut(usize::from(digit(word))) {
+            if let Some(to) = into.get_mut(*place) {
+                *to = *word;
+            }
+            *place += 1;
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! That what was read is what the source has, and what was written is what was read.
 //!
 //! A [`Tally`] is rows, the sum of a 128-bit hash of every key, and the control
-//! totals. It is taken of the rows that came in and again of those that went
-//! into the file. This module must not know where either is.
+//! totals. It is taken of the rows that came in, batch by batch as the source gave
+//! them, and again of what is handed to the encoders, piece by piece: that sorting,
+//! spilling and merging have lost, doubled or mixed up no row. The file itself is
+//! named for the digest of the bytes that were written. This module must not know
+//! where either is.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::Error;
-use super::spill::Spill;
+use super::spill::{Offset, Spill};
 
 /// Into how many parts hashes are divided.
 const PARTS: usize = 256;
@@ -28,8 +28,8 @@ pub(super) struct Hashes<'s> {
 #[derive(Default)]
 struct Part {
     recent: Vec<u128>,
-    /// Offset and number of those written down.
-    written: Vec<(u64, usize)>,
+    /// Where those written down stand, and how many.
+    written: Vec<(Offset, usize)>,
 }
 
 impl<'s> Hashes<'s> {
@@ -39,21 +39,36 @@ impl<'s> Hashes<'s> {
 
     /// Adds hashes, from any thread.
     pub(super) fn add(&self, hashes: &[u128]) -> Result<(), Error> {
-        let mut parted: Vec<Vec<u128>> = vec![Vec::new(); PARTS];
-        let expected = hashes.len() / PARTS * 5 / 4 + 4;
+        // Put in the order of their parts first, so that each part is locked once.
+        let part_of = |hash: &u128| (hash >> 120) as usize;
+        let mut ends = [0_usize; PARTS];
         for hash in hashes {
-            if let Some(part) = parted.get_mut((hash >> 120) as usize) {
-                if part.capacity() == 0 {
-                    part.reserve(expected);
-                }
-                part.push(*hash);
+            if let Some(end) = ends.get_mut(part_of(hash)) {
+                *end += 1;
             }
         }
-        for (part, mut hashes) in self.parts.iter().zip(parted) {
+        let mut before = 0;
+        for end in &mut ends {
+            before += std::mem::replace(end, before);
+        }
+        let mut parted = vec![0_u128; hashes.len()];
+        for hash in hashes {
+            if let Some(end) = ends.get_mut(part_of(hash)) {
+                if let Some(place) = parted.get_mut(*end) {
+                    *place = *hash;
+                }
+                *end += 1;
+            }
+        }
+        let mut from = 0;
+        for (part, end) in self.parts.iter().zip(ends) {
+            let hashes = parted.get(from..end).unwrap_or_default();
+            from = end;
             let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
-            part.recent.append(&mut hashes);
+            part.recent.extend_from_slice(hashes);
             if part.recent.len() >= PART_HASHES {
-                let bytes: Vec<u8> = part.recent.iter().flat_map(|hash| hash.to_le_bytes()).collect();
+                let mut bytes = Vec::with_capacity(part.recent.len() * 16);
+                part.recent.iter().for_each(|hash| bytes.extend_from_slice(&hash.to_le_bytes()));
                 let offset = self.spill.append(&bytes)?;
                 let count = part.recent.len();
                 part.written.push((offset, count));

@@ -33,7 +33,7 @@ impl Landed {
         })?;
         if self.stored.changes.is_some() && rows > 0 {
             let order = self.order.sorted(&self.order.columns(&batches).map_err(failed)?).map_err(failed)?;
-            let gather = super::intake::Gather::new(&batches);
+            let gather = super::gather::Gather::new(&batches).map_err(failed)?;
             let sorted = gather.rows(&order, &self.stored.schema).map_err(failed)?;
             batches = vec![sorted];
         }

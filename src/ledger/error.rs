@@ -142,6 +142,12 @@ impl Error {
     }
 }
 
+const MAKE_ROOM: &str = "make room on the disk and run again: what was recorded stays recorded";
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
 impl Explain for Error {
     fn code(&self) -> &'static str {
         match self {
@@ -151,6 +157,7 @@ impl Explain for Error {
             Error::Version { .. } => "ledger.version",
             Error::Broken { .. } => "ledger.broken",
             Error::Full { .. } => "ledger.disk-full",
+            Error::Anchor { source, .. } if is_full(source) => "ledger.disk-full",
             Error::ReadOnly { .. } => "ledger.read-only",
             Error::Damaged { .. } => "ledger.damaged",
             Error::Failed { .. } => "ledger.failed",
@@ -187,7 +194,8 @@ impl Explain for Error {
             Error::Broken { .. } => {
                 "keep this file as evidence, and restore ledger.sqlite together with ledger.head from the newest backup that verifies".into()
             }
-            Error::Full { .. } => "make room on the disk and run again: what was recorded stays recorded".into(),
+            Error::Full { .. } => MAKE_ROOM.into(),
+            Error::Anchor { source, .. } if is_full(source) => MAKE_ROOM.into(),
             Error::ReadOnly { .. } | Error::Open { .. } | Error::Anchor { .. } | Error::Lock { .. } => {
                 "let the service's account write to the state folder, or name another with --state".into()
             }

@@ -12,7 +12,7 @@ use crate::tables::{Table, TableName};
 /// Name, columns with whether they hold numbers, and the select that fills them.
 type View = (&'static str, &'static [(&'static str, bool)], &'static str);
 
-const VIEWS: [View; 6] = [
+const VIEWS: [View; 7] = [
     (
         "runs",
         &[("run", false), ("as_of", false), ("started_at", false), ("finished_at", false), ("outcome", false)],
@@ -61,6 +61,13 @@ const VIEWS: [View; 6] = [
         ],
         "select run, item, stage, channel, state, count(*) from outbox group by run, item, stage, channel, state order by 1, 2, 3",
     ),
+    // Counts by the month in which they are due: no person and no pseudonym.
+    (
+        "obligations",
+        &[("item", false), ("state", false), ("month", false), ("late", true), ("obligations", true)],
+        "select item, state, substr(due_on, 1, 7), coalesce(fulfilled_on > due_on, 0), count(*)
+         from obligation group by 1, 2, 3, 4 order by 1, 3, 2, 4",
+    ),
     (
         "releases",
         &[
@@ -77,7 +84,7 @@ const VIEWS: [View; 6] = [
 
 impl Ledger {
     /// The run history: `history.runs`, `history.pulls`, `history.failed_pulls`, `history.erasures`,
-    /// `history.messages`, `history.releases`.
+    /// `history.messages`, `history.obligations`, `history.releases`.
     pub fn history(&self) -> Result<Vec<(TableName, Table)>, Error> {
         VIEWS.iter().map(|view| Ok((TableName::new("history", view.0), self.view(view)?))).collect()
     }

@@ -3,8 +3,8 @@
 //! Everything that left the building, or was spent, is an [`Entry`]: a run, a
 //! pull, a message, a draw of noise, a publication. An entry carries the hash of
 //! the one before it, so that a changed, removed or reordered entry is found and
-//! named by [`verify`]. Beside the entries stand three tables made from them
-//! (outbox, releases, runs); `verify` makes them again and compares.
+//! named by [`verify`]. Beside the entries stand tables made from them
+//! (outbox, obligations, releases, runs); `verify` makes them again and compares.
 //!
 //! This is one of the two gates: only this chapter makes a [`Recorded`], and
 //! `delivery` takes nothing else. It must not know a person: subjects are keyed
@@ -19,6 +19,7 @@ mod error;
 mod explanations;
 mod history;
 mod lock;
+mod obligations;
 mod outbox;
 mod pulls;
 mod runs;
@@ -34,6 +35,7 @@ pub use budget::{Publication, Reservation, StoredRelease};
 pub use chain::{Entry, Head};
 pub use error::Error;
 pub use lock::Lock;
+pub use obligations::{Followed, ObligationCount};
 pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Settlement};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
 pub use runs::{Run, RunOutcome};

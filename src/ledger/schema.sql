@@ -72,3 +72,26 @@ create table if not exists run (
     summary text,
     entry integer not null references entry (seq)
 ) strict, without rowid;
+
+-- How each obligation stands, made from entries of kind obligations.followed.
+create table if not exists obligation (
+    item text not null,
+    key text not null,
+    subject text not null,
+    due_on text not null,
+    rule_version text not null,
+    state text not null,
+    since text not null,
+    fulfilled_on text,
+    run text not null,
+    entry integer not null references entry (seq),
+    primary key (item, key)
+) strict, without rowid;
+
+-- The newest night for which the obligations of an item were followed.
+create table if not exists followed (
+    item text primary key,
+    as_of text not null,
+    run text not null,
+    entry integer not null references entry (seq)
+) strict, without rowid;

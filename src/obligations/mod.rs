@@ -5,6 +5,7 @@
 //! ledger nor how anybody is reminded.
 
 pub mod explain;
+pub mod life;
 
 use std::collections::BTreeMap;
 

@@ -215,9 +215,15 @@ pub struct Channel {
     pub from: String,
     /// The name beside it.
     pub from_name: Text,
+    /// How old what was read of the sources may be when a batch of messages leaves, in minutes; when it is older,
+    /// the sources are read again and what no longer stands is held.
+    pub recheck_minutes: u16,
     /// Which one.
     pub kind: ChannelKind,
 }
+
+/// `recheck_minutes` of a channel that does not say.
+pub const RECHECK_MINUTES: u16 = 30;
 
 impl Channel {
     /// Whether sending a message again does nothing where it had left before.

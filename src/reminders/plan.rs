@@ -124,6 +124,14 @@ pub enum Reason {
     NoRegister,
     /// The message could not be written; the report says why.
     NotWritten,
+    /// Done since it was decided to write.
+    Fulfilled,
+    /// No longer among what the sources give, since it was decided to write.
+    Withdrawn,
+    /// Due on another day, or by another version of the rule, since it was decided to write.
+    DueDateMoved,
+    /// The sources could not be read again before sending; the report says why.
+    NotRechecked,
 }
 
 impl Reason {
@@ -143,6 +151,10 @@ impl Reason {
             Reason::TooEarly => "first notice lies ahead",
             Reason::NoRegister => "people could not be looked up tonight",
             Reason::NotWritten => "message could not be written",
+            Reason::Fulfilled => "fulfilled",
+            Reason::Withdrawn => "withdrawn",
+            Reason::DueDateMoved => "due date moved",
+            Reason::NotRechecked => "could not be looked at again before sending",
         }
     }
 }
@@ -254,23 +266,50 @@ fn decide<'a>(
         return Err(Reason::LaterStageSent);
     }
     let recipient = people.get(&obligation.subject_id, item.audience).ok_or(Reason::NotInRegister)?;
-    if recipient.is_deceased {
-        return Err(Reason::Deceased);
-    }
-    if recipient.is_closed {
-        return Err(Reason::Closed);
-    }
-    if recipient.refuses_reminders {
-        return Err(Reason::Refuses);
-    }
-    if recipient.email.is_none() {
-        return Err(Reason::NoAddress);
+    if let Some(reason) = not_written_to(recipient) {
+        return Err(reason);
     }
     let subject = key.pseudonym(&obligation.subject_id);
     // The notices fall: the longest is the first stage. There are at most 730 of them.
     let place = item.notice_days.iter().position(|notice| *notice == stage_notice_days).unwrap_or(0);
     let stage = u16::try_from(place).unwrap_or(0).saturating_add(1);
     Ok(Reminder { key: message_key, obligation, item, recipient, subject, stage_notice_days, stage, days_left })
+}
+
+/// What speaks against a reminder that was decided earlier, by what is seen now: `seen` is none when the
+/// obligations of its item could not be computed again, and holds none when this one is not among them.
+pub fn objection(
+    reminder: &Reminder<'_>,
+    seen: Option<Option<&Obligation>>,
+    people: Option<&Recipients>,
+) -> Option<Reason> {
+    let decided = reminder.obligation;
+    let obligation = match (seen, people) {
+        (None, _) | (_, None) => return Some(Reason::NotRechecked),
+        (Some(None), _) => return Some(Reason::Withdrawn),
+        (Some(Some(obligation)), _) => obligation,
+    };
+    if obligation.fulfilled_on.is_some() {
+        return Some(Reason::Fulfilled);
+    }
+    if (obligation.due_on, &obligation.rule_version) != (decided.due_on, &decided.rule_version) {
+        return Some(Reason::DueDateMoved);
+    }
+    match people?.get(&decided.subject_id, reminder.item.audience) {
+        None => Some(Reason::NotInRegister),
+        Some(recipient) => not_written_to(recipient),
+    }
+}
+
+/// Why nobody writes to someone.
+fn not_written_to(recipient: &Recipient) -> Option<Reason> {
+    let reasons = [
+        (recipient.is_deceased, Reason::Deceased),
+        (recipient.is_closed, Reason::Closed),
+        (recipient.refuses_reminders, Reason::Refuses),
+        (recipient.email.is_none(), Reason::NoAddress),
+    ];
+    reasons.into_iter().find(|(holds, _)| *holds).map(|(_, reason)| reason)
 }
 
 /// The obligation's key already holds subject, item, object and period.

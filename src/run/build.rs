@@ -23,6 +23,8 @@ pub(super) struct Built {
     blocked: BTreeSet<TableName>,
     /// Tables in which a check found something for a person, and what reads them.
     held: BTreeSet<TableName>,
+    /// Items whose obligations could be computed and read tonight.
+    told: BTreeSet<String>,
 }
 
 impl Built {
@@ -36,6 +38,11 @@ impl Built {
         self.held.insert(name);
     }
 
+    /// Whether the obligations of an item could be computed and read tonight: what is not among them is not there.
+    pub(super) fn is_told(&self, item: &str) -> bool {
+        self.told.contains(item)
+    }
+
     pub(super) fn is_blocked(&self, name: &TableName) -> bool {
         self.blocked.contains(name)
     }
@@ -45,7 +52,7 @@ impl Night<'_> {
     /// Registers what landed and runs staging, satisfaction and quality.
     pub(super) async fn build(&mut self, harvest: Harvest) -> Result<Built, Fault> {
         let stored = harvest.landed.iter().map(|landed| (&landed.name, &landed.stored));
-        let mut built = self.stage(stored, &harvest.blocked, &harvest.held).await?;
+        let mut built = self.stage(stored, (&harvest.blocked, &harvest.held), |_| true).await?;
         built.landed = harvest.landed;
         for model in self.checked.library.folder("satisfaction").chain(self.checked.library.folder("quality")) {
             self.make(&mut built, model, true).await;
@@ -53,12 +60,13 @@ impl Night<'_> {
         Ok(built)
     }
 
-    /// Registers tables, runs staging and the checks.
+    /// Registers tables, with those that are blocked and those that are held, and runs these models of staging and
+    /// the checks that read no others.
     pub(super) async fn stage<'t>(
         &mut self,
         stored: impl IntoIterator<Item = (&'t TableName, &'t Stored)>,
-        blocked: &[TableName],
-        held: &[TableName],
+        (blocked, held): (&[TableName], &[TableName]),
+        is_meant: impl Fn(&TableName) -> bool,
     ) -> Result<Built, Fault> {
         let calendar = self.checked.pipeline.calendar.known_on(self.day().known_on);
         let mut built = Built {
@@ -67,6 +75,7 @@ impl Night<'_> {
             landed: Vec::new(),
             blocked: blocked.iter().cloned().collect(),
             held: held.iter().cloned().collect(),
+            told: BTreeSet::new(),
         };
         for (name, table) in given_tables(&self.checked.pipeline, self.day()) {
             built.engine.register(&name, &table).map_err(|error| error.fault())?;
@@ -74,17 +83,21 @@ impl Night<'_> {
         for (name, stored) in stored {
             built.engine.register_stored(name, stored).map_err(|error| error.fault())?;
         }
-        for model in self.checked.library.folder("staging") {
+        for model in self.checked.library.folder("staging").filter(|model| is_meant(&model.name)) {
             self.make(&mut built, model, false).await;
         }
-        self.checks(&mut built).await;
+        self.checks(&mut built, is_meant).await;
         Ok(built)
     }
 
-    /// Runs the obligations of each item, then looks up those who have something due.
-    pub(super) async fn obligations(&mut self, built: &mut Built) -> Result<Vec<Obligation>, Fault> {
+    /// Runs the obligations of these items, then looks up those who have something due.
+    pub(super) async fn obligations(
+        &mut self,
+        built: &mut Built,
+        is_meant: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Obligation>, Fault> {
         let mut all = Vec::new();
-        for item in &self.checked.pipeline.items {
+        for item in self.checked.pipeline.items.iter().filter(|item| is_meant(&item.id)) {
             let name = TableName::new("obligations", &item.id);
             let Some(model) = self.checked.library.model(&name) else { continue };
             self.make(built, model, true).await;
@@ -96,6 +109,7 @@ impl Night<'_> {
                 match obligations::read(item, table, &self.key) {
                     Ok(found) => {
                         line.obligations = found.iter().filter(|found| found.is_open(self.as_of)).count() as u64;
+                        built.told.insert(item.id.clone());
                         all.extend(found);
                     }
                     Err(error) => self.report.faults.push(FaultLine::from(&error.fault())),
@@ -188,12 +202,14 @@ impl Night<'_> {
     /// Runs the checks: queries that must return no rows. They run before anything
     /// is sent or published; what one of severity `hold` finds holds everything
     /// that reads the same tables.
-    async fn checks(&mut self, built: &mut Built) {
-        for model in self.checked.library.folder("checks") {
+    async fn checks(&mut self, built: &mut Built, is_meant: impl Fn(&TableName) -> bool) {
+        let is_staged = |table: &TableName| table.schema != "staging" || is_meant(table);
+        for model in self.checked.library.folder("checks").filter(|model| model.reads.iter().all(is_staged)) {
             if model.reads.iter().any(|table| built.is_blocked(table) || built.is_held(table)) {
                 continue;
             }
-            let bound: Bound = [("$as_of", self.as_of.date()), ("$until", self.as_of.date())].into();
+            let (since, until) = (self.checked.pipeline.since(self.as_of), self.checked.pipeline.until(self.as_of));
+            let bound: Bound = [("$as_of", self.as_of.date()), ("$until", until), ("$since", since)].into();
             self.tell(Job::Model(&model.name), Ending::Start);
             let made = built.engine.build(model, &bound, None).await;
             self.tell(Job::Model(&model.name), if made.is_ok() { Ending::Complete } else { Ending::Fail });

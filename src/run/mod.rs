@@ -1,7 +1,7 @@
 //! One night, top to bottom: the whole product in one function.
 //!
 //! ```text
-//! pull → build → obligations → reminders → record → send
+//! pull → build → obligations → follow → reminders → record → send
 //!             └→ satisfaction, quality → release → publish → report
 //! ```
 //!
@@ -13,15 +13,18 @@ mod change;
 mod erase;
 mod explain;
 mod figures;
+mod follow;
 mod pull;
+mod recheck;
 mod remind;
 mod trace;
 mod window;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
-use crate::calendar::{AsOf, Day};
+use crate::calendar::{AsOf, Day, now};
 use crate::check::{self, Checked};
 use crate::fault::{Explain, Fault};
 use crate::landing::Store;
@@ -57,6 +60,7 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
         checked,
         as_of,
         known_on: as_of.date(),
+        pulled_at: now(),
         key,
         run: run.clone(),
         accept: accept.to_vec(),
@@ -98,8 +102,9 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
         night.weigh(ledger, &mut landed)?;
     }
     let mut built = night.build(landed).await?;
-    let obligations = night.obligations(&mut built).await?;
+    let obligations = night.obligations(&mut built, |_| true).await?;
     let obligations = night.hold_changes(ledger.as_ref(), &mut built, obligations)?;
+    night.followed(ledger.as_ref(), &built, &obligations)?;
     night.preview(ledger.as_ref(), &built, &obligations)?;
     night.foresee(ledger.as_ref(), &built)?;
     world.progress.done();
@@ -131,6 +136,8 @@ struct Night<'a> {
     as_of: AsOf,
     /// What was decided after this date is not known.
     known_on: Date,
+    /// Since when what was read of the sources may be out of date.
+    pulled_at: Timestamp,
     key: PseudonymKey,
     run: String,
     /// Tables whose volume a person accepted.
@@ -150,6 +157,7 @@ impl<'a> Night<'a> {
             checked,
             as_of: day.as_of,
             known_on: day.known_on,
+            pulled_at: now(),
             key,
             run: String::new(),
             accept: Vec::new(),
@@ -176,8 +184,9 @@ impl Night<'_> {
         self.weigh(ledger, &mut landed)?;
         self.record_pulls(ledger, &landed)?;
         let mut built = self.build(landed).await?;
-        let obligations = self.obligations(&mut built).await?;
+        let obligations = self.obligations(&mut built, |_| true).await?;
         let obligations = self.hold_changes(Some(ledger), &mut built, obligations)?;
+        self.follow(ledger, &built, &obligations)?;
         self.send(ledger, &built, &obligations).await?;
         self.publish(ledger, &built)
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Night;
+use crate::calendar::now;
 use crate::fault::{Explain, Fault};
 use crate::landing::{self, Landed, Read, Store};
 use crate::ledger::{FailedPull, Ledger, PullEntry};
@@ -29,12 +30,16 @@ pub(super) struct Harvest {
 impl Night<'_> {
     /// Pulls all sources. A source that fails blocks its own tables and no others.
     pub(super) fn pull(&mut self, store: &Store) -> Harvest {
-        self.pull_of(&self.checked.pipeline.sources, store)
+        let harvest = self.pull_of(&self.checked.pipeline.sources, store);
+        self.report.tables = harvest.landed.iter().map(line).collect();
+        harvest
     }
 
     /// Pulls these sources.
-    pub(super) fn pull_of(&mut self, sources: &[Source], store: &Store) -> Harvest {
+    pub(super) fn pull_of<'s>(&mut self, sources: impl IntoIterator<Item = &'s Source>, store: &Store) -> Harvest {
         let mut harvest = Harvest::default();
+        // Before anything is read: what is read may be as old as this.
+        self.pulled_at = now();
         let (until, since) = (self.checked.pipeline.until(self.as_of), self.checked.pipeline.since(self.as_of));
         let known_on = self.known_on;
         for source in sources {
@@ -53,7 +58,6 @@ impl Night<'_> {
                 }
             }
         }
-        self.report.tables = harvest.landed.iter().map(line).collect();
         harvest
     }
 

@@ -1,6 +1,6 @@
 //! Step three: decide, write, record, send, settle.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::Night;
 use super::build::Built;
@@ -35,7 +35,7 @@ impl Night<'_> {
         let history = history(ledger, |_| true)?;
         let mut plan = self.decide(obligations, people.as_ref(), &history);
         self.count_reminders(built, &plan.reminders)?;
-        let reminders = std::mem::take(&mut plan.reminders);
+        let mut reminders = VecDeque::from(std::mem::take(&mut plan.reminders));
         if !reminders.is_empty() {
             self.world.progress.step(format!("opening the channel for {} reminders", reminders.len()));
             let outbox = self.world.outbox();
@@ -43,8 +43,13 @@ impl Night<'_> {
                 .await
                 .map_err(|error| error.fault())?;
             let standing = self.standing();
-            for batch in reminders.chunks(BATCH) {
-                let written = self.write(batch, &standing, &mut plan);
+            loop {
+                self.recheck(ledger, &mut reminders, &mut plan).await?;
+                let batch: Vec<Reminder<'_>> = reminders.drain(..BATCH.min(reminders.len())).collect();
+                if batch.is_empty() {
+                    break;
+                }
+                let written = self.write(&batch, &standing, &mut plan);
                 self.dispatch(ledger, &mut sender, written).await?;
                 if let Some(trouble) = sender.trouble() {
                     self.report.faults.push(FaultLine::from(&trouble.fault()));
@@ -215,7 +220,7 @@ impl Night<'_> {
     }
 
     /// Changes the line of an item; every item that is switched on has one.
-    fn tally(&mut self, item: &str, change: impl FnOnce(&mut ItemLine)) {
+    pub(super) fn tally(&mut self, item: &str, change: impl FnOnce(&mut ItemLine)) {
         if let Some(line) = self.report.items.iter_mut().find(|line| line.item == item) {
             change(line);
         }

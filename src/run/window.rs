@@ -89,8 +89,8 @@ impl Night<'_> {
             tonight.push((&landed.name, self.of_tonight(&landed.name, &landed.stored)?));
         }
         let stored = tonight.iter().map(|(name, stored)| (*name, stored));
-        let mut built = self.stage(stored, &harvest.blocked, &harvest.held).await?;
-        let obligations = self.obligations(&mut built).await?;
+        let mut built = self.stage(stored, (&harvest.blocked, &harvest.held), |_| true).await?;
+        let obligations = self.obligations(&mut built, |_| true).await?;
         let mut lines: BTreeMap<String, ItemNight> = BTreeMap::new();
         for line in &self.report.items {
             let standing = line.obligations;

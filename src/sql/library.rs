@@ -144,6 +144,19 @@ impl Library {
         origins
     }
 
+    /// The models that a table is made by: its own, and those of the tables that it reads.
+    pub fn needs(&self, name: &TableName) -> BTreeSet<TableName> {
+        let mut needed = BTreeSet::new();
+        let mut waiting = vec![name.clone()];
+        while let Some(model) = waiting.pop().and_then(|name| self.model(&name)) {
+            if needed.insert(model.name.clone()) {
+                let reads = model.reads.iter().filter(|table| self.model(table).is_some());
+                waiting.extend(reads.cloned());
+            }
+        }
+        needed
+    }
+
     /// The rules that a table is made with, directly or through others, read in these schemas.
     fn rules(&self, name: &TableName, schemas: &[&str]) -> BTreeSet<String> {
         let (mut rules, mut seen, mut waiting) = (BTreeSet::new(), BTreeSet::new(), vec![name.clone()]);

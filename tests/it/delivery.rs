@@ -218,6 +218,7 @@ const QUICK: Timeouts =
 fn channel(port: u16, connections: usize, tls: Tls, password: Option<&Path>) -> Channel {
     let credentials = password.map(|path| ("user".to_owned(), SecretRef::File(path.to_path_buf())));
     Channel {
+        recheck_minutes: 30,
         from: "nhac-viec@anbinh.example".into(),
         from_name: Text::new("Nhắc việc", "Reminders"),
         kind: ChannelKind::Smtp(Smtp { host: "127.0.0.1".into(), port, tls, credentials, connections }),

@@ -29,7 +29,7 @@ const ARROWS: [(&str, &[&str]); 28] = [
     ("quality", &["tables"]),
     ("disclosure", &["calendar", "fault", "language", "personal", "pipeline", "quality", "satisfaction", "tables"]),
     // Acting, at the rim.
-    ("ledger", &["calendar", "fault", "files", "personal", "pipeline", "tables"]),
+    ("ledger", &["calendar", "fault", "files", "obligations", "personal", "pipeline", "tables"]),
     ("delivery", &["calendar", "fault", "ledger", "personal", "pipeline", "reminders"]),
     ("publication", &["disclosure", "fault", "language", "personal", "pipeline", "tables"]),
     // Telling the story.

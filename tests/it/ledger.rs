@@ -16,8 +16,10 @@ use chudong::calendar::AsOf;
 use chudong::fault::Explain;
 use chudong::ledger::verify::{Verified, verify};
 use chudong::ledger::{
-    Error, Ledger, Lock, MessageKey, MessageState, Publication, PullEntry, Record, Reservation, RunOutcome, Settlement,
+    Error, Followed, Ledger, Lock, MessageKey, MessageState, Publication, PullEntry, Record, Reservation, RunOutcome,
+    Settlement,
 };
+use chudong::obligations::life::{Change, Event, Standing, State};
 use chudong::pipeline::Rho;
 use proptest::prelude::*;
 use rusqlite::types::Value;
@@ -684,6 +686,52 @@ fn other_process() {
     }
 }
 
+/// Like [`other_process`], but follows obligations.
+#[test]
+fn other_follower() {
+    let Some(state) = std::env::var_os(STATE) else { return };
+    let state = Path::new(&state);
+    let _lock = Lock::take(state).unwrap();
+    let mut ledger = Ledger::open(state, "an-binh").unwrap();
+    for round in 0_u64..1_000_000 {
+        let run = ledger.begin_run(day(2)).unwrap();
+        let followed: Vec<Followed> = [0, 1].map(|item| follow(item, round)).into();
+        ledger.follow(&run, day(3).date(), &followed).unwrap();
+        fs::write(state.join("promised"), ledger.head().unwrap().seq.to_string()).unwrap();
+    }
+}
+
+/// As many changes of an item as need several entries.
+fn follow(item: u64, round: u64) -> Followed {
+    let standing = |n: usize| Standing {
+        key: format!("{n:032}"),
+        subject: format!("subject-{n}"),
+        due_on: jiff::civil::date(2026, 12, 21),
+        rule_version: format!("rule-{round}@2025-01-01"),
+        state: State::Open,
+        since: day(3).date(),
+        fulfilled_on: None,
+    };
+    let change = |n| Change { event: Event::Arisen, standing: standing(n), from: None };
+    Followed { item: format!("item-{item}"), changes: (0..CHANGES).map(change).collect() }
+}
+
+const CHANGES: usize = 700;
+
+/// Of the obligations that a run followed, all are there with all their changes, or none is.
+fn whole_follows(state: &Path) {
+    let ledger = Ledger::read(state).unwrap();
+    let mut changes: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+    for entry in ledger.list(Some("obligations.followed"), usize::MAX).unwrap() {
+        let body: serde_json::Value = serde_json::from_str(&entry.body).unwrap();
+        *changes.entry(entry.run).or_default() += body["changes"].as_array().unwrap().len();
+    }
+    assert!(!changes.is_empty() && changes.values().all(|count| *count == 2 * CHANGES), "{changes:?}");
+    for count in ledger.obligation_counts(None).unwrap() {
+        assert_eq!((count.state.as_str(), count.obligations), ("open", CHANGES as u64));
+    }
+}
+
 /// A child that is killed when the test ends, however it ends.
 struct Writer(Child);
 
@@ -696,8 +744,12 @@ impl Drop for Writer {
 
 impl Writer {
     fn start(state: &Path) -> Self {
+        Self::start_as("ledger::other_process", state)
+    }
+
+    fn start_as(test: &str, state: &Path) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "ledger::other_process", "--nocapture"])
+            .args(["--exact", test, "--nocapture"])
             .env(STATE, state)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -785,6 +837,21 @@ fn a_copy_taken_at_any_moment_opens_and_verifies() {
         newest = newest.max(verified.head.seq);
     }
     assert!(newest > 100, "the other process wrote only {newest} entries");
+}
+
+#[test]
+fn a_process_killed_while_it_follows_obligations_leaves_nothing_half_done() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..5 {
+        let mut writer = Writer::start_as("ledger::other_follower", folder.path());
+        let last = promised(folder.path());
+        wait(|| promised(folder.path()) != last);
+        std::thread::sleep(Duration::from_millis(round * 17));
+        writer.0.kill().unwrap();
+        writer.0.wait().unwrap();
+        assert_eq!(what(&verify(folder.path()).unwrap()), "");
+        whole_follows(folder.path());
+    }
 }
 
 #[test]

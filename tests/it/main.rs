@@ -26,6 +26,11 @@ mod landing;
 mod landing_faults;
 /// Nights that follow each other: increments, deletions, moving windows.
 mod landing_nights;
+mod landing_order;
+/// Dated rules: in force on a day, as known on a day.
+mod law;
+/// What becomes of an obligation from night to night, and what no longer stands when a message is to leave.
+mod life;
 /// Which column reaches which, who may use it for what, and how it is told.
 mod lineage;
 /// The lunar calendar against published tables.

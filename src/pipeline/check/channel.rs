@@ -2,7 +2,7 @@
 
 use super::super::reader::Node;
 use super::super::secret::SecretRef;
-use super::super::{Channel, ChannelKind, Smtp, Tls};
+use super::super::{Channel, ChannelKind, RECHECK_MINUTES, Smtp, Tls};
 use super::{done, in_range};
 
 /// Whether text has the form of a mail address, `name@agency.example`.
@@ -37,6 +37,8 @@ pub(super) fn channel(node: &Node<'_>) -> Option<Channel> {
         node.fault("from", "pipeline.address", "from is not a mail address", "write it like name@agency.gov.vn");
     }
     let from_name = node.both("from_name");
+    let recheck_minutes =
+        in_range(node, "recheck_minutes", node.int_or("recheck_minutes", RECHECK_MINUTES.into()), 0, 1440);
     let kind = match node.text("kind")?.as_str() {
         "folder" => ChannelKind::Folder,
         "smtp" => ChannelKind::Smtp(smtp(node)?),
@@ -46,7 +48,8 @@ pub(super) fn channel(node: &Node<'_>) -> Option<Channel> {
             return None;
         }
     };
-    Some(Channel { from: from?, from_name: from_name?, kind })
+    let recheck_minutes = u16::try_from(recheck_minutes?).ok()?;
+    Some(Channel { from: from?, from_name: from_name?, recheck_minutes, kind })
 }
 
 fn smtp(node: &Node<'_>) -> Option<Smtp> {

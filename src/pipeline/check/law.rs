@@ -2,11 +2,13 @@
 
 use jiff::civil::Date;
 
+use crate::language::Text;
+
 use super::super::law::{Ended, Rule, Suspension, UNITS, Version};
 use super::super::reader::Node;
 use super::done;
 
-pub(super) fn rule(node: &Node<'_>, name: &str) -> Option<Rule> {
+pub(super) fn rule(node: &Node<'_>, name: &str) -> Rule {
     let title = node.both("title");
     let unit = node.word("unit", &UNITS.map(|unit| (unit, unit)));
     let nodes = node.array("version");
@@ -32,7 +34,9 @@ pub(super) fn rule(node: &Node<'_>, name: &str) -> Option<Rule> {
         }
     }
     let versions = versions.into_iter().map(|(_, version)| version).collect();
-    Some(Rule { name: name.to_owned(), title: title?, unit: unit?.to_owned(), versions })
+    // A rule at fault is there all the same: whoever reads it is not at fault.
+    let title = title.unwrap_or_else(|| Text { vi: name.to_owned(), en: name.to_owned() });
+    Rule { name: name.to_owned(), title, unit: unit.unwrap_or("days").to_owned(), versions }
 }
 
 fn overlap(a: &Version, b: &Version) -> bool {

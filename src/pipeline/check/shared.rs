@@ -27,7 +27,7 @@ pub(super) fn read_law(root: &Path, faults: &Faults) -> Law {
             ));
         }
         if let Some(document) = Document::open(root, &path, faults) {
-            law.rules.extend(document.read(|node| rule(node, &name)));
+            law.rules.push(document.read(|node| rule(node, &name)));
         }
     }
     law

@@ -1,0 +1,168 @@
+//! How every obligation stands, and what happened to it: made known night by night.
+//!
+//! Of each item and run there is at least one entry of kind `obligations.followed`: it says
+//! for which night the item was followed, and holds what changed, some hundred changes in
+//! each entry. Beside the entries stand two tables made from them: `obligation`, how each
+//! stands, and `followed`, the newest night of each item. Subjects are keyed pseudonyms.
+
+use jiff::civil::Date;
+use rusqlite::{OptionalExtension, Row, params};
+use serde_json::{Value, json};
+
+use super::{Error, Ledger, append};
+use crate::obligations::life::{Change, Standing, State};
+
+/// The kind of its entries.
+pub(super) const KIND: &str = "obligations.followed";
+
+/// Changes in one entry: few entries, each short enough to be read.
+const CHANGES_PER_ENTRY: usize = 500;
+
+/// What became of the obligations of one item.
+#[derive(Debug, Clone, Default)]
+pub struct Followed {
+    /// The item.
+    pub item: String,
+    /// What changed, in any order.
+    pub changes: Vec<Change>,
+}
+
+/// How many obligations of an item stand in one way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObligationCount {
+    /// The item.
+    pub item: String,
+    /// `open`, `fulfilled`, `withdrawn`, `lapsed`.
+    pub state: String,
+    /// How many.
+    pub obligations: u64,
+}
+
+impl Ledger {
+    /// The newest night for which an item was followed; none when it never was.
+    pub fn followed_until(&self, item: &str) -> Result<Option<Date>, Error> {
+        let failed = |source| self.failed("read how far the obligations were followed", source);
+        let text: Option<String> = self
+            .connection
+            .query_row("select as_of from followed where item = ?1", [item], |row| row.get(0))
+            .optional()
+            .map_err(failed)?;
+        Ok(text.and_then(|text| text.parse().ok()))
+    }
+
+    /// Shows each obligation of an item that was ever followed, in order of their keys, one at a time.
+    pub fn standings(&self, item: &str, mut visit: impl FnMut(Standing)) -> Result<(), Error> {
+        let failed = |source| self.failed("read the obligations", source);
+        let sql = "select key, subject, due_on, rule_version, state, since, fulfilled_on
+                   from obligation where item = ?1 order by key";
+        let mut select = self.connection.prepare(sql).map_err(failed)?;
+        let mut rows = select.query([item]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            visit(standing(row).map_err(failed)?);
+        }
+        Ok(())
+    }
+
+    /// Writes down what became of the obligations of these items on a night: all of it, or nothing.
+    pub fn follow(&mut self, run: &str, as_of: Date, items: &[Followed]) -> Result<(), Error> {
+        self.write("write down what became of the obligations", |transaction| {
+            let as_of = as_of.to_string();
+            for Followed { item, changes } in items {
+                // The rows stand in the order of their keys.
+                let mut changes: Vec<&Change> = changes.iter().collect();
+                changes.sort_by(|a, b| a.standing.key.cmp(&b.standing.key));
+                let parts = changes.chunks(CHANGES_PER_ENTRY);
+                let nothing: &[&Change] = &[];
+                let parts = if changes.is_empty() { vec![nothing] } else { parts.collect() };
+                for part in parts {
+                    let lines: Vec<Value> = part.iter().map(|change| line(change)).collect();
+                    let entry = append(transaction, run, KIND, item, &json!({ "as_of": as_of, "changes": lines }))?;
+                    let mut put = transaction.prepare_cached(
+                        "insert into obligation (item, key, subject, due_on, rule_version, state, since, fulfilled_on, run, entry)
+                         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                         on conflict (item, key) do update set due_on = ?4, rule_version = ?5, state = ?6, since = ?7,
+                             fulfilled_on = ?8, run = ?9, entry = ?10",
+                    )?;
+                    for Change { standing, .. } in part {
+                        let fulfilled_on = standing.fulfilled_on.map(|on| on.to_string());
+                        put.execute(params![
+                            item, standing.key, standing.subject, standing.due_on.to_string(), standing.rule_version,
+                            standing.state.word(), standing.since.to_string(), fulfilled_on, run, entry
+                        ])?;
+                    }
+                    transaction
+                        .prepare_cached(
+                            "insert into followed (item, as_of, run, entry) values (?1, ?2, ?3, ?4)
+                             on conflict (item) do update set as_of = ?2, run = ?3, entry = ?4",
+                        )?
+                        .execute(params![item, as_of, run, entry])?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// How many obligations stand how, by item; of one item alone where one is named.
+    pub fn obligation_counts(&self, item: Option<&str>) -> Result<Vec<ObligationCount>, Error> {
+        let failed = |source| self.failed("count the obligations", source);
+        let sql =
+            "select item, state, count(*) from obligation where ?1 is null or item = ?1 group by 1, 2 order by 1, 2";
+        let mut select = self.connection.prepare(sql).map_err(failed)?;
+        let rows = select.query_map([item], |row| {
+            let obligations = u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0);
+            Ok(ObligationCount { item: row.get(0)?, state: row.get(1)?, obligations })
+        });
+        rows.and_then(Iterator::collect).map_err(failed)
+    }
+
+    /// What happened to one obligation, the oldest first: run, night, event and how it stood then, as written down.
+    pub fn life(&self, item: &str, key: &str) -> Result<Vec<Value>, Error> {
+        let failed = |source| self.failed("read the life of an obligation", source);
+        let sql = "select json_object('run', run, 'as_of', entry.body ->> 'as_of', 'change', json(change.value))
+                   from entry, json_each(entry.body, '$.changes') as change
+                   where entry.kind = ?1 and entry.key = ?2 and instr(entry.body, ?3) > 0 and change.value ->> 1 = ?3
+                   order by entry.seq";
+        let mut select = self.connection.prepare(sql).map_err(failed)?;
+        let rows = select.query_map([KIND, item, key], |row| row.get::<_, String>(0));
+        let rows: Vec<String> = rows.and_then(Iterator::collect).map_err(failed)?;
+        Ok(rows.iter().filter_map(|row| serde_json::from_str(row).ok()).collect())
+    }
+}
+
+/// A change as the entry says it: event, key, subject, due date, rule, state, since, fulfilled on, and where it moved
+/// from. It holds the whole row, so that the newest line of a key is how it stands.
+fn line(change: &Change) -> Value {
+    let standing = &change.standing;
+    let from = change.from.as_ref();
+    json!([
+        change.event.word(),
+        standing.key,
+        standing.subject,
+        standing.due_on.to_string(),
+        standing.rule_version,
+        standing.state.word(),
+        standing.since.to_string(),
+        standing.fulfilled_on.map(|on| on.to_string()),
+        from.map(|(due_on, _)| due_on.to_string()),
+        from.map(|(_, rule_version)| rule_version),
+    ])
+}
+
+fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
+    let date = |index: usize| -> rusqlite::Result<Date> {
+        let text: String = row.get(index)?;
+        text.parse().map_err(|_| rusqlite::Error::InvalidColumnType(index, text, rusqlite::types::Type::Text))
+    };
+    let state: String = row.get(4)?;
+    let unknown = || rusqlite::Error::InvalidColumnType(4, state.clone(), rusqlite::types::Type::Text);
+    let is_fulfilled = row.get_ref(6)? != rusqlite::types::ValueRef::Null;
+    Ok(Standing {
+        key: row.get(0)?,
+        subject: row.get(1)?,
+        due_on: date(2)?,
+        rule_version: row.get(3)?,
+        state: State::from_word(&state).ok_or_else(unknown)?,
+        since: date(5)?,
+        fulfilled_on: if is_fulfilled { Some(date(6)?) } else { None },
+    })
+}

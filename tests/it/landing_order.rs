@@ -1,0 +1,117 @@
+//! In whatever order rows come, the same rows land as the same bytes: whether they
+//! are encoded as they come, or sorted in runs, or the one after the other.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use chudong::landing::{self, Landed, Store};
+use chudong::pipeline::{SourceKind, SourceTable, Type};
+
+use super::landing::{column, night, source, table};
+
+/// So many that several row groups are full: a row holds 3 KB, and a row group 10 MB.
+const ROWS: i64 = 4_000;
+
+struct Row {
+    id: i64,
+    text: String,
+}
+
+/// A row with a text that is a function of its number.
+fn row(id: i64) -> Row {
+    let word = (id.unsigned_abs() + 1).wrapping_mul(6_364_136_223_846_793_005);
+    let note = format!("{word:016x}").repeat(187);
+    Row { id, text: format!("{id},{},{note}\n", id % 7) }
+}
+
+fn rows() -> Vec<Row> {
+    (0..ROWS).map(row).collect()
+}
+
+fn notes(key: &[&str]) -> SourceTable {
+    let columns = vec![column("id", Type::Int), column("fee", Type::Int), column("note", Type::Text)];
+    let mut notes = table("notes.csv", columns);
+    notes.key = key.iter().map(|name| (*name).to_owned()).collect();
+    notes
+}
+
+fn land(rows: &[Row], table: SourceTable) -> Landed {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = "id,fee,note\n".to_owned();
+    rows.iter().for_each(|row| text.push_str(&row.text));
+    std::fs::write(folder.path().join("notes.csv"), text).unwrap();
+    let kind = SourceKind::Csv { path: folder.path().into(), delimiter: b',' };
+    let mut pulled = landing::pull(&source(kind, vec![table]), crate::root(), night(), &Store::Nowhere).unwrap();
+    assert!(pulled.failed.is_empty(), "{:?}", pulled.failed);
+    pulled.tables.remove(0)
+}
+
+/// The name of the file, which is made of its bytes.
+fn bytes(landed: &Landed) -> String {
+    landed.stored.base[0].file_name().unwrap().to_string_lossy().into_owned()
+}
+
+fn set_aside(landed: &Landed) -> Vec<u64> {
+    let path = &landed.generation.as_ref().unwrap().quarantine;
+    let reasons = landing::read_generation(path).unwrap().to_batch().unwrap();
+    let numbers = arrow::array::AsArray::as_primitive::<arrow::datatypes::UInt64Type>(reasons.column(0)).clone();
+    numbers.values().to_vec()
+}
+
+#[test]
+fn the_same_rows_are_the_same_bytes_in_whatever_order_they_come() {
+    let in_order = land(&rows(), notes(&["id"]));
+    assert_eq!(in_order.rows_landed, ROWS as u64);
+    let ids = in_order.table().unwrap().ints("id").unwrap();
+    assert!(ids.iter().flatten().copied().eq(0..ROWS));
+
+    let mut mixed = rows();
+    mixed.sort_by_key(|row| row.id * 7_919 % ROWS);
+    assert_eq!(bytes(&land(&mixed, notes(&["id"]))), bytes(&in_order), "in no order");
+    // What was encoded already is read back.
+    let mut late = rows();
+    let first = late.remove(17);
+    late.push(first);
+    assert_eq!(bytes(&land(&late, notes(&["id"]))), bytes(&in_order), "out of order at the end");
+}
+
+#[test]
+fn rows_by_a_second_column_are_the_same_bytes_too() {
+    let by_fee = land(&rows(), notes(&["fee", "id"]));
+    let mut mixed = rows();
+    mixed.sort_by_key(|row| row.id * 7_919 % ROWS);
+    assert_eq!(bytes(&land(&mixed, notes(&["fee", "id"]))), bytes(&by_fee), "in no order");
+    mixed.sort_by_key(|row| (row.id % 7, row.id));
+    assert_eq!(bytes(&land(&mixed, notes(&["fee", "id"]))), bytes(&by_fee), "in order");
+}
+
+#[test]
+fn a_key_that_comes_again_at_the_end_is_found_among_what_was_encoded() {
+    let mut again = rows();
+    again.push(row(11));
+    let landed = land(&again, notes(&["id"]));
+    assert_eq!(set_aside(&landed), vec![12, ROWS as u64 + 1]);
+    let mut without = rows();
+    without.remove(11);
+    assert_eq!(bytes(&landed), bytes(&land(&without, notes(&["id"]))));
+}
+
+#[test]
+fn rows_set_aside_leave_the_others_in_order_and_are_known_by_their_numbers() {
+    let mut faulty = rows();
+    for at in [3_usize, 4, 3_998] {
+        faulty[at].text = format!("{at},no number,\n");
+    }
+    faulty[40].text = ",1,\n".to_owned();
+    let landed = land(&faulty, notes(&["id"]));
+    assert_eq!(set_aside(&landed), vec![4, 5, 41, 3_999]);
+    let without: Vec<Row> = rows().into_iter().filter(|row| ![3, 4, 40, 3_998].contains(&row.id)).collect();
+    let bytes_without = bytes(&land(&without, notes(&["id"])));
+    assert_eq!(bytes(&landed), bytes_without);
+
+    // A key of a row that was set aside comes again, with no fault; and one of a row that was encoded long ago.
+    faulty.push(row(4));
+    faulty.push(row(60));
+    let landed = land(&faulty, notes(&["id"]));
+    assert_eq!(set_aside(&landed), vec![4, 5, 5, 41, 61, 3_999, ROWS as u64 + 1, ROWS as u64 + 2]);
+    let without: Vec<Row> = without.into_iter().filter(|row| row.id != 60).collect();
+    assert_eq!(bytes(&landed), bytes(&land(&without, notes(&["id"]))));
+}
