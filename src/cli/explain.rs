@@ -15,7 +15,11 @@ use crate::world::World;
 #[derive(Debug, Args)]
 pub(super) struct Asked {
     /// The key of the obligation, or as much of its beginning as no other has.
-    key: String,
+    #[arg(required_unless_present = "message")]
+    key: Option<String>,
+    /// Open what was stored with a message, in the language of its person: its key, or the beginning.
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["key", "as_of", "language", "format"])]
+    message: Option<String>,
     /// The night that decided it, for as long as what it landed is kept; the last one if left out.
     #[arg(long, value_name = "YYYY-MM-DD")]
     as_of: Option<AsOf>,
@@ -44,9 +48,15 @@ pub(super) async fn explain(
     state: PathBuf,
     asked: Asked,
 ) -> Result<Ended, Vec<super::Fault>> {
+    if let Some(message) = asked.message {
+        let stored = run::stored(&World::new(root, state), &message).map_err(one)?;
+        print(stored.reveal())?;
+        return Ok(Ended::Done);
+    }
     let checked = check::check(&root, agency).await?;
     let world = World::new(root, state);
-    let explanation = run::explain(&world, &checked, &asked.key, asked.as_of).await.map_err(one)?;
+    let key = asked.key.unwrap_or_default();
+    let explanation = run::explain(&world, &checked, &key, asked.as_of).await.map_err(one)?;
     match asked.format {
         ReportFormat::Json => print(&json(&explanation.json())),
         ReportFormat::Text => {

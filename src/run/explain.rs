@@ -1,9 +1,11 @@
-//! Why an obligation is due on its day: from what is kept of its night, touching no source.
+//! Why an obligation is due on its day: for whoever asks, and for keeping with each message.
 //!
-//! The landed generations of that night are read again with the law and the calendar as they were
-//! known then; the select of the item tells how it came to the date, for that one obligation.
+//! Who asks later gets it from what is kept of the night, touching no source: its landed generations
+//! are read again with the law and the calendar as they were known then; the select of the item tells how
+//! it came to the date, for that one obligation. A night that sends asks once for each item, for all its
+//! reminders together, and keeps each text sealed beside the entry of its message.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use arrow::array::StringArray;
@@ -17,19 +19,24 @@ use crate::landing;
 use crate::ledger::Ledger;
 use crate::obligations::explain::{self, Due, Explanation, Night, Provenance, SourceField};
 use crate::obligations::key_of;
-use crate::personal::PseudonymKey;
+use crate::personal::{Personal, PseudonymKey, SealingKey};
 use crate::pipeline::{Item, Pipeline};
+use crate::reminders::plan::Reminder;
+use crate::report::FaultLine;
 use crate::sql::engine::{Bound, given_tables};
 use crate::sql::steps::{KEYS, TOLD};
 use crate::sql::{Engine, Model};
 use crate::tables::{Table, TableName};
 use crate::world::World;
 
+use super::build::Built;
+
 /// The fewest signs of a key that name an obligation.
 const PREFIX_MIN: usize = 4;
 
 /// What ends a fault of a key: where keys are printed.
-const WHERE_KEYS_ARE: &str = "keys of obligations are printed by `chudong ledger list --kind message.recorded`";
+const WHERE_KEYS_ARE: &str =
+    "look for it with `chudong ledger list --kind message.recorded`: key of the message, and obligation";
 
 /// Explains the one obligation whose key begins so, by the night of a date, or by the last that ended.
 pub async fn explain(
@@ -66,9 +73,7 @@ pub async fn explain(
                     kept.missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
                 ),
             };
-            let next = format!(
-                "{WHERE_KEYS_ARE}; name its night with --as-of, or ask for what was stored with the message: --message KEY"
-            );
+            let next = format!("{WHERE_KEYS_ARE}; name its night with --as-of; what was stored is --message KEY");
             return Err(Fault::new("explain.unknown-key", place(), what, next));
         }
         (several, _) => {
@@ -78,6 +83,31 @@ pub async fn explain(
     };
     let pulled = ledger.pulled_at(night).map_err(|error| error.fault())?;
     kept.explain(item, row, &provenance(checked, &pulled)).await
+}
+
+/// The explanation that was stored with the one message whose key begins so, and was not erased since.
+pub fn stored(world: &World, prefix: &str) -> Result<Personal<String>, Fault> {
+    let prefix = key_prefix(prefix)?;
+    let ledger = Ledger::read(&world.state).map_err(|error| error.fault())?;
+    let found = ledger.explanations_like(&prefix, 2).map_err(|error| error.fault())?;
+    let place = || Place::Thing("the key".into());
+    let (message, sealed) = match found.as_slice() {
+        [one] => one,
+        [] => {
+            let what = "no message has a key that begins so and an explanation: it had none, or it was erased";
+            return Err(Fault::new("explain.not-stored", place(), what, WHERE_KEYS_ARE));
+        }
+        _ => {
+            let what = "several messages have a key that begins so";
+            return Err(Fault::new("explain.ambiguous-key", place(), what, "give more of the key"));
+        }
+    };
+    let key = world.opening_key().map_err(|error| error.fault())?;
+    key.open(&message.0, sealed).ok_or_else(|| {
+        let what = "the stored explanation cannot be opened: it was sealed with another key, or changed since";
+        let next = "restore keys/sealing.key from your backup, and run chudong ledger verify";
+        Fault::new("explain.sealed", Place::file(ledger.path()), what, next)
+    })
 }
 
 /// The last night that ended.
@@ -159,14 +189,7 @@ impl<'a> Kept<'a> {
         let bound = self.bound(Some(item));
         let table = self.engine.build(model, &bound, contract(&self.checked.pipeline, model).as_ref()).await;
         let table = table.map_err(|error| error.fault())?;
-        let [subjects, objects, periods] = KEYS.map(|column| table.texts(column).unwrap_or_default());
-        let rows = subjects.into_iter().zip(objects).zip(periods);
-        let rows = rows.filter_map(|((subject, object), period)| {
-            let (subject, period) = (subject?, period?);
-            let key = key_of(&item.id, [&subject, object.as_deref().unwrap_or_default(), &period], key);
-            key.starts_with(prefix).then_some(Row { key, subject, object, period })
-        });
-        Ok(rows.collect())
+        Ok(rows(item, &table, key, |key| key.starts_with(prefix)))
     }
 
     async fn explain(&self, item: &Item, row: &Row, provenance: &Provenance) -> Result<Explanation, Fault> {
@@ -218,6 +241,88 @@ impl<'a> Kept<'a> {
         let (since, until) = item.map_or(everything, |item| item.window(self.night));
         [("$as_of", self.night.date()), ("$until", until), ("$since", since)].into()
     }
+}
+
+/// How the due dates of tonight's reminders came about.
+#[derive(Default)]
+pub(super) struct Accounts {
+    /// The account of the query, by the key of the obligation. It holds personal dates.
+    told: HashMap<String, String>,
+    provenance: Provenance,
+    key: Option<SealingKey>,
+}
+
+impl super::Night<'_> {
+    /// Asks the select of each item, once, how it came to the dates of these reminders.
+    ///
+    /// Where that fails it is said, and the messages leave without their explanation: a duty is not held back by it.
+    pub(super) async fn account(&mut self, ledger: &Ledger, built: &Built, reminders: &VecDeque<Reminder<'_>>) {
+        let mut wanted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for reminder in reminders {
+            wanted.entry(&reminder.item.id).or_default().insert(&reminder.obligation.key);
+        }
+        let pulled = ledger.pulled_at(self.as_of).unwrap_or_default();
+        self.accounts.provenance = provenance(self.checked, &pulled);
+        match self.world.sealing_key() {
+            Ok(key) => self.accounts.key = Some(key),
+            Err(error) => return self.report.faults.push(FaultLine::from(&error.fault())),
+        }
+        for (item, keys) in wanted {
+            self.world.progress.step(format!("explaining {} reminders of {item}", keys.len()));
+            match self.account_of(built, item, &keys).await {
+                Ok(told) => self.accounts.told.extend(told),
+                Err(fault) => self.report.faults.push(FaultLine::from(&fault)),
+            }
+        }
+    }
+
+    async fn account_of(
+        &self,
+        built: &Built,
+        item: &str,
+        wanted: &BTreeSet<&str>,
+    ) -> Result<Vec<(String, String)>, Fault> {
+        let name = TableName::new("obligations", item);
+        let (Some(table), Some(model)) = (built.tables.get(&name), self.checked.library.model(&name)) else {
+            return Ok(Vec::new());
+        };
+        let Some(item) = self.checked.pipeline.item(item) else { return Ok(Vec::new()) };
+        let rows = rows(item, table, &self.key, |key| wanted.contains(key));
+        let asked: Vec<(&str, Option<&str>, &str)> =
+            rows.iter().map(|row| (row.subject.as_str(), row.object.as_deref(), row.period.as_str())).collect();
+        let (since, until) = item.window(self.as_of);
+        let bound: Bound = [("$as_of", self.as_of.date()), ("$until", until), ("$since", since)].into();
+        let told = built.engine.steps(model, &bound, "due_on", Some(&keys(&asked))).await;
+        let told = told.map_err(|error| error.fault())?;
+        let accounts = told.texts(TOLD).unwrap_or_default();
+        let keyed = keyed(item, &told, &self.key).zip(accounts);
+        Ok(keyed.filter_map(|(row, account)| Some((row?.key, account?))).collect())
+    }
+
+    /// Why a reminder is sent, in the language of the person, sealed under the key of the message.
+    pub(super) fn sealed(&self, reminder: &Reminder<'_>) -> Option<Vec<u8>> {
+        let obligation = reminder.obligation;
+        let account = self.accounts.told.get(&obligation.key)?;
+        let due = Due { key: &obligation.key, on: obligation.due_on, rule_version: &obligation.rule_version };
+        let night = Night { known_on: self.known_on, ..of(&self.checked.pipeline, self.as_of) };
+        let explanation = explain::explain(reminder.item, due, account, night, &self.accounts.provenance).ok()?;
+        self.accounts.key.as_ref()?.seal(&reminder.key, &explanation.text(reminder.recipient.language))
+    }
+}
+
+/// The rows of an obligation table with their keys, in its order; none for a row without subject or period.
+fn keyed<'t>(item: &'t Item, table: &Table, key: &'t PseudonymKey) -> impl Iterator<Item = Option<Row>> + use<'t> {
+    let [subjects, objects, periods] = KEYS.map(|column| table.texts(column).unwrap_or_default());
+    subjects.into_iter().zip(objects).zip(periods).map(|((subject, object), period)| {
+        let (subject, period) = (subject?, period?);
+        let key = key_of(&item.id, [&subject, object.as_deref().unwrap_or_default(), &period], key);
+        Some(Row { key, subject, object, period })
+    })
+}
+
+/// Those of which the key is wanted.
+fn rows(item: &Item, table: &Table, key: &PseudonymKey, is_wanted: impl Fn(&str) -> bool) -> Vec<Row> {
+    keyed(item, table, key).flatten().filter(|row| is_wanted(&row.key)).collect()
 }
 
 /// What the words of a night need of its installation.

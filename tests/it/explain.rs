@@ -8,15 +8,20 @@
 )]
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 
 use chudong::check::catalogue::{Catalogue, catalogue};
+use chudong::landing::read_generation;
 use chudong::language::Language;
 use chudong::obligations::explain::{Due, Explanation, Night, Provenance, explain};
+use chudong::personal::{Personal, PseudonymKey};
 use chudong::pipeline::reader::Faults;
 use chudong::sql::cases::{self, Bench, Case};
 use chudong::sql::steps::TOLD;
 use jiff::ToSpan;
 use jiff::civil::{Date, Weekday};
+
+use crate::support::world::{World, differences};
 
 /// The obligations of a case with their explanations.
 async fn explained(catalogue: &Catalogue, bench: &Bench<'_>, case: &Case) -> Vec<Explanation> {
@@ -164,7 +169,7 @@ fn step(line: &str, known: &BTreeSet<Date>) -> Result<Date, String> {
         *found.unwrap()
     } else if let Some(rest) = line.strip_prefix("Ngày ") {
         let numbers: Vec<i8> = rest.split(|c: char| !c.is_ascii_digit()).flat_map(str::parse).collect();
-        let year_after = i16::from(rest.contains(" + 1 →"));
+        let year_after = i16::from(rest.contains(" + 1) →"));
         Date::new(from.year() + year_after, numbers[1], numbers[0]).unwrap()
     } else if line.contains("tháng") && line.contains(['+', '−']) && !line.contains("đếm từ") {
         // The library clamps to the end of the month.
@@ -263,3 +268,119 @@ const SIX: [(&str, &str); 7] = [
     ("explain_a_window_before_expiry", "food_safety_certificate/applied_for_six_months_before.toml"),
     ("explain_a_suspended_rule", "gmp_certificate/month_end.toml"),
 ];
+
+/// The key of the obligation of a message, and that of the message, of a language.
+fn a_message(world: &World, item: &str) -> (String, String) {
+    let row = world.outbox().into_iter().find(|row| row.item == item).unwrap_or_else(|| panic!("no message of {item}"));
+    (row.obligation, row.key.0)
+}
+
+#[test]
+fn a_night_is_explained_from_what_is_kept_of_it_and_from_what_was_stored() {
+    let world = World::small(300);
+    world.without_figures();
+    world.night("2026-11-21").with(0);
+    world.ledger_is_sound();
+    let (obligation, message) = a_message(&world, "driving_licence");
+    // Sources are not touched: they may be gone.
+    std::fs::remove_dir_all(world.root().join("data-samples/an-binh")).unwrap();
+    let before = world.everything();
+    let told = world.chudong(&["explain", &obligation]).with(0).out;
+    for word in
+        ["Căn cứ:", "Because of:", "driving_licences.issued_on = ", "lấy lúc", "pulled at", "authorised until", " → "]
+    {
+        assert!(told.contains(word), "{word}\n{told}");
+    }
+    let vi = world.chudong(&["explain", &obligation[..12], "--language", "vi"]).with(0).out;
+    assert!(told.starts_with(&vi), "{told}");
+    let json = world.chudong(&["explain", &obligation, "--format", "json"]).with(0).out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["text"]["vi"].as_str().unwrap(), vi);
+    assert_eq!(json["steps"].as_array().unwrap().last().unwrap()["result"], json["due_on"]);
+    // The same text is stored with the message, in the language of the person.
+    let stored = world.chudong(&["explain", "--message", &message]).with(0).out;
+    assert!([&json["text"]["vi"], &json["text"]["en"]].iter().any(|text| **text == stored), "{stored}\n{told}");
+    assert_eq!(differences(&before, &world.everything()), [String::new(); 0]);
+    // Nothing of it stands in the ledger as text.
+    for file in ["ledger.sqlite", "ledger.sqlite-wal"] {
+        let bytes = std::fs::read(world.state().join(file)).unwrap_or_default();
+        let needle = "Cách tính".as_bytes();
+        assert!(!bytes.windows(needle.len()).any(|window| window == needle), "{file}");
+    }
+    let every = world.entries("message.recorded");
+    assert!(every.iter().all(|entry| entry.body.contains("\"explanation\":\"")), "a message has no explanation");
+}
+
+#[test]
+fn what_cannot_be_explained_says_why_and_where_to_look() {
+    let world = World::small(300);
+    world.without_figures();
+    let said = world.chudong(&["explain", "0123456789abcdef"]).with(1).said();
+    assert!(said.contains("explain.no-night"), "{said}");
+    world.night("2026-11-21").with(0);
+    let (obligation, message) = a_message(&world, "driving_licence");
+    let refused = |arguments: &[&str], code: &str| {
+        let said = world.chudong(arguments).with(1).said();
+        assert!(said.contains(&format!("error[{code}]")), "{said}");
+        said
+    };
+    assert!(refused(&["explain", "0123456789abcdef"], "explain.unknown-key").contains("chudong ledger list"));
+    refused(&["explain", "a person's name"], "explain.key");
+    refused(&["explain", &obligation, "--as-of", "2026-11-20"], "explain.not-kept");
+    refused(&["explain", "--message", "0123456789abcdef"], "explain.not-stored");
+    // Another key opens nothing, and neither does none.
+    let key = world.state().join("keys/sealing.key");
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::write(&key, [7; 32]).unwrap();
+    refused(&["explain", "--message", &message], "explain.sealed");
+    std::fs::remove_file(&key).unwrap();
+    refused(&["explain", "--message", &message], "state.sealing-key-missing");
+    std::fs::write(&key, kept).unwrap();
+    world.chudong(&["explain", "--message", &message]).with(0);
+    // Changed bytes are found by the chain, and are not opened.
+    let ledger = rusqlite::Connection::open(world.state().join("ledger.sqlite")).unwrap();
+    ledger.execute("update explanation set sealed = zeroblob(80) where message = ?1", [&message]).unwrap();
+    drop(ledger);
+    refused(&["explain", "--message", &message], "explain.sealed");
+    assert!(refused(&["ledger", "verify"], "ledger.broken").contains(&message));
+}
+
+#[test]
+fn who_is_erased_leaves_no_explanation_and_a_sound_ledger() {
+    let world = World::small(300);
+    world.without_figures();
+    world.night("2026-11-21").with(0);
+    let recorded = world.entries("message.recorded");
+    let body = |entry: &chudong::ledger::Entry| -> serde_json::Value { serde_json::from_str(&entry.body).unwrap() };
+    // The ledger knows pseudonyms alone: the key tells whose they are.
+    let key: [u8; 32] = std::fs::read(world.state().join("keys/pseudonym.key")).unwrap().try_into().unwrap();
+    let key = PseudonymKey::new(key);
+    let pseudonyms: BTreeSet<String> =
+        recorded.iter().map(|entry| body(entry)["subject"].as_str().unwrap().to_owned()).collect();
+    let landed = world.state().join("landing/population.citizens");
+    let files = std::fs::read_dir(&landed).unwrap().map(|entry| entry.unwrap().path());
+    let rows = files.filter(|path| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        name.ends_with(".parquet") && !name.ends_with(".quarantine.parquet")
+    });
+    let numbers = rows.flat_map(|path| read_generation(&path).unwrap().texts("citizen_id").unwrap()).flatten();
+    let pseudonym = |number: &String| key.pseudonym(&Personal::new(number.clone()));
+    let number = numbers.into_iter().find(|number| pseudonyms.contains(&pseudonym(number)));
+    let number = number.expect("somebody who was written to");
+    let subject = key.pseudonym(&Personal::new(number.clone()));
+    let file = world.state().join("number");
+    std::fs::write(&file, &number).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let said = world.chudong(&["erase", "--number-from", file.to_str().unwrap()]).out;
+    assert!(said.contains("explanations stored with messages"), "{said}");
+    let (gone, left): (Vec<_>, Vec<_>) = recorded.iter().partition(|entry| body(entry)["subject"] == *subject);
+    for entry in gone {
+        world.chudong(&["explain", "--message", &entry.key]).with(1);
+        assert!(body(entry)["explanation"].is_string(), "its digest stays");
+    }
+    for entry in left.iter().take(3) {
+        world.chudong(&["explain", "--message", &entry.key]).with(0);
+    }
+    world.ledger_is_sound();
+    world.night("2026-11-22").with(0);
+}

@@ -80,7 +80,7 @@ const CLI: (&str, &[&str]) = (
 );
 
 /// Each library that is worth keeping in one place, and the files or folders of `src/` that are its homes.
-const HOMES: [(&str, &[&str]); 23] = [
+const HOMES: [(&str, &[&str]); 24] = [
     ("datafusion", &["sql/"]),
     // The parser alone; whole selects are parsed by the engine.
     ("sqlparser", &["pipeline/filter/read.rs"]),
@@ -95,6 +95,7 @@ const HOMES: [(&str, &[&str]); 23] = [
     ("tokio_postgres_rustls", &["sources/postgres/wire.rs"]),
     ("mysql_async", &["sources/mysql/"]),
     ("odbc_api", &["sources/odbc/"]),
+    ("ring", &["personal.rs"]),
     ("csv", &["sources/csv/"]),
     ("calamine", &["sources/excel.rs"]),
     ("object_store", &["sources/objects.rs", "sql/engine.rs"]),

@@ -232,11 +232,8 @@ fn rolled(from: Date, to: Date, given: &Given<'_>) -> Text {
             format!("{} is a working day, so it stays.", before.en),
         );
     }
-    let jumped = if from < to {
-        days(from, to, true)
-    } else {
-        days(to.tomorrow().unwrap_or(to), from.tomorrow().unwrap_or(from), true)
-    };
+    let jumped =
+        if from < to { days(from, to) } else { days(to.tomorrow().unwrap_or(to), from.tomorrow().unwrap_or(from)) };
     let why = named(jumped, given);
     Text::new(
         format!("Chuyển từ {} sang {}: {}.", before.vi, after.vi, why.vi),
@@ -262,7 +259,8 @@ fn worked(from: Date, number: i64, to: Date, given: &Given<'_>) -> Text {
             format!("{} − {}, counted back from the day before", date.en, words.en),
         ),
     };
-    let between = if number > 0 { days(from.tomorrow().unwrap_or(from), to, false) } else { days(to, from, false) };
+    let between =
+        if number > 0 { days(from.tomorrow().unwrap_or(from), to) } else { days(to.tomorrow().unwrap_or(to), from) };
     let said = arrow(&said, to);
     let is_free = |date: &Date| !is_working(*date, given);
     let free: Vec<Date> = between.iter().copied().filter(is_free).collect();
@@ -281,7 +279,7 @@ fn worked(from: Date, number: i64, to: Date, given: &Given<'_>) -> Text {
 }
 
 /// The days from one date to another, the last one left out.
-fn days(from: Date, to: Date, _: bool) -> Vec<Date> {
+fn days(from: Date, to: Date) -> Vec<Date> {
     from.series(Span::new().days(1)).take_while(|date| *date < to).collect()
 }
 
@@ -330,11 +328,11 @@ fn why(date: Date, given: &Given<'_>) -> Text {
 fn fixed(node: &Node, to: Date) -> Text {
     let year = node.part(0).map(|part| formula(part, false)).unwrap_or_else(|| same(""));
     let part = |at: usize| node.part(at).and_then(|part| part.value.clone()).unwrap_or_default();
-    let (day, month) = (part(2), part(1));
+    let (day, month, number) = (part(2), part(1), part(0));
     arrow(
         &Text::new(
-            format!("Ngày {day} tháng {month} của năm: {}", year.vi),
-            format!("Day {day} of month {month} of the year: {}", year.en),
+            format!("Ngày {day} tháng {month} năm {number} ({})", year.vi),
+            format!("Day {day} of month {month} of {number} ({})", year.en),
         ),
         to,
     )

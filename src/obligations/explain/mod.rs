@@ -26,7 +26,7 @@ pub use account::{Node, Of};
 pub use arithmetic::Step;
 pub use rule::Applied;
 
-use words::{day, day_and_weekday, join, value};
+use words::{day, day_and_weekday, value};
 
 /// A column of a source that a field comes from, and on what ground it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -266,9 +266,12 @@ impl Explanation {
         let (due, as_of, known) = (day_and_weekday(self.due_on), day(self.as_of), day(self.known_on));
         put(format!("{}: hạn {}", self.title.vi, due.vi), format!("{}: due on {}", self.title.en, due.en));
         put(
-            format!("Nghĩa vụ {}, theo dữ liệu của đêm {}, pháp luật biết đến {}", self.key, as_of.vi, known.vi),
             format!(
-                "Obligation {}, by the data of the night of {}, the law as known on {}",
+                "Nghĩa vụ {}, theo dữ liệu của đêm {} và pháp luật được biết đến ngày {}",
+                self.key, as_of.vi, known.vi
+            ),
+            format!(
+                "Obligation {}, by the data of the night of {}, and the law as known on {}",
                 self.key, as_of.en, known.en
             ),
         );
@@ -351,10 +354,4 @@ impl Field {
             );
         }
     }
-}
-
-/// Rules in one line for a letter: which articles and what counts.
-pub fn short_form(explanation: &Explanation) -> Text {
-    let steps: Vec<Text> = explanation.steps.iter().map(|step| step.words.clone()).collect();
-    join(&steps, "; ")
 }

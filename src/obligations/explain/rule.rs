@@ -36,7 +36,11 @@ fn iso<S: serde::Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Err
 
 /// A version with the numbers that were used of it, as known on a day.
 pub(super) fn applied(rule: &Rule, version: &Version, values: Vec<Text>, known_on: Date) -> Applied {
-    let mut history = vec![held(rule, version, known_on)];
+    let (held, known) = (held(rule, version, known_on), day(known_on));
+    let mut history = vec![Text::new(
+        format!("Phiên bản này {}, theo những gì được biết đến ngày {}.", held.vi, known.vi),
+        format!("This version is {}, by what was known on {}.", held.en, known.en),
+    )];
     if version.enacted_on > version.in_force_from {
         let (from, enacted) = (day(version.in_force_from), day(version.enacted_on));
         history.push(Text::new(
@@ -78,28 +82,28 @@ pub(super) fn number(rule: Option<&Rule>, key: Option<&str>, value: Option<&str>
     Text::new(format!("{}, chọn theo {}", said.vi, by.vi), format!("{}, chosen by {}", said.en, by.en))
 }
 
-/// The days on which a version is in force, as known on a day.
+/// The days on which a version is in force, as known on a day: "có hiệu lực từ ngày …", "in force from …".
 fn held(rule: &Rule, version: &Version, known_on: Date) -> Text {
-    let terms: Vec<_> = rule.terms(known_on).into_iter().filter(|term| std::ptr::eq(term.version, version)).collect();
+    let terms = rule.terms(known_on);
     let said: Vec<Text> = terms
         .iter()
+        .filter(|term| std::ptr::eq(term.version, version))
         .map(|term| {
             let from = day(term.from);
             match term.to {
-                Date::MAX => Text::new(format!("từ {}", from.vi), format!("from {}", from.en)),
-                to => Text::new(
-                    format!("từ {} đến {}", from.vi, day(to).vi),
-                    format!("from {} to {}", from.en, day(to).en),
-                ),
+                Date::MAX => Text::new(format!("từ ngày {}", from.vi), format!("from {}", from.en)),
+                to => {
+                    let to = day(to);
+                    Text::new(
+                        format!("từ ngày {} đến hết ngày {}", from.vi, to.vi),
+                        format!("from {} to {}", from.en, to.en),
+                    )
+                }
             }
         })
         .collect();
     let said = super::words::join(&said, ", ");
-    let known = day(known_on);
-    Text::new(
-        format!("Có hiệu lực {} (theo những gì đã biết đến {}).", said.vi, known.vi),
-        format!("In force {} (as known on {}).", said.en, known.en),
-    )
+    Text::new(format!("có hiệu lực {}", said.vi), format!("in force {}", said.en))
 }
 
 /// When a version was out of force or ended, as known on a day.
@@ -123,7 +127,7 @@ fn breaks(version: &Version, known_on: Date) -> Vec<Text> {
         let (on, decided) = (day(ended.on), day(ended.decided_on));
         let by = ended.reference.clone().unwrap_or_else(|| same("…"));
         said.push(Text::new(
-            format!("Hết hiệu lực từ {} theo {}, quyết định ngày {}.", on.vi, by.vi, decided.vi),
+            format!("Hết hiệu lực từ ngày {} theo {}, quyết định ngày {}.", on.vi, by.vi, decided.vi),
             format!("Ended on {} by {}, decided on {}.", on.en, by.en, decided.en),
         ));
     }
@@ -135,7 +139,10 @@ fn other_version(rule: &Rule, applied: &Version, other: &Version, known_on: Date
     let (name, enacted, known) = (rule.version_name(other), day(other.enacted_on), day(known_on));
     if other.enacted_on > known_on {
         return Text::new(
-            format!("{name} ({}): ban hành ngày {}, ngày {} chưa biết.", other.reference.vi, enacted.vi, known.vi),
+            format!(
+                "{name} ({}): ban hành ngày {}, đến ngày {} chưa được biết.",
+                other.reference.vi, enacted.vi, known.vi
+            ),
             format!("{name} ({}): enacted on {}, not yet known on {}.", other.reference.en, enacted.en, known.en),
         );
     }
@@ -148,12 +155,12 @@ fn other_version(rule: &Rule, applied: &Version, other: &Version, known_on: Date
     }
     let held = held(rule, other, known_on);
     let (vi, en) = if other.in_force_from < applied.in_force_from {
-        ("phiên bản trước", "the one before")
+        ("phiên bản trước", "an earlier one")
     } else {
         ("phiên bản sau", "a later one")
     };
     Text::new(
-        format!("{name} ({}), {vi}: {}", other.reference.vi, held.vi),
-        format!("{name} ({}), {en}: {}", other.reference.en, held.en),
+        format!("{name} ({}), {vi}: {}.", other.reference.vi, held.vi),
+        format!("{name} ({}), {en}: {}.", other.reference.en, held.en),
     )
 }
