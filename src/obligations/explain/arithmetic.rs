@@ -7,7 +7,7 @@ use jiff::civil::{Date, Weekday};
 use serde::Serialize;
 
 use super::account::{Node, Of};
-use super::words::{count, day, join, same, value, weekday_and_day};
+use super::words::{count, day, join, same, sentence, value, weekday_and_day};
 use crate::language::Text;
 use crate::pipeline::calendar::{DayKind, LegalCalendar};
 
@@ -227,10 +227,10 @@ fn counted(from: Date, days: i64, to: Date, first: Date) -> Text {
 fn rolled(from: Date, to: Date, given: &Given<'_>) -> Text {
     let (before, after) = (weekday_and_day(from), weekday_and_day(to));
     if from == to {
-        return Text::new(
+        return sentence(Text::new(
             format!("{} là ngày làm việc nên giữ nguyên.", before.vi),
             format!("{} is a working day, so it stays.", before.en),
-        );
+        ));
     }
     let jumped =
         if from < to { days(from, to) } else { days(to.tomorrow().unwrap_or(to), from.tomorrow().unwrap_or(from)) };

@@ -104,6 +104,15 @@ pub(super) fn mask(identifier: &str) -> String {
     masked
 }
 
+/// With a capital at the beginning, as a sentence has it.
+pub(super) fn sentence(text: Text) -> Text {
+    let raised = |text: String| {
+        let mut letters = text.chars();
+        letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    };
+    Text { vi: raised(text.vi), en: raised(text.en) }
+}
+
 /// Texts with something between them.
 pub(super) fn join(texts: &[Text], between: &str) -> Text {
     let of = |pick: fn(&Text) -> &str| texts.iter().map(pick).collect::<Vec<_>>().join(between);

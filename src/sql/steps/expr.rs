@@ -73,10 +73,10 @@ fn of_case(sides: &[&Followed], case: &Case, expr: &Expr) -> Result<Expr> {
     }
     let mut told = case.clone();
     for (_, then) in &mut told.when_then_expr {
-        *then = Box::new(tell(sides, then)?);
+        **then = tell(sides, then)?;
     }
     if let Some(other) = &mut told.else_expr {
-        *other = Box::new(tell(sides, other)?);
+        **other = tell(sides, other)?;
     }
     Ok(Expr::Case(told))
 }
