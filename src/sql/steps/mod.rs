@@ -11,6 +11,7 @@
 
 mod expr;
 mod follow;
+mod join;
 mod told;
 
 use std::collections::BTreeSet;
