@@ -34,7 +34,8 @@ filed as (
     group by subject_id, period_ends_on
 ),
 
--- Whoever was in business on the last day of the year keeps accounts for it.
+-- Whoever owes corporate income tax and has not stopped by the last day of the year keeps accounts for it: a duty
+-- that ended by then was registered anew, or is suspended, which asks for accounts all the same.
 keepers as (
     select distinct
         taxpayers.subject_id,

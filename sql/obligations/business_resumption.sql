@@ -35,6 +35,7 @@ prolongations as (
         on next.subject_id = confirmations_in_window.subject_id
         and next.starts_on > confirmations_in_window.starts_on
         and next.starts_on <= days_from_day_after(confirmations_in_window.ends_on, 1)
+        and (next.ends_on is null or next.ends_on > confirmations_in_window.ends_on)
     group by confirmations_in_window.suspension_id
 ),
 

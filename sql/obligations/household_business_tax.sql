@@ -34,7 +34,7 @@ rental_yearly_days as (select * from law_versions.rental_yearly_return),
 
 -- The periods that end in something due, each by the law in force at the end of its tax year.
 half_years as (
-    select quarters.first_day, quarters.last_day, years.tax_year, years.last_day as year_ends_on
+    select years.first_day, quarters.last_day, years.tax_year, years.last_day as year_ends_on
     from quarters
     join years on quarters.last_day between years.first_day and years.last_day
     where extract(quarter from quarters.last_day) = 2
@@ -127,7 +127,7 @@ rental_half_years as (
         'half_year' as return_kind,
         half_years.first_day,
         half_years.last_day,
-        cast(null as int) as quarter,
+        cast(extract(quarter from half_years.last_day) as int) as quarter,
         half_years.tax_year,
         make_date(
             extract(year from half_years.last_day),
@@ -199,7 +199,6 @@ assessments as (
         businesses.ended_on,
         due_years.tax_year,
         due_years.first_day as year_begins_on,
-        due_years.last_day as year_ends_on,
         (tax_years.assessed_revenue_vnd > thresholds.value) is true as is_assessed_above,
         (tax_years.assessed_revenue_vnd > monthly_from.value) is true as is_monthly,
         coalesce(tax_years.taxes_income, false) as taxes_income,
@@ -267,20 +266,26 @@ owed as (
                 then not sizes.lets_property
                     and not sizes.is_monthly
                     and (sizes.is_assessed_above or due_periods.quarter >= sizes.went_over_in_quarter)
+            -- Who closed during the year, or the half-year, has other days, which are not computed here.
             when 'finalisation'
-                then not sizes.lets_property and sizes.taxes_income and sizes.is_taxed
-            -- Who closed during the year has other days, which are not computed here.
+                then not sizes.lets_property
+                    and sizes.taxes_income
+                    and sizes.is_taxed
+                    and (sizes.ended_on is null or sizes.ended_on >= due_periods.last_day)
             when 'year_notice'
                 then not sizes.is_taxed
-                    and (sizes.ended_on is null or sizes.ended_on >= sizes.year_ends_on)
+                    and (sizes.ended_on is null or sizes.ended_on >= due_periods.last_day)
             -- Only who began in the first half-year, and was not over the threshold by its end.
             when 'half_year_notice'
                 then not sizes.lets_property
                     and sizes.started_on >= sizes.year_begins_on
+                    and (sizes.ended_on is null or sizes.ended_on >= due_periods.last_day)
                     and not sizes.is_assessed_above
                     and (sizes.went_over_in_quarter is null or sizes.went_over_in_quarter > due_periods.quarter)
             when 'half_year'
-                then sizes.lets_property and sizes.returns_a_year = 2 and sizes.is_taxed
+                then sizes.lets_property
+                    and sizes.returns_a_year = 2
+                    and (sizes.is_assessed_above or due_periods.quarter >= sizes.went_over_in_quarter)
             when 'year' then sizes.lets_property and sizes.is_taxed
         end
 ),

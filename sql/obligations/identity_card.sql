@@ -10,7 +10,7 @@
 -- private: subject_id, object_id, due_on, fulfilled_on
 -- rule:    identity_card_ages, identity_card_grace
 with
-people as (select * from staging.people),
+people as (select * from staging.people where birth_date is not null and not is_deceased),
 cards as (select * from staging.identity_cards),
 ages as (select * from law.identity_card_ages),
 grace as (select * from law.identity_card_grace),
@@ -23,7 +23,6 @@ birthdays as (
         add_months(people.birth_date, ages.value * 12, 'clamp') as due_on
     from people
     cross join ages
-    where people.birth_date is not null
 ),
 
 birthdays_in_window as (

@@ -11,7 +11,7 @@
 with
 benefits as (
     select * from staging.unemployment_benefits
-    where starts_on is not null and ends_on is not null
+    where starts_on is not null and ends_on is not null and handed_over_on is not null
 ),
 notices as (select * from staging.job_search_notices),
 terms as (select * from law_versions.job_search_notice_term),

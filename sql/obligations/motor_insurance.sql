@@ -2,7 +2,8 @@
 --
 -- A contract runs as long as its certificate says, at most for the longest term; where
 -- the register holds no end, only the least term is certain. A contract for the same
--- vehicle that ends later fulfils it, whoever concluded it: the vehicle may be sold.
+-- vehicle that ends later fulfils the obligation, whoever concluded it: the vehicle may be
+-- sold. The insurer tells of the end where the law says so on the day on which it must.
 --
 -- grain:   object_id
 -- private: subject_id, object_id, period, due_on, fulfilled_on, plate, insurer_tells_on
@@ -58,7 +59,8 @@ contracts_due as (
         ends_in_window.ends_on - cast(notices.value as int) as insurer_tells_on
     from ends_in_window
     left join later_contracts on later_contracts.contract_number = ends_in_window.contract_number
-    left join notices on ends_in_window.ends_on between notices.in_force_from and notices.in_force_to
+    left join notices
+        on ends_in_window.ends_on - cast(notices.value as int) between notices.in_force_from and notices.in_force_to
 )
 
 select * from contracts_due

@@ -36,18 +36,32 @@ fixed_days as (
     join difference_days on years.last_day between difference_days.in_force_from and difference_days.in_force_to
 ),
 
-payments as (
-    select bills.*, fixed_days.nominal_on, fixed_days.rule_version
+-- A plot that was billed again has two bills for one payment: it is done when one of them is paid, and
+-- the newer notice gives the day.
+billed as (
+    select
+        subject_id,
+        plot_id,
+        payment_kind,
+        tax_year,
+        max(notice_issued_on) as notice_issued_on,
+        min(paid_on) as paid_on
     from bills
-    join fixed_days on fixed_days.tax_year = bills.tax_year and fixed_days.payment_kind = bills.payment_kind
+    group by subject_id, plot_id, payment_kind, tax_year
+),
+
+payments as (
+    select billed.*, fixed_days.nominal_on, fixed_days.rule_version
+    from billed
+    join fixed_days on fixed_days.tax_year = billed.tax_year and fixed_days.payment_kind = billed.payment_kind
     union all
     select
-        bills.*,
-        days_from_day_after(bills.notice_issued_on, first_days.value) as nominal_on,
+        billed.*,
+        days_from_day_after(billed.notice_issued_on, first_days.value) as nominal_on,
         first_days.rule_version
-    from bills
-    join first_days on bills.notice_issued_on between first_days.in_force_from and first_days.in_force_to
-    where bills.payment_kind = 'first'
+    from billed
+    join first_days on billed.notice_issued_on between first_days.in_force_from and first_days.in_force_to
+    where billed.payment_kind = 'first'
 ),
 
 -- Only a day that moves to $since or later is asked for its working day, and none after $until: a year
@@ -62,22 +76,19 @@ rolled as (
     from payments
 ),
 
--- A plot that was billed again has two bills for one payment: it is done when one of them is paid, and
--- the newer notice gives the day.
 due_payments as (
     select
         subject_id,
         plot_id as object_id,
         cast(tax_year as varchar) || '-' || payment_kind as period,
-        max(due_on) as due_on,
+        due_on,
         rule_version,
-        min(paid_on) as fulfilled_on,
+        paid_on as fulfilled_on,
         plot_id,
         payment_kind,
         tax_year
     from rolled
     where due_on <= $until
-    group by subject_id, plot_id, payment_kind, tax_year, rule_version
 )
 
 select * from due_payments

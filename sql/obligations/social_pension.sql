@@ -61,17 +61,19 @@ poor_people as (
             between poor_households.starts_on and coalesce(poor_households.ends_on, birthdays_in_window.due_on)
 ),
 
--- The social pension of the lower age ends with the poverty: who asked before that must ask again.
+-- The social pension of the lower age ends with the poverty: who asked before that must ask again,
+-- even when the household is poor once more. A term that begins the day after another goes on with it.
 poverty_ended as (
     select birthdays_in_window.subject_id, birthdays_in_window.age_group, max(poor_households.ends_on) as ended_on
     from birthdays_in_window
     join poor_households
         on poor_households.subject_id = birthdays_in_window.subject_id
         and birthdays_in_window.due_on > poor_households.ends_on
-    left join poor_people
-        on poor_people.subject_id = birthdays_in_window.subject_id
-        and poor_people.age_group = birthdays_in_window.age_group
-    where poor_people.subject_id is null
+    left join poor_households as terms_after
+        on terms_after.subject_id = poor_households.subject_id
+        and terms_after.starts_on <= poor_households.ends_on + 1
+        and (terms_after.ends_on is null or terms_after.ends_on > poor_households.ends_on)
+    where terms_after.subject_id is null
     group by birthdays_in_window.subject_id, birthdays_in_window.age_group
 ),
 

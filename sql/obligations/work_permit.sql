@@ -9,10 +9,7 @@
 -- private: subject_id, object_id, period, due_on, fulfilled_on, permit_number, expires_on, opens_on, answer_on
 -- rule:    work_permit_extension, work_permit_extensions, work_permit_answer
 with
-permits as (
-    select * from staging.work_permits
-    where ended_on is null
-),
+permits as (select * from staging.work_permits),
 earliest as (select * from law.work_permit_extension where key = 'earliest'),
 latest as (select * from law.work_permit_extension where key = 'latest'),
 extensions as (select * from law.work_permit_extensions),
@@ -28,7 +25,7 @@ extensions_due as (
     cross join latest
     cross join earliest
     cross join extensions
-    where permits.extensions < extensions.value
+    where permits.extensions < extensions.value and permits.ended_on is null
 ),
 
 extensions_in_window as (
@@ -36,6 +33,7 @@ extensions_in_window as (
     where due_on between $since and $until
 ),
 
+-- A later permit that was given back since fulfils as well: its worker has left.
 later_permits as (
     select extensions_in_window.permit_number, extensions_in_window.expires_on, min(later.issued_on) as issued_on
     from extensions_in_window

@@ -8,7 +8,7 @@
 -- private: subject_id, object_id, period, due_on, fulfilled_on, tax, year_ends_on
 -- rule:    yearly_tax_return
 with
-duties as (select * from staging.tax_duties where cycle = 'year'),
+duties as (select * from staging.tax_duties where cycle = 'year' and tax <> 'cit'),
 taxpayers as (select * from staging.taxpayers),
 returns as (select * from staging.tax_returns where return_kind = 'year'),
 months as (select * from calendar.months),

@@ -202,6 +202,11 @@ impl Error {
             _ => Error::Io { path, source },
         }
     }
+
+    /// Whether it says that nothing may be written there.
+    pub(super) fn is_read_only(&self) -> bool {
+        matches!(self, Error::ReadOnly { .. })
+    }
 }
 
 fn list(breaches: &[Fault]) -> String {

@@ -4,6 +4,8 @@
 //! same disk, in a folder that the service's account alone can enter. A plan that is
 //! killed leaves its folder behind; the next plan, run or erasure removes it. Plans
 //! hold a shared lock on the landing folder meanwhile, and who sweeps needs it alone.
+//! Where nothing may be written there, as on a copy that is only looked at, a plan
+//! lands in the system's folder for temporary files.
 //! This module must not know what lands.
 
 use std::ffi::OsStr;
@@ -58,15 +60,26 @@ impl Drop for Landing {
 #[derive(Debug)]
 pub(super) struct Planned {
     folder: Option<TempDir>,
-    /// The landing folder, locked.
-    shared: File,
+    /// The landing folder, locked; none where it may not be written to.
+    shared: Option<File>,
     /// Goes last.
     _beside: Beside,
 }
 
 impl Planned {
-    /// Makes a folder in the landing folder.
+    /// Makes a folder in the landing folder, or elsewhere if nothing may be written there.
     pub(super) fn make(beside: &Beside) -> Result<Self, Error> {
+        let made = Self::make_in_landing(beside);
+        if !made.as_ref().is_err_and(Error::is_read_only) {
+            return made;
+        }
+        let elsewhere = tempfile::Builder::new().prefix(PLANNED).permissions(Permissions::from_mode(0o700)).tempdir();
+        // What cannot be had elsewhere either is said of the folder that was asked for.
+        let Ok(folder) = elsewhere else { return made };
+        Ok(Planned { folder: Some(folder), shared: None, _beside: beside.clone() })
+    }
+
+    fn make_in_landing(beside: &Beside) -> Result<Self, Error> {
         let landing = beside.path();
         let failed = |source| Error::io(landing, source);
         private_folder(landing).map_err(failed)?;
@@ -76,7 +89,7 @@ impl Planned {
         shared.lock_shared().map_err(failed)?;
         let mut builder = tempfile::Builder::new();
         let folder = builder.prefix(PLANNED).permissions(Permissions::from_mode(0o700)).tempdir_in(landing);
-        Ok(Planned { folder: Some(folder.map_err(failed)?), shared, _beside: beside.clone() })
+        Ok(Planned { folder: Some(folder.map_err(failed)?), shared: Some(shared), _beside: beside.clone() })
     }
 
     /// The folder.
@@ -89,7 +102,7 @@ impl Drop for Planned {
     fn drop(&mut self) {
         drop(self.folder.take());
         // Closing alone is not enough where a process that was being started has a copy of the handle.
-        let _ = self.shared.unlock();
+        let _ = self.shared.as_ref().map(File::unlock);
     }
 }
 

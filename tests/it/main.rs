@@ -45,6 +45,8 @@ mod night;
 mod obligations;
 /// Sources behind real ODBC drivers.
 mod odbc;
+/// What falls due, computed a second time, row by row from the law.
+mod oracle;
 /// The pipelines of the repository have no fault.
 mod pipelines;
 /// A source on a real PostgreSQL server.

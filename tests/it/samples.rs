@@ -92,7 +92,6 @@ fn the_standard_tables_are_those_of_the_file() {
     let declared: BTreeMap<String, BTreeSet<_>> = agency("an-binh")
         .standard_tables
         .into_iter()
-        .filter(|table| !table.optional)
         .map(|table| {
             let columns = table.columns.into_iter();
             (table.name, columns.map(|column| (column.name, column.kind.arrow(), column.nullable)).collect())
@@ -106,7 +105,14 @@ fn the_standard_tables_are_those_of_the_file() {
             (name.to_owned(), columns.collect())
         })
         .collect();
-    assert_eq!(written, declared);
+    // The catalogue has more tables than the sample agencies fill: theirs are written, and as they are declared.
+    for (name, columns) in &written {
+        assert_eq!(Some(columns), declared.get(name), "{name}");
+    }
+    let filled = fs::read_dir(crate::root().join("sql/staging/an-binh")).unwrap();
+    let filled: BTreeSet<String> =
+        filled.map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    assert_eq!(written.into_keys().collect::<BTreeSet<_>>(), filled);
 }
 
 /// Every file, table and column that a pipeline reads is in its data, and nothing else.

@@ -156,6 +156,16 @@ fn schedule(node: &Node<'_>) -> Option<Schedule> {
     Some(Schedule { cron, missed })
 }
 
+/// The items that may have been meant: those that share a word with a name that is not one.
+fn like(name: &str, known: &[String]) -> String {
+    let shares = |item: &&String| item.split('_').any(|word| name.split('_').any(|other| other == word));
+    let alike: Vec<&str> = known.iter().filter(shares).map(String::as_str).collect();
+    match alike.as_slice() {
+        [] => "see pipelines/items/ for those there are".into(),
+        alike => format!("perhaps {} is meant; see pipelines/items/ for those there are", alike.join(" or ")),
+    }
+}
+
 fn read_items(node: &Node<'_>, names: &[String], parts: &Parts<'_>) -> Vec<Item> {
     let known = catalogue::items(parts.root);
     let held = item::hold_change(node).unwrap_or_else(|| Some(ChangeBound::default()));
@@ -163,7 +173,7 @@ fn read_items(node: &Node<'_>, names: &[String], parts: &Parts<'_>) -> Vec<Item>
     for name in names {
         if !known.contains(name) {
             let what = format!("there is no item \"{name}\"");
-            node.fault("use", "pipeline.unknown-item", what, format!("items are: {}", known.join(", ")));
+            node.fault("use", "pipeline.unknown-item", what, like(name, &known));
             continue;
         }
         if items.iter().any(|item| item.id == *name) {
