@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+
 /// A value that belongs to a person and is not shown by accident.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Personal<T>(T);
@@ -67,6 +69,51 @@ impl PseudonymKey {
 }
 
 impl fmt::Debug for PseudonymKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[key]")
+    }
+}
+
+/// A key with which text about a person is sealed for keeping (ChaCha20-Poly1305, RFC 8439, 32 bytes).
+///
+/// It lives outside the ledger: whoever has the ledger and not this key reads no sealed text.
+#[derive(Clone)]
+pub struct SealingKey([u8; 32]);
+
+impl SealingKey {
+    /// A key from its 32 bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        SealingKey(bytes)
+    }
+
+    /// Seals a text under a name: a fresh nonce of 12 bytes, the ciphertext, and the tag of 16. None where the system
+    /// gives no random bytes.
+    pub fn seal(&self, name: &str, text: &str) -> Option<Vec<u8>> {
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).ok()?;
+        let mut sealed = text.as_bytes().to_vec();
+        let aad = Aad::from(name.as_bytes());
+        self.cipher()?.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed).ok()?;
+        Some([nonce.as_slice(), &sealed].concat())
+    }
+
+    /// Opens what was sealed under a name; none with another key or name, or where a byte was changed.
+    pub fn open(&self, name: &str, sealed: &[u8]) -> Option<Personal<String>> {
+        let (nonce, rest) = sealed.split_at_checked(NONCE_BYTES)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut rest = rest.to_vec();
+        let text = self.cipher()?.open_in_place(nonce, Aad::from(name.as_bytes()), &mut rest).ok()?;
+        Some(Personal(std::str::from_utf8(text).ok()?.to_owned()))
+    }
+
+    fn cipher(&self) -> Option<LessSafeKey> {
+        UnboundKey::new(&CHACHA20_POLY1305, &self.0).ok().map(LessSafeKey::new)
+    }
+}
+
+const NONCE_BYTES: usize = 12;
+
+impl fmt::Debug for SealingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[key]")
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::fault::{Explain, Place};
 use crate::files;
-use crate::personal::PseudonymKey;
+use crate::personal::{PseudonymKey, SealingKey};
 use crate::telemetry::Progress;
 
 /// The installation folder, the state folder, and how progress is told.
@@ -41,6 +41,12 @@ pub enum Error {
     /// The key file does not hold a key.
     #[error("the pseudonym key is not 32 bytes")]
     KeyLength(PathBuf),
+    /// The key that opens what is sealed is gone.
+    #[error("the key of sealed explanations is missing")]
+    SealingKeyMissing(PathBuf),
+    /// The file of that key does not hold one.
+    #[error("the key of sealed explanations is not 32 bytes")]
+    SealingKeyLength(PathBuf),
     /// No random bytes can be had.
     #[error("the system gives no random bytes for a new key")]
     Random,
@@ -57,15 +63,20 @@ impl Explain for Error {
             Error::KeyMissing(_) => "state.key-missing",
             Error::LedgerGone(_) => "state.ledger-gone",
             Error::KeyLength(_) => "state.key-length",
+            Error::SealingKeyMissing(_) => "state.sealing-key-missing",
+            Error::SealingKeyLength(_) => "state.sealing-key-length",
             Error::Random => "state.no-random",
         }
     }
 
     fn place(&self) -> Place {
         match self {
-            Error::State { path, .. } | Error::KeyMissing(path) | Error::KeyLength(path) | Error::LedgerGone(path) => {
-                Place::file(path)
-            }
+            Error::State { path, .. }
+            | Error::KeyMissing(path)
+            | Error::KeyLength(path)
+            | Error::SealingKeyMissing(path)
+            | Error::SealingKeyLength(path)
+            | Error::LedgerGone(path) => Place::file(path),
             Error::Random => Place::Thing("the operating system".into()),
         }
     }
@@ -77,6 +88,9 @@ impl Explain for Error {
             }
             Error::KeyMissing(_) | Error::KeyLength(_) => {
                 "restore the key from your backup: with a new key everybody would be reminded a second time".into()
+            }
+            Error::SealingKeyMissing(_) | Error::SealingKeyLength(_) => {
+                "restore the key from your backup: what was sealed with it is opened by no other".into()
             }
             Error::LedgerGone(_) => {
                 "restore it from your backup: with a new ledger everybody would be reminded a second time".into()
@@ -100,25 +114,47 @@ impl World {
     /// The pseudonym key; made on the first run, outside the ledger.
     pub fn pseudonym_key(&self) -> Result<PseudonymKey, Error> {
         let path = self.key_path();
-        match read_key(&path)? {
-            Some(key) => Ok(key),
+        match read_key(&path, Error::KeyLength)? {
+            Some(key) => Ok(PseudonymKey::new(key)),
             None if self.state.join("ledger.sqlite").exists() => Err(Error::KeyMissing(path)),
-            None => {
-                let key = new_key()?;
-                let failed = |source| Error::State { path: path.clone(), source };
-                files::private_folder(&self.state.join("keys")).map_err(failed)?;
-                files::replace(&path, &key).map_err(failed)?;
-                Ok(PseudonymKey::new(key))
-            }
+            None => self.make_key(&path).map(PseudonymKey::new),
         }
+    }
+
+    /// The key with which explanations are sealed; made when the first is to be, outside the ledger.
+    pub fn sealing_key(&self) -> Result<SealingKey, Error> {
+        let path = self.sealing_key_path();
+        match read_key(&path, Error::SealingKeyLength)? {
+            Some(key) => Ok(SealingKey::new(key)),
+            None => self.make_key(&path).map(SealingKey::new),
+        }
+    }
+
+    /// The key that opens what was sealed.
+    pub fn opening_key(&self) -> Result<SealingKey, Error> {
+        let path = self.sealing_key_path();
+        let key = read_key(&path, Error::SealingKeyLength)?;
+        key.map(SealingKey::new).ok_or(Error::SealingKeyMissing(path))
+    }
+
+    fn make_key(&self, path: &Path) -> Result<[u8; 32], Error> {
+        let key = new_key()?;
+        let failed = |source| Error::State { path: path.to_path_buf(), source };
+        files::private_folder(&self.state.join("keys")).map_err(failed)?;
+        files::replace(path, &key).map_err(failed)?;
+        Ok(key)
     }
 
     /// The key for a plan: the one there is, or one that is forgotten when the plan ends.
     pub fn pseudonym_key_or_new(&self) -> Result<PseudonymKey, Error> {
-        match read_key(&self.key_path())? {
-            Some(key) => Ok(key),
+        match read_key(&self.key_path(), Error::KeyLength)? {
+            Some(key) => Ok(PseudonymKey::new(key)),
             None => Ok(PseudonymKey::new(new_key()?)),
         }
+    }
+
+    fn sealing_key_path(&self) -> PathBuf {
+        self.state.join("keys/sealing.key")
     }
 
     fn key_path(&self) -> PathBuf {
@@ -154,12 +190,9 @@ impl World {
     }
 }
 
-fn read_key(path: &Path) -> Result<Option<PseudonymKey>, Error> {
+fn read_key(path: &Path, no_key: fn(PathBuf) -> Error) -> Result<Option<[u8; 32]>, Error> {
     match std::fs::read(path) {
-        Ok(bytes) => match <[u8; 32]>::try_from(bytes) {
-            Ok(key) => Ok(Some(PseudonymKey::new(key))),
-            Err(_) => Err(Error::KeyLength(path.to_path_buf())),
-        },
+        Ok(bytes) => <[u8; 32]>::try_from(bytes).map(Some).map_err(|_| no_key(path.to_path_buf())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::State { path: path.to_path_buf(), source }),
     }

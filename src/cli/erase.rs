@@ -77,6 +77,9 @@ fn said(world: &World, erased: &run::Erased) -> String {
     for table in &erased.tables {
         text.push_str(&format!("  {}: {} rows, in {} generations\n", table.table, table.rows, table.generations.len()));
     }
+    if erased.explanations > 0 {
+        text.push_str(&format!("  the ledger: {} explanations stored with messages\n", erased.explanations));
+    }
     text.push_str("\nWhat stays elsewhere, and why\n");
     if !erased.unsearched.is_empty() {
         for (table, why) in &erased.unsearched {

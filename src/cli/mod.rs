@@ -12,6 +12,7 @@ mod book;
 mod cases;
 mod dumps;
 mod erase;
+mod explain;
 mod keeper;
 mod new;
 mod plan;
@@ -141,6 +142,15 @@ enum Verb {
         /// How to print it; json is one RunEvent of OpenLineage 2-0-2.
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
+    },
+    /// Say why an obligation is due on its day: the rule, the fields, the arithmetic.
+    ///
+    /// It is told by the query that computed the date, from what is kept of that night: its landed tables, the
+    /// law and the calendar as they were known then. No source is touched. It prints personal data, because
+    /// that is what it is for: mind who reads the screen, and where its output goes.
+    Explain {
+        #[command(flatten)]
+        asked: explain::Asked,
     },
     /// Look at the ledger (what was pulled, sent and published), or verify it.
     Ledger {
@@ -400,6 +410,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
             ask(&state, select.filter(|_| !tables), format, limits).await
         }
         Verb::Lineage { model, format } => trace(&root, &agency, &model, format).await,
+        Verb::Explain { asked } => explain::explain(root, &agency, state, asked).await,
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),
         Verb::Test { filter, mutate: false, format } => test(&root, filter.as_deref(), format).await,

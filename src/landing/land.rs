@@ -200,13 +200,9 @@ impl<'a> Pull<'a> {
         sieve.twins(&rows, were_good);
     }
 
-    /// The schema of the table: declared types, nullable except the key; of its changes, with the mark of the gone.
+    /// The schema of the table, or of its changes.
     pub(super) fn schema(&self, of_changes: bool) -> SchemaRef {
-        let field = |column: &crate::pipeline::Column| {
-            Field::new(&column.name, column.kind.arrow(), !self.table.key.contains(&column.name))
-        };
-        let deleted = of_changes.then(|| Field::new(DELETED, DataType::Boolean, false));
-        Arc::new(Schema::new(self.table.columns.iter().map(field).chain(deleted).collect::<Vec<_>>()))
+        schema(self.table, of_changes)
     }
 
     fn landed(
@@ -245,6 +241,15 @@ impl<'a> Pull<'a> {
         };
         Ok((landed, Aside { folder: room, files, manifest, quarantine }))
     }
+}
+
+/// The schema of a table: declared types, nullable except the key; of its changes, with the mark of the gone.
+pub(super) fn schema(table: &SourceTable, of_changes: bool) -> SchemaRef {
+    let field = |column: &crate::pipeline::Column| {
+        Field::new(&column.name, column.kind.arrow(), !table.key.contains(&column.name))
+    };
+    let deleted = of_changes.then(|| Field::new(DELETED, DataType::Boolean, false));
+    Arc::new(Schema::new(table.columns.iter().map(field).chain(deleted).collect::<Vec<_>>()))
 }
 
 /// What else is added to the rows that were read.

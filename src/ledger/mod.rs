@@ -16,6 +16,7 @@
 mod budget;
 mod chain;
 mod error;
+mod explanations;
 mod history;
 mod lock;
 mod obligations;

@@ -14,7 +14,7 @@
 use rusqlite::params;
 use serde_json::json;
 
-use super::{Error, Ledger, append, one_row};
+use super::{Error, Ledger, append, explanations, one_row};
 
 /// The unique key of a message: a keyed digest of subject, item, period, stage and channel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +45,8 @@ pub struct Record {
     pub template_version: String,
     /// Hash of what was rendered.
     pub rendered_hash: String,
+    /// Why it is sent, sealed under the message's key; none where it could not be told.
+    pub explanation: Option<Vec<u8>>,
 }
 
 /// A value whose intent is in the ledger. Only the ledger makes one.
@@ -168,6 +170,9 @@ impl Ledger {
                         record.key.0, record.subject, record.obligation, record.item, record.stage_notice_days,
                         record.channel, record.message_id, attempt, run, entry
                     ])?;
+                if let Some(sealed) = &record.explanation {
+                    explanations::put(transaction, &record.key, sealed, entry)?;
+                }
                 recorded.push(Recorded { value, entry, key: record.key });
             }
             Ok(recorded)
@@ -276,7 +281,7 @@ impl Ledger {
 }
 
 fn body(record: &Record, attempt: i64) -> serde_json::Value {
-    json!({
+    let mut body = json!({
         "attempt": attempt,
         "channel": record.channel,
         "due_on": record.due_on.to_string(),
@@ -288,5 +293,9 @@ fn body(record: &Record, attempt: i64) -> serde_json::Value {
         "stage": record.stage_notice_days,
         "subject": record.subject,
         "template_version": record.template_version,
-    })
+    });
+    if let (Some(sealed), Some(body)) = (&record.explanation, body.as_object_mut()) {
+        body.insert("explanation".into(), crate::personal::sha256(sealed).into());
+    }
+    body
 }

@@ -40,6 +40,13 @@ create table if not exists outbox (
     entry integer not null references entry (seq)
 ) strict, without rowid;
 
+-- Why a message was sent, sealed; the SHA-256 is in the message's newest entry. Erasing a person removes rows.
+create table if not exists explanation (
+    message text primary key,
+    sealed blob not null,
+    entry integer not null references entry (seq)
+) strict;
+
 create index if not exists outbox_by_state on outbox (state) where state in ('in_flight', 'uncertain', 'deferred');
 
 -- One row per draw of noise, made from entries of kind release.*; draws is what was drawn.

@@ -1,5 +1,6 @@
 //! Finds any changed, removed or reordered entry, and names it.
 
+mod explanation;
 mod life;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +35,7 @@ pub fn verify(state: &Path) -> Result<Verified, Error> {
     }
     let mut tables = Projection::default();
     let (head, entries) = walk(&ledger, &mut tables, &mut |what| faults.push(fault(what)));
-    for what in definition_faults(&ledger, tables.lives.is_empty()) {
+    for what in definition_faults(&ledger, &tables) {
         faults.push(fault(what));
     }
     for what in tables.differences(&ledger) {
@@ -63,8 +64,9 @@ fn file_faults(ledger: &Ledger) -> Vec<String> {
 
 /// The tables, indexes and triggers must be those of the schema: a missing trigger took the lock off the entries.
 ///
-/// A ledger that was begun before obligations were followed gets their tables when it is next written.
-fn definition_faults(ledger: &Ledger, has_no_lives: bool) -> Vec<String> {
+/// A ledger that was begun before obligations were followed, or explanations stored, gets their tables when it is
+/// next written.
+fn definition_faults(ledger: &Ledger, tables: &Projection) -> Vec<String> {
     let names = |connection: &Connection| -> rusqlite::Result<BTreeSet<String>> {
         let mut select = connection.prepare("select type || ' ' || name from sqlite_schema where sql is not null")?;
         select.query_map([], |row| row.get(0))?.collect()
@@ -76,7 +78,10 @@ fn definition_faults(ledger: &Ledger, has_no_lives: bool) -> Vec<String> {
     };
     match (expected(), names(&ledger.connection)) {
         (Ok(expected), Ok(actual)) => {
-            let may_be_missing = |name: &&String| has_no_lives && life::TABLES.contains(&name.as_str());
+            let may_be_missing = |name: &&String| {
+                (tables.lives.is_empty() && life::TABLES.contains(&name.as_str()))
+                    || (tables.explanations.is_empty() && *name == explanation::TABLE)
+            };
             let missing = expected
                 .difference(&actual)
                 .filter(|name| !may_be_missing(name))
@@ -226,6 +231,7 @@ struct Projection {
     rows: BTreeMap<(&'static str, String), Row>,
     /// There may be millions of obligations: they are kept otherwise.
     lives: life::Lives,
+    explanations: explanation::Explanations,
 }
 
 impl Projection {
@@ -234,6 +240,7 @@ impl Projection {
         if self.lives.take(entry, &body) {
             return;
         }
+        self.explanations.take(entry, &body);
         let text =
             |name: &str| body.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         let json = |name: &str| body.get(name).map(Value::to_string);
@@ -306,6 +313,7 @@ impl Projection {
         let version = Some(super::SCHEMA_VERSION.to_string());
         self.rows.insert(("setting", "schema_version".into()), [("value", version)].into());
         found.extend(std::mem::take(&mut self.lives).differences(ledger));
+        found.extend(std::mem::take(&mut self.explanations).differences(ledger));
         for shape in &SHAPES {
             match shape.read(ledger) {
                 Ok(actual) => self.compare(shape, &actual, &mut found),

@@ -4,6 +4,7 @@
 //! the same on every night. This chapter reads tables and must know neither the
 //! ledger nor how anybody is reminded.
 
+pub mod explain;
 pub mod life;
 
 use std::collections::BTreeMap;
@@ -130,6 +131,12 @@ impl Explain for Error {
     }
 }
 
+/// The key of an obligation: keyed digest of item, subject, object (empty where there is none) and period.
+pub fn key_of(item: &str, [subject, object, period]: [&str; 3], key: &PseudonymKey) -> String {
+    let parts = [item.as_bytes(), subject.as_bytes(), object.as_bytes(), period.as_bytes()];
+    hex(key.digest("obligation", &parts).get(..16).unwrap_or_default())
+}
+
 /// Reads the obligations of one item, in order of due date and key.
 ///
 /// Rows that are the same in item, subject, object and period are one obligation.
@@ -149,8 +156,7 @@ pub fn read(item: &Item, table: &Table, key: &PseudonymKey) -> Result<Vec<Obliga
     for ((((((subject, object), period), due_on), rule), fulfilled_on), facts) in rows {
         let (Some(subject), Some(period), Some(due_on), Some(rule)) = (subject, period, due_on, rule) else { continue };
         let object = object.unwrap_or_default();
-        let parts = [item.id.as_bytes(), subject.as_bytes(), object.as_bytes(), period.as_bytes()];
-        let digest = hex(key.digest("obligation", &parts).get(..16).unwrap_or_default());
+        let digest = key_of(&item.id, [&subject, &object, &period], key);
         let obligation = Obligation {
             key: digest.clone(),
             item: item.id.clone(),

@@ -2,7 +2,7 @@
 //!
 //! What is landed is a copy of what sources hold, and goes. What proves that the
 //! agency did its duty stays: the ledger knows the person by a keyed pseudonym,
-//! and no name. What this cannot reach is said, so that somebody sees to it.
+//! and no name; the explanations sealed beside it go. What this cannot reach is said, so that somebody sees to it.
 
 use crate::fault::{Explain, Fault};
 use crate::landing::{self, Store};
@@ -22,6 +22,8 @@ pub struct Erased {
     pub searched: usize,
     /// Landed tables that could not be searched, and why; a person must look.
     pub unsearched: Vec<(String, &'static str)>,
+    /// Explanations stored with messages to the person that were taken out of the ledger.
+    pub explanations: usize,
     /// Messages to the person that the ledger knows of.
     pub messages: usize,
 }
@@ -51,11 +53,13 @@ pub fn erase(world: &World, pipeline: &Pipeline, subject: &Personal<String>, acc
         ledger.erased(&pseudonym, account, &erased).map_err(|error| error.fault())?;
         erasures.extend(erased);
     }
+    let explanations = ledger.erase_explanations(&pseudonym, account).map_err(|error| error.fault())?;
     ledger.anchor().map_err(|error| error.fault())?;
     world.progress.done();
     Ok(Erased {
         tables: erasures,
         searched: tables.len(),
+        explanations,
         unsearched: unsearched(world, pipeline, &names),
         messages: ledger.messages_to(&pseudonym).map_err(|error| error.fault())?,
     })

@@ -11,6 +11,7 @@
 mod build;
 mod change;
 mod erase;
+mod explain;
 mod figures;
 mod follow;
 mod pull;
@@ -36,6 +37,7 @@ use crate::report::{FaultLine, Report};
 use crate::world::World;
 
 pub use erase::{Erased, erase};
+pub use explain::{explain, stored};
 pub use window::{NIGHTS_MAX, window};
 
 /// Runs the night of `as_of` and reports it.
@@ -63,6 +65,7 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
         run: run.clone(),
         accept: accept.to_vec(),
         spent: Vec::new(),
+        accounts: explain::Accounts::default(),
         events: Vec::new(),
         report: new_report(checked, as_of),
     };
@@ -142,6 +145,8 @@ struct Night<'a> {
     accept: Vec<String>,
     /// What this run reserved and drew, by month.
     spent: Vec<(String, Rho)>,
+    /// How the due dates of tonight's reminders came about.
+    accounts: explain::Accounts,
     /// What each job has come to, as OpenLineage events.
     events: Vec<Value>,
     report: Report,
@@ -160,6 +165,7 @@ impl<'a> Night<'a> {
             run: String::new(),
             accept: Vec::new(),
             spent: Vec::new(),
+            accounts: explain::Accounts::default(),
             events: Vec::new(),
             report: new_report(checked, day.as_of),
         }

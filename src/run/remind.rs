@@ -43,6 +43,7 @@ impl Night<'_> {
                 .await
                 .map_err(|error| error.fault())?;
             let standing = self.standing();
+            self.account(ledger, built, &reminders).await;
             loop {
                 self.recheck(ledger, &mut reminders, &mut plan).await?;
                 let batch: Vec<Reminder<'_>> = reminders.drain(..BATCH.min(reminders.len())).collect();
@@ -184,6 +185,7 @@ impl Night<'_> {
             rule_version: obligation.rule_version.clone(),
             template_version: letter.template_version.clone(),
             rendered_hash: letter.rendered_hash.clone(),
+            explanation: self.sealed(reminder),
         };
         Ok((record, envelope))
     }

@@ -20,7 +20,7 @@ use datafusion::execution::FunctionRegistry;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
@@ -226,8 +226,16 @@ impl Engine {
 
     async fn run_query(&self, query: &Query, bound: &Bound, most: Option<usize>) -> Result<Table, DataFusionError> {
         let plan = self.plan(query, bound).await?;
+        let plan = match most {
+            Some(most) => LogicalPlanBuilder::from(plan).limit(0, Some(most))?.build()?,
+            None => plan,
+        };
+        self.collect(plan).await
+    }
+
+    /// Runs a plan.
+    pub(super) async fn collect(&self, plan: LogicalPlan) -> Result<Table, DataFusionError> {
         let frame = self.context.execute_logical_plan(plan).await?;
-        let frame = if most.is_some() { frame.limit(0, most)? } else { frame };
         let schema: SchemaRef = Arc::new(frame.schema().as_arrow().clone());
         let batches: Vec<RecordBatch> = frame.collect().await?;
         // A collected batch may know better than the plan which columns can be null.

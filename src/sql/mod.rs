@@ -5,7 +5,9 @@
 //! is a bound value. [`library`] reads the files, [`engine`] is the one place in
 //! which a DataFusion session is set up, [`functions`] holds the functions that
 //! SQL lacks, [`cases`] proves a model on a few rows, [`lineage`] says which column
-//! reaches which, and date arithmetic that is wrong in law is found before it runs. This chapter must not know what a model is for.
+//! reaches which, [`steps`] lets a query tell how it came to a date, and date
+//! arithmetic that is wrong in law is found before it runs. This chapter must not
+//! know what a model is for.
 
 pub mod cases;
 pub mod engine;
@@ -14,6 +16,7 @@ pub mod functions;
 pub mod library;
 pub mod lineage;
 mod misuse;
+pub mod steps;
 
 pub use engine::Engine;
 pub use error::Error;

@@ -52,6 +52,7 @@ fn recorded(envelopes: &[&Envelope]) -> Vec<Recorded<Envelope>> {
         rule_version: "driving_licence_term@2025-01-01".into(),
         template_version: "0".into(),
         rendered_hash: "0".into(),
+        explanation: None,
     };
     let messages = envelopes.iter().map(|envelope| (record(envelope), (*envelope).clone())).collect();
     ledger.record("2026-11-21.1", messages).unwrap()

@@ -44,6 +44,7 @@ fn record(key: &str) -> Record {
         rule_version: "driving_licence_term@2025-01-01".into(),
         template_version: "aa".into(),
         rendered_hash: "bb".into(),
+        explanation: None,
     }
 }
 

@@ -8,6 +8,8 @@ mod delivery;
 mod disclosure;
 /// One person leaves the landed tables.
 mod erasure;
+/// How a due date came about, in words that can be done again.
+mod explain;
 /// What a clerk is told when a file is wrong, and what a night does when its disk or a source fails.
 mod faults;
 /// Sources that are files, and row filters over them.

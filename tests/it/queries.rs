@@ -45,6 +45,7 @@ fn state() -> tempfile::TempDir {
         rule_version: "driving_licence_term@2025-01-01".into(),
         template_version: "t".into(),
         rendered_hash: "r".into(),
+        explanation: None,
     };
     ledger.record(&run, vec![(record("a", 30), ()), (record("b", 30), ()), (record("c", 7), ())]).unwrap();
     let settle = |key: &str, state| Settlement { key: MessageKey(key.into()), state, reason: "250".into() };

@@ -18,6 +18,9 @@ use crate::tables::{Table, TableName};
 /// The day on which an obligation was done: always compared.
 const FULFILLED: &str = "fulfilled_on";
 
+/// The column of which a case is told how it came about.
+const DUE: &str = "due_on";
+
 /// How much further a case looks, forward and back, when it is asked why a row did not come. The
 /// second is for a year without holiday data: nearer days may have them.
 const WIDER_YEARS: [i16; 2] = [40, 1];
@@ -31,13 +34,16 @@ pub struct Bench<'a> {
     stands: Mutex<Vec<Arc<Stand>>>,
 }
 
+/// What is asked of a model: its rows, or with them how a column of theirs came about.
+type Asked = Option<&'static str>;
+
 /// An engine with the working days that are known on a day: those are part of its functions, and so of its plans.
 #[derive(Debug)]
 struct Stand {
     calendar: WorkingDays,
     engine: Engine,
     slots: BTreeMap<TableName, Arc<Slot>>,
-    plans: Mutex<HashMap<(TableName, Bound), Arc<LogicalPlan>>>,
+    plans: Mutex<HashMap<(TableName, Bound, Asked), Arc<LogicalPlan>>>,
     /// Its tables hold the rows of one case at a time.
     turn: tokio::sync::Mutex<()>,
 }
@@ -80,12 +86,7 @@ impl<'a> Bench<'a> {
         let Some(model) = self.library.model(&case.model) else {
             return Err(Error::NotASelect(format!("there is no model {}", case.model)));
         };
-        let stand = self.stand(self.pipeline.calendar.known_on(case.known_on))?;
-        let _turn = stand.turn.lock().await;
-        self.fill(&stand, case, law, model);
-        let failed = |error| Error::model(model, &error);
-        let plan = stand.plan(model, bound).await.map_err(failed)?;
-        let table = stand.engine.run_prepared(&plan).await.map_err(failed)?;
+        let table = self.table_under(case, law, bound, (model, None)).await?;
         let mut rows = vec![Row::new(); table.rows()];
         for field in table.schema.fields() {
             let values = table.texts(field.name()).map_err(|error| Error::Contract {
@@ -100,6 +101,29 @@ impl<'a> Bench<'a> {
             }
         }
         Ok(rows)
+    }
+
+    /// All rows that come, with how the due date of each came about: the column [`TOLD`](crate::sql::steps::TOLD).
+    pub async fn told(&self, case: &Case) -> Result<Table, Error> {
+        let Some(model) = self.library.model(&case.model) else {
+            return Err(Error::NotASelect(format!("there is no model {}", case.model)));
+        };
+        self.table_under(case, self.pipeline, &bound(case), (model, Some(DUE))).await
+    }
+
+    async fn table_under(
+        &self,
+        case: &Case,
+        law: &Pipeline,
+        bound: &Bound,
+        (model, asked): (&Model, Asked),
+    ) -> Result<Table, Error> {
+        let stand = self.stand(self.pipeline.calendar.known_on(case.known_on))?;
+        let _turn = stand.turn.lock().await;
+        self.fill(&stand, case, law, model);
+        let failed = |error| Error::model(model, &error);
+        let plan = stand.plan(model, bound, asked).await.map_err(failed)?;
+        stand.engine.run_prepared(&plan).await.map_err(failed)
     }
 
     /// The engine with these working days; most cases share one of a few.
@@ -190,12 +214,12 @@ impl<'a> Bench<'a> {
 }
 
 impl Stand {
-    async fn plan(&self, model: &Model, bound: &Bound) -> datafusion::error::Result<Arc<LogicalPlan>> {
-        let key = (model.name.clone(), bound.clone());
+    async fn plan(&self, model: &Model, bound: &Bound, asked: Asked) -> datafusion::error::Result<Arc<LogicalPlan>> {
+        let key = (model.name.clone(), bound.clone(), asked);
         if let Some(plan) = self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(plan));
         }
-        let plan = Arc::new(self.engine.prepare(model, bound).await?);
+        let plan = Arc::new(self.engine.prepare(model, bound, asked).await?);
         self.plans.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&plan));
         Ok(plan)
     }

@@ -18,6 +18,7 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 
 use super::super::Model;
 use super::super::engine::{Bound, Engine};
+use super::super::steps;
 use crate::calendar::WorkingDays;
 use crate::tables::{Table, TableName};
 
@@ -86,9 +87,14 @@ impl Engine {
         Ok(slot)
     }
 
-    /// The plan of a model for certain dates, as it is run again and again.
-    pub(super) async fn prepare(&self, model: &Model, bound: &Bound) -> Result<LogicalPlan> {
+    /// The plan of a model for certain dates, as it is run again and again; `asked` is a column of which is to be
+    /// told how it came about.
+    pub(super) async fn prepare(&self, model: &Model, bound: &Bound, asked: Option<&str>) -> Result<LogicalPlan> {
         let plan = self.plan(&model.query, bound).await?;
+        let plan = match asked {
+            Some(column) => steps::with_account(&plan, column)?,
+            None => plan,
+        };
         self.context.state().optimize(&plan)
     }
 

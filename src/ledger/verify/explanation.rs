@@ -1,0 +1,74 @@
+//! Which sealed explanations there must be, made again from the entries.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::super::explanations::ERASED;
+use super::super::{Entry, Ledger};
+use crate::personal::sha256;
+
+/// The table, as SQLite's schema names it.
+pub(super) const TABLE: &str = "table explanation";
+
+/// The explanations that the entries speak of.
+#[derive(Debug, Default)]
+pub(super) struct Explanations {
+    /// By message: the pseudonym, the SHA-256 and the entry.
+    rows: HashMap<String, (String, String, i64)>,
+    has_any: bool,
+}
+
+impl Explanations {
+    /// Whether none was ever stored.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.has_any
+    }
+
+    /// Takes an entry that may speak of explanations.
+    pub(super) fn take(&mut self, entry: &Entry, body: &Value) {
+        let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+        match entry.kind.as_str() {
+            "message.recorded" if body.get("explanation").is_some() => {
+                self.has_any = true;
+                let row = (text("subject").to_owned(), text("explanation").to_owned(), entry.seq);
+                self.rows.insert(entry.key.clone(), row);
+            }
+            // What an erasure removed is no longer there, and must not come back.
+            ERASED => self.rows.retain(|_, (subject, ..)| subject != text("subject")),
+            _ => {}
+        }
+    }
+
+    /// Says where the table differs from what the entries say.
+    pub(super) fn differences(mut self, ledger: &Ledger) -> Vec<String> {
+        let mut found = Vec::new();
+        let tables = "select count(*) from sqlite_schema where type || ' ' || name = ?1";
+        if self.is_empty() && ledger.connection.query_row(tables, [TABLE], |row| row.get(0)) == Ok(0) {
+            return found;
+        }
+        if let Err(error) = self.compare(ledger, &mut found) {
+            found.push(format!("the table explanation cannot be read: {error}"));
+            return found;
+        }
+        let mut removed: Vec<&String> = self.rows.keys().collect();
+        removed.sort();
+        found.extend(removed.into_iter().map(|key| format!("the explanation of message {key} was removed")));
+        found
+    }
+
+    fn compare(&mut self, ledger: &Ledger, found: &mut Vec<String>) -> rusqlite::Result<()> {
+        let mut select =
+            ledger.connection.prepare("select message, sealed, entry from explanation order by message")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let (message, sealed, entry): (String, Vec<u8>, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            match self.rows.remove(&message) {
+                Some((_, digest, seq)) if digest == sha256(&sealed) && seq == entry => {}
+                Some(_) => found.push(format!("the explanation of message {message} is not what the ledger recorded")),
+                None => found.push(format!("the explanation of message {message} is there but no entry speaks of it")),
+            }
+        }
+        Ok(())
+    }
+}
