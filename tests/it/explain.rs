@@ -423,7 +423,7 @@ fn who_is_erased_leaves_no_explanation_and_a_sound_ledger() {
     world.ledger_is_sound();
     // A night before the last is explained for as long as what it landed is kept, and the last by itself.
     world.night("2026-11-22").with(0);
-    let obligation = body(&left[0])["obligation"].as_str().unwrap().to_owned();
+    let obligation = body(left[0])["obligation"].as_str().unwrap().to_owned();
     for (arguments, night) in [(&["--as-of", "2026-11-21"][..], "21/11/2026"), (&[][..], "22/11/2026")] {
         let told = world.chudong(&[&["explain", &obligation], arguments].concat()).with(0).out;
         assert!(told.contains(&format!("theo dữ liệu của đêm {night}")), "{told}");

@@ -49,12 +49,13 @@ pub(super) fn applied(rule: &Rule, version: &Version, values: Vec<Text>, known_o
         ));
     }
     history.extend(breaks(version, known_on));
-    history.extend(
-        rule.versions
-            .iter()
-            .filter(|other| !std::ptr::eq(*other, version))
-            .map(|other| other_version(rule, version, other, known_on)),
-    );
+    for other in rule.versions.iter().filter(|other| !std::ptr::eq(*other, version)) {
+        history.push(other_version(rule, version, other, known_on));
+        // Why it is not in force where it might be: the act that says so.
+        if other.enacted_on <= known_on {
+            history.extend(breaks(other, known_on));
+        }
+    }
     Applied {
         rule_version: rule.version_name(version),
         title: rule.title.clone(),
