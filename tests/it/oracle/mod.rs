@@ -8,7 +8,8 @@
 //! due and fulfilled on the same days, under the same version of the rule.
 //!
 //! `cargo test --test it oracle` takes some thousand subjects of every item and night. With
-//! `CHUDONG_TEST_SUBJECTS=1000000` it takes a million of every item, and says so on standard error.
+//! `CHUDONG_TEST_SUBJECTS=1000000` it takes a million of every item, and says so on standard error; with `--ignored`
+//! it also changes every number of the law by one, and asks that somebody notices.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,6 +27,7 @@ use chudong::calendar::{AsOf, Day};
 use chudong::obligations::contract;
 use chudong::pipeline::Pipeline;
 use chudong::pipeline::reader::Faults;
+use chudong::sql::cases::mutants;
 use chudong::sql::engine::{Bound, given_tables};
 use chudong::sql::{Engine, Library};
 use chudong::tables::{Table, TableName};
@@ -145,6 +147,14 @@ macro_rules! oracles {
 
         /// The items that have an oracle.
         const ITEMS: &[&str] = &[$(stringify!($item)),*];
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        #[ignore = "takes minutes: every number of the law against every night"]
+        async fn every_number_of_the_law_is_noticed() {
+            let mut unnoticed = Vec::new();
+            $(unnoticed.extend(changes_unnoticed::<$oracle>(stringify!($item)).await);)*
+            assert!(unnoticed.is_empty(), "no oracle notices these changes of the law:\n{}", unnoticed.join("\n"));
+        }
     };
 }
 
@@ -233,10 +243,9 @@ async fn equal<O: Oracle>(item: &str) {
         let records: Vec<O::Records> = numbers.map(|number| records_of::<O>(item, number, night)).collect();
         let mut expected: Vec<Obligation> = records.iter().flat_map(|records| O::obligations(records, night)).collect();
         expected.sort();
-        let mut given = Given::new(&CATALOGUE.0.standard_tables);
-        records.iter().for_each(|records| O::put(records, &mut given));
-        let mut came = selected::<O>(item, given, first, night).await;
-        came.sort();
+        let tables = tables_of::<O>(item, &records);
+        let came = selected::<O>(item, &CATALOGUE.0, &tables, night).await;
+        let came = came.unwrap_or_else(|error| panic!("{item}, {night:?}: {error:?}"));
         if expected != came {
             panic!("{}", differences(item, night, &expected, &came, |number| records.get((number - first) as usize)));
         }
@@ -270,21 +279,64 @@ fn records_of<O: Oracle>(item: &str, number: u64, night: &Night) -> O::Records {
     O::random(&mut Random::new(item, number), Id(number), night)
 }
 
-/// What the select of the item says.
-async fn selected<O: Oracle>(item: &str, given: Given, seed: u64, night: &Night) -> Vec<Obligation> {
-    let (pipeline, library) = &*CATALOGUE;
-    let engine = Engine::with_calendar(pipeline.calendar.known_on(night.known_on)).unwrap();
+/// The standard tables of these subjects.
+fn tables_of<O: Oracle>(item: &str, records: &[O::Records]) -> Vec<(String, Table)> {
+    let mut given = Given::new(&CATALOGUE.0.standard_tables);
+    records.iter().for_each(|records| O::put(records, &mut given));
+    given.tables(&mut Random::new(item, records.len() as u64))
+}
+
+/// What the select of the item says, in order.
+async fn selected<O: Oracle>(
+    item: &str,
+    pipeline: &Pipeline,
+    tables: &[(String, Table)],
+    night: &Night,
+) -> Result<Vec<Obligation>, chudong::sql::Error> {
+    let engine = Engine::with_calendar(pipeline.calendar.known_on(night.known_on))?;
     for (name, table) in given_tables(pipeline, Day::known(night.as_of, night.known_on)) {
-        engine.register(&name, &table).unwrap();
+        engine.register(&name, &table)?;
     }
-    for (name, table) in given.tables(&mut Random::new(item, seed)) {
-        engine.register(&TableName::new("staging", name), &table).unwrap();
+    for (name, table) in tables {
+        engine.register(&TableName::new("staging", name), table)?;
     }
-    let model = library.model(&TableName::new("obligations", item)).expect("a select of the item");
+    let model = CATALOGUE.1.model(&TableName::new("obligations", item)).expect("a select of the item");
     let bound = Bound::from([("$as_of", night.as_of), ("$until", night.until), ("$since", night.since)]);
-    let table =
-        engine.build(model, &bound, Some(&contract())).await.unwrap_or_else(|error| panic!("{item}: {error:?}"));
-    read(&table, O::FACTS)
+    let mut came = read(&engine.build(model, &bound, Some(&contract())).await?, O::FACTS);
+    came.sort();
+    Ok(came)
+}
+
+/// The changes of a rule of the item, by one number or without a version, after which its select still says what the
+/// oracle says.
+async fn changes_unnoticed<O: Oracle>(item: &str) -> Vec<String> {
+    let pipeline = &CATALOGUE.0;
+    let mut all = Vec::new();
+    for (as_of, known_on) in O::NIGHTS {
+        let night = night(item, *as_of, *known_on);
+        let records: Vec<O::Records> = (0..USUALLY).map(|number| records_of::<O>(item, number, &night)).collect();
+        let mut expected: Vec<Obligation> =
+            records.iter().flat_map(|records| O::obligations(records, &night)).collect();
+        expected.sort();
+        all.push((night, tables_of::<O>(item, &records), expected));
+    }
+    let mut unnoticed = Vec::new();
+    let rules = &pipeline.item(item).expect("an item of the catalogue").rules;
+    for mutant in mutants(&pipeline.law, rules) {
+        let changed = Pipeline { law: mutant.law, ..pipeline.clone() };
+        let mut is_noticed = false;
+        for (night, tables, expected) in &all {
+            let came = selected::<O>(item, &changed, tables, night).await;
+            if came.ok().as_ref() != Some(expected) {
+                is_noticed = true;
+                break;
+            }
+        }
+        if !is_noticed {
+            unnoticed.push(format!("{item}: {}", mutant.what));
+        }
+    }
+    unnoticed
 }
 
 fn read(table: &Table, facts: &[&str]) -> Vec<Obligation> {

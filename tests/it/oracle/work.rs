@@ -139,18 +139,24 @@ impl Oracle for Retirement {
         (date(2021, 1, 20), date(2021, 1, 20)),
         // The decree was not yet known.
         (date(2021, 1, 20), date(2020, 11, 17)),
-        (date(2026, 1, 10), date(2026, 1, 10)),
+        // Each sees the end of one year and the beginning of the next one, up to the last day of April.
+        (date(2021, 11, 1), date(2021, 11, 1)),
+        (date(2023, 11, 2), date(2023, 11, 2)),
+        (date(2025, 11, 1), date(2025, 11, 1)),
+        (date(2026, 4, 30), date(2026, 4, 30)),
         (date(2026, 11, 22), date(2026, 11, 22)),
-        (date(2027, 12, 1), date(2026, 11, 22)),
-        (date(2034, 12, 20), date(2026, 11, 22)),
-        (date(2040, 2, 10), date(2026, 11, 22)),
+        (date(2027, 11, 2), date(2026, 11, 22)),
+        (date(2029, 11, 1), date(2026, 11, 22)),
+        (date(2031, 11, 2), date(2026, 11, 22)),
+        (date(2033, 11, 1), date(2026, 11, 22)),
+        (date(2035, 11, 2), date(2026, 11, 22)),
     ];
 
     const FACTS: &'static [&'static str] = &["pension_from"];
 
     fn random(random: &mut Random, id: Id, night: &Night) -> Employee {
         let sex = random.pick(&["men", "women", "men", "women", "men", "women", "unknown"]);
-        let due_on = random.due(night);
+        let due_on = last_of_month(random.due(night));
         let year = i64::from(due_on.year()) + random.pick(&[0, 0, 0, -1, 1]);
         let months = retirement_months(sex, year.max(2021)).unwrap_or(720);
         let birth_date = match random.below(4) {
