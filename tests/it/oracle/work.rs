@@ -150,6 +150,13 @@ impl Oracle for Retirement {
         (date(2031, 11, 2), date(2026, 11, 22)),
         (date(2033, 11, 1), date(2026, 11, 22)),
         (date(2035, 11, 2), date(2026, 11, 22)),
+        // Women of these years reach the age between May and September.
+        (date(2022, 5, 1), date(2022, 5, 1)),
+        (date(2024, 5, 1), date(2024, 5, 1)),
+        (date(2028, 5, 1), date(2026, 11, 22)),
+        (date(2030, 5, 1), date(2026, 11, 22)),
+        (date(2032, 5, 1), date(2026, 11, 22)),
+        (date(2034, 5, 1), date(2026, 11, 22)),
     ];
 
     const FACTS: &'static [&'static str] = &["pension_from"];
