@@ -10,8 +10,7 @@
 -- rule:    work_permit_extension, work_permit_extensions, work_permit_answer
 with
 permits as (select * from staging.work_permits),
-earliest as (select * from law.work_permit_extension where key = 'earliest'),
-latest as (select * from law.work_permit_extension where key = 'latest'),
+days as (select * from law.work_permit_extension),
 extensions as (select * from law.work_permit_extensions),
 answers as (select * from law_versions.work_permit_answer),
 
@@ -22,10 +21,10 @@ extensions_due as (
         latest.rule_version,
         permits.expires_on - cast(earliest.value as int) as opens_on
     from permits
-    cross join latest
-    cross join earliest
-    cross join extensions
-    where permits.extensions < extensions.value and permits.ended_on is null
+    join extensions on permits.extensions < extensions.value
+    join days as latest on latest.key = 'latest'
+    join days as earliest on earliest.key = 'earliest'
+    where permits.ended_on is null
 ),
 
 extensions_in_window as (
