@@ -21,6 +21,7 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
@@ -29,6 +30,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 use jiff::civil::Date;
 
+use super::horizon::Horizon;
 use super::lineage::{self, Lineage};
 use super::{Error, Misuse, Model, functions, library, misuse};
 use crate::calendar::{Day, WorkingDays, civil, to_days};
@@ -76,8 +78,8 @@ impl Engine {
         let five = std::num::NonZeroUsize::MIN.saturating_add(4);
         let pool = TrackConsumersPool::new(FairSpillPool::new(MEMORY_BYTES), five);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc().map_err(engine)?;
-        let state =
-            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
+        let state = state.with_optimizer_rules(rules()).build();
         let mut context = SessionContext::new_with_state(state);
         context.register_function_rewrite(Arc::new(functions::Ages)).map_err(engine)?;
         for function in functions::all(&Arc::new(calendar)) {
@@ -234,6 +236,14 @@ impl Engine {
         let schema = batches.first().map_or(schema, RecordBatch::schema);
         Ok(Table { schema, batches })
     }
+}
+
+/// DataFusion's rules, and ours before the one that carries filters down to the scans.
+fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    let place = rules.iter().position(|rule| rule.name() == "push_down_filter").unwrap_or(rules.len());
+    rules.insert(place, Arc::new(Horizon));
+    rules
 }
 
 /// Parquet files sorted by these columns, as a table.

@@ -11,9 +11,11 @@ pub mod cases;
 pub mod engine;
 mod error;
 pub mod functions;
+mod horizon;
 pub mod library;
 pub mod lineage;
 mod misuse;
+pub mod through;
 
 pub use engine::Engine;
 pub use error::Error;
