@@ -16,6 +16,8 @@ mod files;
 mod filters;
 /// What would harm a person if it went wrong, found by attacking a whole night.
 mod harms;
+/// A window of due dates reaches in the tables as far as the law says.
+mod horizon;
 /// An interval is the same after it has landed.
 mod intervals;
 /// Files with one fault each: what lands, what is set aside, what is refused.
