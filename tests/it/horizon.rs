@@ -82,17 +82,17 @@ fn due() -> impl Strategy<Value = String> {
         prop_oneof![
             3 => (inner.clone(), number(), prop_oneof![Just("clamp"), Just("roll")])
                 .prop_map(|(d, n, word)| format!("add_months({d}, {n}, '{word}')")),
-            (inner.clone(), number()).prop_map(|(d, n)| format!("days_from_day({d}, {n})")),
-            (inner.clone(), number()).prop_map(|(d, n)| format!("days_from_day_after({d}, {n})")),
-            (inner.clone(), number()).prop_map(|(d, n)| format!("({d} + cast({n} as int))")),
-            (inner.clone(), number()).prop_map(|(d, n)| format!("({d} - cast({n} as int))")),
-            inner.clone().prop_map(|d| format!("last_day_of_month({d})")),
-            inner.clone().prop_map(|d| format!("before_day({d})")),
-            two().prop_map(|(a, b)| format!("coalesce({a}, {b})")),
-            two().prop_map(|(a, b)| format!("least({a}, {b})")),
-            two().prop_map(|(a, b)| format!("greatest({a}, {b})")),
-            two().prop_map(|(a, b)| format!("case when t.kind = 'b' then {a} else {b} end")),
-            two().prop_map(|(a, b)| format!("case when t.kind = 'b' then {a} when t.id > 9 then {b} end")),
+            1 => (inner.clone(), number()).prop_map(|(d, n)| format!("days_from_day({d}, {n})")),
+            1 => (inner.clone(), number()).prop_map(|(d, n)| format!("days_from_day_after({d}, {n})")),
+            1 => (inner.clone(), number()).prop_map(|(d, n)| format!("({d} + cast({n} as int))")),
+            1 => (inner.clone(), number()).prop_map(|(d, n)| format!("({d} - cast({n} as int))")),
+            1 => inner.clone().prop_map(|d| format!("last_day_of_month({d})")),
+            1 => inner.clone().prop_map(|d| format!("before_day({d})")),
+            1 => two().prop_map(|(a, b)| format!("coalesce({a}, {b})")),
+            1 => two().prop_map(|(a, b)| format!("least({a}, {b})")),
+            1 => two().prop_map(|(a, b)| format!("greatest({a}, {b})")),
+            1 => two().prop_map(|(a, b)| format!("case when t.kind = 'b' then {a} else {b} end")),
+            1 => two().prop_map(|(a, b)| format!("case when t.kind = 'b' then {a} when t.id > 9 then {b} end")),
         ]
     })
 }
