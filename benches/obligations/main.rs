@@ -95,11 +95,9 @@ fn main() -> Fallible<()> {
         return Err("the data is made by a peer that is not there: see benches/peers/setup.sh".into());
     }
     let chosen = |part| args.parts.is_empty() || args.parts.contains(&part);
-    for (part, run) in [
-        (Part::Due, due as fn(&Bench) -> Fallible<()>),
-        (Part::Tenfold, tenfold),
-        (Part::Catalogue, catalogue),
-    ] {
+    for (part, run) in
+        [(Part::Due, due as fn(&Bench) -> Fallible<()>), (Part::Tenfold, tenfold), (Part::Catalogue, catalogue)]
+    {
         if chosen(part) {
             run(&bench).map_err(|error| format!("{part:?}: {error}"))?;
         }

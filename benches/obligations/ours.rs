@@ -214,7 +214,9 @@ async fn due(root: &Path, folder: &Path) -> Fallible<u64> {
 /// All items over standard tables that lie as files, and the contacts.
 async fn catalogue(root: &Path, folder: &Path) -> Fallible<u64> {
     let faults = Faults::default();
-    let pipeline = pipeline::catalogue(root, &faults);
+    let mut pipeline = pipeline::catalogue(root, &faults);
+    // No agency fills these tables by a staging file: they lie there already.
+    pipeline.standard_tables.iter_mut().for_each(|table| table.optional = true);
     let library = Library::read(root, &pipeline, &faults);
     let night = Night::begin(pipeline, library)?;
     let sorted_by = std::fs::read_to_string(folder.join("sorted-by.txt"))?;

@@ -178,8 +178,10 @@ impl Contest<'_> {
                     of: base.map_or_else(
                         || format!("{}: the peer could not be had", bases.join(", ")),
                         |base| {
-                            let (what, which) =
-                                (if is_peak { "peak memory of " } else { "" }, if bases.len() > 1 { ", the fastest" } else { "" });
+                            let (what, which) = (
+                                if is_peak { "peak memory of " } else { "" },
+                                if bases.len() > 1 { ", the fastest" } else { "" },
+                            );
                             format!("{what}{}{which}", base.name)
                         },
                     ),

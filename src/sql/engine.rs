@@ -31,6 +31,7 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 use jiff::civil::Date;
 
 use super::horizon::Horizon;
+use super::keys::Keys;
 use super::lineage::{self, Lineage};
 use super::{Error, Misuse, Model, functions, library, misuse};
 use crate::calendar::{Day, WorkingDays, civil, to_days};
@@ -75,6 +76,12 @@ impl Engine {
         // Text is Utf8 everywhere: what a table holds does not depend on how it was read.
         options.sql_parser.map_string_types_to_utf8view = false;
         options.execution.parquet.schema_force_view_types = false;
+        for (key, value) in std::env::vars() {
+            // TEMPORARY
+            if let Some(key) = key.strip_prefix("TUNE_") {
+                let _ = options.set(&key.replace("__", "."), &value);
+            }
+        }
         let five = std::num::NonZeroUsize::MIN.saturating_add(4);
         let pool = TrackConsumersPool::new(FairSpillPool::new(MEMORY_BYTES), five);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc().map_err(engine)?;
@@ -238,11 +245,14 @@ impl Engine {
     }
 }
 
-/// DataFusion's rules, and ours before the one that carries filters down to the scans.
+/// DataFusion's rules, and ours: before the one that carries filters down to the scans, and before the one that leaves
+/// out columns.
 fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = Optimizer::new().rules;
     let place = rules.iter().position(|rule| rule.name() == "push_down_filter").unwrap_or(rules.len());
     rules.insert(place, Arc::new(Horizon));
+    let place = rules.iter().position(|rule| rule.name() == "optimize_projections").unwrap_or(rules.len());
+    rules.insert(place, Arc::new(Keys));
     rules
 }
 
@@ -254,6 +264,8 @@ fn files(
 ) -> Result<Arc<dyn TableProvider>, DataFusionError> {
     let mut urls = Vec::with_capacity(paths.len());
     for path in paths {
+        // A listing of a file that is gone is empty, and so would be the table.
+        std::fs::metadata(path)?;
         // A path of ours may hold what a pattern is made of; encoded, it is a name and nothing else.
         let path = object_store::path::Path::from_absolute_path(std::path::absolute(path)?)
             .map_err(|error| DataFusionError::External(Box::new(error)))?;

@@ -12,6 +12,7 @@ pub mod engine;
 mod error;
 pub mod functions;
 mod horizon;
+mod keys;
 pub mod library;
 pub mod lineage;
 mod misuse;

@@ -136,7 +136,8 @@ impl Engine {
     async fn twins(&self, plan: &LogicalPlan, grain: &[String]) -> Result<Vec<RecordBatch>, DataFusionError> {
         const ROWS: &str = "__rows";
         let columns: Vec<Expr> = grain.iter().map(|name| column(name)).collect();
-        let counted = LogicalPlanBuilder::from(plan.clone()).aggregate(columns.clone(), vec![count(lit(1)).alias(ROWS)])?;
+        let counted =
+            LogicalPlanBuilder::from(plan.clone()).aggregate(columns.clone(), vec![count(lit(1)).alias(ROWS)])?;
         let twins = counted.filter(column(ROWS).gt(lit(1_i64)))?.project(columns)?.build()?;
         self.collect(twins).await
     }
@@ -205,7 +206,8 @@ fn holds_key(columns: Vec<Column>, plan: &LogicalPlan, keys: &Keys) -> bool {
         LogicalPlan::Filter(filter) => holds_key(columns, &filter.input, keys),
         LogicalPlan::Projection(projection) => {
             let indexes = columns.iter().map(|column| plan.schema().maybe_index_of_column(column));
-            let plain = indexes.map(|index| projection.expr.get(index?).and_then(|expr| plain(expr, &projection.input)));
+            let plain =
+                indexes.map(|index| projection.expr.get(index?).and_then(|expr| plain(expr, &projection.input)));
             plain.collect::<Option<Vec<_>>>().is_some_and(|columns| holds_key(columns, &projection.input, keys))
         }
         _ => false,

@@ -3,10 +3,10 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray};
-use chudong::calendar::{from_days, to_days};
+use chudong::calendar::{WorkingDays, from_days, to_days};
 use chudong::pipeline::reader::Faults;
 use chudong::sql::Engine;
 use chudong::tables::{Stored, Table, TableName};
@@ -18,10 +18,17 @@ use proptest::prelude::*;
 /// A register of papers: two dates and a word, any of them empty, in row groups of eight, sorted by the first date.
 type Paper = (Option<i32>, Option<i32>, &'static str);
 
+fn calendar() -> WorkingDays {
+    static KNOWN: OnceLock<WorkingDays> = OnceLock::new();
+    let read = || {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        chudong::pipeline::catalogue(root, &Faults::default()).calendar.known_on(date(2026, 11, 22))
+    };
+    KNOWN.get_or_init(read).clone()
+}
+
 fn engine(folder: &Path, papers: &[Paper], law: &[i64]) -> Engine {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let catalogue = chudong::pipeline::catalogue(root, &Faults::default());
-    let engine = Engine::with_calendar(catalogue.calendar.known_on(date(2026, 11, 22))).unwrap();
+    let engine = Engine::with_calendar(calendar()).unwrap();
     let mut papers = papers.to_vec();
     papers.sort();
     let columns: Vec<(&str, ArrayRef)> = vec![
@@ -135,7 +142,7 @@ fn rows(engine: &Engine, select: &str) -> Result<Vec<(i64, Date)>, String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn a_window_keeps_the_rows_that_lie_in_it(
@@ -160,7 +167,9 @@ proptest! {
 async fn read(engine: &Engine, select: &str) -> String {
     let plan = engine.explain(select).await.unwrap();
     let words = plan.split("row_groups_pruned_statistics=").nth(1).unwrap_or_else(|| panic!("{plan}"));
-    words.split([',', ']']).next().unwrap().to_owned()
+    let words = words.split([',', ']']).next().unwrap();
+    // Of which so many need no look at their rows, too.
+    words.split(" ->").next().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -173,14 +182,16 @@ async fn a_window_reads_the_row_groups_that_the_law_leads_to() {
     let window = "between date '2026-11-22' and date '2026-12-22'";
     for (due, groups) in [
         ("add_months(t.d1, v.value, 'clamp')", "500 total → 9 matched"),
-        ("add_months(t.d1, v.value / 1, 'clamp')", "500 total → 500 matched"),
+        ("add_months(t.d1, v.value % 200, 'clamp')", "500 total → 500 matched"),
         ("next_working_day(add_months(t.d1, v.value, 'clamp'))", "500 total → 9 matched"),
         ("t.d1 + cast(v.value as int)", "500 total → 12 matched"),
         ("coalesce(t.d2, t.d1 - cast(v.value as int))", "500 total → 0 matched"),
         ("case when t.kind = 'a' then t.d1 else last_day_of_month(t.d1) end", "500 total → 5 matched"),
     ] {
         for join in ["cross join law.terms v", "join law.terms v on v.key = t.kind"] {
-            let select = format!("with made as (select t.id, {due} as due from register.papers t {join}) select * from made where due {window}");
+            let select = format!(
+                "with made as (select t.id, {due} as due from register.papers t {join}) select * from made where due {window}"
+            );
             assert_eq!(read(&engine, &select).await, groups, "{due} {join}");
         }
     }

@@ -61,6 +61,8 @@ mod secrets;
 mod silence;
 /// What several chapters' tests need: a world, a database server, a mail server.
 mod support;
+/// Large tables are read where they lie.
+mod through;
 /// Every declared type from sources with types and without, and the golden table of awkward dates.
 mod types;
 
