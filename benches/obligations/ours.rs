@@ -1,6 +1,5 @@
 //! Ours: landed tables through standard tables and items to contacts, in a process of its own.
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -188,7 +187,7 @@ async fn due(root: &Path, folder: &Path) -> Fallible<u64> {
         }
         night.tell(&model.name.to_string())?;
     }
-    let mut subjects = BTreeSet::new();
+    let mut subjects = Vec::new();
     let mut selects = Vec::new();
     for model in night.library.folder("obligations") {
         let contract = contract(&night.pipeline, model);
@@ -197,7 +196,7 @@ async fn due(root: &Path, folder: &Path) -> Fallible<u64> {
         selects.push(format!("select subject_id, '{}' as item, due_on from {}", model.name.table, model.name));
         night.tell(&model.name.to_string())?;
     }
-    night.contacts(&subjects).await?;
+    night.contacts(subjects).await?;
     let query = format!(
         "select p.province, d.item, d.subject_id, d.due_on, p.email, p.phone, p.language \
          from ({}) d join reminders.recipients p on p.subject_id = d.subject_id",
@@ -228,7 +227,7 @@ async fn catalogue(root: &Path, folder: &Path) -> Fallible<u64> {
         night.engine.register_stored(&TableName::new("staging", &table.name), &stored)?;
     }
     let key = PseudonymKey::new([7; 32]);
-    let (mut subjects, mut rows) = (BTreeSet::new(), 0);
+    let (mut subjects, mut rows) = (Vec::new(), 0);
     for item in &night.pipeline.items {
         let name = TableName::new("obligations", &item.id);
         let model = night.library.model(&name).ok_or("an item has no select")?;
@@ -240,7 +239,7 @@ async fn catalogue(root: &Path, folder: &Path) -> Fallible<u64> {
         subjects.extend(found.into_iter().map(|obligation| obligation.subject_id.reveal().clone()));
         night.tell(&format!("{name}: {}", table.rows()))?;
     }
-    night.contacts(&subjects).await?;
+    night.contacts(subjects).await?;
     Ok(rows)
 }
 
@@ -265,7 +264,9 @@ impl Night {
     }
 
     /// Looks up those who have something due.
-    async fn contacts(&self, subjects: &BTreeSet<String>) -> Fallible<()> {
+    async fn contacts(&self, mut subjects: Vec<String>) -> Fallible<()> {
+        subjects.sort_unstable();
+        subjects.dedup();
         let due: Vec<&str> = subjects.iter().map(String::as_str).collect();
         self.engine.register(&due_name(), &due_table(&due))?;
         for model in self.library.folder("reminders") {

@@ -76,12 +76,6 @@ impl Engine {
         // Text is Utf8 everywhere: what a table holds does not depend on how it was read.
         options.sql_parser.map_string_types_to_utf8view = false;
         options.execution.parquet.schema_force_view_types = false;
-        for (key, value) in std::env::vars() {
-            // TEMPORARY
-            if let Some(key) = key.strip_prefix("TUNE_") {
-                let _ = options.set(&key.replace("__", "."), &value);
-            }
-        }
         let five = std::num::NonZeroUsize::MIN.saturating_add(4);
         let pool = TrackConsumersPool::new(FairSpillPool::new(MEMORY_BYTES), five);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc().map_err(engine)?;

@@ -17,8 +17,8 @@ mod values;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Column, Result, ScalarValue};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Between, ScalarFunction};
 use datafusion::logical_expr::preimage::PreimageResult;
 use datafusion::logical_expr::simplify::SimplifyContext;
@@ -54,6 +54,11 @@ impl OptimizerRule for Horizon {
 }
 
 fn in_filter(filter: Filter) -> Result<Transformed<LogicalPlan>> {
+    let schema = Arc::clone(filter.input.schema());
+    let predicate = filter.predicate.clone().transform_up(|expr| Ok(of_number(expr, &schema)))?;
+    if predicate.transformed {
+        return Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(predicate.data, filter.input)?)));
+    }
     let known = split_conjunction(&filter.predicate);
     let derived: Vec<Expr> = derive(&known, &filter.input)
         .into_iter()
@@ -63,6 +68,23 @@ fn in_filter(filter: Filter) -> Result<Transformed<LogicalPlan>> {
     let Some(derived) = conjunction(derived) else { return Ok(Transformed::no(LogicalPlan::Filter(filter))) };
     let predicate = filter.predicate.and(derived);
     Ok(Transformed::yes(LogicalPlan::Filter(Filter::try_new(predicate, filter.input)?)))
+}
+
+/// The text of a whole number is empty where the number is: of the number it is known without looking at a row.
+fn of_number(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let number = |text: &Expr| match text {
+        Expr::Cast(Cast { expr, field }) if *field.data_type() == DataType::Utf8 => {
+            let is_number = expr.get_type(schema).is_ok_and(|kind| kind.is_integer());
+            is_number.then(|| expr.as_ref().clone())
+        }
+        _ => None,
+    };
+    let found = match &expr {
+        Expr::IsNull(text) => number(text).map(Expr::is_null),
+        Expr::IsNotNull(text) => number(text).map(Expr::is_not_null),
+        _ => None,
+    };
+    found.map_or_else(|| Transformed::no(expr), Transformed::yes)
 }
 
 /// Of a join that gives a row only where both sides have one: what its condition asks of one side may be asked of
