@@ -184,7 +184,7 @@ fn of_grain(
 /// Whether no two rows of a plan share these columns: they are the key of a landed table, of which the plan
 /// chooses rows and columns and does nothing else.
 fn is_unique(grain: &[String], plan: &LogicalPlan, keys: &Keys) -> bool {
-    let columns = grain.iter().map(|name| Column::new_unqualified(name)).collect();
+    let columns = grain.iter().map(Column::new_unqualified).collect();
     holds_key(columns, plan, keys)
 }
 
