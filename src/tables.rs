@@ -265,22 +265,23 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// Brings a table into the expected form, or says what is wrong with it.
-    pub fn apply(&self, table: Table) -> Result<Table, String> {
+    /// The form of a table that has these columns, or what is wrong with them: their names, and types that are
+    /// brought into the expected ones by a cast.
+    pub fn shape(&self, found: &Schema) -> Result<SchemaRef, String> {
         let expected = |name: &str| self.columns.iter().find(|(known, _, _)| known == name);
         for (name, _, _) in &self.columns {
-            if !table.has(name) {
-                let found: Vec<_> = table.schema.fields().iter().map(|field| field.name().clone()).collect();
+            if found.column_with_name(name).is_none() {
+                let found: Vec<_> = found.fields().iter().map(|field| field.name().clone()).collect();
                 return Err(format!("the column {name} is missing (it gives {})", found.join(", ")));
             }
         }
         if !self.is_open
-            && let Some(field) = table.schema.fields().iter().find(|field| expected(field.name()).is_none())
+            && let Some(field) = found.fields().iter().find(|field| expected(field.name()).is_none())
         {
             return Err(format!("the column {} is not expected", field.name()));
         }
         let mut fields = Vec::new();
-        for field in table.schema.fields() {
+        for field in found.fields() {
             let wanted = match expected(field.name()) {
                 Some((_, wanted, _)) => wanted.clone(),
                 None if matches!(field.data_type(), DataType::Utf8View | DataType::LargeUtf8) => DataType::Utf8,
@@ -291,7 +292,13 @@ impl Contract {
             }
             fields.push(Field::new(field.name(), wanted, true));
         }
-        let schema = Arc::new(Schema::new(fields));
+        Ok(Arc::new(Schema::new(fields)))
+    }
+
+    /// Brings a table into the expected form, or says what is wrong with it.
+    pub fn apply(&self, table: Table) -> Result<Table, String> {
+        let expected = |name: &str| self.columns.iter().find(|(known, _, _)| known == name);
+        let schema = self.shape(&table.schema)?;
         let options = CastOptions { safe: false, ..CastOptions::default() };
         let mut batches = Vec::with_capacity(table.batches.len());
         for batch in &table.batches {

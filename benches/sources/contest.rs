@@ -71,12 +71,19 @@ enum Bound {
     Ratio { bases: Vec<String>, at_most: f64 },
     /// Megabytes, in every run.
     Peak(u64),
+    /// So many times the peak memory of the fastest of these.
+    PeakRatio { bases: Vec<String>, at_most: f64 },
 }
 
 impl Goal {
     pub fn ratio(ours: &str, bases: &[&str], at_most: f64) -> Self {
         let bases = bases.iter().map(|base| (*base).to_owned()).collect();
         Goal { ours: ours.to_owned(), bound: Bound::Ratio { bases, at_most } }
+    }
+
+    pub fn peak_ratio(ours: &str, bases: &[&str], at_most: f64) -> Self {
+        let bases = bases.iter().map(|base| (*base).to_owned()).collect();
+        Goal { ours: ours.to_owned(), bound: Bound::PeakRatio { bases, at_most } }
     }
 
     pub fn peak(ours: &str, at_most_mb: u64) -> Self {
@@ -157,16 +164,26 @@ impl Contest<'_> {
         let find = |name: &String| self.contenders.iter().find(|contender| contender.name == *name);
         let word = |is_met| if is_met { "met" } else { "MISSED" };
         match &goal.bound {
-            Bound::Ratio { bases, at_most } => {
+            Bound::Ratio { bases, at_most } | Bound::PeakRatio { bases, at_most } => {
                 let base = bases.iter().filter_map(find).min_by(|a, b| a.wall_seconds().total_cmp(&b.wall_seconds()));
-                let ratio = find(&goal.ours).zip(base).map(|(ours, base)| ours.wall_seconds() / base.wall_seconds());
+                let is_peak = matches!(goal.bound, Bound::PeakRatio { .. });
+                let value = |of: &Contender<'_>| {
+                    if is_peak { of.peak_mb().map_or(f64::NAN, |mb| mb as f64) } else { of.wall_seconds() }
+                };
+                let ratio = find(&goal.ours).zip(base).map(|(ours, base)| value(ours) / value(base));
                 Verdict {
                     measured: ratio.map_or_else(|| "–".into(), |ratio| format!("{ratio:.3} ×")),
                     at_most: format!("{at_most:.2} ×"),
                     word: ratio.map_or("unknown", |ratio| word(ratio <= *at_most)),
                     of: base.map_or_else(
                         || format!("{}: the peer could not be had", bases.join(", ")),
-                        |base| if bases.len() > 1 { format!("{}, the fastest", base.name) } else { base.name.clone() },
+                        |base| {
+                            let (what, which) = (
+                                if is_peak { "peak memory of " } else { "" },
+                                if bases.len() > 1 { ", the fastest" } else { "" },
+                            );
+                            format!("{what}{}{which}", base.name)
+                        },
                     ),
                 }
             }

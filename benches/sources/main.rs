@@ -16,9 +16,11 @@
 //! where they cannot be had, they are left out and what is measured against them
 //! says so.
 
+#[expect(dead_code, reason = "the other benchmark compares peak memory")]
 mod contest;
 mod data;
 mod ours;
+#[expect(dead_code, reason = "the other benchmark's peers run its rules")]
 mod peers;
 mod server;
 

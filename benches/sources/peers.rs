@@ -1,5 +1,6 @@
 //! The peers: other programs that do the same work, each in a process of its own.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -58,6 +59,20 @@ impl Peers {
         let found = measured(&mut python);
         remove(&out)?;
         found
+    }
+
+    /// The five rules with contact look-up over the files of a nation.
+    pub fn due(&self, how: &str, nation: &Path) -> Fallible<Measured> {
+        let out = self.scratch();
+        let found = measured(self.python("venv", "due.py").arg(how).arg(nation).arg(&out));
+        remove(&out)?;
+        found
+    }
+
+    /// Runs a script that makes data.
+    pub fn make(&self, script: &str, words: &[&OsStr]) -> Fallible<()> {
+        let done = self.python("venv", script).args(words).stdin(Stdio::null()).status()?;
+        if done.success() { Ok(()) } else { Err(format!("{script} ended with {done}").into()) }
     }
 
     fn python(&self, environment: &str, script: &str) -> Command {

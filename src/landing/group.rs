@@ -12,9 +12,11 @@ use std::sync::{Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
+use arrow::datatypes::DataType;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory};
 use parquet::errors::ParquetError;
+use parquet::file::statistics::Statistics;
 
 use super::file::{Digest, Parts, leaves};
 use super::order::Order;
@@ -74,8 +76,8 @@ impl<'a> Groups<'a> {
     /// Begins the row group that has this place in the file.
     pub(super) fn begin(&self, index: u64) -> Result<Group<'_>, Error> {
         let writers = self.factory.create_column_writers(index as usize).map_err(|source| self.failed(source))?;
-        let (pieces, rows) = (Vec::new(), 0);
-        Ok(Group { groups: self, index, writers, pieces, rows, tally: Tally::default() })
+        let (pieces, rows, empty) = (Vec::new(), 0, vec![0; writers.len()]);
+        Ok(Group { groups: self, index, writers, empty, pieces, rows, tally: Tally::default() })
     }
 
     /// Writes the footer and makes the file durable; its digest, and what was encoded into it.
@@ -94,6 +96,8 @@ pub(super) struct Group<'g> {
     groups: &'g Groups<'g>,
     index: u64,
     writers: Vec<ArrowColumnWriter>,
+    /// How many values of each column are empty.
+    empty: Vec<u64>,
     /// Rows that do not fill a piece yet.
     pieces: Vec<RecordBatch>,
     rows: usize,
@@ -132,6 +136,10 @@ impl Group<'_> {
         };
         let hashes = order.hashes(rows.columns()).map_err(arrow)?;
         self.tally.add(rows.columns(), &hashes, controls);
+        // Each column has one leaf, a list too.
+        for (empty, column) in self.empty.iter_mut().zip(rows.columns()) {
+            *empty += column.null_count() as u64;
+        }
         let mut writers = self.writers.iter_mut();
         for (field, column) in schema.fields().iter().zip(rows.columns()) {
             for leaf in leaves(field, column).map_err(|source| self.groups.failed(source))? {
@@ -145,9 +153,14 @@ impl Group<'_> {
     /// Ends it, and appends it with those that waited for it.
     pub(super) fn end(mut self) -> Result<(), Error> {
         self.encode()?;
-        let Group { groups, index, writers, tally, .. } = self;
-        let closed = writers.into_iter().map(ArrowColumnWriter::close).collect::<Result<_, _>>();
-        let chunks = closed.map_err(|source| groups.failed(source))?;
+        let Group { groups, index, writers, empty, tally, .. } = self;
+        let closed = writers.into_iter().map(ArrowColumnWriter::close).collect::<Result<Vec<_>, _>>();
+        let mut chunks = closed.map_err(|source| groups.failed(source))?;
+        for ((chunk, empty), field) in chunks.iter_mut().zip(empty).zip(groups.plan.schema.fields()) {
+            if matches!(field.data_type(), DataType::Utf8 | DataType::Binary) {
+                count_empty(chunk, empty);
+            }
+        }
         // Who is early leaves it for whoever brings the one before: nobody waits with an encoded row group.
         let mut line = groups.line.lock().unwrap_or_else(PoisonError::into_inner);
         line.tally.join(&tally);
@@ -158,5 +171,17 @@ impl Group<'_> {
             *next += 1;
         }
         Ok(())
+    }
+}
+
+/// Says how many values are empty where nothing else is said of a column: that none is empty must not have to be read.
+fn count_empty(chunk: &mut ArrowColumnChunk, empty: u64) {
+    let close = chunk.close_mut();
+    if close.metadata.statistics().is_none() {
+        let counted = Statistics::byte_array(None, None, None, Some(empty), false);
+        let builder = close.metadata.clone().into_builder().set_statistics(counted);
+        if let Ok(metadata) = builder.build() {
+            close.metadata = metadata;
+        }
     }
 }

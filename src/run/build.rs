@@ -1,6 +1,6 @@
 //! Step two: staging, obligations, recipients and figures, in SQL.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Night;
 use super::pull::Harvest;
@@ -9,10 +9,12 @@ use crate::fault::{Explain, Fault, Place};
 use crate::landing::Landed;
 use crate::lineage::{Ending, Job};
 use crate::obligations::{self, Obligation};
+use crate::pipeline::StandardTable;
 use crate::report::{CheckLine, FaultLine, HELD_BY_A_CHECK, ItemLine, TableLine};
 use crate::sql::engine::{Bound, given_tables};
+use crate::sql::through::{Keys, Sieve};
 use crate::sql::{Engine, Model};
-use crate::tables::{Stored, Table, TableName, Tables};
+use crate::tables::{Contract, Stored, Table, TableName, Tables};
 
 /// The tables of the night, and an engine that can read them.
 pub(super) struct Built {
@@ -20,6 +22,10 @@ pub(super) struct Built {
     pub(super) tables: Tables,
     /// What landed, for as long as the engine reads it: of a plan, its files go with it.
     landed: Vec<Landed>,
+    /// The key of each table that landed.
+    keys: Keys,
+    /// Tables too large to be kept in memory: they are read where they lie.
+    large: BTreeSet<TableName>,
     blocked: BTreeSet<TableName>,
     /// Tables in which a check found something for a person, and what reads them.
     held: BTreeSet<TableName>,
@@ -73,6 +79,8 @@ impl Night<'_> {
             engine: Engine::with_calendar(calendar).map_err(|error| error.fault())?,
             tables: Tables::new(),
             landed: Vec::new(),
+            keys: Keys::new(),
+            large: BTreeSet::new(),
             blocked: blocked.iter().cloned().collect(),
             held: held.iter().cloned().collect(),
             told: BTreeSet::new(),
@@ -82,6 +90,10 @@ impl Night<'_> {
         }
         for (name, stored) in stored {
             built.engine.register_stored(name, stored).map_err(|error| error.fault())?;
+            built.keys.insert(name.clone(), stored.key.clone());
+            if is_large(stored) {
+                built.large.insert(name.clone());
+            }
         }
         for model in self.checked.library.folder("staging").filter(|model| is_meant(&model.name)) {
             self.make(&mut built, model, false).await;
@@ -154,6 +166,9 @@ impl Night<'_> {
         let (since, until) = item.map_or_else(everything, |item| item.window(self.as_of));
         let bound: Bound = [("$as_of", self.as_of.date()), ("$until", until), ("$since", since)].into();
         let contract = contract(pipeline, model);
+        if model.name.schema == "staging" && model.reads.iter().any(|table| built.large.contains(table)) {
+            return self.make_through(built, model, &bound, contract.as_ref()).await;
+        }
         match built.engine.build(model, &bound, contract.as_ref()).await {
             Ok(table) if model.name.schema == "staging" => self.sift(built, &model.name, &table),
             Ok(table) if keep => {
@@ -167,29 +182,51 @@ impl Night<'_> {
         }
     }
 
+    /// Makes a standard table of a large one readable, without the rows that nobody may rely on.
+    async fn make_through(&mut self, built: &mut Built, model: &Model, bound: &Bound, contract: Option<&Contract>) {
+        let standard = self.checked.pipeline.standard_tables.iter().find(|table| table.name == model.name.table);
+        let (required, grain) = standard.map(required_and_grain).unwrap_or_default();
+        let sieve = Sieve { required: &required, grain, keys: &built.keys };
+        match built.engine.build_through(model, bound, contract, sieve).await {
+            Ok(left_out) => {
+                built.large.insert(model.name.clone());
+                if !left_out.reasons.is_empty() {
+                    self.tell_sifted(&model.name, left_out.rows_read, left_out.rows_kept, left_out.reasons);
+                }
+            }
+            Err(error) => {
+                self.report.faults.push(FaultLine::from(&error.fault()));
+                built.blocked.insert(model.name.clone());
+            }
+        }
+    }
+
+    fn tell_sifted(&mut self, name: &TableName, read: u64, kept: u64, findings: BTreeMap<String, u64>) {
+        self.report.tables.push(TableLine {
+            table: name.to_string(),
+            rows_read: read,
+            rows_landed: kept,
+            rows_quarantined: read.saturating_sub(kept),
+            findings,
+            ..TableLine::default()
+        });
+    }
+
     /// Leaves out the rows of a standard table that nobody may rely on, and reports them.
     fn sift(&mut self, built: &mut Built, name: &TableName, table: &Table) {
         let pipeline = &self.checked.pipeline;
         let Some(standard) = pipeline.standard_tables.iter().find(|standard| standard.name == name.table) else {
             return;
         };
-        let required: Vec<&str> =
-            standard.columns.iter().filter(|column| !column.nullable).map(|column| column.name.as_str()).collect();
-        let sifted = table.sift(&required, &standard.grain).map_err(|error| error.to_string());
+        let (required, grain) = required_and_grain(standard);
+        let sifted = table.sift(&required, grain).map_err(|error| error.to_string());
         let sifted = sifted.and_then(|(kept, reasons)| {
             built.engine.register(name, &kept).map_err(|error| error.to_string())?;
             Ok((kept, reasons))
         });
         match sifted {
             Ok((_, reasons)) if reasons.is_empty() => {}
-            Ok((kept, reasons)) => self.report.tables.push(TableLine {
-                table: name.to_string(),
-                rows_read: table.rows() as u64,
-                rows_landed: kept.rows() as u64,
-                rows_quarantined: (table.rows() - kept.rows()) as u64,
-                findings: reasons,
-                ..TableLine::default()
-            }),
+            Ok((kept, reasons)) => self.tell_sifted(name, table.rows() as u64, kept.rows() as u64, reasons),
             Err(what) => {
                 let next = "report this, with the lines above";
                 let fault = Fault::new("run.sift", Place::Table(name.to_string()), what, next);
@@ -236,4 +273,17 @@ impl Night<'_> {
             }
         }
     }
+}
+
+/// The columns of a standard table that must not be empty, and those that identify a row.
+fn required_and_grain(standard: &StandardTable) -> (Vec<&str>, &[String]) {
+    let required = standard.columns.iter().filter(|column| !column.nullable);
+    (required.map(|column| column.name.as_str()).collect(), &standard.grain)
+}
+
+/// Whether a table is too large to be kept in memory: about a million rows, which take some hundred megabytes there.
+fn is_large(stored: &Stored) -> bool {
+    const LARGE_BYTES: u64 = 8 << 20;
+    let bytes = stored.base.iter().filter_map(|path| path.metadata().ok()).map(|found| found.len());
+    bytes.sum::<u64>() > LARGE_BYTES
 }

@@ -21,6 +21,7 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast::{
@@ -29,6 +30,8 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 use jiff::civil::Date;
 
+use super::horizon::Horizon;
+use super::keys::Keys;
 use super::lineage::{self, Lineage};
 use super::{Error, Misuse, Model, functions, library, misuse};
 use crate::calendar::{Day, WorkingDays, civil, to_days};
@@ -76,8 +79,8 @@ impl Engine {
         let five = std::num::NonZeroUsize::MIN.saturating_add(4);
         let pool = TrackConsumersPool::new(FairSpillPool::new(MEMORY_BYTES), five);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc().map_err(engine)?;
-        let state =
-            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
+        let state = state.with_optimizer_rules(rules()).build();
         let mut context = SessionContext::new_with_state(state);
         context.register_function_rewrite(Arc::new(functions::Ages)).map_err(engine)?;
         for function in functions::all(&Arc::new(calendar)) {
@@ -244,6 +247,17 @@ impl Engine {
     }
 }
 
+/// DataFusion's rules, and ours: before the one that carries filters down to the scans, and before the one that leaves
+/// out columns.
+fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    let place = rules.iter().position(|rule| rule.name() == "push_down_filter").unwrap_or(rules.len());
+    rules.insert(place, Arc::new(Horizon));
+    let place = rules.iter().position(|rule| rule.name() == "optimize_projections").unwrap_or(rules.len());
+    rules.insert(place, Arc::new(Keys));
+    rules
+}
+
 /// Parquet files sorted by these columns, as a table.
 fn files(
     paths: &[PathBuf],
@@ -252,6 +266,8 @@ fn files(
 ) -> Result<Arc<dyn TableProvider>, DataFusionError> {
     let mut urls = Vec::with_capacity(paths.len());
     for path in paths {
+        // A listing of a file that is gone is empty, and so would be the table.
+        std::fs::metadata(path)?;
         // A path of ours may hold what a pattern is made of; encoded, it is a name and nothing else.
         let path = object_store::path::Path::from_absolute_path(std::path::absolute(path)?)
             .map_err(|error| DataFusionError::External(Box::new(error)))?;

@@ -13,10 +13,13 @@ pub mod cases;
 pub mod engine;
 mod error;
 pub mod functions;
+mod horizon;
+mod keys;
 pub mod library;
 pub mod lineage;
 mod misuse;
 pub mod steps;
+pub mod through;
 
 pub use engine::Engine;
 pub use error::Error;

@@ -18,6 +18,8 @@ mod files;
 mod filters;
 /// What would harm a person if it went wrong, found by attacking a whole night.
 mod harms;
+/// A window of due dates reaches in the tables as far as the law says.
+mod horizon;
 /// An interval is the same after it has landed.
 mod intervals;
 /// Files with one fault each: what lands, what is set aside, what is refused.
@@ -67,6 +69,8 @@ mod secrets;
 mod silence;
 /// What several chapters' tests need: a world, a database server, a mail server.
 mod support;
+/// Large tables are read where they lie.
+mod through;
 /// Every declared type from sources with types and without, and the golden table of awkward dates.
 mod types;
 

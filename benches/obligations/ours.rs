@@ -1,0 +1,331 @@
+//! Ours: landed tables through standard tables and items to contacts, in a process of its own.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::datatypes::{Field, Schema};
+use chudong::calendar::AsOf;
+use chudong::check::{contract, due_name, due_table};
+use chudong::landing::{self, Store};
+use chudong::obligations;
+use chudong::personal::PseudonymKey;
+use chudong::pipeline::filter::Dates;
+use chudong::pipeline::reader::Faults;
+use chudong::pipeline::{self, Column, Pipeline};
+use chudong::sql::engine::{Bound, given_tables};
+use chudong::sql::through::{Keys, Sieve};
+use chudong::sql::{Engine, Library};
+use chudong::tables::{Stored, TableName};
+use jiff::civil::{Date, date};
+
+use super::contest::Measured;
+use super::peers::measured;
+use super::{Bench, Fallible, made};
+
+/// The first argument of the process that does the work.
+pub const CHILD: &str = "--child";
+
+/// The agency's name in the installation.
+const AGENCY: &str = "bench";
+
+/// What is due in these days, both included: those of `benches/peers/due.sql`.
+const WINDOW: (Date, Date) = (date(2026, 11, 22), date(2026, 12, 22));
+
+/// A synthetic nation: its files at the source, an installation of ours, and what landed of them.
+pub struct Nation {
+    root: PathBuf,
+    source: PathBuf,
+    landed: PathBuf,
+}
+
+impl Nation {
+    /// Makes it, and lands it, unless that was done.
+    pub fn made(bench: &Bench, people: u64, due_among: u64) -> Fallible<Self> {
+        let root = bench.folder.join(format!("nation-{people}-{due_among}"));
+        made(&root, |root| {
+            let [people, due_among] = [people.to_string(), due_among.to_string()];
+            let source = root.join("drops");
+            bench.peers.make("make_nation.py", &[people.as_ref(), due_among.as_ref(), source.as_ref()])
+        })?;
+        let nation = Nation { source: root.join("drops"), landed: root.join("landed"), root };
+        // The texts of the installation are those of tonight's tree.
+        for folder in ["pipelines", "sql"] {
+            let link = nation.root.join(folder);
+            if link.is_symlink() {
+                std::fs::remove_file(&link)?;
+            }
+            let agency = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/obligations/agency");
+            std::os::unix::fs::symlink(agency.join(folder), link)?;
+        }
+        made(&nation.landed, |aside| {
+            let store = nation.root.join("var");
+            if store.exists() {
+                std::fs::remove_dir_all(&store)?;
+            }
+            nation.child("land", aside).map(drop)
+        })?;
+        Ok(nation)
+    }
+
+    /// The folder of the files as the source gave them.
+    pub fn source(&self) -> &Path {
+        &self.source
+    }
+
+    /// The folder of the files that landing made of them, under the same names.
+    pub fn landed(&self) -> &Path {
+        &self.landed
+    }
+
+    /// Finds what is due, and the contacts.
+    pub fn due(&self) -> Fallible<Measured> {
+        self.child("due", &self.landed)
+    }
+
+    fn child(&self, job: &str, folder: &Path) -> Fallible<Measured> {
+        measured(Command::new(std::env::current_exe()?).arg(CHILD).arg(job).arg(&self.root).arg(folder))
+    }
+}
+
+/// Every standard table of the project, full.
+pub struct Catalogue {
+    tables: PathBuf,
+}
+
+impl Catalogue {
+    /// Makes the tables, unless that was done.
+    pub fn made(bench: &Bench) -> Fallible<Self> {
+        let tables = bench.folder.join(format!("catalogue-{}", bench.people));
+        made(&tables, |tables| {
+            let standard = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines/standard-tables.toml");
+            let people = bench.people.to_string();
+            bench.peers.make("make_catalogue.py", &[people.as_ref(), standard.as_ref(), tables.as_ref()])
+        })?;
+        Ok(Catalogue { tables })
+    }
+
+    /// Runs all items.
+    pub fn run(&self) -> Fallible<Measured> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        measured(Command::new(std::env::current_exe()?).arg(CHILD).arg("catalogue").arg(root).arg(&self.tables))
+    }
+}
+
+/// The process that does the work and prints what it measured: JOB ROOT FOLDER.
+pub fn child(mut words: impl Iterator<Item = String>) -> Fallible<()> {
+    let (Some(job), Some(root), Some(folder)) = (words.next(), words.next(), words.next()) else {
+        return Err("the work is not named".into());
+    };
+    let (root, folder) = (PathBuf::from(root), PathBuf::from(folder));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let begun = Instant::now();
+    let rows = match job.as_str() {
+        "land" => land(&root, &folder)?,
+        "due" => runtime.block_on(due(&root, &folder))?,
+        "catalogue" => runtime.block_on(catalogue(&root, &folder))?,
+        other => return Err(format!("there is no work {other}").into()),
+    };
+    let wall_seconds = begun.elapsed().as_secs_f64();
+    let measured = Measured {
+        wall_seconds,
+        cpu_seconds: cpu_seconds()?,
+        server_cpu_seconds: None,
+        peak_mb: Some(peak_mb()?),
+        rows,
+    };
+    writeln!(std::io::stdout().lock(), "{}", serde_json::to_string(&measured)?)?;
+    Ok(())
+}
+
+/// Lands the tables as a night does, and links their files under the names of the source's.
+fn land(root: &Path, folder: &Path) -> Fallible<u64> {
+    let (pipeline, _) = read(root, AGENCY)?;
+    let (as_of, until) = WINDOW;
+    let dates = Dates { as_of, until, since: as_of, known_on: as_of, law: &pipeline.law };
+    let mut rows = 0;
+    for source in &pipeline.sources {
+        let pulled = landing::pull(source, root, dates, &Store::Folder(root.join("var/landing")))?;
+        if let Some((name, error)) = pulled.failed.first() {
+            return Err(format!("{name}: {error}").into());
+        }
+        for table in pulled.tables {
+            rows += table.rows_landed;
+            let [file] = table.stored.base.as_slice() else { return Err("it did not land as one file".into()) };
+            std::os::unix::fs::symlink(file, folder.join(format!("{}.parquet", table.name.table)))?;
+        }
+    }
+    Ok(rows)
+}
+
+/// The five rules, and the contacts of everybody found, into a file beside the landed ones.
+async fn due(root: &Path, folder: &Path) -> Fallible<u64> {
+    let (pipeline, library) = read(root, AGENCY)?;
+    let night = Night::begin(pipeline, library)?;
+    let mut keys = Keys::new();
+    for source in &night.pipeline.sources {
+        for table in &source.tables {
+            let name = TableName::new(&source.name, &table.name);
+            keys.insert(name.clone(), table.key.clone());
+            let file = folder.join(format!("{}.parquet", table.name));
+            let stored = stored(&table.columns, &table.key, table.driving_date.as_deref(), file);
+            night.engine.register_stored(&name, &stored)?;
+        }
+    }
+    for model in night.library.folder("staging") {
+        let found = night.pipeline.standard_tables.iter().find(|table| table.name == model.name.table);
+        let standard = found.ok_or("a staging file has no standard table")?;
+        let required = standard.columns.iter().filter(|column| !column.nullable);
+        let required: Vec<&str> = required.map(|column| column.name.as_str()).collect();
+        let sieve = Sieve { required: &required, grain: &standard.grain, keys: &keys };
+        let contract = contract(&night.pipeline, model);
+        let left_out = night.engine.build_through(model, &night.bound, contract.as_ref(), sieve).await?;
+        if !left_out.reasons.is_empty() {
+            return Err("the data is not clean".into());
+        }
+        night.tell(&model.name.to_string())?;
+    }
+    let mut subjects = Vec::new();
+    let mut selects = Vec::new();
+    for model in night.library.folder("obligations") {
+        let contract = contract(&night.pipeline, model);
+        let table = night.engine.build(model, &night.bound, contract.as_ref()).await?;
+        subjects.extend(table.texts("subject_id")?.into_iter().flatten());
+        selects.push(format!("select subject_id, '{}' as item, due_on from {}", model.name.table, model.name));
+        night.tell(&model.name.to_string())?;
+    }
+    night.contacts(subjects).await?;
+    let query = format!(
+        "select p.province, d.item, d.subject_id, d.due_on, p.email, p.phone, p.language \
+         from ({}) d join reminders.recipients p on p.subject_id = d.subject_id",
+        selects.join(" union all ")
+    );
+    let found = night.engine.query(&query, None).await?;
+    let path = folder.join("ours.parquet");
+    landing::write_parquet(&found, &std::fs::File::create(&path)?, &path)?;
+    night.tell("joined and written")?;
+    std::fs::remove_file(&path)?;
+    Ok(found.rows() as u64)
+}
+
+/// All items over standard tables that lie as files, and the contacts.
+async fn catalogue(root: &Path, folder: &Path) -> Fallible<u64> {
+    let faults = Faults::default();
+    let mut pipeline = pipeline::catalogue(root, &faults);
+    // No agency fills these tables by a staging file: they lie there already.
+    pipeline.standard_tables.iter_mut().for_each(|table| table.optional = true);
+    let library = Library::read(root, &pipeline, &faults);
+    let night = Night::begin(pipeline, library)?;
+    let sorted_by = std::fs::read_to_string(folder.join("sorted-by.txt"))?;
+    for table in &night.pipeline.standard_tables {
+        let file = folder.join(format!("{}.parquet", table.name));
+        let line = sorted_by.lines().find_map(|line| line.strip_prefix(table.name.as_str())?.strip_prefix(' '));
+        let driving = line.filter(|column| !column.is_empty());
+        let stored = stored(&table.columns, &table.grain, driving, file);
+        night.engine.register_stored(&TableName::new("staging", &table.name), &stored)?;
+    }
+    let key = PseudonymKey::new([7; 32]);
+    let (mut subjects, mut rows) = (Vec::new(), 0);
+    for item in &night.pipeline.items {
+        let name = TableName::new("obligations", &item.id);
+        let model = night.library.model(&name).ok_or("an item has no select")?;
+        let (since, until) = item.window(AsOf::new(WINDOW.0));
+        let bound: Bound = [("$as_of", WINDOW.0), ("$until", until), ("$since", since)].into();
+        let table = night.engine.build(model, &bound, contract(&night.pipeline, model).as_ref()).await?;
+        let found = obligations::read(item, &table, &key)?;
+        rows += found.len() as u64;
+        subjects.extend(found.into_iter().map(|obligation| obligation.subject_id.reveal().clone()));
+        night.tell(&format!("{name}: {}", table.rows()))?;
+    }
+    night.contacts(subjects).await?;
+    Ok(rows)
+}
+
+/// What the work needs: everything that was read, and an engine that knows the law of the day.
+struct Night {
+    pipeline: Pipeline,
+    library: Library,
+    engine: Engine,
+    bound: Bound,
+    begun: Instant,
+}
+
+impl Night {
+    fn begin(pipeline: Pipeline, library: Library) -> Fallible<Self> {
+        let (as_of, until) = WINDOW;
+        let engine = Engine::with_calendar(pipeline.calendar.known_on(as_of))?;
+        for (name, table) in given_tables(&pipeline, AsOf::new(as_of)) {
+            engine.register(&name, &table)?;
+        }
+        let bound = [("$as_of", as_of), ("$until", until), ("$since", as_of)].into();
+        Ok(Night { pipeline, library, engine, bound, begun: Instant::now() })
+    }
+
+    /// Looks up those who have something due.
+    async fn contacts(&self, mut subjects: Vec<String>) -> Fallible<()> {
+        subjects.sort_unstable();
+        subjects.dedup();
+        let due: Vec<&str> = subjects.iter().map(String::as_str).collect();
+        self.engine.register(&due_name(), &due_table(&due))?;
+        for model in self.library.folder("reminders") {
+            self.engine.build(model, &self.bound, None).await?;
+            self.tell(&model.name.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Where the time goes, for whoever sets `CHUDONG_BENCH_STEPS`.
+    fn tell(&self, what: &str) -> Fallible<()> {
+        if std::env::var_os("CHUDONG_BENCH_STEPS").is_some() {
+            let (seconds, peak_mb) = (self.begun.elapsed().as_secs_f64(), peak_mb()?);
+            writeln!(std::io::stderr().lock(), "    {seconds:.3} s {peak_mb} MB: {what}")?;
+        }
+        Ok(())
+    }
+}
+
+fn stored(columns: &[Column], key: &[String], driving: Option<&str>, file: PathBuf) -> Stored {
+    let is_key = |name: &String| key.contains(name);
+    let fields = columns.iter().map(|column| Field::new(&column.name, column.kind.arrow(), !is_key(&column.name)));
+    let mut sorted_by: Vec<String> = driving.map(str::to_owned).into_iter().collect();
+    sorted_by.extend(key.iter().filter(|name| driving != Some(name.as_str())).cloned());
+    Stored {
+        schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())),
+        base: vec![file],
+        changes: None,
+        key: key.to_vec(),
+        sorted_by,
+        condition: None,
+    }
+}
+
+fn read(root: &Path, agency: &str) -> Fallible<(Pipeline, Library)> {
+    let faults = Faults::default();
+    let pipeline = pipeline::read(root, agency, &faults).ok_or("the pipeline cannot be read")?;
+    let library = Library::read(root, &pipeline, &faults);
+    let faults = faults.into_vec();
+    if !faults.is_empty() {
+        return Err(format!("the pipeline has faults: {faults:?}").into());
+    }
+    Ok((pipeline, library))
+}
+
+/// Processor seconds of this process.
+fn cpu_seconds() -> Fallible<f64> {
+    // Everywhere that Rust builds for, Linux counts in hundredths of a second here.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The second field is the program's name in brackets, and may hold spaces.
+    let rest = stat.rsplit_once(')').map(|(_, rest)| rest).ok_or("/proc/self/stat is not as it was")?;
+    let ticks = rest.split_whitespace().skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
+    Ok(ticks / TICKS)
+}
+
+/// The largest resident memory of this process so far.
+fn peak_mb() -> Fallible<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("/proc/self/status has no VmHWM")?;
+    Ok(line.split_whitespace().next().unwrap_or_default().parse::<u64>()? / 1024)
+}
