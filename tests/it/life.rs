@@ -461,7 +461,7 @@ from dan_cu.businesses
     let people = world.chudong(&["plan", "--as-of", "2026-11-21"]).with(0).out;
     assert!(people.contains("1 not in the register of people") && !people.contains("closed"), "{people}");
     let item = "pipelines/items/temporary_residence/item.toml";
-    world.edit(item, "level = 1", "level = 1\naudience = \"business\"\nconfidence = \"B\"");
+    world.edit(item, "level = 1", "level = 1\naudience = \"business\"");
     let night = world.chudong(&["run", "--as-of", "2026-11-21"]).with(0).out;
     assert!(night.contains("1 business is closed, 1 not in the register of people"), "{night}");
     let messages = world.messages();
