@@ -19,13 +19,13 @@
 //!
 //! Acting, at the rim:
 //!
-//! - [`ledger`]: what happened, append-only and verifiable: runs, pulls, outbox, releases, budget.
+//! - [`ledger`]: what happened, append-only and verifiable: runs, pulls, obligations, outbox, releases, budget.
 //! - [`delivery`]: messages leave here: a folder, or SMTP.
 //! - [`publication`]: released tables become files and the page.
 //!
 //! Deciding, pure:
 //!
-//! - [`obligations`]: who must do what, by when.
+//! - [`obligations`]: who must do what, by when; what became of it, and why that day.
 //! - [`reminders`]: who is written to today, and the letter.
 //! - [`satisfaction`], [`quality`]: what the figures are counted from; still private.
 //! - [`disclosure`]: the only way from private to public: bounding, noise, roll-up.

@@ -172,6 +172,9 @@ impl Oracle for AgriculturalLandTax {
 
     const NIGHTS: &'static [(Date, Date)] = LAND_NIGHTS;
 
+    // In every year that has a calendar, 30 and 31 May move to the same Monday: the day before it moves tells them apart.
+    const FACTS: &'static [&'static str] = &["nominal_on"];
+
     fn random(random: &mut Random, id: Id, night: &Night) -> Owner {
         let own = ("agricultural", &["once", "first_half", "second_half"][..]);
         Owner::random(random, id, night, &[own, ("non_agricultural", &["yearly", "first"][..])])
@@ -188,7 +191,10 @@ impl Oracle for AgriculturalLandTax {
             let terms = if bills[0].kind == "second_half" { &OCTOBER } else { &MAY };
             let Some(law) = in_force(terms, joined(tax_year, 12, 31), night.known_on) else { continue };
             let nominal_on = joined(tax_year, law.value.0, law.value.1);
-            found.extend(tax_day(nominal_on, night).map(|due_on| payment(&bills, due_on, law.name)));
+            found.extend(tax_day(nominal_on, night).map(|due_on| Obligation {
+                facts: vec![Some(nominal_on.to_string())],
+                ..payment(&bills, due_on, law.name)
+            }));
         }
         found
     }

@@ -149,7 +149,7 @@ macro_rules! oracles {
         const ITEMS: &[&str] = &[$(stringify!($item)),*];
 
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        #[ignore = "takes minutes: every number of the law against every night"]
+        #[ignore = "takes a minute in a release build: every number of the law against every night"]
         async fn every_number_of_the_law_is_noticed() {
             let mut unnoticed = Vec::new();
             $(unnoticed.extend(changes_unnoticed::<$oracle>(stringify!($item)).await);)*
