@@ -234,7 +234,7 @@ async fn catalogue(root: &Path, folder: &Path) -> Fallible<u64> {
         let (since, until) = item.window(AsOf::new(WINDOW.0));
         let bound: Bound = [("$as_of", WINDOW.0), ("$until", until), ("$since", since)].into();
         let table = night.engine.build(model, &bound, contract(&night.pipeline, model).as_ref()).await?;
-        let found = obligations::read(item, &table, &key)?;
+        let found = obligations::read(item, &night.pipeline.law, &table, &key)?;
         rows += found.len() as u64;
         subjects.extend(found.into_iter().map(|obligation| obligation.subject_id.reveal().clone()));
         night.tell(&format!("{name}: {}", table.rows()))?;

@@ -15,6 +15,7 @@ use crate::calendar::AsOf;
 use crate::fault::{Explain, Place};
 use crate::personal::{Personal, PseudonymKey, hex};
 use crate::pipeline::Item;
+use crate::pipeline::law::Law;
 use crate::tables::{self, Contract, Table, TableName};
 
 use arrow::datatypes::DataType;
@@ -108,6 +109,14 @@ pub enum Error {
         /// How many.
         rows: usize,
     },
+    /// A row says that it was computed by something that is no version of a rule of its item.
+    #[error("{table} gives {rows} obligations whose rule_version is no version of a rule of the item")]
+    NoSuchVersion {
+        /// The table.
+        table: TableName,
+        /// How many.
+        rows: usize,
+    },
 }
 
 impl Explain for Error {
@@ -115,11 +124,12 @@ impl Explain for Error {
         match self {
             Error::Table { .. } => "obligations.table",
             Error::Ambiguous { .. } => "obligations.ambiguous",
+            Error::NoSuchVersion { .. } => "obligations.no-such-version",
         }
     }
 
     fn place(&self) -> Place {
-        let (Error::Table { table, .. } | Error::Ambiguous { table, .. }) = self;
+        let (Error::Table { table, .. } | Error::Ambiguous { table, .. } | Error::NoSuchVersion { table, .. }) = self;
         Place::Table(table.to_string())
     }
 
@@ -127,6 +137,10 @@ impl Explain for Error {
         match self {
             Error::Table { .. } => "correct the select in sql/obligations/".into(),
             Error::Ambiguous { .. } => "make period tell the rows apart, or choose one row in the select".into(),
+            Error::NoSuchVersion { .. } => {
+                "take rule_version from law.<rule> or law_versions.<rule>, and name that rule among the item's rules"
+                    .into()
+            }
         }
     }
 }
@@ -139,8 +153,9 @@ pub fn key_of(item: &str, [subject, object, period]: [&str; 3], key: &PseudonymK
 
 /// Reads the obligations of one item, in order of due date and key.
 ///
-/// Rows that are the same in item, subject, object and period are one obligation.
-pub fn read(item: &Item, table: &Table, key: &PseudonymKey) -> Result<Vec<Obligation>, Error> {
+/// Rows that are the same in item, subject, object and period are one obligation. The ledger keeps `rule_version` in
+/// clear, so that nothing may pass through it but the name of a version of the item's own rules.
+pub fn read(item: &Item, law: &Law, table: &Table, key: &PseudonymKey) -> Result<Vec<Obligation>, Error> {
     let name = TableName::new("obligations", &item.id);
     let failed = |source| Error::Table { table: name.clone(), source: Box::new(source) };
     let subjects = table.texts("subject_id").map_err(failed)?;
@@ -150,6 +165,10 @@ pub fn read(item: &Item, table: &Table, key: &PseudonymKey) -> Result<Vec<Obliga
     let rules = table.texts("rule_version").map_err(failed)?;
     let fulfilled = table.dates("fulfilled_on").map_err(failed)?;
     let facts = read_facts(table).map_err(failed)?;
+    let unknown = count_unknown(item, law, &rules);
+    if unknown > 0 {
+        return Err(Error::NoSuchVersion { table: name, rows: unknown });
+    }
     let mut found: BTreeMap<String, Obligation> = BTreeMap::new();
     let mut ambiguous = 0;
     let rows = subjects.into_iter().zip(objects).zip(periods).zip(due).zip(rules).zip(fulfilled).zip(facts);
@@ -178,6 +197,16 @@ pub fn read(item: &Item, table: &Table, key: &PseudonymKey) -> Result<Vec<Obliga
     let mut all: Vec<Obligation> = found.into_values().collect();
     all.sort_by(|a, b| (a.due_on, &a.key).cmp(&(b.due_on, &b.key)));
     Ok(all)
+}
+
+/// How many of these name no version of a rule of the item.
+fn count_unknown(item: &Item, law: &Law, named: &[Option<String>]) -> usize {
+    let mut rows_by_name: BTreeMap<&str, usize> = BTreeMap::new();
+    for version_name in named.iter().flatten() {
+        *rows_by_name.entry(version_name).or_default() += 1;
+    }
+    let is_known = |name: &str| law.version(name).is_some_and(|(rule, _)| item.rules.contains(&rule.name));
+    rows_by_name.into_iter().filter(|(name, _)| !is_known(name)).map(|(_, rows)| rows).sum()
 }
 
 fn read_facts(table: &Table) -> Result<Vec<BTreeMap<String, Fact>>, tables::Error> {

@@ -118,7 +118,7 @@ impl Night<'_> {
                 line.held.insert(HELD_BY_A_CHECK.into(), 1);
             }
             if let Some(table) = built.tables.get(&name) {
-                match obligations::read(item, table, &self.key) {
+                match obligations::read(item, &self.checked.pipeline.law, table, &self.key) {
                     Ok(found) => {
                         line.obligations = found.iter().filter(|found| found.is_open(self.as_of)).count() as u64;
                         built.told.insert(item.id.clone());

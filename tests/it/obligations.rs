@@ -8,19 +8,21 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{ArrayRef, Date32Array, RecordBatch, StringArray};
 use chudong::obligations::{self, Obligation};
 use chudong::personal::PseudonymKey;
-use chudong::pipeline::{self, Item, reader::Faults};
+use chudong::pipeline::{self, Pipeline, reader::Faults};
 use chudong::tables::Table;
 use proptest::prelude::*;
 
 /// Subject, object, period, due date as days since 1970.
 type Row = (String, Option<String>, String, i32);
 
-static ITEM: LazyLock<Item> = LazyLock::new(|| {
-    let pipeline = pipeline::read(crate::root(), "an-binh", &Faults::default()).unwrap();
-    pipeline.item("driving_licence").unwrap().clone()
-});
+static PIPELINE: LazyLock<Pipeline> =
+    LazyLock::new(|| pipeline::read(crate::root(), "an-binh", &Faults::default()).unwrap());
 
 fn read(rows: &[Row], key: [u8; 32]) -> Result<Vec<Obligation>, obligations::Error> {
+    read_by("driving_licence_term@2025-01-01", rows, key)
+}
+
+fn read_by(rule_version: &str, rows: &[Row], key: [u8; 32]) -> Result<Vec<Obligation>, obligations::Error> {
     let texts =
         |text: &dyn Fn(&Row) -> Option<String>| Arc::new(rows.iter().map(text).collect::<StringArray>()) as ArrayRef;
     let columns: Vec<(&str, ArrayRef)> = vec![
@@ -28,11 +30,12 @@ fn read(rows: &[Row], key: [u8; 32]) -> Result<Vec<Obligation>, obligations::Err
         ("object_id", texts(&|row| row.1.clone())),
         ("period", texts(&|row| Some(row.2.clone()))),
         ("due_on", Arc::new(rows.iter().map(|row| Some(row.3)).collect::<Date32Array>())),
-        ("rule_version", texts(&|_| Some("driving_licence_term@2025-01-01".into()))),
+        ("rule_version", texts(&|_| Some(rule_version.to_owned()))),
         ("fulfilled_on", Arc::new(rows.iter().map(|_| None).collect::<Date32Array>())),
     ];
     let table = Table::from_batch(RecordBatch::try_from_iter(columns).unwrap());
-    obligations::read(&ITEM, &table, &PseudonymKey::new(key))
+    let item = PIPELINE.item("driving_licence").unwrap();
+    obligations::read(item, &PIPELINE.law, &table, &PseudonymKey::new(key))
 }
 
 /// Short texts of few letters, so that parts that only differ in where they are cut come up often.
@@ -78,4 +81,16 @@ fn one_obligation_with_two_due_dates_is_refused_and_names_nobody() {
       at:   table obligations.driving_licence
       next: make period tell the rows apart, or choose one row in the select
     ");
+}
+
+#[test]
+fn a_rule_version_that_is_none_of_the_items_rules_is_refused_and_not_repeated() {
+    let row: Row = ("097201000001".to_owned(), None, "2026".to_owned(), 20_000);
+    // A version of another item's rule, a version that was never enacted, and anything else that a select can say.
+    for name in ["social_pension_age@2025-07-01", "driving_licence_term@1999-01-01", "a woman", ""] {
+        let error = read_by(name, std::slice::from_ref(&row), [7; 32]).unwrap_err();
+        assert!(matches!(error, obligations::Error::NoSuchVersion { rows: 1, .. }));
+        let told = chudong::fault::Explain::fault(&error).to_string();
+        assert!(name.is_empty() || !told.contains(name), "{told}");
+    }
 }
