@@ -1,7 +1,8 @@
-//! The two languages of the product, and text that exists in both.
+//! The two languages of the product, text that exists in both, and how both write a date.
 //!
 //! It must not know what any text is about.
 
+use jiff::civil::{Date, Weekday};
 use serde::{Deserialize, Serialize};
 
 /// A language in which a person is written to.
@@ -57,4 +58,43 @@ impl Text {
             Language::En => &self.en,
         }
     }
+}
+
+/// A date in figures and in words: "21/11/2026", "21 November 2026".
+pub fn date(date: Date) -> Text {
+    let (day, month, year) = (date.day(), date.month(), date.year());
+    Text::new(format!("{day:02}/{month:02}/{year}"), format!("{day} {} {year}", month_in_english(month)))
+}
+
+/// A day of the week: "thứ Hai", "Monday".
+pub fn weekday(weekday: Weekday) -> Text {
+    let (vi, en) = match weekday {
+        Weekday::Monday => ("thứ Hai", "Monday"),
+        Weekday::Tuesday => ("thứ Ba", "Tuesday"),
+        Weekday::Wednesday => ("thứ Tư", "Wednesday"),
+        Weekday::Thursday => ("thứ Năm", "Thursday"),
+        Weekday::Friday => ("thứ Sáu", "Friday"),
+        Weekday::Saturday => ("thứ Bảy", "Saturday"),
+        Weekday::Sunday => ("Chủ nhật", "Sunday"),
+    };
+    Text::new(vi, en)
+}
+
+/// The English name of a month, from 1 to 12; empty for any other number.
+pub fn month_in_english(month: i8) -> &'static str {
+    const MONTHS: [&str; 12] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ];
+    usize::try_from(month).ok().and_then(|month| MONTHS.get(month.checked_sub(1)?)).copied().unwrap_or_default()
 }

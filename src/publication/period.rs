@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::language::Language;
+use crate::language::{Language, month_in_english};
 
 /// A month or a quarter. The order is that of its last month; of two that end together the longer comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,21 +80,7 @@ impl Period {
     }
 
     fn month_name(self) -> &'static str {
-        const NAMES: [&str; 12] = [
-            "January",
-            "February",
-            "March",
-            "April",
-            "May",
-            "June",
-            "July",
-            "August",
-            "September",
-            "October",
-            "November",
-            "December",
-        ];
-        NAMES.get(usize::from(self.last_month.saturating_sub(1))).copied().unwrap_or("")
+        i8::try_from(self.last_month).map_or("", month_in_english)
     }
 }
 

@@ -7,8 +7,8 @@ use jiff::civil::{Date, Weekday};
 use serde::Serialize;
 
 use super::account::{Node, Of};
-use super::words::{count, day, join, same, sentence, value, weekday_and_day};
-use crate::language::Text;
+use super::words::{count, join, same, sentence, value, weekday_and_day};
+use crate::language::{self, Text, date as day};
 use crate::pipeline::calendar::{DayKind, LegalCalendar};
 
 /// One step.
@@ -308,7 +308,7 @@ fn named(days: Vec<Date>, given: &Given<'_>) -> Text {
 fn why(date: Date, given: &Given<'_>) -> Text {
     let date_words = day(date);
     let Some(legal) = given.calendar.day(date).filter(|day| day.enacted_on <= given.known_on) else {
-        let weekday = super::words::weekday(date);
+        let weekday = language::weekday(date.weekday());
         return Text::new(format!("{} {}", date_words.vi, weekday.vi), format!("{} {}", date_words.en, weekday.en));
     };
     let (vi, en) = match legal.kind {

@@ -17,7 +17,7 @@ use jiff::civil::{Date, DateTime};
 use serde_json::{Value, json};
 
 use crate::fault::{Explain, Place};
-use crate::language::{Language, Text};
+use crate::language::{Language, Text, date as day};
 use crate::pipeline::Item;
 use crate::pipeline::calendar::LegalCalendar;
 use crate::pipeline::law::Law;
@@ -26,7 +26,7 @@ pub use account::{Node, Of};
 pub use arithmetic::Step;
 pub use rule::Applied;
 
-use words::{day, day_and_weekday, value};
+use words::{day_and_weekday, value};
 
 /// A column of a source that a field comes from, and on what ground it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::words::{count, day, same};
-use crate::language::Text;
+use super::words::{count, same};
+use crate::language::{Text, date as day};
 use crate::pipeline::law::{Rule, Version};
 
 /// A version of a rule that a date rests on.

@@ -1,8 +1,8 @@
 //! Dates, numbers and identifiers in words, in both languages.
 
-use jiff::civil::{Date, Weekday};
+use jiff::civil::Date;
 
-use crate::language::Text;
+use crate::language::{self, Text};
 
 /// A text that is the same in both languages.
 pub(super) fn same(text: impl Into<String>) -> Text {
@@ -10,54 +10,16 @@ pub(super) fn same(text: impl Into<String>) -> Text {
     Text { vi: text.clone(), en: text }
 }
 
-/// 31/01/2026; 31 January 2026.
-pub(super) fn day(date: Date) -> Text {
-    let (day, month, year) = (date.day(), date.month(), date.year());
-    Text::new(format!("{day:02}/{month:02}/{year}"), format!("{day} {} {year}", month_in_english(month)))
-}
-
 /// thứ Bảy 01/05/2027; Saturday 1 May 2027.
 pub(super) fn weekday_and_day(date: Date) -> Text {
-    let (weekday, day) = (weekday(date), day(date));
+    let (weekday, day) = (language::weekday(date.weekday()), language::date(date));
     Text::new(format!("{} {}", weekday.vi, day.vi), format!("{} {}", weekday.en, day.en))
 }
 
 /// 28/02/2026 (thứ Bảy); 28 February 2026 (Saturday).
 pub(super) fn day_and_weekday(date: Date) -> Text {
-    let (weekday, day) = (weekday(date), day(date));
+    let (weekday, day) = (language::weekday(date.weekday()), language::date(date));
     Text::new(format!("{} ({})", day.vi, weekday.vi), format!("{} ({})", day.en, weekday.en))
-}
-
-/// The day of the week.
-pub(super) fn weekday(date: Date) -> Text {
-    let (vi, en) = match date.weekday() {
-        Weekday::Monday => ("thứ Hai", "Monday"),
-        Weekday::Tuesday => ("thứ Ba", "Tuesday"),
-        Weekday::Wednesday => ("thứ Tư", "Wednesday"),
-        Weekday::Thursday => ("thứ Năm", "Thursday"),
-        Weekday::Friday => ("thứ Sáu", "Friday"),
-        Weekday::Saturday => ("thứ Bảy", "Saturday"),
-        Weekday::Sunday => ("Chủ nhật", "Sunday"),
-    };
-    Text::new(vi, en)
-}
-
-fn month_in_english(month: i8) -> &'static str {
-    const MONTHS: [&str; 12] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ];
-    usize::try_from(month - 1).ok().and_then(|at| MONTHS.get(at)).copied().unwrap_or_default()
 }
 
 /// A number with its unit: "1 tháng", "1 month"; "5 ngày làm việc", "5 working days".
@@ -85,7 +47,7 @@ pub(super) fn count(number: i64, unit: &str) -> Text {
 pub(super) fn value(text: Option<&str>) -> Text {
     let Some(text) = text else { return Text::new("(trống)", "(empty)") };
     if let Ok(date) = text.parse::<Date>() {
-        return day(date);
+        return language::date(date);
     }
     match text {
         "true" => Text::new("có", "yes"),

@@ -2,13 +2,13 @@
 //!
 //! It must not know what a letter is about.
 
-use jiff::civil::{Date, Weekday};
+use jiff::civil::Date;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
 use super::document::shield;
-use crate::language::Language;
+use crate::language::{self, Language};
 
 /// What `date` says to anything else.
 pub(super) const NOT_A_DATE: &str = "the value is not a date";
@@ -41,7 +41,9 @@ pub(super) fn environment(language: Language) -> Environment<'static> {
     // With it, a template could print a value as Markdown.
     environment.remove_filter("safe");
     environment.add_filter("date", move |value: &Value| date_of(value).map(|date| date_in_words(date, language)));
-    environment.add_filter("short_date", move |value: &Value| date_of(value).map(|date| short_date(date, language)));
+    environment.add_filter("short_date", move |value: &Value| {
+        date_of(value).map(|date| language::date(date).get(language).to_owned())
+    });
     environment.add_filter("mask", |value: &Value| text_of(value).map(mask));
     if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
         environment.set_syntax(syntax);
@@ -63,59 +65,12 @@ fn text_of(value: &Value) -> Result<&str, Error> {
 
 /// A date written out in full: "thứ Bảy, ngày 21 tháng 11 năm 2026", "Saturday, 21 November 2026".
 pub(super) fn date_in_words(date: Date, language: Language) -> String {
-    let (day, month, year) = (date.day(), date.month(), date.year());
+    let weekday = language::weekday(date.weekday());
     match language {
         Language::Vi => {
-            let weekday = match date.weekday() {
-                Weekday::Monday => "thứ Hai",
-                Weekday::Tuesday => "thứ Ba",
-                Weekday::Wednesday => "thứ Tư",
-                Weekday::Thursday => "thứ Năm",
-                Weekday::Friday => "thứ Sáu",
-                Weekday::Saturday => "thứ Bảy",
-                Weekday::Sunday => "Chủ nhật",
-            };
-            format!("{weekday}, ngày {day} tháng {month} năm {year}")
+            format!("{}, ngày {} tháng {} năm {}", weekday.vi, date.day(), date.month(), date.year())
         }
-        Language::En => format!("{}, {day} {} {year}", english_weekday(date.weekday()), english_month(month)),
-    }
-}
-
-/// A date for a subject line: "21/11/2026", "21 November 2026".
-fn short_date(date: Date, language: Language) -> String {
-    let (day, month, year) = (date.day(), date.month(), date.year());
-    match language {
-        Language::Vi => format!("{day:02}/{month:02}/{year}"),
-        Language::En => format!("{day} {} {year}", english_month(month)),
-    }
-}
-
-fn english_weekday(weekday: Weekday) -> &'static str {
-    match weekday {
-        Weekday::Monday => "Monday",
-        Weekday::Tuesday => "Tuesday",
-        Weekday::Wednesday => "Wednesday",
-        Weekday::Thursday => "Thursday",
-        Weekday::Friday => "Friday",
-        Weekday::Saturday => "Saturday",
-        Weekday::Sunday => "Sunday",
-    }
-}
-
-fn english_month(month: i8) -> &'static str {
-    match month {
-        1 => "January",
-        2 => "February",
-        3 => "March",
-        4 => "April",
-        5 => "May",
-        6 => "June",
-        7 => "July",
-        8 => "August",
-        9 => "September",
-        10 => "October",
-        11 => "November",
-        _ => "December",
+        Language::En => format!("{}, {}", weekday.en, language::date(date).en),
     }
 }
 
