@@ -59,6 +59,11 @@ impl Order {
         &self.names
     }
 
+    /// The places of those columns.
+    pub(super) fn places(&self) -> &[usize] {
+        &self.places
+    }
+
     /// The places of the key's columns.
     pub(super) fn key(&self) -> &[usize] {
         &self.key
@@ -69,9 +74,9 @@ impl Order {
         self.places == self.key
     }
 
-    /// Whether each row stands behind the one before it, and none beside it.
+    /// Whether the key of each row stands behind that of the one before it, and none beside it.
     pub(super) fn rises(&self, columns: &[ArrayRef]) -> Result<bool, ArrowError> {
-        let columns = self.among(columns);
+        let columns: Vec<ArrayRef> = self.key.iter().filter_map(|place| columns.get(*place).cloned()).collect();
         if let [one] = columns.as_slice()
             && let Some(numbers) = one.as_primitive_opt::<Int64Type>().filter(|numbers| numbers.null_count() == 0)
         {
@@ -135,9 +140,19 @@ impl Order {
     }
 
     /// The sort columns of each row as bytes that compare as the rows do.
-    pub(super) fn bytes(&self, batch: &RecordBatch) -> Result<arrow::row::Rows, ArrowError> {
-        let rows = RowConverter::new(self.kinds.iter().cloned().map(SortField::new).collect())?;
-        rows.convert_columns(&self.among(batch.columns()))
+    pub(super) fn bytes(&self, sorting: &[ArrayRef]) -> Result<arrow::row::Rows, ArrowError> {
+        RowConverter::new(self.kinds.iter().cloned().map(SortField::new).collect())?.convert_columns(sorting)
+    }
+
+    /// The keys of a batch as bytes that compare as they do.
+    pub(super) fn key_bytes(&self, columns: &[ArrayRef]) -> Result<arrow::row::Rows, ArrowError> {
+        let keys: Vec<ArrayRef> = self.key.iter().filter_map(|place| columns.get(*place).cloned()).collect();
+        RowConverter::new(self.key_kinds.iter().cloned().map(SortField::new).collect())?.convert_columns(&keys)
+    }
+
+    /// The first 16 bytes of the order of each row: a row that has lesser ones stands before.
+    pub(super) fn prefixes(&self, columns: &[ArrayRef]) -> Vec<u128> {
+        prefixes(&self.among(columns)).0
     }
 
     /// The hash of each row's key.
