@@ -19,7 +19,7 @@ use super::spill::{Offset, Spill};
 use crate::tables::TableName;
 
 /// Packed rows up to this stay in memory.
-const MEMORY_BYTES: usize = 208 << 20;
+const MEMORY_BYTES: usize = 240 << 20;
 
 /// Into how many buckets rows are divided at most: of ten million rows one has 2 MB, and sorts in the cache of a core.
 pub(super) const BUCKETS_MAX: usize = 256;

@@ -17,7 +17,7 @@ use arrow::error::ArrowError;
 
 use super::Error;
 use super::buckets::{Bucket, Shed, Splitters};
-use super::group::Plan;
+use super::group::{Plan, content_bytes};
 use super::lane::{Counts, Given, Lane, Left, Ready, Stretch, Whole};
 use super::order::Order;
 use super::packed::Layout;
@@ -29,10 +29,10 @@ use crate::tables::TableName;
 
 /// What a run holds before it is packed.
 const RUN_BYTES: usize = 20 << 20;
-const RUN_ROWS: usize = 1 << 17;
+const RUN_ROWS: usize = 1 << 16;
 
-/// So many runs are looked at before rows are divided: one of each of several readers.
-const FIRST_RUNS: usize = 4;
+/// So many runs are looked at before rows are divided: some of each of several readers.
+const FIRST_RUNS: usize = 8;
 
 /// The column with the number of a row in the order read.
 const ROW: &str = "__row";
@@ -205,7 +205,7 @@ impl<'a> Intake<'a> {
         let mut counts = Counts { sums: self.controls.sums(judged.rows.columns()), ..Counts::default() };
         let (rows, hashes) = self.good(judged, &mut counts.bad)?;
         counts.tally.add(rows.columns(), &hashes, self.controls);
-        counts.content_bytes = self.content(&rows);
+        counts.content_bytes = content_bytes(rows.columns());
         Ok(Ok(Stretch { first, count, ends, rows, counts }))
     }
 
@@ -340,7 +340,7 @@ impl<'a> Intake<'a> {
                         self.hashes.add(&hashes)?;
                     }
                     counts.tally.add(rows.columns(), &hashes, self.controls);
-                    counts.content_bytes += self.content(&rows);
+                    counts.content_bytes += content_bytes(rows.columns());
                     rows
                 }
                 Entry::Counted(rows) => {
@@ -384,11 +384,6 @@ impl<'a> Intake<'a> {
         Ok(true)
     }
 
-    /// What the values that are written take.
-    fn content(&self, rows: &RecordBatch) -> u64 {
-        rows.columns().iter().map(content).sum()
-    }
-
     /// The rows that are not set aside, with their numbers and the hashes of their keys.
     fn good(&self, judged: Judged, bad_keys: &mut Vec<(u128, u64)>) -> Result<(RecordBatch, Vec<u128>), ArrowError> {
         let Judged { rows, numbers, bad } = judged;
@@ -422,27 +417,6 @@ impl Drop for Permit<'_> {
     fn drop(&mut self) {
         *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.0.1.notify_all();
-    }
-}
-
-/// What the values of an array take, whatever buffers hold them.
-fn content(array: &ArrayRef) -> u64 {
-    use arrow::array::AsArray;
-    let rows = array.len() as u64;
-    let ends = |offsets: &[i32]| match (offsets.first(), offsets.last()) {
-        (Some(first), Some(last)) => (last - first) as u64,
-        _ => 0,
-    };
-    match array.data_type() {
-        DataType::Utf8 => rows * 4 + ends(array.as_string::<i32>().value_offsets()),
-        DataType::Binary => rows * 4 + ends(array.as_binary::<i32>().value_offsets()),
-        DataType::List(_) => {
-            let list = array.as_list::<i32>();
-            let (offsets, values) = (list.value_offsets(), list.values());
-            let (first, last) = (offsets.first().copied().unwrap_or(0), offsets.last().copied().unwrap_or(0));
-            rows * 4 + content(&values.slice(first as usize, (last - first) as usize))
-        }
-        kind => rows * kind.primitive_width().unwrap_or(1) as u64,
     }
 }
 

@@ -169,7 +169,7 @@ impl Order {
                 return Ok((0..texts.len()).map(|row| hash(texts.value(row).as_bytes())).collect());
             }
             if let Some(numbers) = one.as_primitive_opt::<Int64Type>() {
-                return Ok(numbers.values().iter().map(|number| hash(&number.to_le_bytes())).collect());
+                return Ok(numbers.values().iter().map(|number| of_number(*number, self.seed)).collect());
             }
         }
         let rows = RowConverter::new(self.key_kinds.iter().cloned().map(SortField::new).collect())?;
@@ -189,6 +189,23 @@ impl Order {
         }
         XxHash3_128::oneshot_with_seed(self.seed, &bytes)
     }
+}
+
+/// The hash of a key that is one number: two different numbers never hash alike, because the number can be computed
+/// back from the first half.
+#[inline]
+fn of_number(number: i64, seed: u64) -> u128 {
+    let high = mixed(number.cast_unsigned() ^ seed);
+    let low = mixed(number.cast_unsigned().wrapping_add(high.rotate_left(32)) ^ !seed);
+    u128::from(high) << 64 | u128::from(low)
+}
+
+/// The last step of the generator SplitMix64: every bit of the word goes into every bit of what comes out.
+#[inline]
+fn mixed(word: u64) -> u64 {
+    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
 }
 
 fn place_of(table: &SourceTable) -> impl Fn(&String) -> Option<usize> {
@@ -264,10 +281,14 @@ fn prefixes(columns: &[ArrayRef]) -> (Vec<u128>, bool) {
             DataType::Date32 if free >= 32 => {
                 free -= 32;
                 let dates = column.as_primitive::<Date32Type>();
-                for (row, prefix) in prefixes.iter_mut().enumerate() {
-                    // Within the years 1900 to 2200 no date comes near the ends; empty is before all.
-                    let date = if dates.is_valid(row) { (i64::from(dates.value(row)) + (1 << 31)).max(1) } else { 0 };
-                    *prefix |= (date as u128) << free;
+                // Within the years 1900 to 2200 no date comes near the ends; empty is before all.
+                for (prefix, date) in prefixes.iter_mut().zip(dates.values()) {
+                    *prefix |= u128::from((date.cast_unsigned() ^ (1 << 31)).max(1)) << free;
+                }
+                if let Some(nulls) = dates.nulls().filter(|nulls| nulls.null_count() > 0) {
+                    for (prefix, is_filled) in prefixes.iter_mut().zip(nulls) {
+                        *prefix &= if is_filled { u128::MAX } else { !(u128::from(u32::MAX) << free) };
+                    }
                 }
             }
             DataType::Int64 if free >= 64 && column.null_count() == 0 => {

@@ -31,6 +31,9 @@ const CHUNK_ROWS: usize = 1024;
 /// The half byte of a value that is empty.
 const EMPTY: u8 = 15;
 
+/// So many bytes are moved at once: a text that is not longer is moved with what stands behind it.
+const SHORT_BYTES: usize = 16;
+
 /// A row of this length or more has 4 bytes for it.
 const LONG: usize = 1 << 15;
 

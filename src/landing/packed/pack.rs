@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::row::Rows;
 
-use super::{CHUNK_ROWS, EMPTY, Kind, LONG, Layout, broken, column, folded};
+use super::{CHUNK_ROWS, EMPTY, Kind, LONG, Layout, SHORT_BYTES, broken, column, folded};
 
 /// Packed rows, bucket by bucket.
 pub(in crate::landing) struct Packed {
@@ -204,7 +204,7 @@ impl Column<'_> {
                 for ((end, code), pair) in rows.zip(offsets.windows(2)).filter(|((_, code), _)| **code != EMPTY) {
                     let (start, length) = between(pair);
                     put_word(into, end, *code, length as u64);
-                    put_bytes(into, end, data.get(start..start + length).unwrap_or_default());
+                    put_text(into, end, data.get(start..).unwrap_or_default(), length);
                 }
             }
             Values::Made(made) => {
@@ -238,6 +238,19 @@ fn put_word(into: &mut [u8], end: &mut usize, code: u8, word: u64) {
     *end += usize::from(code);
 }
 
+/// Writes the first bytes of these; short texts with as many bytes as are moved at once.
+#[inline]
+fn put_text(into: &mut [u8], end: &mut usize, bytes: &[u8], length: usize) {
+    let room = into.get_mut(*end..).and_then(|rest| rest.first_chunk_mut::<SHORT_BYTES>());
+    match (room, bytes.first_chunk::<SHORT_BYTES>()) {
+        (Some(room), Some(text)) if length <= SHORT_BYTES => {
+            *room = *text;
+            *end += length;
+        }
+        _ => put_bytes(into, end, bytes.get(..length).unwrap_or_default()),
+    }
+}
+
 #[inline]
 fn put_bytes(into: &mut [u8], end: &mut usize, bytes: &[u8]) {
     if let Some(room) = into.get_mut(*end..*end + bytes.len()) {
@@ -258,8 +271,8 @@ struct Scratch {
 /// The half bytes of a column that is not there.
 const NONE: [u8; 0] = [];
 
-/// Between rows, so that a word may be written whole.
-const SLACK_BYTES: usize = 8;
+/// Between rows, so that a word or a short text may be written whole.
+const SLACK_BYTES: usize = SHORT_BYTES;
 
 impl Scratch {
     fn fill(&mut self, columns: &[Column<'_>], from: usize) {

@@ -8,20 +8,27 @@ use arrow::buffer::{Buffer, MutableBuffer, NullBuffer, OffsetBuffer, ScalarBuffe
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 
-use super::{CHUNK_ROWS, EMPTY, Kind, Layout, broken, length, load, unfolded};
+use super::{CHUNK_ROWS, EMPTY, Kind, Layout, SHORT_BYTES, broken, length, load, unfolded};
 
-/// Which bytes of a word count, by how many they are.
-const MASKS: [u64; 16] = {
-    let mut masks = [u64::MAX; 16];
-    let mut bytes = 0;
-    while bytes < 8 {
-        masks[bytes] = (1 << (8 * bytes)) - 1;
-        bytes += 1;
-    }
-    // What is empty is zero.
-    masks[EMPTY as usize] = 0;
-    masks
-};
+/// Which bytes of a word count, by how many they are; what is empty is zero.
+const MASKS: [u64; 16] = [
+    0,
+    0xff,
+    0xffff,
+    0xff_ffff,
+    0xffff_ffff,
+    0xff_ffff_ffff,
+    0xffff_ffff_ffff,
+    0xff_ffff_ffff_ffff,
+    u64::MAX,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+];
 
 /// The values of a column so far.
 enum Values {
@@ -173,7 +180,7 @@ impl Column {
             Values::Bit(bits) => rows.for_each(|(code, _)| bits.append(*code == 1)),
             Values::Bytes(offsets, data) => {
                 for (code, end) in rows {
-                    data.extend_from_slice(text(bytes, *code, end)?);
+                    put_text(data, bytes, *code, end)?;
                     let end = i32::try_from(data.len()).map_err(|_| ArrowError::OffsetOverflowError(data.len()))?;
                     offsets.push(end);
                 }
@@ -204,6 +211,22 @@ fn word(bytes: &[u8], code: u8, end: &mut usize) -> u64 {
     let word = load(bytes, *end) & mask;
     *end += usize::from(if code == EMPTY { 0 } else { code });
     word
+}
+
+/// Appends the bytes behind their length; short ones with as many as are moved at once.
+#[inline]
+fn put_text(into: &mut Vec<u8>, bytes: &[u8], code: u8, end: &mut usize) -> Result<(), ArrowError> {
+    let length = word(bytes, code, end) as usize;
+    match bytes.get(*end..).and_then(|rest| rest.first_chunk::<SHORT_BYTES>()) {
+        Some(short) if length <= SHORT_BYTES => {
+            let before = into.len();
+            into.extend_from_slice(short);
+            into.truncate(before + length);
+        }
+        _ => into.extend_from_slice(bytes.get(*end..*end + length).ok_or_else(broken)?),
+    }
+    *end += length;
+    Ok(())
 }
 
 /// The bytes behind their length.
