@@ -19,12 +19,15 @@ const PARTS: usize = 256;
 /// How many hashes a part keeps in memory before they are written down: 16 MiB for all parts.
 const PART_HASHES: usize = 4096;
 
+/// The first and the last key of a batch, as bytes that compare as keys do.
+type Ends = (Box<[u8]>, Box<[u8]>);
+
 /// The cheapest proof that no key came twice: batches whose keys rise, and none between the ends of another.
 #[derive(Default)]
 pub(super) struct Rising {
     is_over: AtomicBool,
-    /// The first and the last key of each batch, as bytes that compare as keys do.
-    ends: Mutex<Vec<(Box<[u8]>, Box<[u8]>)>>,
+    /// Of each batch.
+    ends: Mutex<Vec<Ends>>,
 }
 
 impl Rising {
@@ -45,14 +48,14 @@ impl Rising {
     }
 
     /// Whether every key stands in one place only.
-    pub(super) fn is_proven(self) -> bool {
-        let mut ends = self.ends.into_inner().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn is_proven(&self) -> bool {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.sort_unstable();
-        let stands_behind = |pair: &[(Box<[u8]>, Box<[u8]>)]| match pair {
+        let stands_behind = |pair: &[Ends]| match pair {
             [(_, last), (first, _)] => last < first,
             _ => true,
         };
-        !self.is_over.into_inner() && ends.windows(2).all(stands_behind)
+        !self.is_over() && ends.windows(2).all(stands_behind)
     }
 }
 
