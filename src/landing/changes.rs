@@ -303,7 +303,7 @@ impl Increment<'_> {
         left: &HashSet<u128>,
         asked: &mut Vec<String>,
     ) -> Result<Result<(Vec<u128>, u64), &'static str>, Error> {
-        let spill = Spill::new(self.room, &self.pull.name);
+        let spill = Spill::new(self.room);
         let (source, ours) = (Hashes::new(&spill), Hashes::new(&spill));
         let sums = Mutex::new((0_u64, 0_u128));
         self.ask_keys(snapshot, self.pull.condition.as_ref(), asked, &|hashes| {

@@ -193,6 +193,14 @@ impl Parts {
         // Lists take one leaf each here, as plain columns do, so that places are those of the schema.
         let place = |name: &String| Some((name.clone(), i32::try_from(schema.index_of(name).ok()?).ok()?));
         let properties = properties(schema, &sorted_by.iter().filter_map(place).collect::<Vec<_>>());
+        // Of these, who hands over the row groups says what the encoder would find out again.
+        let is_known = |kind: &DataType| matches!(kind, DataType::Int64 | DataType::Date32);
+        let known =
+            schema.fields().iter().filter(|field| is_known(field.data_type()) && !sorted_by.contains(field.name()));
+        let properties = known.fold(properties.into_builder(), |properties, field| {
+            properties.set_column_statistics_enabled(vec![field.name().clone()].into(), EnabledStatistics::None)
+        });
+        let properties = properties.build();
         let file = file.try_clone().map_err(|source| Error::io(path, source))?;
         let sink = Sink { file, hash: Sha256::new(), failure: None };
         let writer = ArrowWriter::try_new(sink, intervals::packed_schema(schema), Some(properties)).map_err(failed)?;

@@ -40,9 +40,4 @@ impl Gather {
         };
         RecordBatch::try_new(Arc::clone(schema), columns)
     }
-
-    /// All columns, end to end.
-    pub(super) fn columns(&self) -> &[ArrayRef] {
-        &self.columns
-    }
 }

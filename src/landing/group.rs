@@ -10,10 +10,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
-use arrow::datatypes::DataType;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{concat_batches, max, min};
+use arrow::datatypes::{DataType, Date32Type, Int64Type, SchemaRef};
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory};
 use parquet::errors::ParquetError;
 use parquet::file::statistics::Statistics;
@@ -36,6 +35,30 @@ pub(super) const PIECE_ROWS: usize = 16_384;
 pub(super) fn group_rows(rows: u64, content_bytes: u64) -> u64 {
     let row_bytes = content_bytes.checked_div(rows).unwrap_or(0).max(1);
     1 << (GROUP_BYTES / row_bytes).clamp(GROUP_ROWS_MIN, GROUP_ROWS).ilog2()
+}
+
+/// What the values of these columns take, whatever buffers hold them.
+pub(super) fn content_bytes(columns: &[ArrayRef]) -> u64 {
+    columns.iter().map(content).sum()
+}
+
+fn content(array: &ArrayRef) -> u64 {
+    let rows = array.len() as u64;
+    let ends = |offsets: &[i32]| match (offsets.first(), offsets.last()) {
+        (Some(first), Some(last)) => (last - first) as u64,
+        _ => 0,
+    };
+    match array.data_type() {
+        DataType::Utf8 => rows * 4 + ends(array.as_string::<i32>().value_offsets()),
+        DataType::Binary => rows * 4 + ends(array.as_binary::<i32>().value_offsets()),
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            let (offsets, values) = (list.value_offsets(), list.values());
+            let (first, last) = (offsets.first().copied().unwrap_or(0), offsets.last().copied().unwrap_or(0));
+            rows * 4 + content(&values.slice(first as usize, (last - first) as usize))
+        }
+        kind => rows * kind.primitive_width().unwrap_or(1) as u64,
+    }
 }
 
 /// What every row group of a table needs.
@@ -76,8 +99,8 @@ impl<'a> Groups<'a> {
     /// Begins the row group that has this place in the file.
     pub(super) fn begin(&self, index: u64) -> Result<Group<'_>, Error> {
         let writers = self.factory.create_column_writers(index as usize).map_err(|source| self.failed(source))?;
-        let (pieces, rows, empty) = (Vec::new(), 0, vec![0; writers.len()]);
-        Ok(Group { groups: self, index, writers, empty, pieces, rows, tally: Tally::default() })
+        let (pieces, rows, said) = (Vec::new(), 0, vec![Said::default(); writers.len()]);
+        Ok(Group { groups: self, index, writers, said, pieces, rows, tally: Tally::default() })
     }
 
     /// Writes the footer and makes the file durable; its digest, and what was encoded into it.
@@ -96,8 +119,8 @@ pub(super) struct Group<'g> {
     groups: &'g Groups<'g>,
     index: u64,
     writers: Vec<ArrowColumnWriter>,
-    /// How many values of each column are empty.
-    empty: Vec<u64>,
+    /// What is said of each column where the encoder says nothing.
+    said: Vec<Said>,
     /// Rows that do not fill a piece yet.
     pieces: Vec<RecordBatch>,
     rows: usize,
@@ -137,9 +160,7 @@ impl Group<'_> {
         let hashes = order.hashes(rows.columns()).map_err(arrow)?;
         self.tally.add(rows.columns(), &hashes, controls);
         // Each column has one leaf, a list too.
-        for (empty, column) in self.empty.iter_mut().zip(rows.columns()) {
-            *empty += column.null_count() as u64;
-        }
+        self.said.iter_mut().zip(rows.columns()).for_each(|(said, column)| said.add(column));
         let mut writers = self.writers.iter_mut();
         for (field, column) in schema.fields().iter().zip(rows.columns()) {
             for leaf in leaves(field, column).map_err(|source| self.groups.failed(source))? {
@@ -153,12 +174,12 @@ impl Group<'_> {
     /// Ends it, and appends it with those that waited for it.
     pub(super) fn end(mut self) -> Result<(), Error> {
         self.encode()?;
-        let Group { groups, index, writers, empty, tally, .. } = self;
+        let Group { groups, index, writers, said, tally, .. } = self;
         let closed = writers.into_iter().map(ArrowColumnWriter::close).collect::<Result<Vec<_>, _>>();
         let mut chunks = closed.map_err(|source| groups.failed(source))?;
-        for ((chunk, empty), field) in chunks.iter_mut().zip(empty).zip(groups.plan.schema.fields()) {
-            if matches!(field.data_type(), DataType::Utf8 | DataType::Binary) {
-                count_empty(chunk, empty);
+        for ((chunk, said), field) in chunks.iter_mut().zip(&said).zip(groups.plan.schema.fields()) {
+            if let Some(statistics) = said.statistics(field.data_type()) {
+                say(chunk, statistics);
             }
         }
         // Who is early leaves it for whoever brings the one before: nobody waits with an encoded row group.
@@ -174,12 +195,53 @@ impl Group<'_> {
     }
 }
 
-/// Says how many values are empty where nothing else is said of a column: that none is empty must not have to be read.
-fn count_empty(chunk: &mut ArrowColumnChunk, empty: u64) {
+/// What a reader may skip a row group by.
+#[derive(Debug, Clone, Default)]
+struct Said {
+    /// How many values are empty: that none is must not have to be read.
+    empty: u64,
+    /// The least and the greatest number or day. The encoder would find them too, and take ten times as long.
+    ends: Option<(i64, i64)>,
+}
+
+impl Said {
+    fn add(&mut self, column: &ArrayRef) {
+        self.empty += column.null_count() as u64;
+        let ends = if let Some(numbers) = column.as_primitive_opt::<Int64Type>() {
+            min(numbers).zip(max(numbers))
+        } else if let Some(days) = column.as_primitive_opt::<Date32Type>() {
+            min(days).map(i64::from).zip(max(days).map(i64::from))
+        } else {
+            None
+        };
+        if let Some((least, greatest)) = ends {
+            let (before, behind) = self.ends.unwrap_or((least, greatest));
+            self.ends = Some((before.min(least), behind.max(greatest)));
+        }
+    }
+
+    /// As a file says it; none where the encoder does.
+    fn statistics(&self, kind: &DataType) -> Option<Statistics> {
+        let empty = Some(self.empty);
+        let ends = |wanted: fn((i64, i64)) -> i64| self.ends.map(wanted);
+        let (least, greatest) = (ends(|ends| ends.0), ends(|ends| ends.1));
+        match kind {
+            DataType::Utf8 | DataType::Binary => Some(Statistics::byte_array(None, None, None, empty, false)),
+            DataType::Int64 => Some(Statistics::int64(least, greatest, None, empty, false)),
+            DataType::Date32 => {
+                let day = |day: Option<i64>| day.and_then(|day| i32::try_from(day).ok());
+                Some(Statistics::int32(day(least), day(greatest), None, empty, false))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Says so where the encoder has said nothing.
+fn say(chunk: &mut ArrowColumnChunk, statistics: Statistics) {
     let close = chunk.close_mut();
     if close.metadata.statistics().is_none() {
-        let counted = Statistics::byte_array(None, None, None, Some(empty), false);
-        let builder = close.metadata.clone().into_builder().set_statistics(counted);
+        let builder = close.metadata.clone().into_builder().set_statistics(statistics);
         if let Ok(metadata) = builder.build() {
             close.metadata = metadata;
         }

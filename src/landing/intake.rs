@@ -1,45 +1,38 @@
-//! Rows as they come in: judged, put in order run by run, and kept in memory or,
-//! beyond [`MEMORY_BYTES`], in a spill.
+//! Rows as they come in: judged, packed, and put into the bucket of their place in
+//! the order.
 //!
 //! Readers hand over batches from their own threads. Rows that come in the order of
-//! their key go into a lane and are encoded at once. What a run holds is sorted on a
-//! thread of its own, as many at once as there are cores; a reader that is faster
-//! waits. This module must not know what is made of the runs.
+//! their key go into a lane and are encoded at once. Some batches together are a
+//! run, which is packed on a thread of its own, as many at once as there are cores;
+//! a reader that is faster waits. The first runs wait until there are some of them,
+//! and say where the buckets end. This module must not know what is made of the buckets.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::Scope;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 
 use super::Error;
-use super::gather::Gather;
-use super::group::Plan;
+use super::buckets::{Bucket, Shed, Splitters};
+use super::group::{Plan, content_bytes};
 use super::lane::{Counts, Given, Lane, Left, Ready, Stretch, Whole};
 use super::order::Order;
+use super::packed::Layout;
 use super::proof::{Controls, add_sums};
-use super::run::{Block, Kept, Run};
 use super::sift::Sieve;
 use super::spill::Spill;
-use super::twins::Hashes;
+use super::twins::{Hashes, Rising};
 use crate::tables::TableName;
 
-/// What a run holds before it is sorted.
+/// What a run holds before it is packed.
 const RUN_BYTES: usize = 20 << 20;
-/// A column of a run then fits in the cache of a core, where picking its rows in another order is cheap.
-const RUN_ROWS: usize = 1 << 17;
+const RUN_ROWS: usize = 1 << 16;
 
-/// Runs up to this stay in memory: small tables never see the spill.
-const MEMORY_BYTES: usize = 48 << 20;
-
-/// How many rows are moved at once.
-const CHUNK_ROWS: usize = 16_384;
-
-/// Rows of a block, of which the first is remembered.
-const BLOCK_ROWS: usize = 512;
+/// So many runs are looked at before rows are divided: some of each of several readers.
+const FIRST_RUNS: usize = 8;
 
 /// The column with the number of a row in the order read.
 const ROW: &str = "__row";
@@ -66,11 +59,13 @@ pub(super) fn numbers(batch: &crate::sources::Batch) -> UInt64Array {
 
 /// What came in.
 pub(super) struct Taken {
-    pub(super) runs: Vec<Run>,
+    pub(super) buckets: Vec<Bucket>,
     pub(super) counts: Counts,
+    /// Whether the order in which rows came proves that no key came twice.
+    pub(super) rises: bool,
 }
 
-/// What is sorted into a run.
+/// What a run is made of.
 enum Entry {
     Judged(Judged),
     /// Rows that are not set aside, with their numbers, and counted already.
@@ -94,12 +89,14 @@ pub(super) struct Intake<'a> {
     plan: Plan<'a>,
     lane: Option<Lane<'a>>,
     threads: usize,
-    spill: &'a Spill,
     hashes: &'a Hashes<'a>,
-    schema: SchemaRef,
+    shed: Shed<'a>,
     pending: Mutex<(Vec<Entry>, usize, usize)>,
-    taken: Mutex<Taken>,
-    held_bytes: AtomicUsize,
+    first: Mutex<Vec<Vec<Entry>>>,
+    splitters: OnceLock<Splitters>,
+    buckets: Mutex<Vec<Bucket>>,
+    counts: Mutex<Counts>,
+    rising: Rising,
     permits: (Mutex<usize>, Condvar),
     failure: Mutex<Option<Error>>,
 }
@@ -118,7 +115,7 @@ impl<'a> Intake<'a> {
         let mut fields: Vec<_> =
             schema.fields().iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true))).collect();
         fields.push(Arc::new(Field::new(ROW, DataType::UInt64, false)));
-        let taken = Taken { runs: Vec::new(), counts: Counts::default() };
+        let layout = Layout::new(&Arc::new(Schema::new(fields)), order);
         Intake {
             name,
             order,
@@ -126,12 +123,14 @@ impl<'a> Intake<'a> {
             plan,
             lane,
             threads,
-            spill,
             hashes,
-            schema: Arc::new(Schema::new(fields)),
+            shed: Shed::new(name, order, layout, spill),
             pending: Mutex::new((Vec::new(), 0, 0)),
-            taken: Mutex::new(taken),
-            held_bytes: AtomicUsize::new(0),
+            first: Mutex::default(),
+            splitters: OnceLock::new(),
+            buckets: Mutex::default(),
+            counts: Mutex::default(),
+            rising: Rising::default(),
             permits: (Mutex::new(threads), Condvar::new()),
             failure: Mutex::new(None),
         }
@@ -192,20 +191,13 @@ impl<'a> Intake<'a> {
         if last.checked_sub(first) != Some(count - 1) {
             return Ok(Err(judged));
         }
-        // Rows that are set aside for another fault may still share their key with others.
-        let keyed = match &judged.bad {
-            None => judged.rows.clone(),
-            Some(_) => {
-                let key = self.order.among(judged.rows.columns());
-                let has_key = |row: usize| key.iter().all(|part| part.is_valid(row));
-                let mask: BooleanArray = (0..judged.rows.num_rows()).map(|row| Some(has_key(row))).collect();
-                filter_record_batch(&judged.rows, &mask)?
-            }
-        };
+        let keyed = self.keyed(&judged)?;
         if !self.order.rises(keyed.columns())? {
             return Ok(Err(judged));
         }
-        let end = |row: usize| Ok::<_, ArrowError>(Box::from(self.order.bytes(&keyed.slice(row, 1))?.row(0).data()));
+        let end = |row: usize| {
+            Ok::<_, ArrowError>(Box::from(self.order.key_bytes(keyed.slice(row, 1).columns())?.row(0).data()))
+        };
         let ends = match keyed.num_rows() {
             0 => None,
             rows => Some((end(0)?, end(rows - 1)?)),
@@ -213,8 +205,20 @@ impl<'a> Intake<'a> {
         let mut counts = Counts { sums: self.controls.sums(judged.rows.columns()), ..Counts::default() };
         let (rows, hashes) = self.good(judged, &mut counts.bad)?;
         counts.tally.add(rows.columns(), &hashes, self.controls);
-        counts.content_bytes = self.content(&rows);
+        counts.content_bytes = content_bytes(rows.columns());
         Ok(Ok(Stretch { first, count, ends, rows, counts }))
+    }
+
+    /// The rows that have a key: those that are set aside for another fault may still share theirs with others.
+    fn keyed(&self, judged: &Judged) -> Result<RecordBatch, ArrowError> {
+        if judged.bad.is_none() {
+            return Ok(judged.rows.clone());
+        }
+        let columns = judged.rows.columns();
+        let key: Vec<&ArrayRef> = self.order.key().iter().filter_map(|place| columns.get(*place)).collect();
+        let has_key = |row: usize| key.iter().all(|part| part.is_valid(row));
+        let mask: BooleanArray = (0..judged.rows.num_rows()).map(|row| Some(has_key(row))).collect();
+        filter_record_batch(&judged.rows, &mask)
     }
 
     fn push<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, entry: Entry) {
@@ -226,11 +230,27 @@ impl<'a> Intake<'a> {
             (pending.1 >= RUN_BYTES || pending.2 >= RUN_ROWS).then(|| std::mem::take(&mut *pending))
         };
         if let Some((entries, ..)) = full {
-            self.spawn(scope, move || self.run(entries));
+            self.begin(scope, entries, false);
         }
     }
 
-    /// Encodes and sorts what is left.
+    /// Begins a run, or waits with it while it is not known where buckets end.
+    fn begin<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, entries: Vec<Entry>, is_last: bool) {
+        let runs = {
+            let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+            first.extend(Some(entries).filter(|entries| !entries.is_empty()));
+            if self.splitters.get().is_none() && (is_last || first.len() >= FIRST_RUNS) {
+                let columns: Vec<&[ArrayRef]> = first.iter().flatten().map(|entry| entry.rows().columns()).collect();
+                drop(self.splitters.set(Splitters::of(self.order, &columns, is_last)));
+            }
+            self.splitters.get().map(|splitters| (splitters, std::mem::take(&mut *first)))
+        };
+        if let Some((splitters, runs)) = runs {
+            runs.into_iter().for_each(|entries| self.spawn(scope, move || self.run(entries, splitters)));
+        }
+    }
+
+    /// Encodes and packs what is left.
     pub(super) fn flush<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
         if let Some(lane) = &self.lane
             && let Err(error) = self.leave(scope, lane)
@@ -238,9 +258,7 @@ impl<'a> Intake<'a> {
             self.fail(error);
         }
         let (entries, ..) = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-        if !entries.is_empty() {
-            self.spawn(scope, move || self.run(entries));
-        }
+        self.begin(scope, entries, true);
     }
 
     /// Ends the lane: what is in it goes into its file, or what its file holds goes the way of the others.
@@ -255,7 +273,7 @@ impl<'a> Intake<'a> {
         if !lane.is_over() || self.failure.lock().is_ok_and(|failure| failure.is_some()) {
             return Ok(());
         }
-        lane.read_back(&mut |columns| match RecordBatch::try_new(Arc::clone(&self.schema), columns) {
+        lane.read_back(&mut |columns| match RecordBatch::try_new(Arc::clone(self.shed.layout.schema()), columns) {
             Ok(rows) => self.push(scope, Entry::Counted(rows)),
             Err(source) => self.fail(self.arrow(source)),
         })
@@ -290,52 +308,80 @@ impl<'a> Intake<'a> {
     }
 
     /// All that came in, or what failed; and the file, where all rows came in order.
-    pub(super) fn finish(self) -> Result<(Taken, SchemaRef, Option<Whole>), Error> {
+    pub(super) fn finish(self) -> Result<(Taken, Shed<'a>, Option<Whole>), Error> {
         if let Some(error) = self.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
         }
-        let mut taken = self.taken.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let (counts, whole) = self.lane.map_or_else(|| Ok(Default::default()), Lane::finish)?;
+        let mut counts = self.counts.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (of_lane, whole) = self.lane.map_or_else(|| Ok(Default::default()), Lane::finish)?;
+        let buckets = self.buckets.into_inner().unwrap_or_else(PoisonError::into_inner);
         if whole.is_none() {
-            self.hashes.add(&counts.bad.iter().map(|(hash, _)| *hash).collect::<Vec<_>>())?;
+            self.hashes.add(&of_lane.bad.iter().map(|(hash, _)| *hash).collect::<Vec<_>>())?;
         }
-        taken.counts.join(counts);
-        Ok((taken, self.schema, whole))
+        counts.join(of_lane);
+        let rises = whole.is_some() || self.rising.is_proven();
+        Ok((Taken { buckets, counts, rises }, self.shed, whole))
     }
 
-    fn run(&self, entries: Vec<Entry>) -> Result<(), Error> {
-        let mut good = Vec::with_capacity(entries.len());
+    fn run(&self, entries: Vec<Entry>, splitters: &Splitters) -> Result<(), Error> {
+        let failed = |source| self.arrow(source);
+        let mut rises = true;
+        for entry in &entries {
+            rises = rises && self.rises(entry).map_err(failed)?;
+        }
         let mut counts = Counts::default();
+        let (mut good, mut buckets) = (Vec::with_capacity(entries.len()), Vec::new());
         for entry in entries {
             let rows = match entry {
                 Entry::Judged(judged) => {
                     add_sums(&mut counts.sums, &self.controls.sums(judged.rows.columns()));
-                    let (rows, hashes) = self.good(judged, &mut counts.bad).map_err(|source| self.arrow(source))?;
-                    self.hashes.add(&hashes)?;
+                    let (rows, hashes) = self.good(judged, &mut counts.bad).map_err(failed)?;
+                    if !rises {
+                        self.hashes.add(&hashes)?;
+                    }
                     counts.tally.add(rows.columns(), &hashes, self.controls);
-                    counts.content_bytes += self.content(&rows);
+                    counts.content_bytes += content_bytes(rows.columns());
                     rows
                 }
                 Entry::Counted(rows) => {
-                    self.hashes.add(&self.order.hashes(rows.columns()).map_err(|source| self.arrow(source))?)?;
+                    self.hashes.add(&self.order.hashes(rows.columns()).map_err(failed)?)?;
                     rows
                 }
             };
             if rows.num_rows() > 0 {
+                splitters.assign(self.order, rows.columns(), &mut buckets);
                 good.push(rows);
             }
         }
         self.hashes.add(&counts.bad.iter().map(|(hash, _)| *hash).collect::<Vec<_>>())?;
-        let run = self.sort(good)?;
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.runs.extend((!run.is_empty()).then_some(run));
-        taken.counts.join(counts);
+        if !good.is_empty() {
+            let packed = self.shed.layout.pack(&good, &buckets, splitters.buckets()).map_err(failed)?;
+            drop(good);
+            self.shed.keep(packed, !rises, &self.buckets)?;
+        }
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).join(counts);
         Ok(())
     }
 
-    /// What the values that are written take.
-    fn content(&self, rows: &RecordBatch) -> u64 {
-        rows.columns().iter().map(content).sum()
+    /// Whether the keys of a batch rise, as far as all of them have done so.
+    fn rises(&self, entry: &Entry) -> Result<bool, ArrowError> {
+        // Of rows that were counted already, those that were set aside are missing.
+        let Entry::Judged(judged) = entry else { return Ok(self.rising.give_up()) };
+        if self.rising.is_over() {
+            return Ok(false);
+        }
+        let keyed = self.keyed(judged)?;
+        if !self.order.rises(keyed.columns())? {
+            return Ok(self.rising.give_up());
+        }
+        if keyed.num_rows() > 0 {
+            let end = |row: usize| {
+                let row = keyed.slice(row, 1);
+                Ok::<Box<[u8]>, ArrowError>(self.order.key_bytes(row.columns())?.row(0).data().into())
+            };
+            self.rising.add(end(0)?, end(keyed.num_rows() - 1)?);
+        }
+        Ok(true)
     }
 
     /// The rows that are not set aside, with their numbers and the hashes of their keys.
@@ -344,11 +390,11 @@ impl<'a> Intake<'a> {
         let mut columns = rows.columns().to_vec();
         columns.push(Arc::new(numbers.clone()));
         let Some(bad) = bad else {
-            let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+            let rows = RecordBatch::try_new(Arc::clone(self.shed.layout.schema()), columns)?;
             let hashes = self.order.hashes(rows.columns())?;
             return Ok((rows, hashes));
         };
-        let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+        let rows = RecordBatch::try_new(Arc::clone(self.shed.layout.schema()), columns)?;
         let hashes = self.order.hashes(rows.columns())?;
         let key: Vec<&ArrayRef> = self.order.key().iter().filter_map(|place| rows.columns().get(*place)).collect();
         for (row, (hash, number)) in hashes.iter().zip(numbers.values()).enumerate() {
@@ -362,89 +408,15 @@ impl<'a> Intake<'a> {
         let mask: BooleanArray = bad.iter().map(|bad| Some(!bad)).collect();
         Ok((filter_record_batch(&rows, &mask)?, kept))
     }
-
-    fn sort(&self, batches: Vec<RecordBatch>) -> Result<Run, Error> {
-        let failed = |source| self.arrow(source);
-        if batches.is_empty() {
-            return Ok(Run::new());
-        }
-        let columns = self.order.columns(&batches).map_err(failed)?;
-        let order = self.order.sorted(&columns).map_err(failed)?;
-        drop(columns);
-        let is_sorted = order.iter().enumerate().all(|(place, row)| place == *row as usize);
-        let bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum();
-        let stays = self.held_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= MEMORY_BYTES;
-        let mut run = Run::new();
-        if is_sorted {
-            for batch in &batches {
-                for from in (0..batch.num_rows()).step_by(CHUNK_ROWS) {
-                    let rows = CHUNK_ROWS.min(batch.num_rows() - from);
-                    self.keep(&batch.slice(from, rows), stays, &mut run)?;
-                }
-            }
-            return Ok(run);
-        }
-        let gather = Gather::new(&batches).map_err(failed)?;
-        drop(batches);
-        for part in order.chunks(CHUNK_ROWS) {
-            self.keep(&gather.rows(part, &self.schema).map_err(failed)?, stays, &mut run)?;
-        }
-        Ok(run)
-    }
-
-    /// Keeps rows that are in order, as blocks.
-    fn keep(&self, rows: &RecordBatch, stays: bool, run: &mut Run) -> Result<(), Error> {
-        let failed = |source| self.arrow(source);
-        let starts: Vec<usize> = (0..rows.num_rows()).step_by(BLOCK_ROWS).collect();
-        let slices: Vec<RecordBatch> =
-            starts.iter().map(|from| rows.slice(*from, BLOCK_ROWS.min(rows.num_rows() - from))).collect();
-        let firsts = self.firsts(rows, &starts).map_err(failed)?;
-        let places = if stays { Vec::new() } else { self.spill.append_batches(&slices)? };
-        for (index, (slice, first)) in slices.into_iter().zip(firsts).enumerate() {
-            let rows = slice.num_rows();
-            let kept = places.get(index).map_or(Kept::Memory(slice), |place| Kept::Spilled(*place));
-            run.push(Block { first, rows, kept });
-        }
-        Ok(())
-    }
-
-    /// Where the rows at these places stand in the order.
-    fn firsts(&self, rows: &RecordBatch, places: &[usize]) -> Result<Vec<Box<[u8]>>, ArrowError> {
-        let gather = Gather::new(std::slice::from_ref(rows))?;
-        let places: Vec<u32> = places.iter().filter_map(|place| u32::try_from(*place).ok()).collect();
-        let firsts = self.order.bytes(&gather.rows(&places, &self.schema)?)?;
-        Ok(firsts.iter().map(|row| Box::from(row.data())).collect())
-    }
 }
 
-/// A place among those that may sort at once.
+/// A place among those that may work at once.
 struct Permit<'a>(&'a (Mutex<usize>, Condvar));
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.0.1.notify_all();
-    }
-}
-
-/// What the values of an array take, whatever buffers hold them.
-fn content(array: &ArrayRef) -> u64 {
-    use arrow::array::AsArray;
-    let rows = array.len() as u64;
-    let ends = |offsets: &[i32]| match (offsets.first(), offsets.last()) {
-        (Some(first), Some(last)) => (last - first) as u64,
-        _ => 0,
-    };
-    match array.data_type() {
-        DataType::Utf8 => rows * 4 + ends(array.as_string::<i32>().value_offsets()),
-        DataType::Binary => rows * 4 + ends(array.as_binary::<i32>().value_offsets()),
-        DataType::List(_) => {
-            let list = array.as_list::<i32>();
-            let (offsets, values) = (list.value_offsets(), list.values());
-            let (first, last) = (offsets.first().copied().unwrap_or(0), offsets.last().copied().unwrap_or(0));
-            rows * 4 + content(&values.slice(first as usize, (last - first) as usize))
-        }
-        kind => rows * kind.primitive_width().unwrap_or(1) as u64,
     }
 }
 

@@ -9,10 +9,11 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use tempfile::NamedTempFile;
 
+use super::buckets::{Bucket, Shed};
 use super::changes::Increment;
 use super::group::{Plan, group_rows};
 use super::intake::{Intake, Judged, Taken, judged};
-use super::lane::{Lane, Whole};
+use super::lane::{Counts, Lane, Whole};
 use super::manifest::{Manifest, Part, Value};
 use super::merge::{self, Job, Written};
 use super::order::Order;
@@ -119,7 +120,7 @@ impl<'a> Pull<'a> {
         map: &(dyn Fn(&Sieve<'_>, Batch) -> Result<Judged, Error> + Sync),
         more: More<'_>,
     ) -> Result<Result<Draft, &'static str>, Error> {
-        let spill = Spill::new(room, &self.name);
+        let spill = Spill::new(room);
         let hashes = Hashes::new(&spill);
         let sieve = Sieve::new(self.name.clone(), self.table);
         let is_whole = schema.fields().len() == self.table.columns.len();
@@ -145,9 +146,9 @@ impl<'a> Pull<'a> {
         if let Some(error) = refused.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
         }
-        let (taken, run_schema, whole) = intake.finish()?;
+        let (taken, shed, whole) = intake.finish()?;
         let answer = answer?.map_err(|source| Error::Source { source_name: self.name.schema.clone(), source })?;
-        let twins: HashMap<u128, u64> = hashes.repeated(self.threads)?.into_iter().collect();
+        let twins = self.twins(&taken, &shed, &hashes)?;
         let surplus: u64 = twins.values().sum();
         if surplus > TWINS_MAX {
             return Err(Error::NotAKey { table: self.name.clone(), rows: surplus });
@@ -159,7 +160,7 @@ impl<'a> Pull<'a> {
             Some(Whole { file, digest, tally }) => {
                 (file, Written { digest, tally, twins_tally: Tally::default(), twins: Vec::new() })
             }
-            None => self.merged(plan, room, (&taken, &run_schema), &spill, &twins)?,
+            None => self.merged(plan, room, (taken.buckets, &taken.counts), &shed, &twins)?,
         };
         let counts = taken.counts;
         self.set_twins_aside(&sieve, &written, &counts.bad, &twins);
@@ -177,19 +178,31 @@ impl<'a> Pull<'a> {
         Ok(Ok(Draft { file, part, answer, sifted, high: None }))
     }
 
-    /// Merges the runs into a file.
+    /// Keys that stand in the table more than once, by their hashes, each with how often.
+    fn twins(&self, taken: &Taken, shed: &Shed<'_>, hashes: &Hashes<'_>) -> Result<HashMap<u128, u64>, Error> {
+        if taken.rises {
+            return Ok(HashMap::new());
+        }
+        shed.unhashed(&taken.buckets, self.threads, &|keys| {
+            hashes.add(&self.order.hashes_of(keys).map_err(|source| shed.arrow(source))?)
+        })?;
+        Ok(hashes.repeated(self.threads)?.into_iter().collect())
+    }
+
+    /// Sorts the rows of the buckets into a file.
     fn merged(
         &self,
         plan: Plan<'_>,
         room: &Path,
-        (taken, run_schema): (&Taken, &SchemaRef),
-        spill: &Spill,
+        (buckets, counts): (Vec<Bucket>, &Counts),
+        shed: &Shed<'_>,
         twins: &HashMap<u128, u64>,
     ) -> Result<(NamedTempFile, Written), Error> {
-        let group_rows = group_rows(taken.counts.tally.rows, taken.counts.content_bytes);
-        let job = Job { plan, runs: &taken.runs, run_schema, spill, twins, group_rows, threads: self.threads };
+        let group_rows = group_rows(counts.tally.rows, counts.content_bytes);
+        let buckets = shed.cut(buckets, self.threads)?;
+        let job = Job { plan, shed, twins, group_rows, threads: self.threads };
         let file = store::aside(room)?;
-        let written = merge::write(&job, store::handle(&file), room)?;
+        let written = merge::write(&job, buckets, store::handle(&file), room)?;
         Ok((file, written))
     }
 

@@ -1,8 +1,7 @@
-//! Runs become one sorted Parquet file.
+//! Buckets become one sorted Parquet file.
 //!
-//! The order is cut into parts of a few row groups, so that a part of every run
-//! fits in memory. Threads take the parts in turn: each
-//! reads its slices of all runs, sorts them together, leaves out the rows whose
+//! Buckets that make a few row groups are a part. Threads take the parts in turn:
+//! each sorts its buckets, leaves out the rows whose
 //! key stands in the table more than once, and encodes. Row groups are cut at
 //! fixed numbers of rows, and not where the parts are, so that the same rows give
 //! the same bytes in whatever order they were read: what a part has beyond its
@@ -15,30 +14,24 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{SchemaRef, UInt64Type};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::UInt64Type;
 use arrow::error::ArrowError;
 
 use super::Error;
+use super::buckets::{Bucket, Shed};
 use super::file::Digest;
-use super::gather::Gather;
 use super::group::{Groups, PIECE_ROWS, Plan};
 use super::proof::Tally;
-use super::run::{self, Block, Run};
-use super::spill::Spill;
 use crate::tables::TableName;
 
-/// How many row groups a part makes: every part has an edge in every run, and what stands at an edge is read twice.
+/// How many row groups a part makes: what it has beyond its last whole one is moved once more.
 const PART_GROUPS: u64 = 2;
 
 /// What is written, and how.
 pub(super) struct Job<'a> {
     pub(super) plan: Plan<'a>,
-    pub(super) runs: &'a [Run],
-    /// Of the runs: the columns of the file, and the number of a row.
-    pub(super) run_schema: &'a SchemaRef,
-    pub(super) spill: &'a Spill,
+    pub(super) shed: &'a Shed<'a>,
     /// Keys that stand in the table more than once.
     pub(super) twins: &'a HashMap<u128, u64>,
     /// How many rows a row group has.
@@ -57,14 +50,32 @@ pub(super) struct Written {
     pub(super) twins: Vec<u64>,
 }
 
-/// Writes the rows of all runs into the file, in order. `path` is for messages.
-pub(super) fn write(job: &Job<'_>, file: &File, path: &Path) -> Result<Written, Error> {
+/// Writes the rows of all buckets into the file, in order. `path` is for messages.
+pub(super) fn write(job: &Job<'_>, buckets: Vec<Bucket>, file: &File, path: &Path) -> Result<Written, Error> {
+    let (line, groups) = encode(job, &buckets, file, path)?;
+    if let Some(error) = line.failure {
+        return Err(error);
+    }
+    // What is needed no more is given back while the rest of the file becomes durable.
+    let (digest, tally) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            drop(buckets);
+            job.shed.clear();
+        });
+        groups.finish()
+    })?;
+    Ok(Written { digest, tally, twins_tally: line.twins_tally, twins: line.twins })
+}
+
+/// Encodes the rows of all buckets.
+fn encode<'j>(job: &Job<'j>, buckets: &[Bucket], file: &File, path: &Path) -> Result<(Line, Groups<'j>), Error> {
     let groups = Groups::new(job.plan, file, path)?;
-    let cuts = cuts(job.runs, job.group_rows * PART_GROUPS);
+    let parts = parts(buckets, job.group_rows * PART_GROUPS);
     let floor = Floor {
         job,
         groups,
-        cuts: &cuts,
+        parts: &parts,
+        early: Early::default(),
         next: AtomicUsize::new(0),
         line: Mutex::new(Line {
             start: 0,
@@ -78,46 +89,87 @@ pub(super) fn write(job: &Job<'_>, file: &File, path: &Path) -> Result<Written, 
         moved: Condvar::new(),
     };
     std::thread::scope(|scope| {
-        for _ in 1..job.threads.min(cuts.len() + 1) {
-            scope.spawn(|| floor.work());
-        }
+        scope.spawn(|| {
+            if let Err(source) = floor.early.run(file) {
+                floor.fail(Some(Error::io(path, source)));
+            }
+        });
+        let workers: Vec<_> = (1..job.threads.min(parts.len())).map(|_| scope.spawn(|| floor.work())).collect();
         floor.work();
+        // A thread that has panicked has left its failure.
+        workers.into_iter().for_each(|worker| drop(worker.join()));
+        floor.early.end();
     });
     let Floor { line, groups, .. } = floor;
-    let line = line.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if let Some(error) = line.failure {
-        return Err(error);
-    }
-    let (digest, tally) = groups.finish()?;
-    Ok(Written { digest, tally, twins_tally: line.twins_tally, twins: line.twins })
+    Ok((line.into_inner().unwrap_or_else(PoisonError::into_inner), groups))
 }
 
 fn crashed(table: &TableName) -> Error {
     Error::Crashed { source_name: table.schema.clone() }
 }
 
-/// Places in the order, rising, that cut the rows into parts of about `rows`.
-fn cuts(runs: &[Run], rows: u64) -> Vec<Box<[u8]>> {
-    let mut blocks: Vec<(&[u8], u64)> =
-        runs.iter().flatten().map(|block| (block.first.as_ref(), block.rows as u64)).collect();
-    blocks.sort_unstable();
-    let mut cuts: Vec<Box<[u8]>> = Vec::new();
-    let mut so_far = 0;
-    for (first, more) in blocks {
-        if so_far >= rows && cuts.last().is_none_or(|last| last.as_ref() < first) {
-            cuts.push(first.into());
-            so_far = 0;
+/// Buckets that stand one behind the other and have about so many rows together; the last part is there even when
+/// nothing is in it.
+fn parts(buckets: &[Bucket], rows: u64) -> Vec<&[Bucket]> {
+    let mut parts = Vec::new();
+    let (mut from, mut so_far) = (0, 0);
+    for (at, bucket) in buckets.iter().enumerate() {
+        so_far += bucket.rows;
+        if so_far >= rows {
+            parts.extend(buckets.get(from..=at));
+            (from, so_far) = (at + 1, 0);
         }
-        so_far += more;
     }
-    cuts
+    if so_far > 0 || parts.is_empty() {
+        parts.extend(buckets.get(from..));
+    }
+    parts
+}
+
+/// Makes durable what was written while the rest is encoded, so that little is left to wait for.
+#[derive(Default)]
+struct Early {
+    /// How many row groups were written since it was last done, and whether no more come.
+    written: Mutex<(u32, bool)>,
+    told: Condvar,
+}
+
+/// So many row groups are worth it.
+const EARLY_GROUPS: u32 = 8;
+
+impl Early {
+    fn tell(&self) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).0 += 1;
+        self.told.notify_one();
+    }
+
+    fn end(&self) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.told.notify_one();
+    }
+
+    fn run(&self, file: &File) -> std::io::Result<()> {
+        loop {
+            let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            let waits = |(groups, is_over): &mut (u32, bool)| *groups < EARLY_GROUPS && !*is_over;
+            let mut written = self.told.wait_while(written, waits).unwrap_or_else(PoisonError::into_inner);
+            if written.1 {
+                return Ok(());
+            }
+            written.0 = 0;
+            drop(written);
+            // The system says only once that it could not write, so that this must be heard here.
+            file.sync_data()?;
+        }
+    }
 }
 
 /// Where threads work together.
-struct Floor<'a> {
-    job: &'a Job<'a>,
+struct Floor<'a, 'f> {
+    job: &'f Job<'a>,
     groups: Groups<'a>,
-    cuts: &'a [Box<[u8]>],
+    parts: &'f [&'f [Bucket]],
+    early: Early,
     next: AtomicUsize,
     line: Mutex<Line>,
     moved: Condvar,
@@ -136,28 +188,36 @@ struct Line {
     failure: Option<Error>,
 }
 
+/// The rows of a part, packed.
+struct Sorted {
+    bytes: Vec<u8>,
+    /// Where each row begins, in order.
+    order: Vec<u32>,
+    /// The numbers of those that were left out.
+    twins: Vec<u64>,
+}
+
 /// Somebody else has failed.
 struct Over;
 
-impl Floor<'_> {
+impl Floor<'_, '_> {
     fn work(&self) {
         loop {
             let part = self.next.fetch_add(1, Ordering::Relaxed);
-            if part > self.cuts.len() {
-                return;
-            }
+            let Some(buckets) = self.parts.get(part) else { return };
             // A panic would leave the others waiting for ever.
-            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.part(part)));
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.part(part, buckets)));
             match done.unwrap_or_else(|_| Err(Some(crashed(self.job.plan.name)))) {
                 Ok(()) => {}
-                Err(error) => {
-                    let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-                    line.failure = line.failure.take().or(error);
-                    self.moved.notify_all();
-                    return;
-                }
+                Err(error) => return self.fail(error),
             }
         }
+    }
+
+    fn fail(&self, error: Option<Error>) {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        line.failure = line.failure.take().or(error);
+        self.moved.notify_all();
     }
 
     /// Waits for one's turn.
@@ -168,12 +228,9 @@ impl Floor<'_> {
         if line.failure.is_some() { Err(Over) } else { Ok(line) }
     }
 
-    fn part(&self, part: usize) -> Result<(), Option<Error>> {
+    fn part(&self, part: usize, buckets: &[Bucket]) -> Result<(), Option<Error>> {
         let over = |_: Over| None::<Error>;
-        let slices = self.slices(part).map_err(Some)?;
-        let gather = Gather::new(&slices).map_err(|source| Some(self.arrow(source)))?;
-        let (order, twins) = self.order(&slices, &gather).map_err(Some)?;
-        drop(slices);
+        let Sorted { bytes, order, twins } = self.sorted(buckets).map_err(Some)?;
         let rows = order.len() as u64;
         let begin = {
             let mut line = self.turn(|line| line.start_of == part).map_err(over)?;
@@ -186,12 +243,12 @@ impl Floor<'_> {
         };
         let size = self.job.group_rows;
         let end = begin + rows;
-        let is_last = part == self.cuts.len();
+        let is_last = part + 1 == self.parts.len();
         // Rows before `whole` fill row groups that end in this part.
         let whole = if is_last { end } else { (end / size * size).max(begin) };
         let fills = is_last || end / size > begin / size;
         let behind = order.get(if fills { (whole - begin) as usize } else { 0 }..).unwrap_or_default();
-        let mut behind = self.gather(&gather, behind).map_err(Some)?;
+        let mut behind = self.unpack(&bytes, behind).map_err(Some)?;
         let mut line = self.turn(|line| line.carried_to == part).map_err(over)?;
         let mut carried = std::mem::take(&mut line.carried);
         if fills {
@@ -208,17 +265,17 @@ impl Floor<'_> {
             let until = ((from / size + 1) * size).min(whole);
             let range = (from - begin) as usize..(until - begin) as usize;
             let own = order.get(range).unwrap_or_default();
-            self.group(from / size, std::mem::take(&mut carried), &gather, own).map_err(Some)?;
+            self.group(from / size, std::mem::take(&mut carried), &bytes, own).map_err(Some)?;
             from = until;
         }
         if is_last && from == begin && !carried.is_empty() {
-            self.group((begin - 1) / size, carried, &gather, &[]).map_err(Some)?;
+            self.group((begin - 1) / size, carried, &bytes, &[]).map_err(Some)?;
         }
         Ok(())
     }
 
     /// Encodes a row group: what was carried into it, and rows of the part.
-    fn group(&self, index: u64, carried: Vec<RecordBatch>, gather: &Gather, own: &[u32]) -> Result<(), Error> {
+    fn group(&self, index: u64, carried: Vec<RecordBatch>, bytes: &[u8], own: &[u32]) -> Result<(), Error> {
         let mut group = self.groups.begin(index)?;
         let before: usize = carried.iter().map(RecordBatch::num_rows).sum();
         for rows in carried {
@@ -227,97 +284,63 @@ impl Floor<'_> {
         // So that what is gathered at once is encoded at once, and not moved together with what stands beside it.
         let (first, rest) = own.split_at(own.len().min(before.next_multiple_of(PIECE_ROWS) - before));
         for piece in [first].into_iter().filter(|first| !first.is_empty()).chain(rest.chunks(PIECE_ROWS)) {
-            self.gather(gather, piece)?.into_iter().try_for_each(|rows| group.write(rows))?;
+            self.unpack(bytes, piece)?.into_iter().try_for_each(|rows| group.write(rows))?;
         }
-        group.end()
+        group.end()?;
+        self.early.tell();
+        Ok(())
     }
 
-    /// The rows of a part, gathered.
-    fn gather(&self, gather: &Gather, order: &[u32]) -> Result<Vec<RecordBatch>, Error> {
-        let piece = |piece| gather.rows(piece, self.job.plan.schema).map_err(|source| self.arrow(source));
+    /// The rows that begin there.
+    fn unpack(&self, bytes: &[u8], order: &[u32]) -> Result<Vec<RecordBatch>, Error> {
+        let layout = &self.job.shed.layout;
+        let piece = |piece| layout.rows(bytes, piece, self.job.plan.schema).map_err(|source| self.arrow(source));
         order.chunks(PIECE_ROWS).map(piece).collect()
     }
 
-    /// The slices of all runs that belong to a part.
-    fn slices(&self, part: usize) -> Result<Vec<RecordBatch>, Error> {
-        let low = part.checked_sub(1).and_then(|part| self.cuts.get(part)).map(AsRef::as_ref);
-        let high = self.cuts.get(part).map(AsRef::as_ref);
-        let mut slices = Vec::new();
-        for run in self.job.runs {
-            let begin = low.map_or(0, |low| run.partition_point(|block| block.first.as_ref() <= low).saturating_sub(1));
-            let end = high.map_or(run.len(), |high| run.partition_point(|block| block.first.as_ref() < high));
-            let blocks = run.get(begin..end).unwrap_or_default();
-            let read = run::read(blocks, self.job.run_schema, self.job.spill)?;
-            for (index, (block, rows)) in blocks.iter().zip(read).enumerate() {
-                let rows = self.within(block, rows, low, high.filter(|_| index + 1 == blocks.len()))?;
-                slices.extend(Some(rows).filter(|rows| rows.num_rows() > 0));
+    /// The rows of buckets in order, without those whose key stands in the table more than once.
+    fn sorted(&self, buckets: &[Bucket]) -> Result<Sorted, Error> {
+        let Job { shed, plan, .. } = self.job;
+        let mut sorted = Sorted { bytes: Vec::new(), order: Vec::new(), twins: Vec::new() };
+        let mut begins = Vec::new();
+        for bucket in buckets {
+            begins.clear();
+            shed.load(bucket, &mut sorted.bytes, &mut begins)?;
+            if !self.job.twins.is_empty() {
+                self.leave_out(&mut begins, &mut sorted)?;
             }
+            let sorting = shed.layout.sorting(&sorted.bytes, &begins).map_err(|source| self.arrow(source))?;
+            let order = plan.order.sorted(&sorting).map_err(|source| self.arrow(source))?;
+            sorted.order.extend(order.iter().filter_map(|row| begins.get(*row as usize)));
         }
-        Ok(slices)
+        Ok(sorted)
     }
 
-    /// The rows of a block from `low` on and before `high`.
-    fn within(
-        &self,
-        block: &Block,
-        rows: RecordBatch,
-        low: Option<&[u8]>,
-        high: Option<&[u8]>,
-    ) -> Result<RecordBatch, Error> {
-        let low = low.filter(|low| block.first.as_ref() < *low);
-        if low.is_none() && high.is_none() {
-            return Ok(rows);
-        }
-        // A block is searched by a dozen of its rows: bringing all of them into bytes costs as much as sorting them.
-        let before = |place: &[u8]| {
-            let (mut from, mut until) = (0, rows.num_rows());
-            while from < until {
-                let middle = from.midpoint(until);
-                let bytes = self.job.plan.order.bytes(&rows.slice(middle, 1)).map_err(|source| self.arrow(source))?;
-                if bytes.row(0).data() < place { from = middle + 1 } else { until = middle }
-            }
-            Ok::<usize, Error>(from)
-        };
-        let from = low.map_or(Ok(0), before)?;
-        let until = high.map_or(Ok(rows.num_rows()), before)?;
-        Ok(rows.slice(from, until.saturating_sub(from)))
-    }
-
-    /// The rows of a part in order, and the numbers of those left out.
-    fn order(&self, slices: &[RecordBatch], gather: &Gather) -> Result<(Vec<u32>, Vec<u64>), Error> {
-        if slices.is_empty() {
-            return Ok((Vec::new(), Vec::new()));
-        }
-        let mut order = self
-            .job
-            .plan
-            .order
-            .sorted(&self.job.plan.order.among(gather.columns()))
-            .map_err(|source| self.arrow(source))?;
-        if self.job.twins.is_empty() {
-            return Ok((order, Vec::new()));
-        }
-        let mut is_twin = Vec::with_capacity(order.len());
-        let mut tally = Tally::default();
-        for rows in slices {
-            let mut hashes = self.job.plan.order.hashes(rows.columns()).map_err(|source| self.arrow(source))?;
-            let mask: Vec<bool> = hashes.iter().map(|hash| self.job.twins.contains_key(&(*hash).max(1))).collect();
-            let left = filter_record_batch(rows, &BooleanArray::from(mask.clone()));
-            hashes.retain(|hash| self.job.twins.contains_key(&(*hash).max(1)));
-            tally.add(left.map_err(|source| self.arrow(source))?.columns(), &hashes, self.job.plan.controls);
-            is_twin.extend(mask);
-        }
-        self.line.lock().unwrap_or_else(PoisonError::into_inner).twins_tally.join(&tally);
-        let numbers = gather.columns().get(self.job.run_schema.fields().len() - 1);
-        let numbers = numbers.and_then(|numbers| numbers.as_primitive_opt::<UInt64Type>());
-        let numbers = numbers.map_or(&[][..], |numbers| numbers.values());
-        let mut twins = Vec::new();
-        order.retain(|row| {
-            let is_twin = is_twin.get(*row as usize).copied().unwrap_or(false);
-            twins.extend(numbers.get(*row as usize).filter(|_| is_twin));
+    /// Leaves out the rows whose key stands in the table more than once, and counts them.
+    fn leave_out(&self, begins: &mut Vec<u32>, sorted: &mut Sorted) -> Result<(), Error> {
+        let Job { shed, plan, twins, .. } = self.job;
+        let failed = |source| self.arrow(source);
+        let keys = shed.layout.some(&sorted.bytes, begins, plan.order.key()).map_err(failed)?;
+        let hashes = plan.order.hashes_of(&keys).map_err(failed)?;
+        let is_twin = |hash: &u128| twins.contains_key(&(*hash).max(1));
+        let mut left_out = Vec::new();
+        let mut each = hashes.iter();
+        begins.retain(|begin| {
+            let is_twin = each.next().is_some_and(is_twin);
+            left_out.extend(Some(*begin).filter(|_| is_twin));
             !is_twin
         });
-        Ok((order, twins))
+        if left_out.is_empty() {
+            return Ok(());
+        }
+        let columns = shed.layout.all(&sorted.bytes, &left_out).map_err(failed)?;
+        let hashes: Vec<u128> = hashes.into_iter().filter(is_twin).collect();
+        let mut tally = Tally::default();
+        tally.add(&columns, &hashes, plan.controls);
+        self.line.lock().unwrap_or_else(PoisonError::into_inner).twins_tally.join(&tally);
+        let numbers = columns.last().and_then(|numbers| numbers.as_primitive_opt::<UInt64Type>());
+        sorted.twins.extend(numbers.map_or(&[][..], |numbers| numbers.values()));
+        Ok(())
     }
 
     fn arrow(&self, source: ArrowError) -> Error {

@@ -9,9 +9,10 @@
 //! counts, what was received and what was written must agree.
 //!
 //! However large a table is, less than 512 MB of memory are enough: rows that come
-//! in the order of their key are encoded as they come; others are sorted in runs,
-//! runs that do not fit are spilled into files without names, and merged into one
-//! Parquet file sorted by the driving date and the key. The same rows are the same
+//! in the order of their key are encoded as they come; others are packed and divided
+//! by their place in the order, what does not fit is spilled into files without names,
+//! and each bucket is sorted into one
+//! Parquet file, by the driving date and the key. The same rows are the same
 //! bytes, whichever way they went. A table that is
 //! read by increments is its last whole reading and one file of all changes
 //! since, put together when it is read.
@@ -19,6 +20,7 @@
 //! This chapter must not know what a table means, nor how a source is read; and
 //! nothing it reports holds a value of a row.
 
+mod buckets;
 mod changes;
 mod contract;
 mod erase;
@@ -33,9 +35,9 @@ mod manifest;
 mod merge;
 mod night;
 mod order;
+mod packed;
 mod planned;
 mod proof;
-mod run;
 mod sift;
 mod spill;
 mod store;

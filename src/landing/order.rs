@@ -59,6 +59,11 @@ impl Order {
         &self.names
     }
 
+    /// The places of those columns.
+    pub(super) fn places(&self) -> &[usize] {
+        &self.places
+    }
+
     /// The places of the key's columns.
     pub(super) fn key(&self) -> &[usize] {
         &self.key
@@ -69,9 +74,9 @@ impl Order {
         self.places == self.key
     }
 
-    /// Whether each row stands behind the one before it, and none beside it.
+    /// Whether the key of each row stands behind that of the one before it, and none beside it.
     pub(super) fn rises(&self, columns: &[ArrayRef]) -> Result<bool, ArrowError> {
-        let columns = self.among(columns);
+        let columns: Vec<ArrayRef> = self.key.iter().filter_map(|place| columns.get(*place).cloned()).collect();
         if let [one] = columns.as_slice()
             && let Some(numbers) = one.as_primitive_opt::<Int64Type>().filter(|numbers| numbers.null_count() == 0)
         {
@@ -135,9 +140,19 @@ impl Order {
     }
 
     /// The sort columns of each row as bytes that compare as the rows do.
-    pub(super) fn bytes(&self, batch: &RecordBatch) -> Result<arrow::row::Rows, ArrowError> {
-        let rows = RowConverter::new(self.kinds.iter().cloned().map(SortField::new).collect())?;
-        rows.convert_columns(&self.among(batch.columns()))
+    pub(super) fn bytes(&self, sorting: &[ArrayRef]) -> Result<arrow::row::Rows, ArrowError> {
+        RowConverter::new(self.kinds.iter().cloned().map(SortField::new).collect())?.convert_columns(sorting)
+    }
+
+    /// The keys of a batch as bytes that compare as they do.
+    pub(super) fn key_bytes(&self, columns: &[ArrayRef]) -> Result<arrow::row::Rows, ArrowError> {
+        let keys: Vec<ArrayRef> = self.key.iter().filter_map(|place| columns.get(*place).cloned()).collect();
+        RowConverter::new(self.key_kinds.iter().cloned().map(SortField::new).collect())?.convert_columns(&keys)
+    }
+
+    /// The first 16 bytes of the order of each row: a row that has lesser ones stands before.
+    pub(super) fn prefixes(&self, columns: &[ArrayRef]) -> Vec<u128> {
+        prefixes(&self.among(columns)).0
     }
 
     /// The hash of each row's key.
@@ -154,7 +169,7 @@ impl Order {
                 return Ok((0..texts.len()).map(|row| hash(texts.value(row).as_bytes())).collect());
             }
             if let Some(numbers) = one.as_primitive_opt::<Int64Type>() {
-                return Ok(numbers.values().iter().map(|number| hash(&number.to_le_bytes())).collect());
+                return Ok(numbers.values().iter().map(|number| of_number(*number, self.seed)).collect());
             }
         }
         let rows = RowConverter::new(self.key_kinds.iter().cloned().map(SortField::new).collect())?;
@@ -174,6 +189,23 @@ impl Order {
         }
         XxHash3_128::oneshot_with_seed(self.seed, &bytes)
     }
+}
+
+/// The hash of a key that is one number: two different numbers never hash alike, because the number can be computed
+/// back from the first half.
+#[inline]
+fn of_number(number: i64, seed: u64) -> u128 {
+    let high = mixed(number.cast_unsigned() ^ seed);
+    let low = mixed(number.cast_unsigned().wrapping_add(high.rotate_left(32)) ^ !seed);
+    u128::from(high) << 64 | u128::from(low)
+}
+
+/// The last step of the generator SplitMix64: every bit of the word goes into every bit of what comes out.
+#[inline]
+fn mixed(word: u64) -> u64 {
+    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
 }
 
 fn place_of(table: &SourceTable) -> impl Fn(&String) -> Option<usize> {
@@ -249,10 +281,14 @@ fn prefixes(columns: &[ArrayRef]) -> (Vec<u128>, bool) {
             DataType::Date32 if free >= 32 => {
                 free -= 32;
                 let dates = column.as_primitive::<Date32Type>();
-                for (row, prefix) in prefixes.iter_mut().enumerate() {
-                    // Within the years 1900 to 2200 no date comes near the ends; empty is before all.
-                    let date = if dates.is_valid(row) { (i64::from(dates.value(row)) + (1 << 31)).max(1) } else { 0 };
-                    *prefix |= (date as u128) << free;
+                // Within the years 1900 to 2200 no date comes near the ends; empty is before all.
+                for (prefix, date) in prefixes.iter_mut().zip(dates.values()) {
+                    *prefix |= u128::from((date.cast_unsigned() ^ (1 << 31)).max(1)) << free;
+                }
+                if let Some(nulls) = dates.nulls().filter(|nulls| nulls.null_count() > 0) {
+                    for (prefix, is_filled) in prefixes.iter_mut().zip(nulls) {
+                        *prefix &= if is_filled { u128::MAX } else { !(u128::from(u32::MAX) << free) };
+                    }
                 }
             }
             DataType::Int64 if free >= 64 && column.null_count() == 0 => {

@@ -7,7 +7,7 @@
 //! at by itself. This module must not know what a key is.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::Error;
@@ -18,6 +18,46 @@ const PARTS: usize = 256;
 
 /// How many hashes a part keeps in memory before they are written down: 16 MiB for all parts.
 const PART_HASHES: usize = 4096;
+
+/// The first and the last key of a batch, as bytes that compare as keys do.
+type Ends = (Box<[u8]>, Box<[u8]>);
+
+/// The cheapest proof that no key came twice: batches whose keys rise, and none between the ends of another.
+#[derive(Default)]
+pub(super) struct Rising {
+    is_over: AtomicBool,
+    /// Of each batch.
+    ends: Mutex<Vec<Ends>>,
+}
+
+impl Rising {
+    /// Whether some keys did not rise.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// Some keys do not rise: no, they do not.
+    pub(super) fn give_up(&self) -> bool {
+        self.is_over.store(true, Ordering::Relaxed);
+        false
+    }
+
+    /// A batch whose keys rise.
+    pub(super) fn add(&self, first: Box<[u8]>, last: Box<[u8]>) {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).push((first, last));
+    }
+
+    /// Whether every key stands in one place only.
+    pub(super) fn is_proven(&self) -> bool {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.sort_unstable();
+        let stands_behind = |pair: &[Ends]| match pair {
+            [(_, last), (first, _)] => last < first,
+            _ => true,
+        };
+        !self.is_over() && ends.windows(2).all(stands_behind)
+    }
+}
 
 /// Hashes of keys, parted.
 pub(super) struct Hashes<'s> {
@@ -82,10 +122,11 @@ impl<'s> Hashes<'s> {
     fn part(&self, index: usize) -> Result<Vec<u128>, Error> {
         let Some(part) = self.parts.get(index) else { return Ok(Vec::new()) };
         let part = part.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut hashes = part.recent.clone();
+        let (mut hashes, mut bytes) = (part.recent.clone(), Vec::new());
         for (offset, count) in &part.written {
-            let bytes = self.spill.bytes(*offset, count * 16)?;
-            let (each, _) = bytes.as_slice().as_chunks::<16>();
+            bytes.clear();
+            self.spill.read(*offset, count * 16, &mut bytes)?;
+            let (each, _) = bytes.as_chunks::<16>();
             hashes.extend(each.iter().map(|bytes| u128::from_le_bytes(*bytes)));
         }
         Ok(hashes)

@@ -115,3 +115,34 @@ fn rows_set_aside_leave_the_others_in_order_and_are_known_by_their_numbers() {
     let without: Vec<Row> = without.into_iter().filter(|row| row.id != 60).collect();
     assert_eq!(bytes(&landed), bytes(&land(&without, notes(&["id"]))));
 }
+
+#[test]
+fn keys_that_begin_alike_are_the_same_bytes_too() {
+    // The leading bytes divide none of them, and together they are too many for one bucket.
+    const ALIKE: i64 = 9_500;
+    let notes = || {
+        let columns = vec![column("code", Type::Text), column("fee", Type::Int), column("note", Type::Text)];
+        let mut notes = table("notes.csv", columns);
+        notes.key = vec!["code".into()];
+        notes
+    };
+    let land = |rows: &[Row]| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut text = "code,fee,note\n".to_owned();
+        rows.iter().for_each(|row| text.push_str(&row.text));
+        std::fs::write(folder.path().join("notes.csv"), text).unwrap();
+        let kind = SourceKind::Csv { path: folder.path().into(), delimiter: b',' };
+        let pulled = landing::pull(&source(kind, vec![notes()]), crate::root(), night(), &Store::Nowhere);
+        pulled.unwrap().tables.remove(0)
+    };
+    let alike = |id: i64| {
+        let Row { text, .. } = row(id);
+        Row { id, text: format!("thu-tuc-hanh-chinh-{id:08}{}", &text[id.to_string().len()..]) }
+    };
+    let in_order: Vec<Row> = (0..ALIKE).map(alike).collect();
+    let landed = land(&in_order);
+    assert_eq!(landed.rows_landed, ALIKE as u64);
+    let mut mixed = in_order;
+    mixed.sort_by_key(|row| row.id * 7_919 % ALIKE);
+    assert_eq!(bytes(&land(&mixed)), bytes(&landed));
+}
