@@ -186,6 +186,7 @@ impl Night<'_> {
             template_version: letter.template_version.clone(),
             rendered_hash: letter.rendered_hash.clone(),
             explanation: self.sealed(reminder),
+            ..Record::default()
         };
         Ok((record, envelope))
     }
@@ -216,7 +217,7 @@ impl Night<'_> {
                 _ => *line.held.entry(Reason::LeftToClerk.words().to_owned()).or_default() += 1,
             });
             let reason = outcome.reason().unwrap_or_else(|| "accepted".into());
-            settlements.push(Settlement { key: message.key().clone(), state, reason });
+            settlements.push(Settlement { key: message.key().clone(), state, reason, retry_at: None });
         }
         ledger.settle(&self.run, &settlements).map_err(|error| error.fault())
     }
@@ -253,11 +254,13 @@ fn state(outcome: Outcome) -> MessageState {
 /// What became of every message that was ever recorded, of those to be counted.
 pub(super) fn history(ledger: &Ledger, counts: impl Fn(&OutboxRow) -> bool) -> Result<History, Fault> {
     let before = |state| match state {
-        MessageState::Accepted => Before::Sent,
-        MessageState::Refused => Before::Refused,
-        MessageState::Deferred => Before::Deferred,
+        MessageState::Accepted => Some(Before::Sent),
+        MessageState::Refused => Some(Before::Refused),
+        MessageState::Deferred => Some(Before::Deferred),
+        // It was never on its way: it is decided anew.
+        MessageState::Reserved | MessageState::Dropped => None,
         // A plan may be made while a run is at work: what is in flight is as good as uncertain.
-        MessageState::Uncertain | MessageState::InFlight => Before::Uncertain,
+        MessageState::Uncertain | MessageState::InFlight => Some(Before::Uncertain),
     };
     let mut history = History::default();
     for row in ledger.outbox().map_err(|error| error.fault())?.into_iter().filter(counts) {
@@ -265,7 +268,9 @@ pub(super) fn history(ledger: &Ledger, counts: impl Fn(&OutboxRow) -> bool) -> R
             let shortest = history.shortest_sent.entry(row.obligation).or_insert(row.stage_notice_days);
             *shortest = row.stage_notice_days.min(*shortest);
         }
-        history.messages.insert(row.key.0, before(row.state));
+        if let Some(before) = before(row.state) {
+            history.messages.insert(row.key.0, before);
+        }
     }
     Ok(history)
 }
