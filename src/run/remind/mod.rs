@@ -1,22 +1,28 @@
-//! Step three: decide, write, record, send, settle.
+//! Step three: decide, reserve, write, record, send, settle.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+pub mod convoy;
+mod give_up;
+pub mod retry;
 
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::{SignedDuration, Timestamp};
+
+use self::convoy::{Convoy, settlement};
+use self::retry::Retries;
 use super::Night;
 use super::build::Built;
+use crate::calendar::{now, vietnam};
 use crate::delivery::{self, Address, Code, Envelope, Outcome, Sender, Timeouts};
 use crate::fault::{Explain, Fault};
-use crate::ledger::{Ledger, MessageKey, MessageState, OutboxRow, Record, Settlement};
+use crate::ledger::{Ledger, MessageKey, MessageState, OutboxRow, Record};
 use crate::obligations::Obligation;
-use crate::personal::Personal;
+use crate::personal::{Personal, hex};
 use crate::pipeline::Uncertain;
 use crate::reminders::letter::{self, Occasion, RuleReference};
 use crate::reminders::plan::{self, Before, History, Plan, Reason, Recipients, Reminder};
 use crate::report::{FaultLine, ItemLine};
 use crate::tables::TableName;
-
-/// Messages recorded in one commit and then sent: what a crash can leave uncertain.
-const BATCH: usize = 500;
 
 /// What is the same in every letter of an item.
 pub(super) struct Standing {
@@ -24,7 +30,7 @@ pub(super) struct Standing {
 }
 
 impl Night<'_> {
-    /// Sends tonight's reminders, the most urgent first, in batches whose intent is durable before the wire.
+    /// Sends tonight's reminders, the most urgent first, in groups whose intent is durable before the wire.
     pub(super) async fn send(
         &mut self,
         ledger: &mut Ledger,
@@ -34,7 +40,9 @@ impl Night<'_> {
         let people = self.recipients(built)?;
         let history = history(ledger, |_| true)?;
         let mut plan = self.decide(obligations, people.as_ref(), &history);
+        drop(history);
         self.count_reminders(built, &plan.reminders)?;
+        self.give_up(ledger, built, obligations, people.as_ref(), &plan)?;
         let mut reminders = VecDeque::from(std::mem::take(&mut plan.reminders));
         if !reminders.is_empty() {
             self.world.progress.step(format!("opening the channel for {} reminders", reminders.len()));
@@ -44,23 +52,110 @@ impl Night<'_> {
                 .map_err(|error| error.fault())?;
             let standing = self.standing();
             self.account(ledger, built, &reminders).await;
-            loop {
-                self.recheck(ledger, &mut reminders, &mut plan).await?;
-                let batch: Vec<Reminder<'_>> = reminders.drain(..BATCH.min(reminders.len())).collect();
-                if batch.is_empty() {
-                    break;
-                }
-                let written = self.write(&batch, &standing, &mut plan);
-                self.dispatch(ledger, &mut sender, written).await?;
-                if let Some(trouble) = sender.trouble() {
-                    self.report.faults.push(FaultLine::from(&trouble.fault()));
-                    break;
-                }
-            }
+            self.reserve(ledger, &reminders)?;
+            self.send_all(ledger, &mut sender, &standing, &mut reminders, &mut plan).await?;
             sender.close().await;
         }
         self.count_held(&plan);
         Ok(())
+    }
+
+    /// Writes down what is to be sent tonight, with the Message-ID of each, before any of it leaves.
+    fn reserve(&self, ledger: &mut Ledger, reminders: &VecDeque<Reminder<'_>>) -> Result<(), Fault> {
+        self.world.progress.step(format!("reserving {} reminders", reminders.len()));
+        let from: Address =
+            self.checked.pipeline.channel.from.parse().map_err(|error| delivery::Error::From(error).fault())?;
+        // A part at a time: a whole province of records would stand in memory beside its reminders.
+        let mut left = reminders.iter().peekable();
+        while left.peek().is_some() {
+            let records: Vec<Record> =
+                left.by_ref().take(10_000).map(|reminder| self.record(reminder, &from)).collect();
+            ledger.reserve_messages(&self.run, &records).map_err(|error| error.fault())?;
+        }
+        Ok(())
+    }
+
+    /// Sends until nothing waits, the channel fails, or what was deferred cannot be tried again in this run.
+    async fn send_all<'o>(
+        &mut self,
+        ledger: &mut Ledger,
+        sender: &mut Sender,
+        standing: &BTreeMap<String, Standing>,
+        reminders: &mut VecDeque<Reminder<'o>>,
+        plan: &mut Plan<'o>,
+    ) -> Result<(), Fault> {
+        let group = convoy::group(&self.checked.pipeline.channel);
+        let patience = SignedDuration::from_mins(i64::from(self.world.retry_minutes));
+        let until = (!patience.is_zero()).then(|| now().checked_add(patience).unwrap_or(Timestamp::MAX));
+        let mut retries = Retries::until(until);
+        let mut convoy: Convoy<Reminder<'o>> = Convoy::default();
+        loop {
+            reminders.extend(retries.due(now()));
+            let is_stale = self.is_stale();
+            if is_stale && convoy.is_empty() {
+                self.recheck(ledger, reminders, plan).await?;
+            }
+            // What is stale is looked at again when those before it have left.
+            let size = if is_stale && !convoy.is_empty() { 0 } else { group.min(reminders.len()) };
+            let batch: Vec<Reminder<'o>> = reminders.drain(..size).collect();
+            if batch.is_empty() && convoy.is_empty() {
+                match retries.first() {
+                    Some(at) => pause_until(at).await,
+                    None => return Ok(()),
+                }
+                continue;
+            }
+            if convoy.on_wire() > 0 {
+                self.world.progress.step(format!("sending {} reminders", convoy.on_wire()));
+            }
+            if !batch.is_empty() {
+                self.world.progress.step(format!("writing {} reminders", batch.len()));
+            }
+            let (night, run) = (&*self, self.run.clone());
+            let write = |reminder: &Reminder<'o>| night.write_of(reminder, standing);
+            let turn = convoy.turn(ledger, sender, &run, batch, &write).await.map_err(|error| error.fault())?;
+            turn.unwritten.into_iter().for_each(|(reminder, why)| self.unwritten(&reminder, why, plan));
+            self.ended(turn.ended, &mut convoy, &mut retries);
+            if let Some(trouble) = sender.trouble() {
+                self.report.faults.push(FaultLine::from(&trouble.fault()));
+                let back = convoy.give_back();
+                self.ended(back, &mut convoy, &mut Retries::until(None));
+                let nothing = |_: &Reminder<'o>| Err::<(Record, Envelope), _>(Unwritten::Held(Reason::NotWritten));
+                convoy.turn(ledger, sender, &run, Vec::new(), &nothing).await.map_err(|error| error.fault())?;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Counts what became of messages, and lets those wait that are tried again in this run.
+    fn ended<'o>(
+        &mut self,
+        ended: Vec<(Reminder<'o>, String, Outcome)>,
+        convoy: &mut Convoy<Reminder<'o>>,
+        retries: &mut Retries<Reminder<'o>>,
+    ) {
+        for (reminder, key, outcome) in ended {
+            let mut settlement = settlement(&key, outcome);
+            let last = end_of(reminder.obligation.due_on);
+            settlement.retry_at = retries.next(&key, outcome, now(), last);
+            let retry_at = settlement.retry_at;
+            let state = settlement.state;
+            convoy.settle(settlement);
+            if let Some(at) = retry_at {
+                retries.wait(at, reminder);
+                continue;
+            }
+            retries.forget(&key);
+            let policy = reminder.item.uncertain;
+            self.tally(&reminder.item.id, |line| match (state, policy) {
+                (MessageState::Accepted, _) => line.messages += 1,
+                (MessageState::Deferred, _) => line.deferred += 1,
+                (MessageState::Refused, _) => line.refused += 1,
+                (_, Uncertain::Resend) => line.uncertain += 1,
+                // The clerk hears of it tonight, not when the next run finds it.
+                _ => *line.held.entry(Reason::LeftToClerk.words().to_owned()).or_default() += 1,
+            });
+        }
     }
 
     /// Decides and writes like [`Night::send`], and only counts.
@@ -129,20 +224,34 @@ impl Night<'_> {
         self.world.progress.step(format!("writing {} reminders", batch.len()));
         let mut written = Vec::with_capacity(batch.len());
         for reminder in batch {
-            let Some(standing) = standing.get(&reminder.item.id) else { continue };
-            match self.write_one(reminder, standing) {
+            match self.write_of(reminder, standing) {
                 Ok(one) => written.push(one),
-                Err(Unwritten::Held(reason)) => plan.hold(&reminder.item.id, reason),
-                Err(Unwritten::Fault(fault)) => {
-                    plan.hold(&reminder.item.id, Reason::NotWritten);
-                    // One fault of a template is every letter's: it is said once.
-                    if !self.report.faults.iter().any(|line| line.what == fault.what) {
-                        self.report.faults.push(FaultLine::from(&fault));
-                    }
-                }
+                Err(why) => self.unwritten(reminder, why, plan),
             }
         }
         written
+    }
+
+    fn write_of(
+        &self,
+        reminder: &Reminder<'_>,
+        standing: &BTreeMap<String, Standing>,
+    ) -> Result<(Record, Envelope), Unwritten> {
+        let standing = standing.get(&reminder.item.id).ok_or(Unwritten::Held(Reason::NotWritten))?;
+        self.write_one(reminder, standing)
+    }
+
+    fn unwritten(&mut self, reminder: &Reminder<'_>, why: Unwritten, plan: &mut Plan<'_>) {
+        match why {
+            Unwritten::Held(reason) => plan.hold(&reminder.item.id, reason),
+            Unwritten::Fault(fault) => {
+                plan.hold(&reminder.item.id, Reason::NotWritten);
+                // One fault of a template is every letter's: it is said once.
+                if !self.report.faults.iter().any(|line| line.what == fault.what) {
+                    self.report.faults.push(FaultLine::from(&fault));
+                }
+            }
+        }
     }
 
     fn write_one(&self, reminder: &Reminder<'_>, standing: &Standing) -> Result<(Record, Envelope), Unwritten> {
@@ -174,52 +283,35 @@ impl Night<'_> {
         };
         let envelope = delivery::build(&letter, &head).map_err(|error| Unwritten::Fault(error.fault()))?;
         let record = Record {
+            template_version: letter.template_version.clone(),
+            rendered_hash: letter.rendered_hash.clone(),
+            explanation: self.sealed(reminder),
+            ..self.record(reminder, &envelope.from)
+        };
+        Ok((record, envelope))
+    }
+
+    /// What the ledger writes about a reminder, before its letter is written.
+    fn record(&self, reminder: &Reminder<'_>, from: &Address) -> Record {
+        let obligation = reminder.obligation;
+        let address = reminder.recipient.email.as_ref().map(|email| {
+            let parts = email.reveal().trim().to_lowercase();
+            hex(self.key.digest("address", &[parts.as_bytes()]).get(..16).unwrap_or_default())
+        });
+        Record {
             key: MessageKey(reminder.key.clone()),
             subject: reminder.subject.clone(),
             obligation: obligation.key.clone(),
             item: reminder.item.id.clone(),
             stage_notice_days: reminder.stage_notice_days,
-            channel: pipeline.channel.name(),
-            message_id: envelope.message_id.clone(),
+            channel: self.checked.pipeline.channel.name(),
+            message_id: delivery::message_id(&reminder.key, from),
             due_on: obligation.due_on,
             rule_version: obligation.rule_version.clone(),
-            template_version: letter.template_version.clone(),
-            rendered_hash: letter.rendered_hash.clone(),
-            explanation: self.sealed(reminder),
+            address,
+            valid_until: Some(obligation.due_on),
             ..Record::default()
-        };
-        Ok((record, envelope))
-    }
-
-    /// Records a batch, sends it, and settles it.
-    async fn dispatch(
-        &mut self,
-        ledger: &mut Ledger,
-        sender: &mut Sender,
-        written: Vec<(Record, Envelope)>,
-    ) -> Result<(), Fault> {
-        let items: HashMap<String, String> =
-            written.iter().map(|(record, _)| (record.key.0.clone(), record.item.clone())).collect();
-        let recorded = ledger.record(&self.run, written).map_err(|error| error.fault())?;
-        self.world.progress.step(format!("sending {} reminders", recorded.len()));
-        let outcomes = sender.send(&recorded).await;
-        let mut settlements = Vec::with_capacity(recorded.len());
-        for (message, outcome) in recorded.iter().zip(outcomes) {
-            let state = state(outcome);
-            let item = items.get(&message.key().0).cloned().unwrap_or_default();
-            let policy = self.checked.pipeline.item(&item).map(|item| item.uncertain);
-            self.tally(&item, |line| match (state, policy) {
-                (MessageState::Accepted, _) => line.messages += 1,
-                (MessageState::Deferred, _) => line.deferred += 1,
-                (MessageState::Refused, _) => line.refused += 1,
-                (_, Some(Uncertain::Resend)) => line.uncertain += 1,
-                // The clerk hears of it tonight, not when the next run finds it.
-                _ => *line.held.entry(Reason::LeftToClerk.words().to_owned()).or_default() += 1,
-            });
-            let reason = outcome.reason().unwrap_or_else(|| "accepted".into());
-            settlements.push(Settlement { key: message.key().clone(), state, reason, retry_at: None });
         }
-        ledger.settle(&self.run, &settlements).map_err(|error| error.fault())
     }
 
     /// Changes the line of an item; every item that is switched on has one.
@@ -236,7 +328,18 @@ impl Night<'_> {
     }
 }
 
-enum Unwritten {
+/// The last instant of a day in Vietnam: what is not sent by then is sent no more.
+fn end_of(day: jiff::civil::Date) -> Timestamp {
+    let next = day.tomorrow().ok().and_then(|next| next.to_zoned(vietnam()).ok());
+    next.map_or(Timestamp::MAX, |next| next.timestamp())
+}
+
+async fn pause_until(at: Timestamp) {
+    let left = at.duration_since(now());
+    tokio::time::sleep(left.try_into().unwrap_or_default()).await;
+}
+
+pub(super) enum Unwritten {
     Held(Reason),
     Fault(Fault),
 }
