@@ -49,6 +49,7 @@ mod obligations;
 mod odbc;
 /// What falls due, computed a second time, row by row from the law.
 mod oracle;
+mod outbox;
 /// The pipelines of the repository have no fault.
 mod pipelines;
 /// A source on a real PostgreSQL server.
