@@ -18,6 +18,7 @@
 //! covers them, and `verify` makes the table again. Every write carries the epoch of
 //! the [lease](super::lease) and is journaled beside the ledger ([`super::journal`]).
 
+mod line;
 mod write;
 
 use jiff::Timestamp;
