@@ -492,7 +492,7 @@ fn after_an_outage_of_six_hours_all_is_sent_once_and_nothing_after_its_last_inst
                 }
                 continue;
             }
-            let batch: Vec<usize> = waiting.drain(..).collect();
+            let batch: Vec<usize> = std::mem::take(&mut waiting);
             let turn = convoy.turn(&mut ledger, &mut sender, &run, batch, &write).await.unwrap();
             for (number, key, outcome) in turn.ended {
                 tries += 1;

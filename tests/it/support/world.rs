@@ -156,7 +156,7 @@ impl World {
         let mut lines = Vec::new();
         for entry in self.entries("messages.recorded") {
             let body: serde_json::Value = serde_json::from_str(&entry.body).unwrap();
-            let messages = body["messages"].as_array().unwrap().clone();
+            let messages = body.get("messages").unwrap().as_array().unwrap().clone();
             lines.extend(messages.into_iter().map(|line| (entry.run.clone(), line)));
         }
         lines
