@@ -51,7 +51,17 @@ has_moto() {
   fi
 }
 
+# Of Postfix the two test programs alone: no service is configured or started.
+has_smtp_sink() {
+  local folder
+  for folder in ${PATH//:/ } /usr/sbin /usr/local/sbin; do
+    [[ -x $folder/smtp-sink && -x $folder/smtp-source ]] && return 0
+  done
+  return 1
+}
+
 missing=()
+has_smtp_sink || missing+=(postfix)
 has_postgresql || missing+=(postgresql)
 has_mariadb || missing+=(mariadb-server-core)
 has_odbc_driver libsqlite3odbc.so || missing+=(libsqliteodbc)

@@ -18,6 +18,8 @@ pub struct World {
     pub state: PathBuf,
     /// Tells the steps.
     pub progress: Progress,
+    /// For how long a run that sends tries deferred messages again, in minutes; 0 leaves them to the next run.
+    pub retry_minutes: u32,
 }
 
 /// The state folder cannot be used.
@@ -103,7 +105,7 @@ impl Explain for Error {
 impl World {
     /// A world in these folders. Nothing is made yet.
     pub fn new(root: PathBuf, state: PathBuf) -> Self {
-        World { root, state, progress: Progress::new() }
+        World { root, state, progress: Progress::new(), retry_minutes: 0 }
     }
 
     /// Makes the state folder, readable by the service's account alone.

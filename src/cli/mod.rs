@@ -110,6 +110,9 @@ enum Verb {
         /// the obligations of an item it is obligations.ITEM.
         #[arg(long, value_name = "SOURCE.TABLE")]
         accept: Vec<String>,
+        /// For how many minutes messages that the peer deferred are tried again by this run; the next run does it else.
+        #[arg(long, value_name = "MINUTES", default_value_t = 0)]
+        retry_minutes: u32,
     },
     /// Run each night at the time that the pipeline says, until stopped; a night that failed is tried again.
     Schedule {
@@ -395,9 +398,9 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
     match verb {
         Verb::Check => check_all(&root).await,
         Verb::Plan { plan } => plan::plan(root, &agency, state, plan).await,
-        Verb::Run { day, format, accept } => {
+        Verb::Run { day, format, accept, retry_minutes } => {
             let checked = check::check(&root, &agency).await?;
-            let world = World::new(root, state);
+            let world = World { retry_minutes, ..World::new(root, state) };
             let report =
                 run::run(&world, &checked, day.as_of.unwrap_or_else(AsOf::today), &accept).await.map_err(one)?;
             show(&report, format)

@@ -8,13 +8,14 @@
 use std::collections::VecDeque;
 use std::error::Error as _;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters};
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 use lettre::transport::smtp::{self, response};
 use tokio::net::TcpStream;
@@ -29,9 +30,16 @@ const QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A mail server and our connections to it.
 pub(super) struct Server {
-    settings: Settings,
+    settings: Arc<Settings>,
     /// One per connection that the pipeline allows; each is opened when it is first needed.
-    lanes: Vec<Option<AsyncSmtpConnection>>,
+    lanes: Vec<Option<Line>>,
+}
+
+/// A connection that is ready for messages.
+struct Line {
+    smtp: AsyncSmtpConnection,
+    /// Whether the server takes several commands at once (RFC 2920).
+    pipelines: bool,
 }
 
 impl fmt::Debug for Server {
@@ -80,37 +88,58 @@ impl Server {
         let settings = Settings { host, port, protection, credentials, hello, timeouts };
         let mut lanes = vec![Some(settings.connect().await?)];
         lanes.resize_with(smtp.connections.max(1), || None);
-        Ok(Server { settings, lanes })
+        Ok(Server { settings: Arc::new(settings), lanes })
     }
 
     /// Sends over all connections at once; outcomes are in the order of the messages.
     pub(super) async fn send(&mut self, envelopes: &[&Envelope]) -> (Vec<Outcome>, Option<Error>) {
-        let work = Work {
+        let work = Arc::new(Work {
+            envelopes: envelopes.iter().map(|envelope| (*envelope).clone()).collect(),
             waiting: Mutex::new((0..envelopes.len()).collect()),
             outcomes: Mutex::new(vec![Outcome::Deferred { code: Code::NotConnected }; envelopes.len()]),
             trouble: Mutex::new(None),
-        };
-        let settings = &self.settings;
-        let lanes = self.lanes.iter_mut().take(envelopes.len());
-        join_all(lanes.map(|lane| work_off(settings, lane, envelopes, &work))).await;
+        });
+        self.work_off(&work, envelopes.len(), |_| true).await;
         // A connection that could not be made gives its message back, perhaps after the others had
         // finished. Those that stand take it; each round settles a message or loses a connection.
         while !held(&work.waiting).is_empty() && self.lanes.iter().any(Option::is_some) {
-            let standing = self.lanes.iter_mut().filter(|lane| lane.is_some());
-            join_all(standing.map(|lane| work_off(settings, lane, envelopes, &work))).await;
+            self.work_off(&work, envelopes.len(), Option::is_some).await;
         }
         let is_done = held(&work.waiting).is_empty();
-        let outcomes = work.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let trouble = work.trouble.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let outcomes = std::mem::take(&mut *held(&work.outcomes));
+        let trouble = held(&work.trouble).take();
         // A server that takes fewer connections than allowed is no trouble while one of them works.
         (outcomes, trouble.filter(|_| !is_done))
     }
 
+    /// Lets some connections work, each in a task of its own, so that they share the cores.
+    async fn work_off(&mut self, work: &Arc<Work>, most: usize, is_meant: impl Fn(&Option<Line>) -> bool) {
+        let mut tasks = Vec::new();
+        for (index, lane) in self.lanes.iter_mut().enumerate().filter(|(_, lane)| is_meant(lane)).take(most) {
+            let (settings, work, mut line) = (Arc::clone(&self.settings), Arc::clone(work), lane.take());
+            let task = tokio::spawn(async move {
+                work_off(&settings, &mut line, &work).await;
+                line
+            });
+            tasks.push((index, task));
+        }
+        for (index, task) in tasks {
+            let line = task.await.unwrap_or_else(|error| match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime is shutting down: the connection is gone with it.
+                Err(_) => None,
+            });
+            if let Some(lane) = self.lanes.get_mut(index) {
+                *lane = line;
+            }
+        }
+    }
+
     /// Takes leave on every connection.
     pub(super) async fn close(self) {
-        let quit = |mut connection: AsyncSmtpConnection| async move {
+        let quit = |mut line: Line| async move {
             // All messages have their outcome; a server that does not say goodbye changes none of them.
-            let _ = timeout(QUIT_TIMEOUT, connection.quit()).await;
+            let _ = timeout(QUIT_TIMEOUT, line.smtp.quit()).await;
         };
         join_all(self.lanes.into_iter().flatten().map(quit)).await;
     }
@@ -118,6 +147,7 @@ impl Server {
 
 /// What the connections share while they work.
 struct Work {
+    envelopes: Vec<Envelope>,
     /// Indexes of messages that nobody has begun.
     waiting: Mutex<VecDeque<usize>>,
     outcomes: Mutex<Vec<Outcome>>,
@@ -130,10 +160,10 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// One connection takes messages until none waits, or until it cannot be made again.
-async fn work_off(settings: &Settings, lane: &mut Option<AsyncSmtpConnection>, envelopes: &[&Envelope], work: &Work) {
+async fn work_off(settings: &Settings, lane: &mut Option<Line>, work: &Work) {
     loop {
         let Some(index) = held(&work.waiting).pop_front() else { return };
-        let Some(envelope) = envelopes.get(index) else { return };
+        let Some(envelope) = work.envelopes.get(index) else { return };
         match deliver(settings, lane, envelope).await {
             Ok(outcome) => {
                 if let Some(place) = held(&work.outcomes).get_mut(index) {
@@ -151,7 +181,7 @@ async fn work_off(settings: &Settings, lane: &mut Option<AsyncSmtpConnection>, e
 }
 
 /// What can still be done with a connection after a message.
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum After {
     /// It is ready for the next message.
     Ready,
@@ -163,11 +193,7 @@ enum After {
 
 /// One message, on the connection of this lane or on a new one. Servers close idle connections
 /// without a word, so a message that met such a one is tried once more on a fresh one.
-async fn deliver(
-    settings: &Settings,
-    lane: &mut Option<AsyncSmtpConnection>,
-    envelope: &Envelope,
-) -> Result<Outcome, Error> {
+async fn deliver(settings: &Settings, lane: &mut Option<Line>, envelope: &Envelope) -> Result<Outcome, Error> {
     if let Some(connection) = lane {
         let (outcome, after) = talk(connection, envelope, &settings.timeouts).await;
         if after == After::Ready {
@@ -187,8 +213,10 @@ async fn deliver(
 }
 
 /// The conversation about one message.
-async fn talk(connection: &mut AsyncSmtpConnection, envelope: &Envelope, timeouts: &Timeouts) -> (Outcome, After) {
-    if let Err((outcome, after)) = announce(connection, envelope, timeouts).await {
+async fn talk(line: &mut Line, envelope: &Envelope, timeouts: &Timeouts) -> (Outcome, After) {
+    let announced = announce(line, envelope, timeouts).await;
+    let connection = &mut line.smtp;
+    if let Err((outcome, after)) = announced {
         return match after {
             After::Ready => {
                 // The server holds half of a transaction; it forgets it, or the connection goes.
@@ -211,11 +239,9 @@ async fn talk(connection: &mut AsyncSmtpConnection, envelope: &Envelope, timeout
 }
 
 /// Sender, recipient and the word that the message follows; nothing of it has left before `Ok`.
-async fn announce(
-    connection: &mut AsyncSmtpConnection,
-    envelope: &Envelope,
-    timeouts: &Timeouts,
-) -> Result<(), (Outcome, After)> {
+async fn announce(line: &mut Line, envelope: &Envelope, timeouts: &Timeouts) -> Result<(), (Outcome, After)> {
+    let pipelines = line.pipelines;
+    let connection = &mut line.smtp;
     let (from, to) = (&envelope.from, envelope.to.reveal());
     let mut parameters = Vec::new();
     let is_international = !AsRef::<str>::as_ref(from).is_ascii() || !AsRef::<str>::as_ref(to).is_ascii();
@@ -228,10 +254,45 @@ async fn announce(
     if !envelope.bytes.is_ascii() {
         parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
     }
-    command(connection, Mail::new(Some(from.clone()), parameters), timeouts).await?;
-    command(connection, Rcpt::new(to.clone(), Vec::new()), timeouts).await?;
-    let reply = command(connection, Data, timeouts).await?;
+    let mail = Mail::new(Some(from.clone()), parameters);
+    let rcpt = Rcpt::new(to.clone(), Vec::new());
+    let reply = if pipelines {
+        together(connection, &format!("{mail}{rcpt}{Data}"), timeouts).await?
+    } else {
+        command(connection, mail, timeouts).await?;
+        command(connection, rcpt, timeouts).await?;
+        command(connection, Data, timeouts).await?
+    };
     if reply.has_code(354) { Ok(()) } else { Err((Outcome::Deferred { code: Code::NoAnswer }, After::Broken)) }
+}
+
+/// The three commands in one packet, and their three replies: the last one, or the first that is a refusal.
+async fn together(
+    connection: &mut AsyncSmtpConnection,
+    commands: &str,
+    timeouts: &Timeouts,
+) -> Result<response::Response, (Outcome, After)> {
+    let first = command(connection, commands, timeouts).await;
+    let second = reply_to(&first, connection, timeouts).await;
+    let third = reply_to(&second, connection, timeouts).await;
+    match (first.and(second), third) {
+        (Ok(_), third) => third,
+        // The server waits for a message that nobody would get: it gets none, and another connection.
+        (Err((outcome, After::Ready)), Ok(_)) => Err((outcome, After::Broken)),
+        (Err(refusal), _) => Err(refusal),
+    }
+}
+
+/// The next reply, unless the connection broke at the one before.
+async fn reply_to(
+    before: &Result<response::Response, (Outcome, After)>,
+    connection: &mut AsyncSmtpConnection,
+    timeouts: &Timeouts,
+) -> Result<response::Response, (Outcome, After)> {
+    match before {
+        Err((outcome, after @ (After::Broken | After::Stale))) => Err((*outcome, *after)),
+        _ => read(timeout(timeouts.command, connection.read_response()).await),
+    }
 }
 
 async fn command(
@@ -239,7 +300,13 @@ async fn command(
     command: impl fmt::Display,
     timeouts: &Timeouts,
 ) -> Result<response::Response, (Outcome, After)> {
-    match timeout(timeouts.command, connection.command(command)).await {
+    read(timeout(timeouts.command, connection.command(command)).await)
+}
+
+fn read(
+    answer: Result<Result<response::Response, smtp::Error>, tokio::time::error::Elapsed>,
+) -> Result<response::Response, (Outcome, After)> {
+    match answer {
         Ok(Ok(reply)) => Ok(reply),
         Ok(Err(error)) => Err(match replied(&error) {
             Some(outcome) => (outcome, if is_goodbye(&error) { After::Stale } else { After::Ready }),
@@ -255,7 +322,7 @@ impl Settings {
     }
 
     /// A connection that is protected, greeted and logged in.
-    async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
+    async fn connect(&self) -> Result<Line, Error> {
         let stream = self.stream().await?;
         let greeted = AsyncSmtpConnection::connect_with_transport(stream, &self.hello);
         let refused = |code| Error::Server { server: self.name(), code };
@@ -276,7 +343,20 @@ impl Settings {
                     refused(reply_code(&error).unwrap_or(ours))
                 })?;
         }
-        Ok(connection)
+        let pipelines = self.pipelines(&mut connection).await?;
+        Ok(Line { smtp: connection, pipelines })
+    }
+
+    /// Asks once more what the server offers: the library does not keep the word that we look for.
+    async fn pipelines(&self, connection: &mut AsyncSmtpConnection) -> Result<bool, Error> {
+        let refused = |code| Error::Server { server: self.name(), code };
+        match timeout(self.timeouts.command, connection.command(Ehlo::new(self.hello.clone()))).await {
+            Ok(Ok(reply)) => Ok(reply.message().any(|word| word.trim().eq_ignore_ascii_case("PIPELINING"))),
+            // A server may refuse to be asked twice; then it is told one command at a time.
+            Ok(Err(error)) if error.status().is_some() && !is_goodbye(&error) => Ok(false),
+            Ok(Err(error)) => Err(refused(reply_code(&error).unwrap_or(Code::NoAnswer))),
+            Err(_) => Err(refused(Code::TimedOut)),
+        }
     }
 
     /// The stream below SMTP.

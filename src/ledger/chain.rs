@@ -106,6 +106,18 @@ pub(super) fn append(
     key: &str,
     body: &Value,
 ) -> rusqlite::Result<i64> {
+    // serde_json keeps the keys of an object in alphabetical order: the text is canonical.
+    append_text(transaction, run, kind, key, body.to_string())
+}
+
+/// Appends an entry whose body is written already.
+pub(super) fn append_text(
+    transaction: &Transaction<'_>,
+    run: &str,
+    kind: &str,
+    key: &str,
+    body: String,
+) -> rusqlite::Result<i64> {
     let newest: Option<(i64, Vec<u8>)> = transaction
         .prepare_cached("select seq, hash from entry order by seq desc limit 1")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -118,8 +130,7 @@ pub(super) fn append(
         run: run.to_owned(),
         kind: kind.to_owned(),
         key: key.to_owned(),
-        // serde_json keeps the keys of an object in alphabetical order: the text is canonical.
-        body: body.to_string(),
+        body,
         prev,
         hash: Vec::new(),
     };

@@ -101,6 +101,29 @@ pub enum Error {
         /// The lock file.
         path: PathBuf,
     },
+    /// The journal beside the ledger could not be read or written.
+    #[error("the journal of what was sent could not be kept beside the ledger")]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A process on another machine may write to the outbox.
+    #[error("a process on another machine is sending from this state folder, until {until} at least")]
+    Leased {
+        /// The file.
+        path: PathBuf,
+        /// The instant at which its lease ends, if it is not renewed.
+        until: String,
+    },
+    /// Another process took the outbox over.
+    #[error("another process has taken over the outbox of this state folder")]
+    Fenced {
+        /// The file.
+        path: PathBuf,
+    },
     /// A clerk decides about a message that needs no decision.
     #[error("the message {key} {}", is.map_or("is not in this ledger".into(), |is| format!("is {is}, not uncertain")))]
     NotUncertain {
@@ -157,11 +180,14 @@ impl Explain for Error {
             Error::Version { .. } => "ledger.version",
             Error::Broken { .. } => "ledger.broken",
             Error::Full { .. } => "ledger.disk-full",
-            Error::Anchor { source, .. } if is_full(source) => "ledger.disk-full",
+            Error::Anchor { source, .. } | Error::Journal { source, .. } if is_full(source) => "ledger.disk-full",
             Error::ReadOnly { .. } => "ledger.read-only",
             Error::Damaged { .. } => "ledger.damaged",
             Error::Failed { .. } => "ledger.failed",
             Error::Anchor { .. } => "ledger.anchor",
+            Error::Journal { .. } => "ledger.journal",
+            Error::Leased { .. } => "ledger.leased",
+            Error::Fenced { .. } => "ledger.fenced",
             Error::Locked { .. } => "ledger.locked",
             Error::NotUncertain { .. } => "ledger.not-uncertain",
             Error::Lock { .. } => "ledger.lock",
@@ -181,6 +207,9 @@ impl Explain for Error {
             | Error::Failed { path, .. }
             | Error::Anchor { path, .. }
             | Error::Locked { path }
+            | Error::Journal { path, .. }
+            | Error::Leased { path, .. }
+            | Error::Fenced { path }
             | Error::NotUncertain { path, .. }
             | Error::Lock { path, .. } => Place::file(path),
         }
@@ -195,8 +224,16 @@ impl Explain for Error {
                 "keep this file as evidence, and restore ledger.sqlite together with ledger.head from the newest backup that verifies".into()
             }
             Error::Full { .. } => MAKE_ROOM.into(),
-            Error::Anchor { source, .. } if is_full(source) => MAKE_ROOM.into(),
-            Error::ReadOnly { .. } | Error::Open { .. } | Error::Anchor { .. } | Error::Lock { .. } => {
+            Error::Anchor { source, .. } | Error::Journal { source, .. } if is_full(source) => MAKE_ROOM.into(),
+            Error::Leased { .. } => "wait until then, and see to it that only one machine sends".into(),
+            Error::Fenced { .. } => {
+                "let the other process finish: what this one had on the wire is uncertain there and settled by it".into()
+            }
+            Error::ReadOnly { .. }
+            | Error::Open { .. }
+            | Error::Anchor { .. }
+            | Error::Journal { .. }
+            | Error::Lock { .. } => {
                 "let the service's account write to the state folder, or name another with --state".into()
             }
             Error::Damaged { .. } => {

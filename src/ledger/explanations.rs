@@ -85,7 +85,7 @@ impl Ledger {
     }
 
     /// A ledger that an earlier version began gets its newer tables when it is next written.
-    fn has_table(&self, name: &str) -> Result<bool, Error> {
+    pub(super) fn has_table(&self, name: &str) -> Result<bool, Error> {
         let sql = "select count(*) from sqlite_schema where type = 'table' and name = ?1";
         let count: i64 = self
             .connection

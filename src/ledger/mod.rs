@@ -18,7 +18,10 @@ mod chain;
 mod error;
 mod explanations;
 mod history;
+mod journal;
+mod lease;
 mod lock;
+mod migrate;
 mod obligations;
 mod outbox;
 mod pulls;
@@ -36,17 +39,30 @@ pub use chain::{Entry, Head};
 pub use error::Error;
 pub use lock::Lock;
 pub use obligations::{Followed, ObligationCount};
-pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Settlement};
+pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Recovered, Settlement};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
 pub use runs::{Run, RunOutcome};
 
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
+
+/// What makes the tables, in order: each part that keeps tables of its own adds the text that makes them.
+///
+/// Each text makes only what is not there yet: a ledger that an earlier version began gets its newer tables
+/// when it is next opened for writing.
+const TABLES: &[&str] = &[include_str!("schema.sql"), include_str!("outbox.sql")];
+
+/// Pages of the file that are kept in memory, in KiB.
+const CACHE_KIB: i64 = 64 * 1024;
 
 /// An open ledger.
 #[derive(Debug)]
 pub struct Ledger {
     connection: Connection,
     path: PathBuf,
+    /// What was sent, in a second place; none where the ledger is only read.
+    journal: Option<journal::Journal>,
+    /// The right to write to the outbox; taken with the first write.
+    lease: Option<lease::Lease>,
 }
 
 impl Ledger {
@@ -63,9 +79,18 @@ impl Ledger {
         connection.pragma_update(None, "journal_mode", "wal").map_err(at)?;
         connection.pragma_update(None, "synchronous", "full").map_err(at)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(at)?;
-        connection.execute_batch(include_str!("schema.sql")).map_err(at)?;
-        let mut ledger = Ledger { connection, path };
+        // Groups are committed many times a second: their pages are moved into the file less often.
+        connection.pragma_update(None, "wal_autocheckpoint", 8192).map_err(at)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(at)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        let mut ledger = Ledger { connection, path: path.clone(), journal: None, lease: None };
+        if ledger.has_table("meta")? && ledger.owner()?.is_some() {
+            ledger.claim(agency)?;
+            ledger.migrate()?;
+        }
+        TABLES.iter().try_for_each(|text| ledger.connection.execute_batch(text)).map_err(at)?;
         ledger.claim(agency)?;
+        ledger.journal = Some(journal::Journal::open(state)?);
         Ok(ledger)
     }
 
@@ -88,7 +113,7 @@ impl Ledger {
         // Where not even the helper files can be made, as on an auditor's read-only copy, nobody writes either.
         let is_still = probe.is_err_and(|error| error.sqlite_error_code() == Some(ErrorCode::CannotOpen));
         let connection = if is_still && !is_log_left { open_still(&path).map_err(at)? } else { connection };
-        Ok(Ledger { connection, path })
+        Ok(Ledger { connection, path, journal: None, lease: None })
     }
 
     /// The file it is in.
@@ -157,15 +182,19 @@ impl Ledger {
     }
 
     fn check_version(&self) -> Result<(), Error> {
-        let version: Option<String> = self
-            .connection
+        let version = self.version()?;
+        // An earlier layout is read as it is, and brought to this one when it is next opened for writing.
+        match version.as_deref().map(str::parse::<i64>) {
+            Some(Ok(1..=SCHEMA_VERSION)) => Ok(()),
+            _ => Err(Error::Version { path: self.path.clone(), found: version.unwrap_or_else(|| "none".into()) }),
+        }
+    }
+
+    fn version(&self) -> Result<Option<String>, Error> {
+        self.connection
             .query_row("select value from meta where name = 'schema_version'", [], |row| row.get(0))
             .optional()
-            .map_err(|source| self.failed("read the ledger's version", source))?;
-        match version {
-            Some(version) if version == SCHEMA_VERSION.to_string() => Ok(()),
-            other => Err(Error::Version { path: self.path.clone(), found: other.unwrap_or_else(|| "none".into()) }),
-        }
+            .map_err(|source| self.failed("read the ledger's version", source))
     }
 
     fn failed(&self, doing: &'static str, source: rusqlite::Error) -> Error {

@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use rusqlite::{OptionalExtension, params};
 use serde_json::{Value, json};
 
-use super::{Error, Ledger, append, one_row};
+use super::{Error, Ledger, SCHEMA_VERSION, append, one_row};
 use crate::calendar::AsOf;
 
 /// How a run ended.
@@ -52,7 +52,12 @@ impl Ledger {
             let id = format!("{as_of}.{}", before + 1);
             let agency: String =
                 transaction.query_row("select value from meta where name = 'agency'", [], |row| row.get(0))?;
-            let body = json!({ "agency": agency, "as_of": as_of.to_string(), "version": env!("CARGO_PKG_VERSION") });
+            let body = json!({
+                "agency": agency,
+                "as_of": as_of.to_string(),
+                "layout": SCHEMA_VERSION,
+                "version": env!("CARGO_PKG_VERSION"),
+            });
             let entry = append(transaction, &id, "run.started", &id, &body)?;
             transaction.execute(
                 "insert into run (run, as_of, started_at, entry)

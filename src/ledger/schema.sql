@@ -25,29 +25,12 @@ begin
     select raise(abort, 'entries of the ledger are never removed');
 end;
 
--- The state of each message, made from entries of kind message.*.
-create table if not exists outbox (
-    key text primary key,
-    subject text not null,
-    obligation text not null,
-    item text not null,
-    stage integer not null,
-    channel text not null,
-    message_id text not null,
-    state text not null,
-    attempts integer not null,
-    run text not null,
-    entry integer not null references entry (seq)
-) strict, without rowid;
-
 -- Why a message was sent, sealed; the SHA-256 is in the message's newest entry. Erasing a person removes rows.
 create table if not exists explanation (
     message text primary key,
     sealed blob not null,
     entry integer not null references entry (seq)
 ) strict;
-
-create index if not exists outbox_by_state on outbox (state) where state in ('in_flight', 'uncertain', 'deferred');
 
 -- One row per draw of noise, made from entries of kind release.*; draws is what was drawn.
 create table if not exists release (

@@ -2,6 +2,7 @@
 
 mod explanation;
 mod life;
+mod messages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -73,14 +74,20 @@ fn definition_faults(ledger: &Ledger, tables: &Projection) -> Vec<String> {
     };
     let expected = || {
         let empty = Connection::open_in_memory()?;
-        empty.execute_batch(include_str!("schema.sql"))?;
-        names(&empty)
+        let mut texts = super::TABLES.iter();
+        texts.by_ref().take(CORE).try_for_each(|text| empty.execute_batch(text))?;
+        let first = names(&empty)?;
+        texts.try_for_each(|text| empty.execute_batch(text))?;
+        Ok::<_, rusqlite::Error>((first, names(&empty)?))
     };
     match (expected(), names(&ledger.connection)) {
-        (Ok(expected), Ok(actual)) => {
+        (Ok((first, expected)), Ok(actual)) => {
             let may_be_missing = |name: &&String| {
                 (tables.lives.is_empty() && life::TABLES.contains(&name.as_str()))
                     || (tables.explanations.is_empty() && *name == explanation::TABLE)
+                    || (tables.layout == Some(1) && LAYOUT_2.contains(&name.as_str()))
+                    // What later parts keep is made when the ledger is next opened for writing.
+                    || !first.contains(*name)
             };
             let missing = expected
                 .difference(&actual)
@@ -92,6 +99,12 @@ fn definition_faults(ledger: &Ledger, tables: &Projection) -> Vec<String> {
         (Err(error), _) | (_, Err(error)) => vec![format!("the definitions of the tables cannot be read: {error}")],
     }
 }
+
+/// How many of the texts that make tables are as old as the layout.
+const CORE: usize = 2;
+
+/// What layout 1 had not.
+const LAYOUT_2: [&str; 2] = ["table lease", "table mark"];
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -191,25 +204,8 @@ struct Shape {
     columns: &'static [&'static str],
 }
 
-const SHAPES: [Shape; 5] = [
+const SHAPES: [Shape; 4] = [
     Shape { noun: "setting", table: "meta", key: "name", columns: &["value"] },
-    Shape {
-        noun: "message",
-        table: "outbox",
-        key: "key",
-        columns: &[
-            "subject",
-            "obligation",
-            "item",
-            "stage",
-            "channel",
-            "message_id",
-            "state",
-            "attempts",
-            "run",
-            "entry",
-        ],
-    },
     Shape {
         noun: "release",
         table: "release",
@@ -225,12 +221,15 @@ const SHAPES: [Shape; 5] = [
     },
 ];
 
-/// Settings, outbox, releases, publications and runs, made again from the entries.
+/// Settings, releases, publications and runs, made again from the entries.
 #[derive(Debug, Default)]
 struct Projection {
     rows: BTreeMap<(&'static str, String), Row>,
     /// There may be millions of obligations: they are kept otherwise.
     lives: life::Lives,
+    messages: messages::Messages,
+    /// The layout of the tables, as the runs say; the first version said nothing.
+    layout: Option<i64>,
     explanations: explanation::Explanations,
 }
 
@@ -241,6 +240,9 @@ impl Projection {
             return;
         }
         self.explanations.take(entry, &body);
+        if self.messages.take(entry, &body) {
+            return;
+        }
         let text =
             |name: &str| body.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         let json = |name: &str| body.get(name).map(Value::to_string);
@@ -248,20 +250,6 @@ impl Projection {
         let number = Some(entry.seq.to_string());
         let release = || format!("{} {}", entry.key, text("attempt").unwrap_or_default());
         match entry.kind.as_str() {
-            "message.recorded" => {
-                let row = self.rows.entry(("message", entry.key.clone())).or_insert_with(|| {
-                    ["subject", "obligation", "item", "stage", "channel", "message_id"]
-                        .map(|name| (name, text(name)))
-                        .into()
-                });
-                // A further attempt is the same message.
-                row.extend([("state", word("in_flight")), ("attempts", text("attempt"))]);
-                row.extend([("run", word(&entry.run)), ("entry", number)]);
-            }
-            "message.settled" => {
-                let row = self.rows.entry(("message", entry.key.clone())).or_default();
-                row.extend([("state", text("state")), ("run", word(&entry.run)), ("entry", number)]);
-            }
             "release.reserved" => {
                 let mut row: Row = ["period", "spec_id", "policy", "rho"].map(|name| (name, text(name))).into();
                 row.extend([("state", word("reserved")), ("draws", None), ("entry", number)]);
@@ -286,7 +274,9 @@ impl Projection {
                     }
                 }
             }
+            "ledger.migrated" => self.layout = body.get("to").and_then(Value::as_i64),
             "run.started" => {
+                self.layout = Some(body.get("layout").and_then(Value::as_i64).unwrap_or(1));
                 let row = [
                     ("as_of", text("as_of")),
                     ("started_at", word(&entry.at)),
@@ -310,8 +300,11 @@ impl Projection {
     /// Says where the tables beside the entries differ from what the entries say.
     fn differences(mut self, ledger: &Ledger) -> Vec<String> {
         let mut found = Vec::new();
-        let version = Some(super::SCHEMA_VERSION.to_string());
-        self.rows.insert(("setting", "schema_version".into()), [("value", version)].into());
+        // Before the first run no entry says which layout it has.
+        let layout = self.layout.unwrap_or(super::SCHEMA_VERSION);
+        let version = [("value", Some(layout.to_string()))].into();
+        self.rows.insert(("setting", "schema_version".into()), version);
+        found.extend(std::mem::take(&mut self.messages).differences(ledger, layout));
         found.extend(std::mem::take(&mut self.lives).differences(ledger));
         found.extend(std::mem::take(&mut self.explanations).differences(ledger));
         for shape in &SHAPES {

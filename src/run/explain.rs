@@ -36,7 +36,7 @@ const PREFIX_MIN: usize = 4;
 
 /// What ends a fault of a key: where keys are printed.
 const WHERE_KEYS_ARE: &str =
-    "look for it with `chudong ledger list --kind message.recorded`: key of the message, and obligation";
+    "look for it with `chudong ledger list --kind messages.recorded`: key of the message, and obligation";
 
 /// Explains the one obligation whose key begins so, by the night of a date, or by the last that ended.
 pub async fn explain(

@@ -16,7 +16,7 @@ mod figures;
 mod follow;
 mod pull;
 mod recheck;
-mod remind;
+pub mod remind;
 mod trace;
 mod window;
 
@@ -178,7 +178,14 @@ impl Night<'_> {
     }
 
     async fn work(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
-        let died = ledger.mark_uncertain(&self.run).map_err(|error| error.fault())?;
+        let recovered = ledger.recover(&self.run).map_err(|error| error.fault())?;
+        if recovered.adopted > 0 {
+            let adopted = recovered.adopted;
+            self.report
+                .notes
+                .push(format!("{adopted} messages were sent that this ledger did not know: the journal did"));
+        }
+        let died = recovered.uncertain;
         if died > 0 {
             self.report.notes.push(format!(
                 "{died} messages were in flight when an earlier run ended; each is settled by its item's policy"

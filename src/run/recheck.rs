@@ -8,9 +8,9 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::Night;
 use crate::calendar::now;
-use crate::fault::Fault;
+use crate::fault::{Explain, Fault};
 use crate::landing::Store;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, MessageKey};
 use crate::obligations::Obligation;
 use crate::pipeline::Source;
 use crate::reminders::plan::{self, Plan, Recipients, Reminder};
@@ -44,18 +44,22 @@ impl Night<'_> {
         std::mem::swap(&mut self.report, &mut again);
         self.report.add_second_look(again);
         let fresh = fresh?;
+        let mut dropped = Vec::new();
         reminders.retain(|reminder| {
             let item = &reminder.item.id;
             let seen = fresh.told.contains(item).then(|| fresh.obligations.get(&reminder.obligation.key));
             let objection = plan::objection(reminder, seen, fresh.people.as_ref());
-            objection.into_iter().for_each(|reason| plan.hold(item, reason));
+            if let Some(reason) = objection {
+                plan.hold(item, reason);
+                dropped.push((MessageKey(reminder.key.clone()), reason.words().to_owned()));
+            }
             objection.is_none()
         });
-        Ok(())
+        ledger.drop_messages(&self.run, &dropped).map(drop).map_err(|error| error.fault())
     }
 
     /// Whether what was read of the sources is too old to send by. A clock that was put back says nothing: look again.
-    fn is_stale(&self) -> bool {
+    pub(super) fn is_stale(&self) -> bool {
         let age_seconds = now().duration_since(self.pulled_at).as_secs();
         let most_seconds = i64::from(self.checked.pipeline.channel.recheck_minutes) * 60;
         !(0..most_seconds).contains(&age_seconds)

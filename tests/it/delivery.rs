@@ -53,6 +53,7 @@ fn recorded(envelopes: &[&Envelope]) -> Vec<Recorded<Envelope>> {
         template_version: "0".into(),
         rendered_hash: "0".into(),
         explanation: None,
+        ..Record::default()
     };
     let messages = envelopes.iter().map(|envelope| (record(envelope), (*envelope).clone())).collect();
     ledger.record("2026-11-21.1", messages).unwrap()

@@ -346,8 +346,8 @@ fn a_night_is_explained_from_what_is_kept_of_it_and_from_what_was_stored() {
         let needle = "Cách tính".as_bytes();
         assert!(!bytes.windows(needle.len()).any(|window| window == needle), "{file}");
     }
-    let every = world.entries("message.recorded");
-    assert!(every.iter().all(|entry| entry.body.contains("\"explanation\":\"")), "a message has no explanation");
+    let every = world.recorded();
+    assert!(every.iter().all(|(_, line)| line["explanation"].is_string()), "a message has no explanation");
 }
 
 #[test]
@@ -389,13 +389,12 @@ fn who_is_erased_leaves_no_explanation_and_a_sound_ledger() {
     let world = World::small(300);
     world.without_figures();
     world.night("2026-11-21").with(0);
-    let recorded = world.entries("message.recorded");
-    let body = |entry: &chudong::ledger::Entry| -> serde_json::Value { serde_json::from_str(&entry.body).unwrap() };
+    let recorded: Vec<serde_json::Value> = world.recorded().into_iter().map(|(_, line)| line).collect();
     // The ledger knows pseudonyms alone: the key tells whose they are.
     let key: [u8; 32] = std::fs::read(world.state().join("keys/pseudonym.key")).unwrap().try_into().unwrap();
     let key = PseudonymKey::new(key);
     let pseudonyms: BTreeSet<String> =
-        recorded.iter().map(|entry| body(entry)["subject"].as_str().unwrap().to_owned()).collect();
+        recorded.iter().map(|line| line["subject"].as_str().unwrap().to_owned()).collect();
     let landed = world.state().join("landing/population.citizens");
     let files = std::fs::read_dir(&landed).unwrap().map(|entry| entry.unwrap().path());
     let rows = files.filter(|path| {
@@ -412,18 +411,19 @@ fn who_is_erased_leaves_no_explanation_and_a_sound_ledger() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let said = world.chudong(&["erase", "--number-from", file.to_str().unwrap()]).out;
     assert!(said.contains("explanations stored with messages"), "{said}");
-    let (gone, left): (Vec<_>, Vec<_>) = recorded.iter().partition(|entry| body(entry)["subject"] == *subject);
-    for entry in gone {
-        world.chudong(&["explain", "--message", &entry.key]).with(1);
-        assert!(body(entry)["explanation"].is_string(), "its digest stays");
+    let (gone, left): (Vec<_>, Vec<_>) = recorded.iter().partition(|line| line["subject"] == *subject);
+    let key = |line: &serde_json::Value| line["key"].as_str().unwrap().to_owned();
+    for line in gone {
+        world.chudong(&["explain", "--message", &key(line)]).with(1);
+        assert!(line["explanation"].is_string(), "its digest stays");
     }
-    for entry in left.iter().take(3) {
-        world.chudong(&["explain", "--message", &entry.key]).with(0);
+    for line in left.iter().take(3) {
+        world.chudong(&["explain", "--message", &key(line)]).with(0);
     }
     world.ledger_is_sound();
     // A night before the last is explained for as long as what it landed is kept, and the last by itself.
     world.night("2026-11-22").with(0);
-    let obligation = body(left[0])["obligation"].as_str().unwrap().to_owned();
+    let obligation = left[0]["obligation"].as_str().unwrap().to_owned();
     for (arguments, night) in [(&["--as-of", "2026-11-21"][..], "21/11/2026"), (&[][..], "22/11/2026")] {
         let told = world.chudong(&[&["explain", &obligation], arguments].concat()).with(0).out;
         assert!(told.contains(&format!("theo dữ liệu của đêm {night}")), "{told}");

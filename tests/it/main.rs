@@ -49,6 +49,8 @@ mod obligations;
 mod odbc;
 /// What falls due, computed a second time, row by row from the law.
 mod oracle;
+/// Every message once: under kill -9, after a restored backup, with two senders, through an outage.
+mod outbox;
 /// The pipelines of the repository have no fault.
 mod pipelines;
 /// A source on a real PostgreSQL server.

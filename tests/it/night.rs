@@ -62,12 +62,12 @@ fn body(entry: &chudong::ledger::Entry) -> serde_json::Value {
 /// The message files are those that the ledger says left, no more and no fewer.
 #[track_caller]
 fn messages_are_as_recorded(world: &World) {
-    let stem = |entry: &chudong::ledger::Entry| {
+    let stem = |(_, line): &(String, serde_json::Value)| {
         // A file is named like the part of the Message-ID before the @.
-        let id = body(entry)["message_id"].as_str().unwrap().to_owned();
+        let id = line["message_id"].as_str().unwrap().to_owned();
         id.trim_start_matches('<').split('@').next().unwrap().to_owned()
     };
-    let recorded: BTreeSet<String> = world.entries("message.recorded").iter().map(stem).collect();
+    let recorded: BTreeSet<String> = world.recorded().iter().map(stem).collect();
     let files: BTreeSet<String> =
         world.messages().keys().map(|name| name.display().to_string().replace(".eml", "")).collect();
     let differ: Vec<&String> = files.symmetric_difference(&recorded).collect();
@@ -128,10 +128,9 @@ fn the_first_nights_of_the_sample_agency() {
     let next = world.chudong(&["run", "--as-of", NEXT, "--format", "json"]).with(0);
     let today: Date = NEXT.parse().unwrap();
     let mut sent = 0;
-    for entry in world.entries("message.recorded").iter().filter(|entry| entry.run == "2026-11-22.1") {
-        let body = body(entry);
+    for (_, body) in world.recorded().iter().filter(|(run, _)| run == "2026-11-22.1") {
         let due_on: Date = body["due_on"].as_str().unwrap().parse().unwrap();
-        assert_eq!(i64::from((due_on - today).get_days()), body["stage"].as_i64().unwrap(), "{}", entry.body);
+        assert_eq!(i64::from((due_on - today).get_days()), body["stage"].as_i64().unwrap(), "{body}");
         sent += 1;
     }
     assert!(sent > 0);
@@ -148,8 +147,7 @@ fn a_person_reminded_at_sixty_days_is_reminded_again_at_thirty_and_at_seven() {
     // Obligation, day due, and the stages that were sent for it.
     let stages = || -> BTreeMap<String, (Date, Vec<i64>)> {
         let mut stages: BTreeMap<String, (Date, Vec<i64>)> = BTreeMap::new();
-        for entry in world.entries("message.recorded") {
-            let body = body(&entry);
+        for (_, body) in world.recorded() {
             let due_on = body["due_on"].as_str().unwrap().parse().unwrap();
             let sent = &mut stages.entry(body["obligation"].as_str().unwrap().into()).or_insert((due_on, vec![])).1;
             sent.push(body["stage"].as_i64().unwrap());
@@ -652,9 +650,9 @@ fn a_clerk_settles_what_is_uncertain_and_no_night_asks_again() {
     for key in &keys[1..] {
         settle(key, "resend", "not in the journal of the server").with(0);
     }
-    let entry = world.entries("message.settled").pop().unwrap();
+    let entry = world.entries("messages.settled").pop().unwrap();
     let body = body(&entry);
-    assert_eq!(body["reason"], "not in the journal of the server");
+    assert_eq!(body["messages"][0]["reason"], "not in the journal of the server");
     let by = body["decided_by"].as_str().unwrap();
     assert_eq!(by, String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap().trim());
     assert_eq!(world.chudong(&["ledger", "uncertain"]).with(0).out, "");

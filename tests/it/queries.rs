@@ -46,9 +46,11 @@ fn state() -> tempfile::TempDir {
         template_version: "t".into(),
         rendered_hash: "r".into(),
         explanation: None,
+        ..Record::default()
     };
     ledger.record(&run, vec![(record("a", 30), ()), (record("b", 30), ()), (record("c", 7), ())]).unwrap();
-    let settle = |key: &str, state| Settlement { key: MessageKey(key.into()), state, reason: "250".into() };
+    let settle =
+        |key: &str, state| Settlement { key: MessageKey(key.into()), state, reason: "250".into(), retry_at: None };
     ledger.settle(&run, &[settle("a", MessageState::Accepted), settle("b", MessageState::Accepted)]).unwrap();
     ledger.settle(&run, &[settle("c", MessageState::Refused)]).unwrap();
     ledger.finish_run(&run, RunOutcome::Done, &json!({})).unwrap();

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::super::explanations::ERASED;
+use super::super::outbox::RECORDED;
 use super::super::{Entry, Ledger};
 use crate::personal::sha256;
 
@@ -27,17 +28,30 @@ impl Explanations {
 
     /// Takes an entry that may speak of explanations.
     pub(super) fn take(&mut self, entry: &Entry, body: &Value) {
-        let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+        let subject = |value: &Value| value.get("subject").and_then(Value::as_str).unwrap_or_default().to_owned();
         match entry.kind.as_str() {
-            "message.recorded" if body.get("explanation").is_some() => {
-                self.has_any = true;
-                let row = (text("subject").to_owned(), text("explanation").to_owned(), entry.seq);
-                self.rows.insert(entry.key.clone(), row);
+            // Of layout 1: one entry for each message.
+            "message.recorded" => self.put(entry, &entry.key, body, subject(body)),
+            RECORDED => {
+                for line in body.get("messages").and_then(Value::as_array).into_iter().flatten() {
+                    let key = line.get("key").and_then(Value::as_str).unwrap_or_default();
+                    self.put(entry, key, line, subject(line));
+                }
             }
             // What an erasure removed is no longer there, and must not come back.
-            ERASED => self.rows.retain(|_, (subject, ..)| subject != text("subject")),
+            ERASED => {
+                let gone = subject(body);
+                self.rows.retain(|_, (subject, ..)| *subject != gone);
+            }
             _ => {}
         }
+    }
+
+    fn put(&mut self, entry: &Entry, key: &str, line: &Value, subject: String) {
+        let Some(digest) = line.get("explanation") else { return };
+        self.has_any = true;
+        let digest = digest.as_str().unwrap_or_default().to_owned();
+        self.rows.insert(key.to_owned(), (subject, digest, entry.seq));
     }
 
     /// Says where the table differs from what the entries say.

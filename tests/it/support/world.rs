@@ -151,6 +151,17 @@ impl World {
         self.ledger().list(Some(kind), usize::MAX).unwrap()
     }
 
+    /// What the ledger wrote down of each message that left: the run, and the message's line.
+    pub fn recorded(&self) -> Vec<(String, serde_json::Value)> {
+        let mut lines = Vec::new();
+        for entry in self.entries("messages.recorded") {
+            let body: serde_json::Value = serde_json::from_str(&entry.body).unwrap();
+            let messages = body.get("messages").unwrap().as_array().unwrap().clone();
+            lines.extend(messages.into_iter().map(|line| (entry.run.clone(), line)));
+        }
+        lines
+    }
+
     /// The messages as the ledger knows them.
     pub fn outbox(&self) -> Vec<OutboxRow> {
         self.ledger().outbox().unwrap()

@@ -1,0 +1,149 @@
+//! Sending beside its peers, as rates measured in one run.
+//!
+//! `cargo bench --bench reminders -- [send] [plan] [--rounds N]`
+//!
+//! **send**: `CHUDONG_BENCH_MESSAGES` distinct personal messages (200,000 if not set) are planned; then each is
+//! reserved, rendered, recorded durably, sent to a local `smtp-sink` over 16 connections, and settled. Beside it
+//! `smtp-source` puts messages of the same size into the same sink over as many connections, and lettre's pooled
+//! transport sends some of ours over 64. Ours is timed from the plan in memory to the last settlement on the disk.
+//!
+//! **plan**: a million reminders are planned and reserved, beside the bare inserts of the same rows in commits of the
+//! same size into the same table.
+//!
+//! Ours runs in a process of its own, so that its peak memory is its own. `smtp-source` and `smtp-sink` come with the
+//! package postfix (`./test.sh --install`). Files are kept in `CHUDONG_BENCH_DIR` (`target/bench` if not set).
+
+mod ours;
+mod peers;
+
+use std::error::Error;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// What may go wrong here is told to the person at the terminal and to nobody else.
+type Fallible<T> = Result<T, Box<dyn Error>>;
+
+/// The most memory that sending may take.
+const PEAK_MB_MAX: u64 = 512;
+
+/// What is sent in a second at least.
+const MESSAGES_PER_SECOND_MIN: f64 = 20_000.0;
+
+/// Connections of ours and of `smtp-source`.
+const CONNECTIONS: usize = 16;
+
+#[derive(Parser)]
+#[command(name = "reminders", about = "Sending beside its peers")]
+struct Args {
+    /// What to measure; everything when nothing is named.
+    parts: Vec<Part>,
+    /// How often each contender runs.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Given by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Rendered, recorded, sent, settled.
+    Send,
+    /// Planned and recorded.
+    Plan,
+}
+
+fn main() -> Fallible<()> {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some(ours::CHILD) {
+        return ours::child(&words.collect::<Vec<_>>());
+    }
+    let args = Args::parse();
+    let folder = std::env::var_os("CHUDONG_BENCH_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/bench"), PathBuf::from);
+    std::fs::create_dir_all(&folder)?;
+    let is_asked = |part| args.parts.is_empty() || args.parts.contains(&part);
+    if is_asked(Part::Send) {
+        send(&folder, args.rounds)?;
+    }
+    if is_asked(Part::Plan) {
+        plan(&folder, args.rounds)?;
+    }
+    Ok(())
+}
+
+fn send(folder: &std::path::Path, rounds: u32) -> Fallible<()> {
+    let messages = number("CHUDONG_BENCH_MESSAGES", 200_000)?;
+    let mut rates: [Vec<f64>; 3] = Default::default();
+    let mut peak = 0;
+    for round in 1..=rounds {
+        let sink = peers::Sink::start()?;
+        let ours = ours::run(folder, "send", messages, sink.port())?;
+        drop(sink);
+        let sink = peers::Sink::start()?;
+        let source = peers::smtp_source(messages, ours.bytes / messages.max(1), CONNECTIONS, sink.port())?;
+        drop(sink);
+        let sink = peers::Sink::start()?;
+        let pooled = peers::pooled(messages.min(10_000), sink.port())?;
+        let [a, b, c] = &mut rates;
+        a.push(ours.rate());
+        b.push(source);
+        c.push(pooled);
+        peak = peak.max(ours.peak_mb);
+        say(&format!(
+            "round {round}: chudong {:.0}/s in {:.1} s ({}), smtp-source {source:.0}/s, lettre pooled {pooled:.0}/s",
+            ours.rate(),
+            ours.seconds,
+            ours.told
+        ))?;
+    }
+    let [ours, source, pooled] = rates.map(median);
+    say("")?;
+    say(&format!("{messages} messages, median of {rounds}"))?;
+    say(&format!("  chudong, {CONNECTIONS} connections       {ours:>8.0} a second, peak {peak} MB"))?;
+    say(&format!("  smtp-source, {CONNECTIONS} connections   {source:>8.0} a second"))?;
+    say(&format!("  lettre pooled, 64 connections {pooled:>8.0} a second"))?;
+    goal("at least half of smtp-source", ours / source, 0.5, ours >= source / 2.0)?;
+    goal("messages a second", ours, MESSAGES_PER_SECOND_MIN, ours >= MESSAGES_PER_SECOND_MIN)?;
+    goal("peak memory in MB", peak as f64, PEAK_MB_MAX as f64, peak <= PEAK_MB_MAX)
+}
+
+fn plan(folder: &std::path::Path, rounds: u32) -> Fallible<()> {
+    let reminders = number("CHUDONG_BENCH_REMINDERS", 1_000_000)?;
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for round in 1..=rounds {
+        let recorded = ours::run(folder, "plan", reminders, 0)?;
+        let inserts = ours::run(folder, "bare", reminders, 0)?;
+        say(&format!(
+            "round {round}: planned and recorded in {:.1} s ({}, peak {} MB), bare inserts {:.1} s",
+            recorded.seconds, recorded.told, recorded.peak_mb, inserts.seconds
+        ))?;
+        ours.push(recorded.seconds);
+        bare.push(inserts.seconds);
+    }
+    let (ours, bare) = (median(ours), median(bare));
+    say(&format!("{reminders} reminders, median of {rounds}: {ours:.1} s beside {bare:.1} s of bare inserts"))?;
+    goal("times the bare inserts", ours / bare, 2.0, ours <= bare * 2.0)
+}
+
+fn goal(what: &str, is: f64, wanted: f64, holds: bool) -> Fallible<()> {
+    say(&format!("  {} {what}: {is:.2}, wanted {wanted:.2}", if holds { "met   " } else { "MISSED" }))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn number(name: &str, otherwise: u64) -> Fallible<u64> {
+    match std::env::var(name) {
+        Ok(text) => Ok(text.parse()?),
+        Err(_) => Ok(otherwise),
+    }
+}
+
+fn say(line: &str) -> Fallible<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}

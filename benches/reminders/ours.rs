@@ -1,0 +1,343 @@
+//! Ours: from obligations and people to settled messages, in a process of its own.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
+use chudong::calendar::AsOf;
+use chudong::delivery::{self, Address, Envelope, Head, Sender, Timeouts};
+use chudong::ledger::{Ledger, MessageKey, MessageState, Record};
+use chudong::obligations::{Fact, Obligation};
+use chudong::personal::{Personal, PseudonymKey, SealingKey, hex};
+use chudong::pipeline::{self, Channel, ChannelKind, Pipeline, Smtp, Tls, reader::Faults};
+use chudong::reminders::letter::{FactNames, Letters, Occasion, Reason, RuleReference};
+use chudong::reminders::plan::{self, History, Recipients, Reminder};
+use chudong::run::remind::convoy::{self, Convoy, settlement};
+use chudong::tables::Table;
+use jiff::civil::date;
+use serde::{Deserialize, Serialize};
+
+use super::{CONNECTIONS, Fallible, say};
+
+/// The first argument of the process that does the work.
+pub const CHILD: &str = "--child";
+
+const ITEM: &str = "driving_licence";
+const RUN: &str = "2026-11-21.1";
+
+/// What one run has come to.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Done {
+    pub messages: u64,
+    pub seconds: f64,
+    pub bytes: u64,
+    pub peak_mb: u64,
+    pub told: String,
+}
+
+impl Done {
+    pub fn rate(&self) -> f64 {
+        self.messages as f64 / self.seconds
+    }
+}
+
+/// Runs one part in a process of its own.
+pub fn run(folder: &Path, part: &str, messages: u64, port: u16) -> Fallible<Done> {
+    let state = folder.join("reminders-state");
+    if state.exists() {
+        std::fs::remove_dir_all(&state)?;
+    }
+    std::fs::create_dir_all(&state)?;
+    let done = Command::new(std::env::current_exe()?)
+        .args([CHILD, part, &messages.to_string(), &port.to_string()])
+        .arg(&state)
+        .stderr(std::process::Stdio::inherit())
+        .output()?;
+    std::fs::remove_dir_all(&state)?;
+    if !done.status.success() {
+        return Err(format!("{part} ended with {}", done.status).into());
+    }
+    Ok(serde_json::from_slice(&done.stdout)?)
+}
+
+/// The work of the child.
+pub fn child(words: &[String]) -> Fallible<()> {
+    let [part, messages, port, state] = words else { return Err("four words are needed".into()) };
+    let (messages, port, state) = (messages.parse()?, port.parse()?, PathBuf::from(state));
+    let done = match part.as_str() {
+        "send" => send(messages, port, &state)?,
+        "plan" => plan_and_record(messages, &state)?,
+        _ => bare(messages, &state)?,
+    };
+    say(&serde_json::to_string(&done)?)
+}
+
+/// What everybody's letters are made of.
+struct Nation {
+    pipeline: Pipeline,
+    letters: Letters,
+    people: Recipients,
+    obligations: Vec<Obligation>,
+    key: PseudonymKey,
+    sealing: SealingKey,
+    channel: Channel,
+    as_of: AsOf,
+}
+
+impl Nation {
+    fn of(people: u64, port: u16) -> Fallible<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let faults = Faults::default();
+        let pipeline = pipeline::read(root, "an-binh", &faults).ok_or("the sample pipeline cannot be read")?;
+        let names = ["licence_class", "issued_on"].map(str::to_owned).into();
+        let facts: FactNames = [(ITEM.to_owned(), names)].into();
+        let items: Vec<_> = pipeline.items.iter().filter(|item| item.id == ITEM).cloned().collect();
+        let letters = Letters::read(root, &items, &facts, &faults);
+        if let Some(fault) = faults.into_vec().first() {
+            return Err(fault.to_string().into());
+        }
+        let kind = ChannelKind::Smtp(Smtp {
+            host: "127.0.0.1".into(),
+            port,
+            tls: Tls::None,
+            credentials: None,
+            connections: CONNECTIONS,
+        });
+        let channel = Channel { kind, ..pipeline.channel.clone() };
+        let key = PseudonymKey::new([7; 32]);
+        let obligations = (0..people).map(|number| obligation(number, &key)).collect();
+        let as_of = AsOf::new(date(2026, 11, 21));
+        let people = recipients(people)?;
+        Ok(Nation { pipeline, letters, people, obligations, key, sealing: SealingKey::new([9; 32]), channel, as_of })
+    }
+
+    fn reminders(&self) -> Vec<Reminder<'_>> {
+        let items = &self.pipeline.items;
+        let history = History::default();
+        plan::plan(&self.obligations, items, Some(&self.people), &history, &self.channel, self.as_of, &self.key)
+            .reminders
+    }
+
+    fn record(&self, reminder: &Reminder<'_>, from: &Address) -> Record {
+        let email = reminder.recipient.email.as_ref().map(|email| email.reveal().to_lowercase()).unwrap_or_default();
+        Record {
+            key: MessageKey(reminder.key.clone()),
+            subject: reminder.subject.clone(),
+            obligation: reminder.obligation.key.clone(),
+            item: reminder.item.id.clone(),
+            stage_notice_days: reminder.stage_notice_days,
+            channel: self.channel.name(),
+            message_id: delivery::message_id(&reminder.key, from),
+            due_on: reminder.obligation.due_on,
+            rule_version: reminder.obligation.rule_version.clone(),
+            address: Some(hex(&self.key.digest("address", &[email.as_bytes()])[..16])),
+            valid_until: Some(reminder.obligation.due_on),
+            ..Record::default()
+        }
+    }
+
+    fn write(&self, reminder: &Reminder<'_>) -> Result<(Record, Envelope), String> {
+        let item = reminder.item;
+        let sources = ["population", "transport"].iter().filter_map(|name| self.pipeline.source(name));
+        let reasons: Vec<Reason> = sources.map(Reason::of).collect();
+        let rules = RuleReference::in_force(&self.pipeline.law, item, self.as_of);
+        let letter = self
+            .letters
+            .render(&Occasion {
+                item,
+                agency: &self.pipeline.agency,
+                language: reminder.recipient.language,
+                as_of: self.as_of,
+                name: &reminder.recipient.full_name,
+                due_on: reminder.obligation.due_on,
+                stage: reminder.stage,
+                facts: &reminder.obligation.facts,
+                reasons: &reasons,
+                rules: &rules,
+            })
+            .map_err(|error| error.to_string())?;
+        let email = reminder.recipient.email.as_ref().ok_or("no address")?;
+        let to = Personal::new(email.reveal().parse::<Address>().map_err(|error| error.to_string())?);
+        let head = Head {
+            key: &reminder.key,
+            channel: &self.channel,
+            agency: &self.pipeline.agency,
+            as_of: self.as_of,
+            to: &to,
+        };
+        let envelope = delivery::build(&letter, &head).map_err(|error| error.to_string())?;
+        let record = Record {
+            template_version: letter.template_version.clone(),
+            rendered_hash: letter.rendered_hash.clone(),
+            // As long as the account of a date.
+            explanation: self.sealing.seal(&reminder.key, &letter.text),
+            ..self.record(reminder, &envelope.from)
+        };
+        Ok((record, envelope))
+    }
+}
+
+fn obligation(number: u64, key: &PseudonymKey) -> Obligation {
+    let subject = format!("0970{number:08}");
+    let facts: BTreeMap<String, Fact> = [
+        ("licence_class".to_owned(), Fact::Text("C1".into())),
+        ("issued_on".to_owned(), Fact::Date(date(2016, 11, 21))),
+    ]
+    .into();
+    Obligation {
+        key: hex(&key.digest("obligation", &[subject.as_bytes()])[..16]),
+        item: ITEM.into(),
+        subject_id: Personal::new(subject),
+        due_on: date(2026, 12, 1 + (number % 20) as i8),
+        fulfilled_on: None,
+        rule_version: "driving_licence_term@2025-01-01".into(),
+        facts,
+    }
+}
+
+fn recipients(people: u64) -> Fallible<Recipients> {
+    let family = ["Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Vũ", "Đặng", "Bùi"];
+    let given = ["Hồng Vân", "Minh Quân", "Thu Hà", "Đức Anh", "Ngọc Ánh", "Văn Bình", "Thị Lan"];
+    let pick = |list: &[&str], at: u64| list.get(at as usize % list.len().max(1)).copied().unwrap_or("").to_owned();
+    let numbers = || 0..people;
+    let texts = |text: &dyn Fn(u64) -> String| Arc::new(StringArray::from_iter_values(numbers().map(text))) as ArrayRef;
+    let no = || Arc::new(BooleanArray::from(vec![false; people as usize])) as ArrayRef;
+    let columns = vec![
+        ("subject_id", texts(&|number| format!("0970{number:08}"))),
+        ("kind", texts(&|_| "person".into())),
+        ("full_name", texts(&|number| format!("{} {}", pick(&family, number), pick(&given, number / 8)))),
+        ("language", texts(&|_| "vi".into())),
+        ("email", texts(&|number| format!("citizen.{number}@example.com"))),
+        ("is_deceased", no()),
+        ("is_closed", no()),
+        ("refuses_reminders", no()),
+    ];
+    Ok(plan::recipients(&Table::from_batch(RecordBatch::try_from_iter(columns)?))?)
+}
+
+fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
+    let nation = Nation::of(messages, port)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut ledger = Ledger::open(state, "an-binh")?;
+    let reminders = nation.reminders();
+    let from: Address = nation.channel.from.parse()?;
+    let one = reminders.first().ok_or("nothing is due")?;
+    let bytes = nation.write(one)?.1.bytes.len() as u64 * messages;
+    // On their own, so that each cost can be seen beside the whole.
+    let begun = Instant::now();
+    let tries = reminders.len().min(2000);
+    for reminder in reminders.iter().take(tries) {
+        nation.write(reminder)?;
+    }
+    let letter_us = begun.elapsed().as_secs_f64() / tries as f64 * 1e6;
+
+    let begun = Instant::now();
+    let mut left = reminders.into_iter().peekable();
+    let mut sent = 0;
+    let mut reserved = 0.0;
+    let mut went = Ok(());
+    runtime.block_on(async {
+        went = async {
+            let mut sender = Sender::open(&nation.channel, state, Timeouts::default()).await?;
+            let group = convoy::group(&nation.channel);
+            let all: Vec<Reminder<'_>> = left.by_ref().collect();
+            for part in all.chunks(10_000) {
+                let records: Vec<Record> = part.iter().map(|reminder| nation.record(reminder, &from)).collect();
+                ledger.reserve_messages(RUN, &records)?;
+            }
+            reserved = begun.elapsed().as_secs_f64();
+            let mut all = all.into_iter();
+            let mut convoy = Convoy::default();
+            let write = |reminder: &Reminder<'_>| nation.write(reminder);
+            loop {
+                let batch: Vec<Reminder<'_>> = all.by_ref().take(group).collect();
+                if batch.is_empty() && convoy.is_empty() {
+                    break;
+                }
+                let turn = convoy.turn(&mut ledger, &mut sender, RUN, batch, &write).await?;
+                if let Some((_, error)) = turn.unwritten.first() {
+                    return Err(error.clone().into());
+                }
+                for (_, key, outcome) in turn.ended {
+                    let settlement = settlement(&key, outcome);
+                    sent += u64::from(settlement.state == MessageState::Accepted);
+                    convoy.settle(settlement);
+                }
+            }
+            sender.close().await;
+            Fallible::Ok(())
+        }
+        .await;
+    });
+    went?;
+    let seconds = begun.elapsed().as_secs_f64();
+    if sent != messages {
+        return Err(format!("{sent} of {messages} messages were accepted").into());
+    }
+    let told = format!("{letter_us:.0} µs a letter on one core, reserved in {reserved:.1} s");
+    Ok(Done { messages, seconds, bytes, peak_mb: peak_mb()?, told })
+}
+
+fn plan_and_record(reminders: u64, state: &Path) -> Fallible<Done> {
+    let nation = Nation::of(reminders, 1)?;
+    let from: Address = nation.channel.from.parse()?;
+    let mut ledger = Ledger::open(state, "an-binh")?;
+    let begun = Instant::now();
+    let planned = nation.reminders();
+    let planning = begun.elapsed().as_secs_f64();
+    for part in planned.chunks(10_000) {
+        let records: Vec<Record> = part.iter().map(|reminder| nation.record(reminder, &from)).collect();
+        ledger.reserve_messages(RUN, &records)?;
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    let told = format!("planned in {planning:.1} s");
+    Ok(Done { messages: planned.len() as u64, seconds, bytes: 0, peak_mb: peak_mb()?, told })
+}
+
+/// The same rows into the same table in commits of the same size, in the order of the obligations, and nothing else.
+fn bare(reminders: u64, state: &Path) -> Fallible<Done> {
+    let nation = Nation::of(reminders, 1)?;
+    let from: Address = nation.channel.from.parse()?;
+    let records: Vec<Record> = nation.reminders().iter().map(|reminder| nation.record(reminder, &from)).collect();
+    drop(Ledger::open(state, "an-binh")?);
+    let mut connection = rusqlite::Connection::open(state.join("ledger.sqlite"))?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", false)?;
+    let begun = Instant::now();
+    for part in records.chunks(10_000) {
+        let transaction = connection.transaction()?;
+        for record in part {
+            transaction
+                .prepare_cached(
+                    "insert into outbox (key, subject, obligation, item, stage, channel, message_id, address,
+                                         valid_until, state, attempts, run, entry)
+                     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'reserved', 0, ?10, 1)",
+                )?
+                .execute(rusqlite::params![
+                    record.key.0,
+                    record.subject,
+                    record.obligation,
+                    record.item,
+                    record.stage_notice_days,
+                    record.channel,
+                    record.message_id,
+                    record.address,
+                    record.valid_until.map(|day| day.to_string()),
+                    RUN
+                ])?;
+        }
+        transaction.commit()?;
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    Ok(Done { messages: reminders, seconds, bytes: 0, peak_mb: peak_mb()?, told: String::new() })
+}
+
+fn peak_mb() -> Fallible<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).ok_or("no peak memory")?;
+    let kb: u64 = line.split_whitespace().nth(1).ok_or("no peak memory")?.parse()?;
+    Ok(kb / 1024)
+}

@@ -1,0 +1,82 @@
+//! A message as an entry of the chain holds it, and the writing of many at once.
+
+use rusqlite::Transaction;
+
+use super::Record;
+use crate::personal::sha256;
+
+/// A message in an entry. The names are in alphabetical order, as in every other body.
+#[derive(serde::Serialize)]
+pub(super) struct Line<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<i64>,
+    channel: &'a str,
+    due_on: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<String>,
+    item: &'a str,
+    key: &'a str,
+    message_id: &'a str,
+    obligation: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    rendered_hash: &'a str,
+    rule_version: &'a str,
+    stage: u16,
+    subject: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    template_version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid_until: Option<String>,
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn of(record: &'a Record) -> Self {
+        Line {
+            address: record.address.as_deref(),
+            attempt: None,
+            channel: record.channel,
+            due_on: record.due_on.to_string(),
+            explanation: record.explanation.as_deref().map(sha256),
+            item: &record.item,
+            key: &record.key.0,
+            message_id: &record.message_id,
+            obligation: &record.obligation,
+            rendered_hash: &record.rendered_hash,
+            rule_version: &record.rule_version,
+            stage: record.stage_notice_days,
+            subject: &record.subject,
+            template_version: &record.template_version,
+            valid_until: record.valid_until.map(|day| day.to_string()),
+        }
+    }
+
+    pub(super) fn leaving(record: &'a Record, attempt: i64) -> Self {
+        Line { attempt: Some(attempt), ..Line::of(record) }
+    }
+}
+
+pub(super) fn append_lines(
+    transaction: &Transaction<'_>,
+    run: &str,
+    kind: &str,
+    lines: &[Line<'_>],
+) -> rusqlite::Result<i64> {
+    /// The body, written at once: a tree of a thousand messages would be built only to be written.
+    #[derive(serde::Serialize)]
+    struct Body<'a> {
+        messages: &'a [Line<'a>],
+    }
+    let text = serde_json::to_string(&Body { messages: lines })
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    crate::ledger::chain::append_text(transaction, run, kind, &count(lines.len()), text)
+}
+
+/// What an entry of several messages is about, for its key.
+pub(super) fn count(messages: usize) -> String {
+    match messages {
+        1 => "1 message".into(),
+        more => format!("{more} messages"),
+    }
+}

@@ -1,0 +1,177 @@
+//! Groups of messages on their way: while one is on the wire, the one before it is settled, the next is recorded,
+//! and the one after that is written on all cores.
+//!
+//! What leaves in one turn was recorded in the turn before, so its intent is durable before the wire, and one commit
+//! serves two groups. After a crash at most three groups are uncertain: the one that waits for its settlement, the
+//! one on the wire, and the one that was recorded for the next turn. It knows neither items nor obligations: `M` is
+//! whatever the caller knows a message by.
+
+use std::collections::HashMap;
+use std::panic::resume_unwind;
+use std::thread;
+
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+use crate::delivery::{Code, Envelope, Outcome, Sender};
+use crate::ledger::{self, Ledger, Record, Recorded, Settlement};
+use crate::pipeline::{Channel, ChannelKind};
+
+/// Messages for each connection in one group.
+const PER_CONNECTION: usize = 32;
+
+/// Messages in one group of the folder channel, which can be looked into after a crash.
+const FOLDER_GROUP: usize = 500;
+
+/// How many groups can be on their way at once.
+pub const GROUPS_IN_FLIGHT: usize = 3;
+
+/// How many messages leave together: what a crash can leave uncertain is [`GROUPS_IN_FLIGHT`] times as many.
+pub fn group(channel: &Channel) -> usize {
+    match &channel.kind {
+        ChannelKind::Folder => FOLDER_GROUP,
+        ChannelKind::Smtp(smtp) => smtp.connections.max(1).saturating_mul(PER_CONNECTION),
+    }
+}
+
+/// Messages on their way.
+#[derive(Debug)]
+pub struct Convoy<M> {
+    settled: Vec<Settlement>,
+    on_wire: Vec<Recorded<Envelope>>,
+    written: Vec<(Record, Envelope)>,
+    /// What the caller knows each message by, from its writing to its end.
+    known: HashMap<String, M>,
+}
+
+/// What one turn has come to.
+#[derive(Debug)]
+pub struct Turn<M, E> {
+    /// What became of those on the wire, with their keys. The caller settles each.
+    pub ended: Vec<(M, String, Outcome)>,
+    /// Those that could not be written, and why.
+    pub unwritten: Vec<(M, E)>,
+}
+
+impl<M> Default for Convoy<M> {
+    fn default() -> Self {
+        Convoy { settled: Vec::new(), on_wire: Vec::new(), written: Vec::new(), known: HashMap::new() }
+    }
+}
+
+impl<M: Send + Sync> Convoy<M> {
+    /// Whether nothing is on its way any more and everything is settled.
+    pub fn is_empty(&self) -> bool {
+        self.settled.is_empty() && self.on_wire.is_empty() && self.written.is_empty()
+    }
+
+    /// How many will be on the wire in the next turn.
+    pub fn on_wire(&self) -> usize {
+        self.on_wire.len()
+    }
+
+    /// Says what became of a message; it is committed with the next turn.
+    pub fn settle(&mut self, settlement: Settlement) {
+        self.settled.push(settlement);
+    }
+
+    /// One turn: sends, settles, records and writes at once, and ends when all four are done.
+    ///
+    /// `write` runs on several threads. Where the ledger fails, what became of those on the wire is still journaled.
+    pub async fn turn<E: Send>(
+        &mut self,
+        ledger: &mut Ledger,
+        sender: &mut Sender,
+        run: &str,
+        batch: Vec<M>,
+        write: &(impl Fn(&M) -> Result<(Record, Envelope), E> + Sync),
+    ) -> Result<Turn<M, E>, ledger::Error> {
+        let on_wire = std::mem::take(&mut self.on_wire);
+        let settled = std::mem::take(&mut self.settled);
+        let written = std::mem::take(&mut self.written);
+        let handle = Handle::current();
+        let (outcomes, recorded, letters) = if handle.runtime_flavor() == RuntimeFlavor::MultiThread {
+            tokio::task::block_in_place(|| {
+                thread::scope(|scope| {
+                    let wire = scope.spawn(|| match on_wire.as_slice() {
+                        [] => Vec::new(),
+                        group => handle.block_on(sender.send(group)),
+                    });
+                    let book = scope.spawn(|| ledger.turn(run, &settled, written));
+                    let letters = write_all(&batch, write);
+                    (joined(wire), joined(book), letters)
+                })
+            })
+        } else {
+            let outcomes = if on_wire.is_empty() { Vec::new() } else { sender.send(&on_wire).await };
+            (outcomes, ledger.turn(run, &settled, written), batch.iter().map(write).collect())
+        };
+        let ended = self.ended(on_wire, outcomes);
+        // The caller gives up with the error: what the wire said is kept for the next run.
+        self.on_wire = recorded.inspect_err(|_| drop(keep(ledger, run, &ended)))?;
+        let mut unwritten = Vec::new();
+        for (message, letter) in batch.into_iter().zip(letters) {
+            match letter {
+                Ok((record, envelope)) => {
+                    self.known.insert(record.key.0.clone(), message);
+                    self.written.push((record, envelope));
+                }
+                Err(error) => unwritten.push((message, error)),
+            }
+        }
+        Ok(Turn { ended, unwritten })
+    }
+
+    /// Takes back what is recorded and will not be sent now, as deferred, and forgets what is only written.
+    pub fn give_back(&mut self) -> Vec<(M, String, Outcome)> {
+        for (record, _) in std::mem::take(&mut self.written) {
+            self.known.remove(&record.key.0);
+        }
+        let on_wire = std::mem::take(&mut self.on_wire);
+        let outcomes = vec![Outcome::Deferred { code: Code::NotConnected }; on_wire.len()];
+        self.ended(on_wire, outcomes)
+    }
+
+    fn ended(&mut self, on_wire: Vec<Recorded<Envelope>>, outcomes: Vec<Outcome>) -> Vec<(M, String, Outcome)> {
+        let ends = on_wire.iter().zip(outcomes);
+        ends.filter_map(|(message, outcome)| {
+            let key = message.key().0.clone();
+            Some((self.known.remove(&key)?, key, outcome))
+        })
+        .collect()
+    }
+}
+
+/// Writes down what is certain, after the ledger has failed: at least the journal may still take it.
+fn keep<M>(ledger: &mut Ledger, run: &str, ended: &[(M, String, Outcome)]) -> Result<(), ledger::Error> {
+    let settlements = ended.iter().map(|(_, key, outcome)| settlement(key, *outcome));
+    ledger.settle(run, &settlements.collect::<Vec<_>>())
+}
+
+/// How the ledger says what became of a message.
+pub fn settlement(key: &str, outcome: Outcome) -> Settlement {
+    Settlement {
+        key: ledger::MessageKey(key.to_owned()),
+        state: super::state(outcome),
+        reason: outcome.reason().unwrap_or_else(|| "accepted".into()),
+        retry_at: None,
+    }
+}
+
+/// Writes each letter, in the order of the batch, on all cores.
+fn write_all<M: Sync, E: Send>(
+    batch: &[M],
+    write: &(impl Fn(&M) -> Result<(Record, Envelope), E> + Sync),
+) -> Vec<Result<(Record, Envelope), E>> {
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+    let part = batch.len().div_ceil(cores).max(1);
+    thread::scope(|scope| {
+        let parts: Vec<_> =
+            batch.chunks(part).map(|part| scope.spawn(move || part.iter().map(write).collect::<Vec<_>>())).collect();
+        parts.into_iter().flat_map(joined).collect()
+    })
+}
+
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    // A panic of the thread is that of this one.
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
