@@ -51,7 +51,7 @@ has_moto() {
   fi
 }
 
-# Of Postfix the two test programs alone: no service is configured or started.
+# Postfix and its two test programs: the tests start servers of their own, with their own configuration.
 has_smtp_sink() {
   local folder
   for folder in ${PATH//:/ } /usr/sbin /usr/local/sbin; do
@@ -66,9 +66,8 @@ has_postgresql || missing+=(postgresql)
 has_mariadb || missing+=(mariadb-server-core)
 has_odbc_driver libsqlite3odbc.so || missing+=(libsqliteodbc)
 has_odbc_driver psqlodbcw.so || missing+=(odbc-postgresql)
-# A mail server, of which each test starts one of its own. The package starts none by itself where no service may.
-has_postfix() { [[ -x /usr/sbin/postfix && -x /usr/lib/postfix/sbin/master ]]; }
-has_postfix || missing+=(postfix)
+# An IMAP server, of which each test starts one of its own. The packages start none where no service may be started.
+[[ -x /usr/sbin/dovecot ]] || missing+=(dovecot-imapd)
 # What the build needs: the C of SQLite, zstd and OpenSSL is compiled from source.
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v make >/dev/null || missing+=(make)
@@ -110,7 +109,6 @@ if ((${#missing[@]})); then
   ((installed)) || exit 1
   has_postgresql || { echo "test.sh: the package postgresql brought no initdb" >&2; exit 1; }
   has_mariadb || { echo "test.sh: the package mariadb-server-core brought no mariadbd" >&2; exit 1; }
-  has_postfix || { echo "test.sh: the package postfix brought no master" >&2; exit 1; }
   has_odbc_driver libsqlite3odbc.so || { echo "test.sh: the package libsqliteodbc brought no driver" >&2; exit 1; }
   has_odbc_driver psqlodbcw.so || { echo "test.sh: the package odbc-postgresql brought no driver" >&2; exit 1; }
 fi

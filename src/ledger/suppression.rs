@@ -230,7 +230,7 @@ impl Suppression {
     /// Whether nobody writes to it on this day.
     pub fn holds_on(&self, day: Date) -> bool {
         // A date that cannot be read is a ledger that somebody changed: nobody is written to because of it.
-        self.until.as_ref().is_none_or(|until| until.parse::<Date>().map_or(true, |until| day < until))
+        self.until.as_ref().is_none_or(|until| until.parse::<Date>().ok().is_none_or(|until| day < until))
     }
 }
 

@@ -12,7 +12,8 @@ use chudong::ledger::MessageState;
 use chudong::personal::PseudonymKey;
 use proptest::prelude::*;
 
-use crate::support::world::World;
+use crate::support::dovecot::Dovecot;
+use crate::support::world::{World, run};
 
 /// The key of the samples in data-samples/bounces.
 fn key() -> PseudonymKey {
@@ -108,16 +109,22 @@ struct Post {
 /// Sends one night and gives the world; nothing has come back yet.
 fn sent() -> Post {
     let world = World::small(120);
-    world.without_figures();
     let maildir = world.temporary().join("maildir");
     for folder in ["new", "cur", "tmp"] {
         std::fs::create_dir_all(maildir.join(folder)).unwrap();
     }
+    let mailbox = format!("kind = \"maildir\"\npath = \"{}\"", maildir.display());
+    sent_with(world, &mailbox)
+}
+
+fn sent_with(world: World, mailbox: &str) -> Post {
+    world.without_figures();
     let path = "pipelines/an-binh/pipeline.toml";
     let mut text = std::fs::read_to_string(world.root().join(path)).unwrap();
-    text.push_str(&format!("\n[mail.mailbox]\nkind = \"maildir\"\npath = \"{}\"\n", maildir.display()));
+    text.push_str(&format!("\n[mail.mailbox]\n{mailbox}\n"));
     world.put(path, text.as_bytes());
-    world.night("2026-11-21").with(0);
+    let authority = crate::root().join("tests/it/tls/authority.pem");
+    run(world.command(&["run", "--as-of", "2026-11-21"]).env("SSL_CERT_FILE", authority)).with(0);
     let bytes: [u8; 32] = std::fs::read(world.state().join("keys/pseudonym.key")).unwrap().try_into().unwrap();
     Post { key: PseudonymKey::new(bytes), world }
 }
@@ -133,16 +140,22 @@ impl Post {
         names.filter_map(|name| name.strip_suffix(".eml").map(str::to_owned)).collect()
     }
 
-    /// Puts a sample into the maildir, as if it were about this message.
-    fn comes_back(&self, sample: &str, message: &str) -> Vec<u8> {
+    /// A sample, as if it were about this message.
+    fn about(&self, sample: &str, message: &str) -> Vec<u8> {
         let bytes = samples().remove(sample).unwrap();
         let text = String::from_utf8(bytes).unwrap();
         let known = text.split("bounce+").nth(1).unwrap().split('@').next().unwrap().to_owned();
         let ours = delivery::envelope_sender(message, &self.key, "anbinh.example").unwrap().to_string();
         let ours = ours.strip_prefix("bounce+").unwrap().split('@').next().unwrap().to_owned();
         let text = text.replace(&known, &ours).replace(known.split('.').next().unwrap(), message);
-        std::fs::write(self.maildir().join(format!("new/{sample}-{message}")), &text).unwrap();
         text.into_bytes()
+    }
+
+    /// Puts a sample into the maildir, as if it were about this message.
+    fn comes_back(&self, sample: &str, message: &str) -> Vec<u8> {
+        let bytes = self.about(sample, message);
+        std::fs::write(self.maildir().join(format!("new/{sample}-{message}")), &bytes).unwrap();
+        bytes
     }
 
     fn waiting(&self) -> usize {
@@ -267,4 +280,42 @@ fn a_mailbox_that_is_not_there_yet_is_said_and_reminders_leave() {
     std::fs::write(maildir.join(".Processed"), "in the way").unwrap();
     let ended = post.world.night("2026-11-29").with(1);
     assert!(ended.out.contains("bounces.maildir-unusable"), "{}", ended.out);
+}
+
+#[test]
+fn a_mailbox_on_a_server_is_read_over_tls_with_and_without_move() {
+    for more in ["", "imap_capability = IMAP4rev1 UIDPLUS", "imap_capability = IMAP4rev1"] {
+        let dovecot = Dovecot::start(more);
+        let world = World::small(120);
+        let password = world.temporary().join("password");
+        std::fs::write(&password, "right").unwrap();
+        std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let mailbox = format!(
+            "kind = \"imap\"\nhost = \"127.0.0.1\"\nport = {}\nuser = \"user\"\npassword = {{ file = \"{}\" }}",
+            dovecot.port,
+            password.display()
+        );
+        let post = sent_with(world, &mailbox);
+        let messages = post.messages();
+        let message = messages.first().unwrap();
+        dovecot.gets("1", &post.about("gmail-unknown-user", message));
+        dovecot.gets("2", &post.about("automatic-reply", message));
+        dovecot.gets("3", &samples().remove("forged-tag").unwrap());
+        let authority = crate::root().join("tests/it/tls/authority.pem");
+        let read = || run(post.world.command(&["bounces"]).env("SSL_CERT_FILE", &authority));
+        let said = "What came back: 1 address wrong\nOther letters in the mailbox: 1 automatic replies, 1 forged\n";
+        assert_eq!(read().with(0).out, said, "{more}");
+        assert_eq!(post.state_of(message), MessageState::Refused);
+        assert_eq!(dovecot.holds(".Processed"), 3, "{more}");
+        // Without UIDPLUS letters stay, with a mark, until somebody removes them.
+        assert_eq!(dovecot.holds(""), if more.ends_with("rev1") { 3 } else { 0 }, "{more}");
+        assert_eq!(read().with(0).out, "Nothing came back.\n", "{more}");
+        // Nobody else's server, and nobody else's account.
+        let ended = run(post.world.command(&["bounces"]).env_remove("SSL_CERT_FILE")).with(1);
+        assert!(ended.err.contains("error[bounces.connection-not-protected]"), "{}", ended.err);
+        std::fs::write(&password, "wrong").unwrap();
+        let ended = read().with(1);
+        assert!(ended.err.contains("error[bounces.account-refused]"), "{}", ended.err);
+        post.world.ledger_is_sound();
+    }
 }

@@ -31,6 +31,8 @@ const SIGNED: [&str; 11] = [
 ];
 /// Named once more than they are there: a second one, put in by somebody else, breaks the signature.
 const SEALED: [&str; 4] = ["From", "To", "Subject", "Date"];
+/// Names of headers on a line of its header.
+const NAMES_ON_LINE: usize = 4;
 /// Characters of the signature on a line of its header.
 const LINE_CHARACTERS: usize = 72;
 
@@ -73,10 +75,13 @@ impl Signer {
         Ok(Signer { domain: dkim.domain.clone(), selector: dkim.selector.clone(), key })
     }
 
-    /// The header `DKIM-Signature` of a message, with its line end; `at_seconds` since 1970 is the time it states.
+    /// The header `DKIM-Signature` of a message, with its line end.
+    ///
+    /// It states no time: the night that a letter speaks for may lie ahead of the clock, and receivers may ignore a
+    /// signature from the future. `Date` is signed.
     ///
     /// None where the system gives no random bytes, which RSA blinds its sums with.
-    pub(super) fn sign(&self, message: &[u8], at_seconds: i64) -> Option<String> {
+    pub(super) fn sign(&self, message: &[u8]) -> Option<String> {
         let (head, body) = split(message);
         let headers = headers(head);
         let mut names = Vec::new();
@@ -95,10 +100,10 @@ impl Signer {
             Key::Ed25519(_) => "ed25519-sha256",
         };
         let unsigned = format!(
-            "v=1; a={algorithm}; c=relaxed/relaxed; d={};\r\n s={}; t={at_seconds};\r\n h={};\r\n bh={};\r\n b=",
+            "v=1; a={algorithm}; c=relaxed/relaxed; d={};\r\n s={};\r\n h={};\r\n bh={};\r\n b=",
             self.domain,
             self.selector,
-            names.join(":\r\n  "),
+            names.chunks(NAMES_ON_LINE).map(|names| names.join(":")).collect::<Vec<_>>().join(":\r\n  "),
             base64(&Sha256::digest(relaxed_body(body))),
         );
         data.extend(relaxed_header("DKIM-Signature", unsigned.as_bytes()));

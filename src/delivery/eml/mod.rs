@@ -83,7 +83,7 @@ impl Post {
         envelope.from = envelope_sender(envelope.file_stem(), &self.key, domain).map_err(Error::From)?;
         let mut signatures = String::new();
         for signer in &self.signers {
-            let signature = signer.sign(&envelope.bytes, head.as_of.morning().as_second());
+            let signature = signer.sign(&envelope.bytes);
             signatures.push_str(&signature.ok_or(Error::Random)?);
         }
         envelope.bytes.splice(0..0, signatures.into_bytes());

@@ -35,7 +35,7 @@ impl Postfix {
         let path = folder.path();
         // Its programs, which drop their rights, must reach it.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let nobody = number_of("postfix");
+        let nobody = number_of("postfix").expect(MISSING);
         for name in ["etc", "queue", "data", "mail"] {
             std::fs::create_dir(path.join(name)).unwrap();
         }
@@ -239,10 +239,10 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Number and group of a system account.
-fn number_of(account: &str) -> (u32, u32) {
+/// Number and group of a system account; none when there is no such account.
+pub fn number_of(account: &str) -> Option<(u32, u32)> {
     let accounts = std::fs::read_to_string("/etc/passwd").unwrap();
-    let line = accounts.lines().find(|line| line.split(':').next() == Some(account)).expect(MISSING);
+    let line = accounts.lines().find(|line| line.split(':').next() == Some(account))?;
     let mut numbers = line.split(':').skip(2).map(|number| number.parse().unwrap());
-    (numbers.next().unwrap(), numbers.next().unwrap())
+    Some((numbers.next()?, numbers.next()?))
 }
