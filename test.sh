@@ -51,7 +51,7 @@ has_moto() {
   fi
 }
 
-# Of Postfix the two test programs alone: no service is configured or started.
+# Postfix and its two test programs: the tests start servers of their own, with their own configuration.
 has_smtp_sink() {
   local folder
   for folder in ${PATH//:/ } /usr/sbin /usr/local/sbin; do
@@ -66,6 +66,8 @@ has_postgresql || missing+=(postgresql)
 has_mariadb || missing+=(mariadb-server-core)
 has_odbc_driver libsqlite3odbc.so || missing+=(libsqliteodbc)
 has_odbc_driver psqlodbcw.so || missing+=(odbc-postgresql)
+# An IMAP server, of which each test starts one of its own. The packages start none where no service may be started.
+[[ -x /usr/sbin/dovecot ]] || missing+=(dovecot-imapd)
 # What the build needs: the C of SQLite, zstd and OpenSSL is compiled from source.
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v make >/dev/null || missing+=(make)

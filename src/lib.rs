@@ -21,6 +21,7 @@
 //!
 //! - [`ledger`]: what happened, append-only and verifiable: runs, pulls, obligations, outbox, releases, budget.
 //! - [`delivery`]: messages leave here: a folder, or SMTP.
+//! - [`bounces`]: what comes back: delivery reports, complaints, late receipts.
 //! - [`publication`]: released tables become files and the page.
 //!
 //! Deciding, pure:
@@ -72,6 +73,7 @@ pub mod quality;
 pub mod reminders;
 pub mod satisfaction;
 
+pub mod bounces;
 pub mod delivery;
 pub mod ledger;
 pub mod publication;

@@ -9,6 +9,7 @@
 
 mod ask;
 mod book;
+mod bounces;
 mod cases;
 mod dumps;
 mod erase;
@@ -16,6 +17,7 @@ mod explain;
 mod keeper;
 mod new;
 mod plan;
+mod preview;
 mod prove;
 mod trace;
 
@@ -155,6 +157,13 @@ enum Verb {
         #[command(flatten)]
         asked: explain::Asked,
     },
+    /// Show the message of an item as it would be in the worst case: longest names, no facts, odd characters.
+    Preview {
+        #[command(flatten)]
+        asked: preview::Asked,
+    },
+    /// Read the mailbox into which messages come back: undeliverable, unwanted, received late. A night does it too.
+    Bounces,
     /// Look at the ledger (what was pulled, sent and published), or verify it.
     Ledger {
         #[command(subcommand)]
@@ -257,6 +266,15 @@ enum LedgerVerb {
         /// Why, for whoever reads the ledger later; without names, numbers and addresses of people.
         #[arg(long, value_name = "TEXT")]
         reason: String,
+    },
+    /// List the addresses that nobody writes to because messages came back: blind index, channel, reason, until when.
+    Suppressions {
+        /// Write to this address again, by its blind index: a person knows that it works.
+        #[arg(long, value_name = "ADDRESS")]
+        lift: Option<String>,
+        /// How to print them.
+        #[arg(long, value_enum, default_value_t)]
+        format: ReportFormat,
     },
     /// Find any entry that was changed, removed or moved, and name it.
     Verify,
@@ -414,6 +432,8 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         }
         Verb::Lineage { model, format } => trace(&root, &agency, &model, format).await,
         Verb::Explain { asked } => explain::explain(root, &agency, state, asked).await,
+        Verb::Preview { asked } => preview::preview(&root, &agency, asked).await,
+        Verb::Bounces => bounces::bounces(root, &agency, state).await,
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),
         Verb::Test { filter, mutate: false, format } => test(&root, filter.as_deref(), format).await,

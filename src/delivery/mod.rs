@@ -9,7 +9,7 @@
 mod eml;
 mod folder;
 mod smtp;
-mod tls;
+pub(crate) mod tls;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use crate::personal::Personal;
 use crate::pipeline::secret;
 use crate::pipeline::{Channel, ChannelKind};
 
-pub use eml::{Head, build, message_id};
+pub use eml::{BadAddress, Head, Post, Sign, build, envelope_sender, message_id, recipient, sign};
 /// A mail address of RFC 5321, checked when it is made.
 pub use lettre::Address;
 
@@ -207,6 +207,17 @@ pub enum Error {
     /// A message cannot be put together.
     #[error("the message cannot be put together")]
     Message(#[source] lettre::error::Error),
+    /// A key is not one that messages can be signed with.
+    #[error("the key of the signature {selector} {why}")]
+    Dkim {
+        /// Which.
+        selector: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// No random bytes can be had.
+    #[error("the system gives no random bytes for a signature")]
+    Random,
     /// A message cannot carry this date.
     #[error("a message cannot be dated {0}: it lies before 1970")]
     Date(jiff::civil::Date),
@@ -223,6 +234,8 @@ impl Explain for Error {
             Error::Account { .. } => "delivery.account-refused",
             Error::From(_) => "delivery.sender-address",
             Error::Message(_) => "delivery.message",
+            Error::Dkim { .. } => "delivery.dkim-key",
+            Error::Random => "delivery.no-random",
             Error::Date(_) => "delivery.date-range",
         }
     }
@@ -237,6 +250,8 @@ impl Explain for Error {
             | Error::Account { server, .. } => Place::Thing(format!("mail server {server}")),
             Error::From(_) => Place::Thing("channel.from of the pipeline".into()),
             Error::Message(_) => Place::Thing("message".into()),
+            Error::Dkim { selector, .. } => Place::Thing(format!("mail.dkim {selector} of the pipeline")),
+            Error::Random => Place::Thing("the operating system".into()),
             Error::Date(_) => Place::Thing("--as-of".into()),
         }
     }
@@ -256,6 +271,8 @@ impl Explain for Error {
             Error::Account { .. } => "correct the account or its password".into(),
             Error::From(_) => "correct channel.from in pipeline.toml".into(),
             Error::Message(_) => "report this, with the message's number in the ledger".into(),
+            Error::Dkim { .. } => "make one: openssl genrsa 2048, or openssl genpkey -algorithm ed25519".into(),
+            Error::Random => "check that /dev/urandom can be read".into(),
             Error::Date(_) => "run with a date of 1970 or later".into(),
         }
     }

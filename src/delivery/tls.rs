@@ -18,7 +18,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// What is needed to protect connections: the machine's authorities, read once.
-pub(super) fn connector() -> Result<TlsConnector, String> {
+pub(crate) fn connector() -> Result<TlsConnector, String> {
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if added == 0 {
@@ -33,7 +33,7 @@ pub(super) fn connector() -> Result<TlsConnector, String> {
 }
 
 /// The handshake; the certificate must be for `host`.
-pub(super) async fn wrap(connector: &TlsConnector, host: &str, stream: TcpStream) -> io::Result<Wrapped> {
+pub(crate) async fn wrap(connector: &TlsConnector, host: &str, stream: TcpStream) -> io::Result<Wrapped> {
     let host =
         ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     Ok(Wrapped(connector.connect(host, stream).await?))
@@ -41,7 +41,7 @@ pub(super) async fn wrap(connector: &TlsConnector, host: &str, stream: TcpStream
 
 /// A protected stream, as lettre takes it.
 #[derive(Debug)]
-pub(super) struct Wrapped(TlsStream<TcpStream>);
+pub struct Wrapped(TlsStream<TcpStream>);
 
 impl AsyncTokioStream for Wrapped {
     fn peer_addr(&self) -> io::Result<SocketAddr> {

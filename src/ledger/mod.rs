@@ -26,6 +26,7 @@ mod obligations;
 mod outbox;
 mod pulls;
 mod runs;
+mod suppression;
 pub mod verify;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +43,7 @@ pub use obligations::{Followed, ObligationCount};
 pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Recovered, Settlement};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
 pub use runs::{Run, RunOutcome};
+pub use suppression::{AddressAct, Returned, Suppression, Taken};
 
 const SCHEMA_VERSION: i64 = 2;
 
@@ -49,7 +51,7 @@ const SCHEMA_VERSION: i64 = 2;
 ///
 /// Each text makes only what is not there yet: a ledger that an earlier version began gets its newer tables
 /// when it is next opened for writing.
-const TABLES: &[&str] = &[include_str!("schema.sql"), include_str!("outbox.sql")];
+const TABLES: &[&str] = &[include_str!("schema.sql"), include_str!("outbox.sql"), suppression::TABLES];
 
 /// Pages of the file that are kept in memory, in KiB.
 const CACHE_KIB: i64 = 64 * 1024;

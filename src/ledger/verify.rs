@@ -3,6 +3,7 @@
 mod explanation;
 mod life;
 mod messages;
+mod suppression;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -231,6 +232,7 @@ struct Projection {
     /// The layout of the tables, as the runs say; the first version said nothing.
     layout: Option<i64>,
     explanations: explanation::Explanations,
+    suppressions: suppression::Suppressions,
 }
 
 impl Projection {
@@ -240,6 +242,7 @@ impl Projection {
             return;
         }
         self.explanations.take(entry, &body);
+        self.suppressions.take(entry, &body);
         if self.messages.take(entry, &body) {
             return;
         }
@@ -307,6 +310,7 @@ impl Projection {
         found.extend(std::mem::take(&mut self.messages).differences(ledger, layout));
         found.extend(std::mem::take(&mut self.lives).differences(ledger));
         found.extend(std::mem::take(&mut self.explanations).differences(ledger));
+        found.extend(self.suppressions.differences(ledger));
         for shape in &SHAPES {
             match shape.read(ledger) {
                 Ok(actual) => self.compare(shape, &actual, &mut found),

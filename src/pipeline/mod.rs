@@ -10,6 +10,7 @@ pub mod calendar;
 pub mod check;
 pub mod filter;
 pub mod law;
+pub mod mail;
 pub mod reader;
 pub mod secret;
 
@@ -45,6 +46,8 @@ pub struct Pipeline {
     pub items: Vec<Item>,
     /// How messages leave.
     pub channel: Channel,
+    /// Signatures of mail, and where reports about it arrive.
+    pub mail: mail::Mail,
     /// Where it is responsible.
     pub unit: Unit,
     /// Procedure groups, a code list shared by all agencies.

@@ -40,6 +40,12 @@ pub struct Recipients {
 }
 
 impl Recipients {
+    /// The subjects that have a mail address, with it: persons, or businesses.
+    pub fn addresses(&self, of_businesses: bool) -> impl Iterator<Item = (&Personal<String>, &Personal<String>)> {
+        let register = if of_businesses { &self.businesses } else { &self.people };
+        register.iter().filter_map(|(subject, recipient)| Some((subject, recipient.email.as_ref()?)))
+    }
+
     /// Whom to write to about an item. A household business may bear the number of its owner: an item for businesses
     /// looks for the business first, every other item for the person.
     pub fn get(&self, subject_id: &Personal<String>, audience: Audience) -> Option<&Recipient> {
@@ -132,6 +138,8 @@ pub enum Reason {
     DueDateMoved,
     /// The sources could not be read again before sending; the report says why.
     NotRechecked,
+    /// What was sent to this address came back, or was called unwanted.
+    Suppressed,
 }
 
 impl Reason {
@@ -155,6 +163,7 @@ impl Reason {
             Reason::Withdrawn => "withdrawn",
             Reason::DueDateMoved => "due date moved",
             Reason::NotRechecked => "could not be looked at again before sending",
+            Reason::Suppressed => "address gives messages back",
         }
     }
 }

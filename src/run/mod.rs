@@ -8,6 +8,7 @@
 //! Each step is in a file of its own beside this one; each decision is in its
 //! chapter. This is where the world meets them.
 
+mod bounces;
 mod build;
 mod change;
 mod erase;
@@ -36,6 +37,7 @@ use crate::report::change::Changes;
 use crate::report::{FaultLine, Report};
 use crate::world::World;
 
+pub use bounces::{Back, bounces};
 pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
 pub use window::{NIGHTS_MAX, window};
@@ -68,6 +70,7 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
         accounts: explain::Accounts::default(),
         events: Vec::new(),
         report: new_report(checked, as_of),
+        post: std::sync::OnceLock::new(),
     };
     night.report.run = Some(run.clone());
     night.tell(Job::Night, Ending::Start);
@@ -150,6 +153,8 @@ struct Night<'a> {
     /// What each job has come to, as OpenLineage events.
     events: Vec<Value>,
     report: Report,
+    /// What every message has from the agency; open when there is something to write.
+    post: std::sync::OnceLock<crate::delivery::Post>,
 }
 
 impl<'a> Night<'a> {
@@ -168,6 +173,7 @@ impl<'a> Night<'a> {
             accounts: explain::Accounts::default(),
             events: Vec::new(),
             report: new_report(checked, day.as_of),
+            post: std::sync::OnceLock::new(),
         }
     }
 }
@@ -191,6 +197,7 @@ impl Night<'_> {
                 "{died} messages were in flight when an earlier run ended; each is settled by its item's policy"
             ));
         }
+        self.read_mailbox(ledger).await;
         let mut landed = self.pull(&Store::Folder(self.world.landing()));
         self.weigh(ledger, &mut landed)?;
         self.record_pulls(ledger, &landed)?;

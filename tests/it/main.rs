@@ -1,5 +1,7 @@
 //! The one integration binary.
 
+/// What comes back: reports of every common server, complaints, forgeries, and what follows from them.
+mod bounces;
 /// Working days, counted days, ages and months in SQL, and the calendar known on a day.
 mod calendar;
 /// How messages leave: the bytes of a message, the folder, and a conversation with a mail server.
@@ -35,6 +37,8 @@ mod law;
 mod life;
 /// Which column reaches which, who may use it for what, and how it is told.
 mod lineage;
+/// The signed addresses by which a person refuses.
+mod links;
 /// The lunar calendar against published tables.
 mod lunar;
 /// What a person receives: both parts of every letter, in both languages.
@@ -53,6 +57,8 @@ mod oracle;
 mod outbox;
 /// The pipelines of the repository have no fault.
 mod pipelines;
+/// A whole way through a real Postfix: signed, over TLS, into a maildir, and back.
+mod postfix;
 /// A source on a real PostgreSQL server.
 mod postgres;
 /// What a PostgreSQL server does to a reader: it hides, dies, hangs, changes, has no room.
@@ -63,6 +69,8 @@ mod postgres_types;
 mod publication;
 /// What a pull leaves in the ledger, and when a table waits for a person.
 mod pulls;
+/// Messages are safe: signatures, addresses, subjects, and what they look like in the worst case.
+mod safe_messages;
 /// The synthetic data: the same from the same seed, and shaped as it should be.
 mod samples;
 /// A secret is nowhere but where it is needed.

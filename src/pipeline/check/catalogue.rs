@@ -39,6 +39,7 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
         schedule: Schedule { cron: String::new(), missed: Missed::None },
         items: found,
         channel: Channel { from: String::new(), from_name: nothing(), kind: ChannelKind::Folder, recheck_minutes: 0 },
+        mail: Default::default(),
         unit: Unit { code: String::new(), name: nothing(), communes: Vec::new() },
         procedure_groups: read_procedure_groups(root, faults),
         sources: Vec::new(),

@@ -5,6 +5,7 @@ mod catalogue;
 mod channel;
 mod item;
 mod law;
+mod mail;
 mod privacy;
 mod shared;
 mod source;
@@ -67,6 +68,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         items
     });
     let channel = node.table("channel").and_then(|n| done(&n, channel));
+    let mail = node.table_or_none("mail").map_or_else(|| Some(Default::default()), |n| done(&n, mail::mail));
     let unit = node.table("unit").and_then(|n| done(&n, unit));
     let mut sources = Vec::new();
     for (name, source_node) in node.named("sources") {
@@ -111,6 +113,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         schedule: schedule?,
         items: items?,
         channel: channel?,
+        mail: mail?,
         unit: unit?,
         procedure_groups: parts.procedure_groups,
         sources,

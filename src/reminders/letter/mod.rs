@@ -13,6 +13,7 @@ mod document;
 mod parts;
 mod proof;
 mod words;
+mod worst;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -34,6 +35,7 @@ use crate::pipeline::{Agency, Item, Source};
 pub use crate::obligations::Fact;
 pub use document::Flaw;
 use words::{NOT_A_DATE, NOT_A_TEXT};
+pub use worst::Worst;
 
 /// The columns that each item's obligations give, by the item's name: what its templates may print.
 pub type FactNames = BTreeMap<String, BTreeSet<String>>;

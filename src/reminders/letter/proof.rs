@@ -295,7 +295,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// A value of the type that the column's name tells: its unit is its last word.
-fn worst_fact(name: &str) -> Fact {
+pub(super) fn worst_fact(name: &str) -> Fact {
     match name.rsplit('_').next() {
         Some("on" | "to" | "from") => Fact::Date(date(2026, 9, 23)),
         Some("years" | "months" | "days" | "count") => Fact::Int(-1_234_567),
@@ -304,6 +304,6 @@ fn worst_fact(name: &str) -> Fact {
 }
 
 /// A text that would be a heading, a link, HTML and a template if it were taken for more than text.
-fn worst_text(what: &str) -> String {
+pub(super) fn worst_text(what: &str) -> String {
     format!("# 1. <b>*{what}*</b> [a](http://evil.example) {{{{ x }}}} & \"{}\"", "Nguyễn".repeat(20))
 }

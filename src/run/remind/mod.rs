@@ -13,11 +13,12 @@ use self::retry::Retries;
 use super::Night;
 use super::build::Built;
 use crate::calendar::{now, vietnam};
-use crate::delivery::{self, Address, Code, Envelope, Outcome, Sender, Timeouts};
+use crate::delivery::{self, Address, Code, Envelope, Outcome, Post, Sender, Timeouts};
 use crate::fault::{Explain, Fault};
 use crate::ledger::{Ledger, MessageKey, MessageState, OutboxRow, Record};
 use crate::obligations::Obligation;
-use crate::personal::{Personal, hex};
+use crate::personal::links::Links;
+use crate::personal::{Personal, PseudonymKey, hex};
 use crate::pipeline::Uncertain;
 use crate::reminders::letter::{self, Occasion, RuleReference};
 use crate::reminders::plan::{self, Before, History, Plan, Reason, Recipients, Reminder};
@@ -41,6 +42,8 @@ impl Night<'_> {
         let history = history(ledger, |_| true)?;
         let mut plan = self.decide(obligations, people.as_ref(), &history);
         drop(history);
+        let suppressions = self.hold_suppressed(ledger, &mut plan)?;
+        self.list_wrong_addresses(&suppressions, people.as_ref())?;
         self.count_reminders(built, &plan.reminders)?;
         self.give_up(ledger, built, obligations, people.as_ref(), &plan)?;
         let mut reminders = VecDeque::from(std::mem::take(&mut plan.reminders));
@@ -50,6 +53,7 @@ impl Night<'_> {
             let mut sender = Sender::open(&self.checked.pipeline.channel, &outbox, Timeouts::default())
                 .await
                 .map_err(|error| error.fault())?;
+            self.open_post()?;
             let standing = self.standing();
             self.account(ledger, built, &reminders).await;
             self.reserve(ledger, &reminders)?;
@@ -57,6 +61,14 @@ impl Night<'_> {
             sender.close().await;
         }
         self.count_held(&plan);
+        Ok(())
+    }
+
+    /// Reads the keys of signatures, once for a run and before anything is reserved.
+    fn open_post(&self) -> Result<(), Fault> {
+        let post = Post::open(&self.checked.pipeline.mail, &self.key).map_err(|error| error.fault())?;
+        // A second look at the sources finds it open, with the same keys.
+        let _ = self.post.set(post);
         Ok(())
     }
 
@@ -171,6 +183,10 @@ impl Night<'_> {
             None => History::default(),
         };
         let mut plan = self.decide(obligations, people.as_ref(), &history);
+        if let Some(ledger) = ledger {
+            self.hold_suppressed(ledger, &mut plan)?;
+        }
+        self.open_post()?;
         self.count_reminders(built, &plan.reminders)?;
         let reminders = std::mem::take(&mut plan.reminders);
         let standing = self.standing();
@@ -257,7 +273,7 @@ impl Night<'_> {
     fn write_one(&self, reminder: &Reminder<'_>, standing: &Standing) -> Result<(Record, Envelope), Unwritten> {
         let pipeline = &self.checked.pipeline;
         let email = reminder.recipient.email.as_ref().ok_or(Unwritten::Held(Reason::NoAddress))?;
-        let address: Address = email.reveal().parse().map_err(|_| Unwritten::Held(Reason::BadAddress))?;
+        let address = delivery::recipient(email.reveal()).map_err(|_| Unwritten::Held(Reason::BadAddress))?;
         let to = Personal::new(address);
         let obligation = reminder.obligation;
         let rules = RuleReference::applied(&pipeline.law, reminder.item, self.day(), &obligation.rule_version);
@@ -281,12 +297,24 @@ impl Night<'_> {
             as_of: self.as_of,
             to: &to,
         };
-        let envelope = delivery::build(&letter, &head).map_err(|error| Unwritten::Fault(error.fault()))?;
+        let refuse = match &pipeline.mail.unsubscribe {
+            Some(base) => {
+                let (item, channel) = (Some(reminder.item.id.as_str()), Some(pipeline.channel.name()));
+                let link = Links::new(&self.key, base).refuse(&reminder.subject, item, channel, self.as_of.date());
+                Some(link.map_err(|error| Unwritten::Fault(error.fault()))?)
+            }
+            None => None,
+        };
+        let post = self.post.get().ok_or(Unwritten::Held(Reason::NotWritten))?;
+        let envelope = post.compose(&letter, &head, refuse.as_deref());
+        let envelope = envelope.map_err(|error| Unwritten::Fault(error.fault()))?;
+        let from = pipeline.channel.from.parse();
+        let from = from.map_err(|error| Unwritten::Fault(delivery::Error::From(error).fault()))?;
         let record = Record {
             template_version: letter.template_version.clone(),
             rendered_hash: letter.rendered_hash.clone(),
             explanation: self.sealed(reminder),
-            ..self.record(reminder, &envelope.from)
+            ..self.record(reminder, &from)
         };
         Ok((record, envelope))
     }
@@ -294,10 +322,7 @@ impl Night<'_> {
     /// What the ledger writes about a reminder, before its letter is written.
     fn record(&self, reminder: &Reminder<'_>, from: &Address) -> Record {
         let obligation = reminder.obligation;
-        let address = reminder.recipient.email.as_ref().map(|email| {
-            let parts = email.reveal().trim().to_lowercase();
-            hex(self.key.digest("address", &[parts.as_bytes()]).get(..16).unwrap_or_default())
-        });
+        let address = reminder.recipient.email.as_ref().and_then(|email| address_index(email.reveal(), &self.key));
         Record {
             key: MessageKey(reminder.key.clone()),
             subject: reminder.subject.clone(),
@@ -326,6 +351,16 @@ impl Night<'_> {
             self.tally(item, |line| *line.held.entry(reason.words().to_owned()).or_default() += count);
         }
     }
+}
+
+/// The keyed blind index of a mail address, as it goes on the wire; none where nobody writes to it.
+///
+/// The domain is compared without regard to case, the name before it as it stands: only its server knows better.
+pub(super) fn address_index(email: &str, key: &PseudonymKey) -> Option<String> {
+    let address = delivery::recipient(email).ok()?;
+    let domain = address.domain().to_ascii_lowercase();
+    let parts = [address.user().as_bytes(), domain.as_bytes()];
+    Some(hex(key.digest("address", &parts).get(..16).unwrap_or_default()))
 }
 
 /// The last instant of a day in Vietnam: what is not sent by then is sent no more.

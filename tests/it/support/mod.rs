@@ -1,6 +1,8 @@
 //! What several chapters' tests need.
 
+pub mod dovecot;
 pub mod mysql;
+pub mod postfix;
 pub mod postgres;
 pub mod s3;
 pub mod smtp;

@@ -4,6 +4,10 @@
 //! come from the night and the key. No value of a person stands in a header of our
 //! own making, and the recipient's name in none at all.
 
+mod address;
+mod dkim;
+mod verp;
+
 use lettre::Message;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
@@ -11,9 +15,13 @@ use sha2::{Digest, Sha256};
 
 use super::{Address, Envelope, Error};
 use crate::calendar::AsOf;
-use crate::personal::{Personal, hex};
+use crate::personal::{Personal, PseudonymKey, hex};
+use crate::pipeline::mail::Mail;
 use crate::pipeline::{Agency, Channel};
 use crate::reminders::letter::Letter;
+
+pub use address::{BadAddress, recipient};
+pub use verp::{Sign, envelope_sender, sign};
 
 /// What stands above a letter.
 #[derive(Debug, Clone)]
@@ -37,8 +45,58 @@ pub fn message_id(key: &str, from: &Address) -> String {
     format!("{}@{}", digest("message-id", key), from.domain())
 }
 
-/// The message for a letter, ready for the wire.
+/// What every message of a run has from the agency: who gets it back, and who signs it. Keys are read once.
+#[derive(Debug)]
+pub struct Post {
+    key: PseudonymKey,
+    return_domain: Option<String>,
+    signers: Vec<dkim::Signer>,
+}
+
+impl Post {
+    /// Reads the keys.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Secret`] where a key cannot be had, [`Error::Dkim`] where it is none.
+    pub fn open(mail: &Mail, key: &PseudonymKey) -> Result<Post, Error> {
+        let mut signers = Vec::with_capacity(mail.dkim.len());
+        for dkim in &mail.dkim {
+            let secret = dkim.key.resolve().map_err(Error::Secret)?;
+            let signer = dkim::Signer::new(dkim, secret.reveal());
+            signers.push(signer.map_err(|why| Error::Dkim { selector: dkim.selector.clone(), why })?);
+        }
+        Ok(Post { key: key.clone(), return_domain: mail.return_domain.clone(), signers })
+    }
+
+    /// The message for a letter: it comes back to an envelope sender of its own, and is signed.
+    ///
+    /// `refuse` is the address by which this person refuses this item with one click (RFC 8058); without one the
+    /// list header names the agency's page.
+    ///
+    /// # Errors
+    ///
+    /// Where the letter cannot be dated, put together or signed.
+    pub fn compose(&self, letter: &Letter, head: &Head<'_>, refuse: Option<&str>) -> Result<Envelope, Error> {
+        let mut envelope = unsigned(letter, head, refuse)?;
+        let domain = self.return_domain.as_deref().unwrap_or(envelope.from.domain());
+        envelope.from = envelope_sender(envelope.file_stem(), &self.key, domain).map_err(Error::From)?;
+        let mut signatures = String::new();
+        for signer in &self.signers {
+            let signature = signer.sign(&envelope.bytes);
+            signatures.push_str(&signature.ok_or(Error::Random)?);
+        }
+        envelope.bytes.splice(0..0, signatures.into_bytes());
+        Ok(envelope)
+    }
+}
+
+/// The message for a letter, ready for the wire: from the channel's own address, and not signed.
 pub fn build(letter: &Letter, head: &Head<'_>) -> Result<Envelope, Error> {
+    unsigned(letter, head, None)
+}
+
+fn unsigned(letter: &Letter, head: &Head<'_>, refuse: Option<&str>) -> Result<Envelope, Error> {
     let from: Address = head.channel.from.parse().map_err(Error::From)?;
     let message_id = message_id(head.key, &from);
     // The library cannot write a date before 1970.
@@ -50,7 +108,7 @@ pub fn build(letter: &Letter, head: &Head<'_>) -> Result<Envelope, Error> {
         .boundary(format!("=_{}", digest("boundary", head.key)))
         .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(letter.text.clone()))
         .singlepart(SinglePart::builder().header(ContentType::TEXT_HTML).body(letter.html.clone()));
-    let message = Message::builder()
+    let mut message = Message::builder()
         .from(Mailbox::new(Some(from_name), from.clone()))
         .to(Mailbox::new(None, head.to.reveal().clone()))
         .subject(letter.subject.clone())
@@ -58,10 +116,11 @@ pub fn build(letter: &Letter, head: &Head<'_>) -> Result<Envelope, Error> {
         .message_id(Some(format!("<{message_id}>")))
         .header(ContentLanguage(letter.language.tag().to_owned()))
         .header(AutoSubmitted("auto-generated".to_owned()))
-        .header(ListUnsubscribe(format!("<{}>", head.agency.refuse)))
-        .multipart(parts)
-        .map_err(Error::Message)?;
-    let bytes = message.formatted();
+        .header(ListUnsubscribe(format!("<{}>", refuse.unwrap_or(&head.agency.refuse))));
+    if refuse.is_some() {
+        message = message.header(ListUnsubscribePost("List-Unsubscribe=One-Click".to_owned()));
+    }
+    let bytes = message.multipart(parts).map_err(Error::Message)?.formatted();
     Ok(Envelope { key: head.key.to_owned(), message_id, from, to: head.to.clone(), bytes })
 }
 
@@ -111,4 +170,9 @@ text_header!(
     /// RFC 2369: mail programs show a button for it.
     ListUnsubscribe,
     "List-Unsubscribe"
+);
+text_header!(
+    /// RFC 8058: one click on that button is enough.
+    ListUnsubscribePost,
+    "List-Unsubscribe-Post"
 );

@@ -1,0 +1,255 @@
+//! Reads what came back, writes it down, and tells the owners of registers which of their addresses are wrong.
+//!
+//! It is a step of the night, before anybody is written to, and a verb of its own for the hours between.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+
+use super::Night;
+use super::remind::address_index;
+use crate::bounces::{self, Report, Reports, Shelf, Verdict};
+use crate::calendar::AsOf;
+use crate::fault::{Explain, Fault, Place};
+use crate::files;
+use crate::ledger::{Ledger, Lock, Returned, Suppression, Taken};
+use crate::personal::PseudonymKey;
+use crate::pipeline::Pipeline;
+use crate::pipeline::mail::Mailbox;
+use crate::reminders::plan::{Plan, Reason, Recipients};
+use crate::report::FaultLine;
+use crate::sql::lineage::ColumnName;
+use crate::tables::TableName;
+use crate::world::World;
+
+/// How long a list of wrong addresses is kept, in days: the owner of the register has them by then.
+const LISTS_KEPT_DAYS: i64 = 90;
+/// The folder of these lists, in the state folder.
+const LISTS: &str = "wrong-addresses";
+
+/// The fault of a maildir into which nothing came yet.
+const NOT_YET: &str = "bounces.no-maildir";
+
+/// What was in the mailbox.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Back {
+    /// Letters that were read.
+    pub letters: u64,
+    /// Reports about messages of ours, by what they say.
+    pub verdicts: BTreeMap<&'static str, u64>,
+    /// Letters that are no such report, by what they are.
+    pub others: BTreeMap<&'static str, u64>,
+}
+
+impl Back {
+    /// In one sentence each: what came back, and what a person should look at.
+    pub fn lines(&self) -> Vec<String> {
+        let list = |counts: &BTreeMap<&'static str, u64>| {
+            counts
+                .iter()
+                .map(|(word, count)| format!("{count} {}", word.replace('_', " ")))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let mut lines = Vec::new();
+        if !self.verdicts.is_empty() {
+            lines.push(format!("What came back: {}", list(&self.verdicts)));
+        }
+        if !self.others.is_empty() {
+            lines.push(format!("Other letters in the mailbox: {}", list(&self.others)));
+        }
+        lines
+    }
+}
+
+/// Reads the mailbox of an agency, outside of a night; none where the pipeline names no mailbox.
+pub async fn bounces(world: &World, pipeline: &Pipeline) -> Result<Option<Back>, Fault> {
+    let Some(mailbox) = &pipeline.mail.mailbox else { return Ok(None) };
+    // Who has sent nothing gets no ledger from here.
+    Ledger::read(&world.state).map_err(|error| error.fault())?;
+    let _lock = Lock::take(&world.state).map_err(|error| error.fault())?;
+    let key = world.pseudonym_key().map_err(|error| error.fault())?;
+    let mut ledger = Ledger::open(&world.state, &pipeline.id).map_err(|error| error.fault())?;
+    let back = read(&mut ledger, mailbox, &key, "-", AsOf::today().date()).await;
+    ledger.anchor().map_err(|error| error.fault())?;
+    back.map(Some)
+}
+
+/// Reads a mailbox to its end: each batch is durable before its letters are put away.
+async fn read(ledger: &mut Ledger, mailbox: &Mailbox, key: &PseudonymKey, run: &str, on: Date) -> Result<Back, Fault> {
+    let mut back = Back::default();
+    let mut reports = Reports::open(mailbox).await.map_err(|error| error.fault())?;
+    loop {
+        let letters = reports.next().await.map_err(|error| error.fault())?;
+        if letters.is_empty() {
+            break;
+        }
+        let read: Vec<Report> = letters.iter().map(|letter| bounces::report::read(&letter.bytes, key)).collect();
+        let returned: Vec<Returned> =
+            letters.iter().zip(&read).filter_map(|(letter, report)| returned(&letter.id, report)).collect();
+        let taken = ledger.take_returned(run, on, &returned).map_err(|error| error.fault())?;
+        let mut taken = taken.into_iter();
+        for (letter, report) in letters.iter().zip(&read) {
+            back.letters += 1;
+            let shelf = back.count(report, &mut taken);
+            reports.put_away(letter, shelf).await.map_err(|error| error.fault())?;
+        }
+    }
+    reports.close(on).await.map_err(|error| error.fault())?;
+    Ok(back)
+}
+
+fn returned(id: &str, report: &Report) -> Option<Returned> {
+    let Report::About { message, verdict, code } = report else { return None };
+    let effect = verdict.effect();
+    Some(Returned {
+        report: id.to_owned(),
+        message: message.clone(),
+        verdict: verdict.word(),
+        code: (*code != bounces::Code::default()).then(|| code.to_string()),
+        state: effect.state,
+        address: effect.address,
+    })
+}
+
+impl Back {
+    /// Counts a letter, and says where it goes.
+    fn count(&mut self, report: &Report, taken: &mut impl Iterator<Item = Taken>) -> Shelf {
+        let (word, shelf) = match report {
+            Report::About { verdict, .. } => match taken.next() {
+                Some(Taken::New) => {
+                    *self.verdicts.entry(verdict.word()).or_default() += 1;
+                    return Shelf::Processed;
+                }
+                Some(Taken::Known) => ("taken_before", Shelf::Processed),
+                Some(Taken::NoMessage) | None => ("about_no_message_of_ours", Shelf::ToLookAt),
+            },
+            Report::Forged => ("forged", Shelf::ToLookAt),
+            Report::AutoReply => ("automatic_replies", Shelf::Processed),
+            Report::Information => ("information", Shelf::Processed),
+            Report::Unknown => ("not_understood", Shelf::ToLookAt),
+        };
+        *self.others.entry(word).or_default() += 1;
+        shelf
+    }
+}
+
+impl Night<'_> {
+    /// Reads what came back since the last night. A mailbox that cannot be read is said, and stops nobody's reminder.
+    pub(super) async fn read_mailbox(&mut self, ledger: &mut Ledger) {
+        let Some(mailbox) = &self.checked.pipeline.mail.mailbox else { return };
+        self.world.progress.step("reading what came back".to_owned());
+        match read(ledger, mailbox, &self.key, &self.run, self.as_of.date()).await {
+            Ok(back) => self.report.notes.extend(back.lines()),
+            // The mail server makes the maildir with the first letter: until then nothing came back.
+            Err(fault) if fault.code == NOT_YET => self.report.notes.push(format!("{}: {}", fault.place, fault.what)),
+            Err(fault) => self.report.faults.push(FaultLine::from(&fault)),
+        }
+    }
+
+    /// Takes out of the plan whoever's address is suppressed on the channel.
+    pub(super) fn hold_suppressed(&self, ledger: &Ledger, plan: &mut Plan<'_>) -> Result<Vec<Suppression>, Fault> {
+        let channel = self.checked.pipeline.channel.name();
+        let mut suppressions = ledger.suppressions().map_err(|error| error.fault())?;
+        suppressions.retain(|suppression| suppression.channel == channel && suppression.holds_on(self.as_of.date()));
+        let suppressed: BTreeSet<&str> = suppressions.iter().map(|suppression| suppression.address.as_str()).collect();
+        if !suppressed.is_empty() {
+            let mut held = Vec::new();
+            plan.reminders.retain(|reminder| {
+                let index =
+                    reminder.recipient.email.as_ref().and_then(|email| address_index(email.reveal(), &self.key));
+                let is_held = index.is_some_and(|index| suppressed.contains(index.as_str()));
+                if is_held {
+                    held.push(reminder.item.id.clone());
+                }
+                !is_held
+            });
+            held.iter().for_each(|item| plan.hold(item, Reason::Suppressed));
+        }
+        Ok(suppressions)
+    }
+
+    /// Writes the list of wrong addresses for each source that addresses come from, and removes old lists.
+    ///
+    /// Only who has something due tonight is looked up: nobody reads a register for this alone.
+    pub(super) fn list_wrong_addresses(
+        &mut self,
+        suppressions: &[Suppression],
+        people: Option<&Recipients>,
+    ) -> Result<(), Fault> {
+        let folder = self.world.state.join(LISTS);
+        forget(&folder, self.as_of.date())?;
+        let wrong: HashMap<&str, &Suppression> = suppressions
+            .iter()
+            .filter(|suppression| suppression.reason == Verdict::AddressWrong.word())
+            .map(|suppression| (suppression.address.as_str(), suppression))
+            .collect();
+        let Some(people) = people.filter(|_| !wrong.is_empty()) else { return Ok(()) };
+        for (audience, model) in [("person", "people"), ("business", "businesses")] {
+            let mut rows = Vec::new();
+            for (subject, email) in people.addresses(audience == "business") {
+                let index = address_index(email.reveal(), &self.key);
+                if let Some(suppression) = index.and_then(|index| wrong.get(index.as_str()).copied()) {
+                    let code = suppression.code.as_deref().unwrap_or_default();
+                    rows.push(
+                        [subject.reveal().as_str(), email.reveal(), &suppression.since, code].map(cell).join(","),
+                    );
+                }
+            }
+            if rows.is_empty() {
+                continue;
+            }
+            rows.sort();
+            for source in self.sources_of_addresses(model) {
+                let path = folder.join(format!("{source}-{}.csv", self.as_of));
+                let text = format!("subject_id,email,since,code\r\n{}\r\n", rows.join("\r\n"));
+                files::private_folder(&folder).map_err(unwritable(&folder))?;
+                files::replace(&path, text.as_bytes()).map_err(unwritable(&path))?;
+                self.report.look.insert("addresses".into(), folder.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// The sources whose columns reach the addresses of a staging table.
+    fn sources_of_addresses(&self, model: &str) -> BTreeSet<String> {
+        let reach = self.checked.graph.reach(&TableName::new("staging", model));
+        let flow = reach.and_then(|reach| reach.lineage.column("email"));
+        let columns = flow.into_iter().flat_map(|flow| flow.values());
+        let sources: BTreeSet<String> = columns.map(|column: &ColumnName| column.table.schema.clone()).collect();
+        sources.into_iter().filter(|name| self.checked.pipeline.source(name).is_some()).collect()
+    }
+}
+
+/// A cell of CSV. A spreadsheet would take what begins with one of these signs for a formula.
+fn cell(text: &str) -> String {
+    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    if guard.is_empty() && !text.contains([',', '"', '\n', '\r']) {
+        return text.to_owned();
+    }
+    format!("\"{guard}{}\"", text.replace('"', "\"\""))
+}
+
+fn forget(folder: &Path, today: Date) -> Result<(), Fault> {
+    let Ok(listing) = std::fs::read_dir(folder) else { return Ok(()) };
+    let first_kept = today.saturating_sub(LISTS_KEPT_DAYS.days());
+    for entry in listing.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let stem = name.strip_suffix(".csv").unwrap_or_default();
+        let written: Option<Date> = stem.get(stem.len().saturating_sub(10)..).and_then(|date| date.parse().ok());
+        if written.is_some_and(|written| written < first_kept) {
+            std::fs::remove_file(entry.path()).map_err(unwritable(&entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> Fault {
+    move |error| {
+        let what = format!("the list of wrong addresses cannot be kept: {error}");
+        let next = "make room, or let the service's account write there";
+        Fault::new("bounces.list-not-writable", Place::file(path), what, next)
+    }
+}
