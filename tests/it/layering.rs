@@ -14,7 +14,7 @@ const ARROWS: [(&str, &[&str]); 28] = [
     ("language", &[]),
     ("fault", &[]),
     ("files", &[]),
-    ("personal", &[]),
+    ("personal", &["fault"]),
     ("calendar", &[]),
     ("tables", &["calendar", "fault"]),
     ("pipeline", &["calendar", "fault", "language"]),
@@ -96,7 +96,7 @@ const HOMES: [(&str, &[&str]); 24] = [
     ("mysql_async", &["sources/mysql/"]),
     ("odbc_api", &["sources/odbc/"]),
     // Two more name the part of rustls that is called like it.
-    ("ring", &["delivery/tls.rs", "personal.rs", "sources/postgres/wire.rs"]),
+    ("ring", &["delivery/tls.rs", "personal/", "sources/postgres/wire.rs"]),
     ("csv", &["sources/csv/"]),
     ("calamine", &["sources/excel.rs"]),
     ("object_store", &["sources/objects.rs", "sql/engine.rs"]),

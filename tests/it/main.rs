@@ -35,6 +35,8 @@ mod law;
 mod life;
 /// Which column reaches which, who may use it for what, and how it is told.
 mod lineage;
+/// The signed addresses by which a person refuses.
+mod links;
 /// The lunar calendar against published tables.
 mod lunar;
 /// What a person receives: both parts of every letter, in both languages.

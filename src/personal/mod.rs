@@ -2,7 +2,10 @@
 //!
 //! [`Personal`] keeps a name, an address or an identifier out of logs, errors
 //! and snapshots: neither `Debug` nor `Display` shows it, and reading it is a
-//! word that can be searched for, [`Personal::reveal`].
+//! word that can be searched for, [`Personal::reveal`]. [`links`] makes the web
+//! addresses by which a person refuses, without naming the person.
+
+pub mod links;
 
 use std::fmt;
 
