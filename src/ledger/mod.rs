@@ -13,6 +13,7 @@
 //! SQLite with a write-ahead log and `synchronous = full`: a commit that
 //! returned survives a power loss. One process writes at a time; [`Lock`] sees to it.
 
+mod attention;
 mod budget;
 mod chain;
 mod error;

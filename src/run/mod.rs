@@ -8,6 +8,7 @@
 //! Each step is in a file of its own beside this one; each decision is in its
 //! chapter. This is where the world meets them.
 
+mod attend;
 mod build;
 mod change;
 mod erase;

@@ -32,10 +32,11 @@ impl Night<'_> {
         obligations: &[Obligation],
     ) -> Result<(), Fault> {
         let people = self.recipients(built)?;
-        let history = history(ledger, |_| true)?;
+        let history = self.attended(ledger, history(ledger, |_| true)?)?;
         let mut plan = self.decide(obligations, people.as_ref(), &history);
         self.count_reminders(built, &plan.reminders)?;
         let mut reminders = VecDeque::from(std::mem::take(&mut plan.reminders));
+        self.hold_for_window(&mut reminders, &mut plan);
         if !reminders.is_empty() {
             self.world.progress.step(format!("opening the channel for {} reminders", reminders.len()));
             let outbox = self.world.outbox();
@@ -45,6 +46,7 @@ impl Night<'_> {
             let standing = self.standing();
             self.account(ledger, built, &reminders).await;
             loop {
+                self.hold_for_window(&mut reminders, &mut plan);
                 self.recheck(ledger, &mut reminders, &mut plan).await?;
                 let batch: Vec<Reminder<'_>> = reminders.drain(..BATCH.min(reminders.len())).collect();
                 if batch.is_empty() {
@@ -72,7 +74,7 @@ impl Night<'_> {
     ) -> Result<(), Fault> {
         let people = self.recipients(built)?;
         let history = match ledger {
-            Some(ledger) => history(ledger, |_| true)?,
+            Some(ledger) => self.attended(ledger, history(ledger, |_| true)?)?,
             None => History::default(),
         };
         let mut plan = self.decide(obligations, people.as_ref(), &history);
@@ -102,7 +104,10 @@ impl Night<'_> {
         Self: 'o,
     {
         let pipeline = &self.checked.pipeline;
-        plan::plan(obligations, &pipeline.items, people, history, &pipeline.channel, self.as_of, &self.key)
+        let mut plan =
+            plan::plan(obligations, &pipeline.items, people, history, &pipeline.channel, self.as_of, &self.key);
+        self.arrange(&mut plan, history);
+        plan
     }
 
     pub(super) fn standing(&self) -> BTreeMap<String, Standing> {

@@ -115,6 +115,11 @@ impl Night<'_> {
             if let Some(line) = lines.get_mut(&record.item) {
                 line.messages += 1;
             }
+            let days = history.sent.entry(record.subject).or_default();
+            // Of a digest, one is the message.
+            if !(self.checked.pipeline.attention.is_digested && days.last() == Some(&self.as_of.date())) {
+                days.push(self.as_of.date());
+            }
             let shortest = history.shortest_sent.entry(record.obligation).or_insert(record.stage_notice_days);
             *shortest = record.stage_notice_days.min(*shortest);
             history.messages.insert(record.key.0, Before::Sent);

@@ -1,5 +1,7 @@
 //! The one integration binary.
 
+/// Whom, when, and how often: the sending window, and the budget of a person's attention.
+mod attention;
 /// Working days, counted days, ages and months in SQL, and the calendar known on a day.
 mod calendar;
 /// How messages leave: the bytes of a message, the folder, and a conversation with a mail server.
