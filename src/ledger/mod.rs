@@ -43,6 +43,12 @@ pub use runs::{Run, RunOutcome};
 
 const SCHEMA_VERSION: i64 = 1;
 
+/// What makes the tables, in order: each part that keeps tables of its own adds the text that makes them.
+///
+/// Each text makes only what is not there yet: a ledger that an earlier version began gets its newer tables
+/// when it is next opened for writing.
+const TABLES: &[&str] = &[include_str!("schema.sql")];
+
 /// An open ledger.
 #[derive(Debug)]
 pub struct Ledger {
@@ -64,7 +70,7 @@ impl Ledger {
         connection.pragma_update(None, "journal_mode", "wal").map_err(at)?;
         connection.pragma_update(None, "synchronous", "full").map_err(at)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(at)?;
-        connection.execute_batch(include_str!("schema.sql")).map_err(at)?;
+        TABLES.iter().try_for_each(|text| connection.execute_batch(text)).map_err(at)?;
         let mut ledger = Ledger { connection, path };
         ledger.claim(agency)?;
         Ok(ledger)
