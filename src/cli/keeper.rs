@@ -203,18 +203,18 @@ async fn night(root: &Path, agency: &str, state: &Path, as_of: AsOf) -> bool {
 }
 
 /// The signals that ask a service to stop: SIGTERM from systemd, SIGINT from a keyboard.
-struct Stop {
+pub(super) struct Stop {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Stop {
     /// From now on a signal no longer ends the process: it waits to be asked for.
-    fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn asked(&mut self) {
+    pub(super) async fn asked(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -16,7 +16,9 @@ mod explain;
 mod keeper;
 mod new;
 mod plan;
+mod preferences;
 mod prove;
+mod serve;
 mod trace;
 
 use std::io::Write;
@@ -116,6 +118,13 @@ enum Verb {
         /// Print the next five times of every agency and end.
         #[arg(long)]
         list: bool,
+    },
+    /// Answer people who refuse reminders by the link in their letter, until stopped; [serve] says where.
+    Serve,
+    /// What people want and refuse, and the requests under the data law.
+    Preferences {
+        #[command(subcommand)]
+        verb: preferences::Preferences,
     },
     /// Ask the published tables and the run history with SQL; nothing can be changed from here.
     Query {
@@ -404,6 +413,8 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         }
         Verb::Schedule { list: true } => list_times(&root),
         Verb::Schedule { list: false } => keep_running(&root, &agency, state).await,
+        Verb::Serve => serve::serve(&root, &agency, state).await,
+        Verb::Preferences { verb } => preferences::preferences(root, &agency, state, &verb),
         Verb::Query { select, format, tables, timeout_seconds, all_rows } => {
             let limits =
                 Limits { time: Duration::from_secs(timeout_seconds), rows: (!all_rows).then_some(QUERY_ROWS_MAX) };

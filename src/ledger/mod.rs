@@ -22,6 +22,7 @@ mod history;
 mod lock;
 mod obligations;
 mod outbox;
+mod preferences;
 mod pulls;
 mod runs;
 pub mod verify;
@@ -38,6 +39,7 @@ pub use error::Error;
 pub use lock::Lock;
 pub use obligations::{Followed, ObligationCount};
 pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Settlement};
+pub use preferences::{ALL, Asked, Preference, Request, Stance};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
 pub use runs::{Run, RunOutcome};
 
@@ -47,7 +49,7 @@ const SCHEMA_VERSION: i64 = 1;
 ///
 /// Each text makes only what is not there yet: a ledger that an earlier version began gets its newer tables
 /// when it is next opened for writing.
-const TABLES: &[&str] = &[include_str!("schema.sql")];
+const TABLES: &[&str] = &[include_str!("schema.sql"), preferences::TABLES];
 
 /// An open ledger.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 mod explanation;
 mod life;
+mod preferences;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -34,6 +35,11 @@ pub fn verify(state: &Path) -> Result<Verified, Error> {
         faults.push(fault(what));
     }
     let mut tables = Projection::default();
+    // One look at everything: a person may refuse while the ledger is read.
+    let snapshot = ledger.connection.unchecked_transaction();
+    if let Err(error) = &snapshot {
+        faults.push(fault(format!("the file cannot be read as it is at one moment: {error}")));
+    }
     let (head, entries) = walk(&ledger, &mut tables, &mut |what| faults.push(fault(what)));
     for what in definition_faults(&ledger, &tables) {
         faults.push(fault(what));
@@ -237,6 +243,7 @@ struct Projection {
     /// There may be millions of obligations: they are kept otherwise.
     lives: life::Lives,
     explanations: explanation::Explanations,
+    preferences: preferences::Preferences,
 }
 
 impl Projection {
@@ -246,6 +253,7 @@ impl Projection {
             return;
         }
         self.explanations.take(entry, &body);
+        self.preferences.take(entry, &body);
         let text =
             |name: &str| body.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         let json = |name: &str| body.get(name).map(Value::to_string);
@@ -319,6 +327,7 @@ impl Projection {
         self.rows.insert(("setting", "schema_version".into()), [("value", version)].into());
         found.extend(std::mem::take(&mut self.lives).differences(ledger));
         found.extend(std::mem::take(&mut self.explanations).differences(ledger));
+        found.extend(self.preferences.differences(ledger));
         for shape in &SHAPES {
             match shape.read(ledger) {
                 Ok(actual) => self.compare(shape, &actual, &mut found),

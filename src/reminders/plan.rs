@@ -4,7 +4,7 @@
 //! every message that was ever recorded, and returns what to send and what not,
 //! with the reason.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -77,6 +77,20 @@ pub struct History {
     pub sent: super::attention::Sent,
     /// By obligation key: the night on which it was first seen to be open. Those that are not in it are new.
     pub known_on: HashMap<String, Date>,
+    /// Who refuses what: subject, item and channel, with `*` for every item or channel.
+    pub refused: HashSet<(String, String, String)>,
+    /// The language that a subject chose, where it is not the register's.
+    pub languages: HashMap<String, Language>,
+}
+
+impl History {
+    /// Whether a subject refuses reminders of an item over a channel.
+    pub fn is_refused(&self, subject: &str, item: &str, channel: &str) -> bool {
+        let holds = |item: &str, channel: &str| {
+            self.refused.contains(&(subject.to_owned(), item.to_owned(), channel.to_owned()))
+        };
+        !self.refused.is_empty() && (holds(item, channel) || holds("*", channel) || holds(item, "*") || holds("*", "*"))
+    }
 }
 
 /// A message that is to be sent today.
@@ -98,6 +112,8 @@ pub struct Reminder<'a> {
     pub stage: u16,
     /// Days from today to the due date.
     pub days_left: i32,
+    /// The language it is written in: the one they chose, or the register's.
+    pub language: Language,
     /// The day of its notice: it leaves on it, or earlier.
     pub planned_on: Date,
     /// The last day on which it may leave.
@@ -328,6 +344,10 @@ fn decide_stage<'a>(
     }
     let days = Days::of(obligation, item, history, as_of, stage_notice_days)?;
     let subject = key.pseudonym(&obligation.subject_id);
+    if history.is_refused(&subject, &item.id, channel.name()) {
+        return Err(Reason::Refuses);
+    }
+    let language = history.languages.get(&subject).copied().unwrap_or(recipient.language);
     // The notices fall: the longest is the first stage. There are at most 730 of them.
     let place = item.notice_days.iter().position(|notice| *notice == stage_notice_days).unwrap_or(0);
     let stage = u16::try_from(place).unwrap_or(0).saturating_add(1);
@@ -341,6 +361,7 @@ fn decide_stage<'a>(
         stage_notice_days,
         stage,
         days_left,
+        language,
         planned_on,
         valid_until,
         late_days,

@@ -1,5 +1,6 @@
 //! When reminders leave: what the ledger knows of a person's week, and whether the sending window is open.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use jiff::ToSpan;
@@ -7,8 +8,11 @@ use jiff::ToSpan;
 use super::Night;
 use crate::calendar::{now, vietnam};
 use crate::fault::{Explain, Fault};
+use crate::language::Language;
 use crate::ledger::Ledger;
 use crate::obligations::life::State;
+use crate::personal::links::Links;
+use crate::pipeline::Agency;
 use crate::pipeline::attention::Late;
 use crate::reminders::attention::{self, WEEK_DAYS};
 use crate::reminders::plan::{History, Plan, Reason, Reminder};
@@ -19,6 +23,10 @@ impl Night<'_> {
     pub(super) fn attended(&self, ledger: &Ledger, mut history: History) -> Result<History, Fault> {
         let pipeline = &self.checked.pipeline;
         let today = self.as_of.date();
+        history.refused = ledger.refused().map_err(|error| error.fault())?;
+        let languages = ledger.languages().map_err(|error| error.fault())?;
+        let tag = |(subject, tag): (String, String)| (subject, Language::from_tag(Some(&tag)));
+        history.languages = languages.into_iter().map(tag).collect();
         if pipeline.attention.most_per_week.is_some() {
             let after = today.saturating_sub(WEEK_DAYS.days());
             history.sent = ledger.sent_between(after, today).map_err(|error| error.fault())?;
@@ -51,6 +59,57 @@ impl Night<'_> {
         for reminder in reminders.drain(..) {
             plan.hold(&reminder.item.id, Reason::WaitsForWindow);
         }
+    }
+
+    /// Takes out what was refused since it was decided: a person who refuses while a run is at work is heard by it.
+    pub(super) fn hold_refused<'o>(
+        &mut self,
+        ledger: &Ledger,
+        reminders: &mut VecDeque<Reminder<'o>>,
+        plan: &mut Plan<'o>,
+    ) -> Result<(), Fault> {
+        let newest = ledger.newest_preference().map_err(|error| error.fault())?;
+        if newest == self.heard_until {
+            return Ok(());
+        }
+        self.heard_until = newest;
+        let refused = ledger.refused().map_err(|error| error.fault())?;
+        let now = History { refused, ..History::default() };
+        let channel = self.checked.pipeline.channel.name();
+        reminders.retain(|reminder| {
+            let is_refused = now.is_refused(&reminder.subject, &reminder.item.id, channel);
+            if is_refused {
+                plan.hold(&reminder.item.id, Reason::Refuses);
+            }
+            !is_refused
+        });
+        Ok(())
+    }
+
+    /// The agency as one letter names it: where people refuse is the recipient's own link, if somebody answers there.
+    pub(super) fn agency_to<'s>(&'s self, reminder: &Reminder<'_>) -> Result<Cow<'s, Agency>, Fault> {
+        let pipeline = &self.checked.pipeline;
+        let Some(serve) = &pipeline.serve else { return Ok(Cow::Borrowed(&pipeline.agency)) };
+        let links = Links::new(&self.key, &serve.base_url);
+        let (item, channel) = (Some(reminder.item.id.as_str()), Some(pipeline.channel.name()));
+        let link = links.refuse(&reminder.subject, item, channel, self.as_of.date());
+        let refuse = link.map_err(|error| error.fault())?;
+        Ok(Cow::Owned(Agency { refuse, ..pipeline.agency.clone() }))
+    }
+
+    /// Says how the requests of data subjects stand: which are open, and which past their day.
+    pub(super) fn tell_requests(&mut self, ledger: &Ledger) -> Result<(), Fault> {
+        let today = self.as_of.date();
+        let requests = ledger.requests(today).map_err(|error| error.fault())?;
+        let open = requests.iter().filter(|request| request.done_on.is_none());
+        let late = open.clone().filter(|request| request.is_late(today)).count();
+        let Some(next) = open.clone().map(|request| request.due_on).min() else { return Ok(()) };
+        let late = if late > 0 { format!("; {late} past their day") } else { String::new() };
+        let count = open.count();
+        self.report.notes.push(format!(
+            "{count} requests under the data law are open, the first due on {next}{late}: see `chudong preferences requests`"
+        ));
+        Ok(())
     }
 
     fn sending_window(&self) -> Window {

@@ -65,6 +65,7 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
         key,
         run: run.clone(),
         accept: accept.to_vec(),
+        heard_until: 0,
         spent: Vec::new(),
         accounts: explain::Accounts::default(),
         events: Vec::new(),
@@ -144,6 +145,8 @@ struct Night<'a> {
     run: String,
     /// Tables whose volume a person accepted.
     accept: Vec<String>,
+    /// The newest preference that was looked at.
+    heard_until: i64,
     /// What this run reserved and drew, by month.
     spent: Vec<(String, Rho)>,
     /// How the due dates of tonight's reminders came about.
@@ -165,6 +168,7 @@ impl<'a> Night<'a> {
             key,
             run: String::new(),
             accept: Vec::new(),
+            heard_until: 0,
             spent: Vec::new(),
             accounts: explain::Accounts::default(),
             events: Vec::new(),
@@ -193,6 +197,7 @@ impl Night<'_> {
         let obligations = self.hold_changes(Some(ledger), &mut built, obligations)?;
         self.follow(ledger, &built, &obligations)?;
         self.send(ledger, &built, &obligations).await?;
+        self.tell_requests(ledger)?;
         self.publish(ledger, &built)
     }
 }

@@ -48,6 +48,7 @@ impl Night<'_> {
             loop {
                 self.hold_for_window(&mut reminders, &mut plan);
                 self.recheck(ledger, &mut reminders, &mut plan).await?;
+                self.hold_refused(ledger, &mut reminders, &mut plan)?;
                 let batch: Vec<Reminder<'_>> = reminders.drain(..BATCH.min(reminders.len())).collect();
                 if batch.is_empty() {
                     break;
@@ -157,10 +158,11 @@ impl Night<'_> {
         let to = Personal::new(address);
         let obligation = reminder.obligation;
         let rules = RuleReference::applied(&pipeline.law, reminder.item, self.day(), &obligation.rule_version);
+        let agency = self.agency_to(reminder).map_err(Unwritten::Fault)?;
         let occasion = Occasion {
             item: reminder.item,
-            agency: &pipeline.agency,
-            language: reminder.recipient.language,
+            agency: &agency,
+            language: reminder.language,
             as_of: self.as_of,
             name: &reminder.recipient.full_name,
             due_on: obligation.due_on,
@@ -173,7 +175,7 @@ impl Night<'_> {
         let head = delivery::Head {
             key: &reminder.key,
             channel: &pipeline.channel,
-            agency: &pipeline.agency,
+            agency: &agency,
             as_of: self.as_of,
             to: &to,
         };
