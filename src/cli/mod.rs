@@ -105,6 +105,9 @@ enum Verb {
     Run {
         #[command(flatten)]
         day: Day,
+        /// Only look again and send what waited for the sending window; publish nothing. For those who use timers.
+        #[arg(long)]
+        send: bool,
         /// How to print the summary.
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
@@ -404,12 +407,15 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
     match verb {
         Verb::Check => check_all(&root).await,
         Verb::Plan { plan } => plan::plan(root, &agency, state, plan).await,
-        Verb::Run { day, format, accept } => {
+        Verb::Run { day, send, format, accept } => {
             let checked = check::check(&root, &agency).await?;
             let world = World::new(root, state);
-            let report =
-                run::run(&world, &checked, day.as_of.unwrap_or_else(AsOf::today), &accept).await.map_err(one)?;
-            show(&report, format)
+            let as_of = day.as_of.unwrap_or_else(AsOf::today);
+            let report = match send {
+                true => run::send(&world, &checked, as_of, &accept).await,
+                false => run::run(&world, &checked, as_of, &accept).await,
+            };
+            show(&report.map_err(one)?, format)
         }
         Verb::Schedule { list: true } => list_times(&root),
         Verb::Schedule { list: false } => keep_running(&root, &agency, state).await,

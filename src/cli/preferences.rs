@@ -151,7 +151,7 @@ impl Reader<'_> {
         let received_on = date("received_on")?.ok_or(("received_on is empty".into(), DATE))?;
         let (acknowledged_on, done_on) = (date("acknowledged_on")?, date("done_on")?);
         let word = field("request").unwrap_or_default();
-        let prefer = |stance| Preference {
+        let prefer = |stance: Option<Stance>| Preference {
             subject: subject.clone(),
             item: item.to_owned(),
             channel: channel.to_owned(),
@@ -162,13 +162,13 @@ impl Reader<'_> {
         };
         let asked = Asked::WORDS.iter().find(|(known, _)| *known == word).map(|(_, asked)| *asked);
         match (word, asked) {
-            ("want", _) => wishes.preferences.push(prefer(Stance::Wanted)),
-            ("language", _) if language.is_some() => wishes.preferences.push(prefer(Stance::Wanted)),
+            ("want", _) => wishes.preferences.push(prefer(Some(Stance::Wanted))),
+            ("language", _) if language.is_some() => wishes.preferences.push(prefer(None)),
             (_, Some(asked)) => {
                 let open = Request::received(&subject, asked, (item, channel), received_on, working);
                 let is_refusal = matches!(asked, Asked::Refuse | Asked::Restrict);
                 if is_refusal {
-                    wishes.preferences.push(prefer(Stance::Refused));
+                    wishes.preferences.push(prefer(Some(Stance::Refused)));
                 }
                 // A refusal is done by being written down.
                 let now = (asked == Asked::Refuse).then_some(self.today);

@@ -2,12 +2,21 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::params;
 
 use super::{Error, Ledger};
 
 impl Ledger {
+    /// When the newest run began that did not fail; none where there was none.
+    pub fn newest_start(&self) -> Result<Option<Timestamp>, Error> {
+        let sql = "select max(started_at) from run where outcome in ('done', 'held', 'sent')";
+        let text = self.connection.query_row(sql, [], |row| row.get::<_, Option<String>>(0));
+        let text = text.map_err(|source| self.failed("read when the newest run began", source))?;
+        Ok(text.and_then(|text| text.parse().ok()))
+    }
+
     /// On which days messages went to each subject: after the first day, up to the second and with it, one date for
     /// each message. A digest has one Message-ID and is one; what is uncertain or in flight may have arrived and counts.
     pub fn sent_between(&self, after: Date, up_to: Date) -> Result<HashMap<String, Vec<Date>>, Error> {

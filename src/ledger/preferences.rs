@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use jiff::ToSpan;
 use jiff::civil::Date;
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde_json::json;
 
 use super::{Error, Ledger, append};
@@ -55,7 +55,7 @@ pub const ALL: &str = "*";
 pub enum Stance {
     /// They refuse (Decree 224/2026/NĐ-CP, Art. 17(3)).
     Refused,
-    /// They want it, after having refused; or they only chose a language.
+    /// They want it: after having refused, or where nothing was said.
     Wanted,
 }
 
@@ -78,9 +78,10 @@ pub struct Preference {
     pub item: String,
     /// The channel, or [`ALL`].
     pub channel: String,
-    /// What they want.
-    pub stance: Stance,
-    /// The language in which they want to be written to, as BCP 47 tag; none where the register says it.
+    /// What they want; none where they say only the language, and what they said before stands.
+    pub stance: Option<Stance>,
+    /// The language in which they want to be written to, as BCP 47 tag; none where what they said before stands, or
+    /// the register says it.
     pub language: Option<String>,
     /// Since which day they say so.
     pub since: Date,
@@ -251,20 +252,22 @@ impl Ledger {
 }
 
 fn put_preference(transaction: &Transaction<'_>, wish: &Preference) -> rusqlite::Result<bool> {
-    let known: i64 = transaction
-        .prepare_cached(
-            "select count(*) from preference
-             where subject = ?1 and item = ?2 and channel = ?3 and stance = ?4 and language is ?5",
-        )?
-        .query_row(params![wish.subject, wish.item, wish.channel, wish.stance.word(), wish.language], |row| {
-            row.get(0)
-        })?;
-    if known > 0 {
+    let known: Option<(String, Option<String>)> = transaction
+        .prepare_cached("select stance, language from preference where subject = ?1 and item = ?2 and channel = ?3")?
+        .query_row(params![wish.subject, wish.item, wish.channel], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    // What is not said now stays as it was said before.
+    let (known_stance, known_language) = known.clone().unzip();
+    let said = wish.stance.map(|stance| stance.word().to_owned());
+    let stance = said.or(known_stance).unwrap_or_else(|| Stance::Wanted.word().to_owned());
+    let language = wish.language.clone().or(known_language.flatten());
+    if known == Some((stance.clone(), language.clone())) {
         return Ok(false);
     }
+    let since = wish.since.to_string();
     let body = json!({
-        "item": wish.item, "channel": wish.channel, "stance": wish.stance.word(), "language": wish.language,
-        "since": wish.since.to_string(), "how": wish.how,
+        "item": wish.item, "channel": wish.channel, "stance": stance, "language": language, "since": since,
+        "how": wish.how,
     });
     let entry = append(transaction, "", "preference.set", &wish.subject, &body)?;
     transaction
@@ -274,16 +277,7 @@ fn put_preference(transaction: &Transaction<'_>, wish: &Preference) -> rusqlite:
              on conflict (subject, item, channel) do update
              set stance = ?4, language = ?5, since = ?6, how = ?7, entry = ?8",
         )?
-        .execute(params![
-            wish.subject,
-            wish.item,
-            wish.channel,
-            wish.stance.word(),
-            wish.language,
-            wish.since.to_string(),
-            wish.how,
-            entry
-        ])?;
+        .execute(params![wish.subject, wish.item, wish.channel, stance, language, since, wish.how, entry])?;
     Ok(true)
 }
 

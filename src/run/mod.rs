@@ -25,14 +25,15 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
-use crate::calendar::{AsOf, Day, now};
+use crate::calendar::{AsOf, Day, now, vietnam};
 use crate::check::{self, Checked};
-use crate::fault::{Explain, Fault};
+use crate::fault::{Explain, Fault, Place};
 use crate::landing::Store;
 use crate::ledger::{Ledger, Lock, RunOutcome};
 use crate::lineage::{Ending, Job};
 use crate::personal::PseudonymKey;
 use crate::pipeline::Rho;
+use crate::reminders::window::{Hour, Window};
 use crate::report::change::Changes;
 use crate::report::{FaultLine, Report};
 use crate::world::World;
@@ -47,6 +48,38 @@ pub use window::{NIGHTS_MAX, window};
 /// before it: that stays done and recorded. An error here means that the run did
 /// not begin, or that its end could not be recorded.
 pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String]) -> Result<Report, Fault> {
+    run_for(Purpose::Night, world, checked, as_of, accept).await
+}
+
+/// Sends what waited for the sending window: looks again at everything and sends what stands. It publishes nothing.
+///
+/// Errors as [`run`], and where the window is closed.
+pub async fn send(world: &World, checked: &Checked, as_of: AsOf, accept: &[String]) -> Result<Report, Fault> {
+    if let Hour::Closed(until) = Window::of(&checked.pipeline, as_of.date()).at(now()) {
+        let until = until.to_zoned(vietnam()).strftime("%Y-%m-%d %H:%M");
+        let what = format!("the sending window is closed until {until}");
+        let next = "start it when the window is open, or leave it to `chudong schedule`";
+        return Err(Fault::new("run.window-closed", Place::file(&checked.pipeline.path), what, next));
+    }
+    run_for(Purpose::Send, world, checked, as_of, accept).await
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// The whole night.
+    Night,
+    /// Only what waits to be sent.
+    Send,
+}
+
+async fn run_for(
+    purpose: Purpose,
+    world: &World,
+    checked: &Checked,
+    as_of: AsOf,
+    accept: &[String],
+) -> Result<Report, Fault> {
     refuse(checked, as_of.into())?;
     world.make_state().map_err(|error| error.fault())?;
     let _lock = Lock::take(&world.state).map_err(|error| error.fault())?;
@@ -73,7 +106,7 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
     };
     night.report.run = Some(run.clone());
     night.tell(Job::Night, Ending::Start);
-    let worked = night.work(&mut ledger).await;
+    let worked = night.work(&mut ledger, purpose).await;
     night.tell(Job::Night, if worked.is_ok() { Ending::Complete } else { Ending::Fail });
     let told = night.write_lineage();
     world.progress.done();
@@ -85,7 +118,11 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
         report.notes.push(NOTHING_NEW.into());
     }
     look(world, &mut report);
-    let outcome = report.settle();
+    let outcome = match (purpose, report.settle()) {
+        // It proves no night: what the night has to do beside sending is not done by it.
+        (Purpose::Send, RunOutcome::Done | RunOutcome::Held) => RunOutcome::Sent,
+        (_, outcome) => outcome,
+    };
     ledger.finish_run(&run, outcome, &json!(report)).map_err(|error| error.fault())?;
     ledger.anchor().map_err(|error| error.fault())?;
     Ok(report)
@@ -182,7 +219,7 @@ impl Night<'_> {
         Day { as_of: self.as_of, known_on: self.known_on }
     }
 
-    async fn work(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
+    async fn work(&mut self, ledger: &mut Ledger, purpose: Purpose) -> Result<(), Fault> {
         let died = ledger.mark_uncertain(&self.run).map_err(|error| error.fault())?;
         if died > 0 {
             self.report.notes.push(format!(
@@ -198,6 +235,9 @@ impl Night<'_> {
         self.follow(ledger, &built, &obligations)?;
         self.send(ledger, &built, &obligations).await?;
         self.tell_requests(ledger)?;
+        if purpose == Purpose::Send {
+            return Ok(());
+        }
         self.publish(ledger, &built)
     }
 }

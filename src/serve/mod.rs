@@ -22,9 +22,9 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::calendar::{AsOf, WorkingDays};
+use crate::calendar::AsOf;
 use crate::fault::{Explain, Fault, Place};
-use crate::language::Language;
+use crate::language::{Language, Text};
 use crate::ledger::{self, ALL, Asked, Ledger, Preference, Request, Stance};
 use crate::personal::links::{self, Links, PATH, Refusal};
 use crate::pipeline::Pipeline;
@@ -115,7 +115,7 @@ async fn ask(
 ) -> Response {
     let language = language(query.as_deref(), &headers);
     match desk.links.open(&token, AsOf::today().date()) {
-        Ok(refusal) => desk.answer(StatusCode::OK, language, desk.told(&refusal, Told::asking)),
+        Ok(refusal) => desk.answer(StatusCode::OK, language, Told::Asking(desk.title(&refusal))),
         Err(error) => desk.refuse(&error, language),
     }
 }
@@ -136,15 +136,11 @@ async fn apply(
     let Some(act) = Act::read(&body) else {
         return desk.answer(StatusCode::BAD_REQUEST, language, Told::NotUnderstood);
     };
-    let told = match act {
-        Act::Refuse => desk.told(&refusal, Told::refused),
-        Act::RefuseAll => Told::refused(None),
-        Act::Want => desk.told(&refusal, Told::wanted),
-    };
+    let title = desk.title(&refusal);
     let writer = Arc::clone(&desk);
     let written = tokio::task::spawn_blocking(move || writer.write(&refusal, act)).await;
     match written {
-        Ok(Ok(())) => desk.answer(StatusCode::OK, language, told),
+        Ok(Ok(is_still_refused)) => desk.answer(StatusCode::OK, language, act.told(title, is_still_refused)),
         Ok(Err(fault)) => {
             // Neither the link nor the person is named: the fault is the ledger's.
             tracing::error!(code = fault.code, "a refusal could not be written down: {}", fault.what);
@@ -169,8 +165,10 @@ enum Act {
     Refuse,
     /// Refuse every reminder of the agency.
     RefuseAll,
-    /// Take the refusal back.
+    /// Take the refusal of what the link stands for back.
     Want,
+    /// Take the refusal of everything back.
+    WantAll,
 }
 
 impl Act {
@@ -183,53 +181,70 @@ impl Act {
             (is_one_click || has("act=refuse"), Act::Refuse),
             (has("act=refuse_all"), Act::RefuseAll),
             (has("act=want"), Act::Want),
+            (has("act=want_all"), Act::WantAll),
         ];
         acts.into_iter().find(|(is_meant, _)| *is_meant).map(|(_, act)| act)
+    }
+
+    fn stance(self) -> Stance {
+        match self {
+            Act::Refuse | Act::RefuseAll => Stance::Refused,
+            Act::Want | Act::WantAll => Stance::Wanted,
+        }
+    }
+
+    /// What is said when it is written down, of the item with this title.
+    fn told(self, title: Option<Text>, is_still_refused: bool) -> Told {
+        match self {
+            Act::Refuse => Told::Refused(title),
+            Act::RefuseAll => Told::Refused(None),
+            Act::Want if is_still_refused => Told::StillRefused,
+            Act::Want => Told::Wanted(title),
+            Act::WantAll => Told::Wanted(None),
+        }
     }
 }
 
 impl Desk {
-    /// Writes down what a person does; it holds from the moment in which this returns.
-    fn write(&self, refusal: &Refusal, act: Act) -> Result<(), Fault> {
+    /// Writes down what a person does; it holds from the moment in which this returns. Whether what the link stands for
+    /// is refused all the same, because something wider is.
+    fn write(&self, refusal: &Refusal, act: Act) -> Result<bool, Fault> {
         // A ledger that is gone is not begun anew from here: the run says what to do.
         if !Ledger::has_begun(&self.state) {
             return Err(ledger::Error::None { path: self.state.join("ledger.sqlite") }.fault());
         }
         let mut ledger = Ledger::open(&self.state, &self.pipeline.id).map_err(|error| error.fault())?;
         let today = AsOf::today().date();
-        let stance = if act == Act::Want { Stance::Wanted } else { Stance::Refused };
-        let of = |name: &Option<String>| match (act, name) {
-            (Act::RefuseAll, _) | (_, None) => ALL.to_owned(),
-            (_, Some(name)) => name.clone(),
+        let all = || ALL.to_owned();
+        let (item, channel) = match act {
+            Act::RefuseAll | Act::WantAll => (all(), all()),
+            Act::Refuse | Act::Want => {
+                (refusal.item.clone().unwrap_or_else(all), refusal.channel.clone().unwrap_or_else(all))
+            }
         };
-        let subject = refusal.subject.clone();
-        let mut preferences = Vec::new();
-        if act == Act::Want {
-            // Whoever wants this again takes back what was refused more widely by the same link, too.
-            let wider = [(ALL.to_owned(), ALL.to_owned())];
-            let refused = ledger.refused().map_err(|error| error.fault())?;
-            let held = wider
-                .into_iter()
-                .filter(|(item, channel)| refused.contains(&(subject.clone(), item.clone(), channel.clone())));
-            preferences.extend(held.map(|(item, channel)| preference(&subject, item, channel, stance, today)));
-        }
-        let (item, channel) = (of(&refusal.item), of(&refusal.channel));
+        let (subject, since, how) = (refusal.subject.clone(), today, "link");
         let mut requests = Vec::new();
-        if stance == Stance::Refused {
-            let scope = (item.as_str(), channel.as_str());
-            let working: WorkingDays = self.pipeline.calendar.known_on(today);
-            let asked = Request::received(&subject, Asked::Refuse, scope, today, &working);
+        if act.stance() == Stance::Refused {
+            let working = self.pipeline.calendar.known_on(today);
+            let asked = Request::received(&subject, Asked::Refuse, (&item, &channel), today, &working);
             // The page is the confirmation, and it is done.
             requests.push(Request { acknowledged_on: Some(today), done_on: Some(today), ..asked });
         }
-        preferences.push(preference(&subject, item, channel, stance, today));
-        ledger.prefer(&preferences, &requests).map(drop).map_err(|error| error.fault())
+        let (stance, language) = (Some(act.stance()), None);
+        let preference = Preference { subject, item, channel, stance, language, since, how };
+        ledger.prefer(&[preference], &requests).map_err(|error| error.fault())?;
+        let refused = ledger.refused().map_err(|error| error.fault())?;
+        let item = refusal.item.as_deref().unwrap_or(ALL);
+        let channel = refusal.channel.as_deref().unwrap_or(ALL);
+        let scopes = [(item, channel), (item, ALL), (ALL, channel), (ALL, ALL)];
+        let key = |(item, channel): (&str, &str)| (refusal.subject.clone(), item.to_owned(), channel.to_owned());
+        Ok(scopes.into_iter().any(|scope| refused.contains(&key(scope))))
     }
 
-    /// What is said of a link: of its item by its title, where it is one of the agency's.
-    fn told(&self, refusal: &Refusal, told: impl Fn(Option<crate::language::Text>) -> Told) -> Told {
+    /// The title of a link's item, where it is one of the agency's.
+    fn title(&self, refusal: &Refusal) -> Option<Text> {
         let item = refusal.item.as_deref().and_then(|id| self.pipeline.item(id));
-        told(item.map(|item| item.title.clone()))
+        item.map(|item| item.title.clone())
     }
 
     fn refuse(&self, error: &links::Error, language: Language) -> Response {
@@ -243,10 +258,6 @@ impl Desk {
         let page = Page { agency: &self.pipeline.agency, language, told };
         dressed((status, Html(page.to_string())).into_response())
     }
-}
-
-fn preference(subject: &str, item: String, channel: String, stance: Stance, since: jiff::civil::Date) -> Preference {
-    Preference { subject: subject.to_owned(), item, channel, stance, language: None, since, how: "link" }
 }
 
 /// No script, nothing from elsewhere, nothing kept, no address of this page given to others.

@@ -33,6 +33,8 @@ pub(super) enum Told {
     Refused(Option<Text>),
     /// That it is wanted again.
     Wanted(Option<Text>),
+    /// That it is refused all the same, because all reminders are.
+    StillRefused,
     /// That the link is too old.
     Expired,
     /// That this is no link of ours.
@@ -41,20 +43,6 @@ pub(super) enum Told {
     NotUnderstood,
     /// That it could not be written down now.
     NotWritten,
-}
-
-impl Told {
-    pub(super) fn asking(item: Option<Text>) -> Self {
-        Told::Asking(item)
-    }
-
-    pub(super) fn refused(item: Option<Text>) -> Self {
-        Told::Refused(item)
-    }
-
-    pub(super) fn wanted(item: Option<Text>) -> Self {
-        Told::Wanted(item)
-    }
 }
 
 /// A page of an agency, in one language.
@@ -136,7 +124,12 @@ impl Page<'_> {
                     "Cơ quan đã ngừng gửi {} theo đường này, kể từ lúc này. Nghĩa vụ và thời hạn theo pháp luật không thay đổi.",
                     named(item)
                 ),
-                vec![("want", "Nhận lại tin nhắc".to_owned())],
+                vec![(if item.is_some() { "want" } else { "want_all" }, "Nhận lại tin nhắc".to_owned())],
+            ),
+            Told::StillRefused => words(
+                "Ông/bà vẫn đang từ chối mọi tin nhắc",
+                "Trước đây ông/bà đã từ chối mọi tin nhắc của cơ quan, nên cơ quan vẫn chưa gửi lại.",
+                vec![("want_all", "Nhận lại mọi tin nhắc của cơ quan".to_owned())],
             ),
             Told::Wanted(item) => words("Đã ghi nhận", &format!("Ông/bà sẽ nhận lại {}.", named(item)), Vec::new()),
             Told::Expired => words(
@@ -183,7 +176,12 @@ impl Page<'_> {
                     "From now on the agency no longer sends {} this way. Your duties and their deadlines stay as the law says.",
                     named(item)
                 ),
-                vec![("want", "Receive reminders again".to_owned())],
+                vec![(if item.is_some() { "want" } else { "want_all" }, "Receive reminders again".to_owned())],
+            ),
+            Told::StillRefused => words(
+                "You still refuse all reminders",
+                "Earlier you refused all reminders of this agency, so that none is sent yet.",
+                vec![("want_all", "Receive all reminders of this agency again".to_owned())],
             ),
             Told::Wanted(item) => words("Done", &format!("You will again receive {}.", named(item)), Vec::new()),
             Told::Expired => words(

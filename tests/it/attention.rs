@@ -231,3 +231,46 @@ fn outside_the_window_a_night_decides_and_sends_nothing() {
     assert_eq!(world.outbox().len(), sent);
     world.ledger_is_sound();
 }
+
+#[test]
+fn a_sending_run_is_due_once_after_the_window_opened() {
+    use chudong::schedule::sending;
+    let window = Window::new(Some(Quiet::NIGHT), BTreeSet::new());
+    let proven = Some(date(2026, 11, 21));
+    let due =
+        |start: &str, now: &str| sending(&window, proven, Some(at(start)), at(now)).map(|as_of| as_of.to_string());
+    let night = "2026-11-21T02:00:00";
+    assert_eq!(due(night, "2026-11-21T07:59:59"), None);
+    assert_eq!(due(night, "2026-11-21T08:00:00"), Some("2026-11-21".to_owned()));
+    assert_eq!(due(night, "2026-11-21T20:59:59"), Some("2026-11-21".to_owned()));
+    assert_eq!(due(night, "2026-11-21T21:00:00"), None);
+    assert_eq!(due("2026-11-21T08:00:01", "2026-11-21T12:00:00"), None);
+    assert_eq!(due("2026-11-21T08:00:01", "2026-11-22T08:00:00"), Some("2026-11-22".to_owned()));
+    // A clock that was put back sends once more, and nothing twice: the outbox knows what left.
+    assert_eq!(due("2026-11-21T15:00:00", "2026-11-21T12:00:00"), Some("2026-11-21".to_owned()));
+    // Nothing was decided yet; or every night sends by itself.
+    assert_eq!(sending(&window, None, None, at("2026-11-21T12:00:00")), None);
+    assert_eq!(sending(&Window::default(), proven, None, at("2026-11-21T12:00:00")), None);
+}
+
+#[test]
+fn a_sending_run_sends_what_waited_and_proves_no_night() {
+    let world = World::of("binh-minh");
+    let clock = chudong::calendar::now().to_zoned(chudong::calendar::vietnam());
+    let hour = |ahead: i64| clock.saturating_add(ahead.hours()).strftime("%H:%M").to_string();
+    let quiet = |from, to| format!("attention = {{ quiet = {{ from = \"{}\", to = \"{}\" }} }}", hour(from), hour(to));
+    world.edit(PIPELINE, ANY_TIME, &quiet(-1, 2));
+    world.night("2026-11-20").with(0);
+    let send = ["run", "--send", "--as-of", "2026-11-21"];
+    let ended = world.chudong(&send).with(1);
+    assert!(ended.said().contains("error[run.window-closed]") && ended.said().contains(&hour(2)), "{}", ended.err);
+    world.edit(PIPELINE, &quiet(-1, 2), &quiet(2, 3));
+    world.chudong(&send).with(0);
+    assert!(!world.outbox().is_empty());
+    let runs = world.ledger().runs().unwrap();
+    let outcomes: Vec<_> = runs.iter().map(|run| (run.as_of.as_str(), run.outcome.as_deref().unwrap())).collect();
+    assert_eq!(outcomes, [("2026-11-20", "done"), ("2026-11-21", "sent")]);
+    let proven = world.ledger().newest_proven("2026-11-30".parse().unwrap()).unwrap();
+    assert_eq!(proven, Some(date(2026, 11, 20)));
+    world.ledger_is_sound();
+}

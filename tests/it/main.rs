@@ -92,6 +92,8 @@ mod queries;
 mod scaffold;
 /// When a night is due: cron lines and missing nights.
 mod schedule;
+/// People who refuse: pages, links, files.
+mod serve;
 /// A plan of many nights.
 mod windows;
 
