@@ -25,6 +25,7 @@ mod outbox;
 mod preferences;
 mod pulls;
 mod runs;
+mod shared;
 pub mod verify;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +43,7 @@ pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Settleme
 pub use preferences::{ALL, Asked, Preference, Request, Stance};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
 pub use runs::{Run, RunOutcome};
+pub use shared::Shared;
 
 const SCHEMA_VERSION: i64 = 1;
 

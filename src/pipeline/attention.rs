@@ -89,8 +89,6 @@ impl Consequence {
 pub enum Late {
     /// It is sent as it is.
     Send,
-    /// It is sent and says that it is late, and that this is not the person's doing.
-    Soften,
     /// It is not sent; the next stage comes on its own day.
     Drop,
     /// It is not sent; a clerk sees to it.
@@ -99,8 +97,8 @@ pub enum Late {
 
 impl Late {
     /// The words of item.toml.
-    pub const WORDS: [(&'static str, Late); 4] =
-        [("send", Late::Send), ("soften", Late::Soften), ("drop", Late::Drop), ("escalate", Late::Escalate)];
+    pub const WORDS: [(&'static str, Late); 3] =
+        [("send", Late::Send), ("drop", Late::Drop), ("escalate", Late::Escalate)];
 }
 
 /// `late_after_days` of an item that does not say.

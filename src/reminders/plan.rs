@@ -118,8 +118,6 @@ pub struct Reminder<'a> {
     pub planned_on: Date,
     /// The last day on which it may leave.
     pub valid_until: Date,
-    /// Days for which it could have left and did not; 0 where it is not late, or nothing is said of it.
-    pub late_days: u16,
 }
 
 /// Why a message is not sent today although its obligation is due soon.
@@ -351,7 +349,7 @@ fn decide_stage<'a>(
     // The notices fall: the longest is the first stage. There are at most 730 of them.
     let place = item.notice_days.iter().position(|notice| *notice == stage_notice_days).unwrap_or(0);
     let stage = u16::try_from(place).unwrap_or(0).saturating_add(1);
-    let Days { planned_on, valid_until, late_days } = days;
+    let Days { planned_on, valid_until } = days;
     Ok(Reminder {
         key: message_key,
         obligation,
@@ -364,7 +362,6 @@ fn decide_stage<'a>(
         language,
         planned_on,
         valid_until,
-        late_days,
     })
 }
 
@@ -372,7 +369,6 @@ fn decide_stage<'a>(
 struct Days {
     planned_on: Date,
     valid_until: Date,
-    late_days: u16,
 }
 
 impl Days {
@@ -394,11 +390,10 @@ impl Days {
         let could_leave = history.known_on.get(&obligation.key).map_or(today, |known_on| planned_on.max(*known_on));
         let late_days = u16::try_from(days_between(could_leave, today)).unwrap_or(0);
         if late_days <= item.late_after_days {
-            return Ok(Days { planned_on, valid_until, late_days: 0 });
+            return Ok(Days { planned_on, valid_until });
         }
         match item.late {
-            Late::Send => Ok(Days { planned_on, valid_until, late_days: 0 }),
-            Late::Soften => Ok(Days { planned_on, valid_until, late_days }),
+            Late::Send => Ok(Days { planned_on, valid_until }),
             Late::Drop => Err(Reason::LateDropped),
             Late::Escalate => Err(Reason::LateLeftToClerk),
         }

@@ -1,7 +1,7 @@
 //! When reminders leave: what the ledger knows of a person's week, and whether the sending window is open.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use jiff::ToSpan;
 
@@ -9,7 +9,7 @@ use super::Night;
 use crate::calendar::{now, vietnam};
 use crate::fault::{Explain, Fault};
 use crate::language::Language;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Shared};
 use crate::obligations::life::State;
 use crate::personal::links::Links;
 use crate::pipeline::Agency;
@@ -43,9 +43,36 @@ impl Night<'_> {
         Ok(history)
     }
 
-    /// Keeps in the plan what leaves today.
-    pub(super) fn arrange(&self, plan: &mut Plan<'_>, history: &History) {
-        attention::arrange(plan, &history.sent, &self.sending_window(), &self.checked.pipeline, self.as_of);
+    /// Keeps in the plan what leaves today, by what went to each person from here and from other agencies.
+    pub(super) fn arrange(&self, plan: &mut Plan<'_>, history: &History) -> Result<(), Fault> {
+        let mut sent = history.sent.clone();
+        if let Some(shared) = self.shared()? {
+            let today = self.as_of.date();
+            let after = today.saturating_sub(WEEK_DAYS.days());
+            let elsewhere = shared.sent_elsewhere(after, today).map_err(|error| error.fault())?;
+            let mut seen = BTreeSet::new();
+            for reminder in plan.reminders.iter().filter(|reminder| seen.insert(reminder.subject.clone())) {
+                let days = elsewhere.get(&shared.person(&reminder.obligation.subject_id));
+                sent.entry(reminder.subject.clone()).or_default().extend(days.into_iter().flatten());
+            }
+        }
+        attention::arrange(plan, &sent, &self.sending_window(), &self.checked.pipeline, self.as_of);
+        Ok(())
+    }
+
+    /// Tells the other agencies how many messages are about to go to each person: before the wire, so that a crash
+    /// makes nobody's week fuller than it is counted.
+    pub(super) fn tell_others(&self, batch: &[Reminder<'_>]) -> Result<(), Fault> {
+        let Some(mut shared) = self.shared()? else { return Ok(()) };
+        let line = |reminder: &Reminder<'_>| (reminder.key.clone(), shared.person(&reminder.obligation.subject_id));
+        let lines: Vec<(String, String)> = batch.iter().map(line).collect();
+        shared.note(self.as_of.date(), &lines).map_err(|error| error.fault())
+    }
+
+    fn shared(&self) -> Result<Option<Shared>, Fault> {
+        let pipeline = &self.checked.pipeline;
+        let folder = pipeline.attention.shared.as_ref().filter(|_| pipeline.attention.most_per_week.is_some());
+        folder.map(|folder| Shared::open(folder, &pipeline.id)).transpose().map_err(|error| error.fault())
     }
 
     /// Holds what is left where the sending window is closed now, and says until when it waits.

@@ -33,7 +33,7 @@ impl Night<'_> {
     ) -> Result<(), Fault> {
         let people = self.recipients(built)?;
         let history = self.attended(ledger, history(ledger, |_| true)?)?;
-        let mut plan = self.decide(obligations, people.as_ref(), &history);
+        let mut plan = self.decide(obligations, people.as_ref(), &history)?;
         self.count_reminders(built, &plan.reminders)?;
         let mut reminders = VecDeque::from(std::mem::take(&mut plan.reminders));
         self.hold_for_window(&mut reminders, &mut plan);
@@ -53,6 +53,7 @@ impl Night<'_> {
                 if batch.is_empty() {
                     break;
                 }
+                self.tell_others(&batch)?;
                 let written = self.write(&batch, &standing, &mut plan);
                 self.dispatch(ledger, &mut sender, written).await?;
                 if let Some(trouble) = sender.trouble() {
@@ -78,7 +79,7 @@ impl Night<'_> {
             Some(ledger) => self.attended(ledger, history(ledger, |_| true)?)?,
             None => History::default(),
         };
-        let mut plan = self.decide(obligations, people.as_ref(), &history);
+        let mut plan = self.decide(obligations, people.as_ref(), &history)?;
         self.count_reminders(built, &plan.reminders)?;
         let reminders = std::mem::take(&mut plan.reminders);
         let standing = self.standing();
@@ -100,15 +101,15 @@ impl Night<'_> {
         obligations: &'o [Obligation],
         people: Option<&'o Recipients>,
         history: &History,
-    ) -> Plan<'o>
+    ) -> Result<Plan<'o>, Fault>
     where
         Self: 'o,
     {
         let pipeline = &self.checked.pipeline;
         let mut plan =
             plan::plan(obligations, &pipeline.items, people, history, &pipeline.channel, self.as_of, &self.key);
-        self.arrange(&mut plan, history);
-        plan
+        self.arrange(&mut plan, history)?;
+        Ok(plan)
     }
 
     pub(super) fn standing(&self) -> BTreeMap<String, Standing> {

@@ -107,7 +107,7 @@ impl Night<'_> {
             return Ok(Vec::new());
         }
         let people = self.recipients(&built)?;
-        let mut plan = self.decide(&obligations, people.as_ref(), history);
+        let mut plan = self.decide(&obligations, people.as_ref(), history)?;
         let reminders = std::mem::take(&mut plan.reminders);
         let standing = self.standing();
         // Written as on the night itself: a letter that cannot be written is not counted.

@@ -274,3 +274,40 @@ fn a_sending_run_sends_what_waited_and_proves_no_night() {
     assert_eq!(proven, Some(date(2026, 11, 20)));
     world.ledger_is_sound();
 }
+
+#[test]
+fn agencies_that_share_a_folder_share_the_budget() {
+    use chudong::ledger::Shared;
+    use chudong::personal::Personal;
+    let folder = tempfile::tempdir().unwrap();
+    let person = |shared: &Shared, number: &str| shared.person(&Personal::new(number.to_owned()));
+    let mut police = Shared::open(folder.path(), "police").unwrap();
+    let tax = Shared::open(folder.path(), "tax").unwrap();
+    let an = person(&police, "001");
+    assert_eq!(an, person(&tax, "001"));
+    let on = date(2026, 11, 21);
+    let messages = [("a".to_owned(), an.clone()), ("b".to_owned(), an.clone())];
+    police.note(on, &messages).unwrap();
+    police.note(on, &messages).unwrap();
+    let week = |shared: &Shared, to: Date| shared.sent_elsewhere(to.saturating_sub(7.days()), to).unwrap();
+    assert_eq!(week(&tax, on).get(&an).map(Vec::len), Some(2));
+    assert!(week(&police, on).is_empty());
+    assert!(week(&tax, on.saturating_add(7.days())).is_empty());
+    // After a week nothing is kept.
+    police.note(on.saturating_add(7.days()), &[("c".to_owned(), an.clone())]).unwrap();
+    assert!(week(&tax, on).is_empty());
+
+    // Through the binary: whoever had the week's message from another agency gets one here only when it is due.
+    let world = World::of("binh-minh");
+    let path = folder.path().display();
+    world.edit(
+        PIPELINE,
+        ANY_TIME,
+        &format!("attention = {{ quiet = \"never\", tet = \"open\", most_per_week = 1, shared = \"{path}\" }}"),
+    );
+    world.night("2026-11-21").with(0);
+    let sent = world.outbox().len();
+    let told: usize = week(&tax, on).values().map(Vec::len).sum();
+    assert!(sent > 0 && told == sent, "{told} of {sent}");
+    world.ledger_is_sound();
+}

@@ -44,7 +44,8 @@ fn said(node: &Node<'_>, otherwise: &Attention) -> Option<Attention> {
         quiet: quiet?,
         is_closed_on_tet,
         most_per_week: most_per_week?.and_then(|most| u16::try_from(most).ok()),
-        is_digested: node.bool_or("digest", false),
+        // One message cannot carry several reminders through the outbox yet, and so no file can ask for it.
+        is_digested: false,
         lead_days: u16::try_from(lead_days?).ok()?,
         shared,
     })
