@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::calendar::cron::Cron;
 use crate::calendar::{AsOf, vietnam};
 use crate::pipeline::Missed;
+use crate::reminders::window::Window;
 
 /// The dates for which a run is due now, the earliest first.
 ///
@@ -41,6 +42,22 @@ pub fn due(
         dates = dates.split_off(dates.len().saturating_sub(1));
     }
     dates
+}
+
+/// The date for which a sending run is due now: the window is open, and no run has begun since it opened.
+///
+/// A night outside the window decides and sends nothing; this run looks again and sends what stands. Before the first
+/// proven night there is nothing that it could send, and where the window never closes every night sends by itself.
+pub fn sending(
+    window: &Window,
+    newest_proven: Option<Date>,
+    newest_start: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<AsOf> {
+    newest_proven?;
+    let opened = window.opened(now)?;
+    let is_done = newest_start.is_some_and(|start| (opened..=now).contains(&start));
+    (!is_done).then(|| AsOf::new(now.to_zoned(vietnam()).date()))
 }
 
 /// When a night that failed is tried again: after `first`, then each time after twice as long,

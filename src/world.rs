@@ -37,6 +37,9 @@ pub enum Error {
     /// The key is gone although there is a ledger.
     #[error("the pseudonym key is missing although there is a ledger")]
     KeyMissing(PathBuf),
+    /// No run has made the key.
+    #[error("there is no pseudonym key")]
+    NoKeyYet(PathBuf),
     /// The ledger is gone although something was sent or published from here.
     #[error("the ledger is gone although messages or figures left from this state folder")]
     LedgerGone(PathBuf),
@@ -63,6 +66,7 @@ impl Explain for Error {
                 _ => "state.unusable",
             },
             Error::KeyMissing(_) => "state.key-missing",
+            Error::NoKeyYet(_) => "state.no-key-yet",
             Error::LedgerGone(_) => "state.ledger-gone",
             Error::KeyLength(_) => "state.key-length",
             Error::SealingKeyMissing(_) => "state.sealing-key-missing",
@@ -75,6 +79,7 @@ impl Explain for Error {
         match self {
             Error::State { path, .. }
             | Error::KeyMissing(path)
+            | Error::NoKeyYet(path)
             | Error::KeyLength(path)
             | Error::SealingKeyMissing(path)
             | Error::SealingKeyLength(path)
@@ -94,6 +99,7 @@ impl Explain for Error {
             Error::SealingKeyMissing(_) | Error::SealingKeyLength(_) => {
                 "restore the key from your backup: what was sealed with it is opened by no other".into()
             }
+            Error::NoKeyYet(_) => "run `chudong run` first, or name the state folder with --state".into(),
             Error::LedgerGone(_) => {
                 "restore it from your backup: with a new ledger everybody would be reminded a second time".into()
             }
@@ -121,6 +127,13 @@ impl World {
             None if self.state.join("ledger.sqlite").exists() => Err(Error::KeyMissing(path)),
             None => self.make_key(&path).map(PseudonymKey::new),
         }
+    }
+
+    /// The pseudonym key that there is: where none was made, no link was sent that it could open.
+    pub fn opening_pseudonym_key(&self) -> Result<PseudonymKey, Error> {
+        let path = self.key_path();
+        let key = read_key(&path, Error::KeyLength)?;
+        key.map(PseudonymKey::new).ok_or(Error::NoKeyYet(path))
     }
 
     /// The key with which explanations are sealed; made when the first is to be, outside the ledger.

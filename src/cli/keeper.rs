@@ -16,6 +16,7 @@ use crate::check::{self, Checked};
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{self, Ledger};
 use crate::pipeline::{self, Missed, Pipeline};
+use crate::reminders::window::Window;
 use crate::world::World;
 use crate::{run, schedule};
 
@@ -51,7 +52,9 @@ struct Keeper<'a> {
     agency: &'a str,
     state: PathBuf,
     /// What was read last without a fault.
-    good: Option<(Cron, Missed)>,
+    good: Option<Times>,
+    /// When the newest run began that did not fail, when the ledger was last read.
+    newest_start: Option<Timestamp>,
     /// What was said to be wrong, so that it is not said again every second.
     said: Vec<Fault>,
     /// The newest night that the ledger proved when it was last read; outer none before it was.
@@ -59,6 +62,13 @@ struct Keeper<'a> {
     /// How often the night of this date has failed.
     failed: Option<(AsOf, u32)>,
     not_before: Timestamp,
+}
+
+/// When a pipeline wants its nights, and when people may be written to.
+struct Times {
+    cron: Cron,
+    missed: Missed,
+    window: Window,
 }
 
 pub(super) async fn keep_running(root: &Path, agency: &str, state: PathBuf) -> Result<Ended, Vec<Fault>> {
@@ -70,6 +80,7 @@ pub(super) async fn keep_running(root: &Path, agency: &str, state: PathBuf) -> R
         agency,
         state,
         good: None,
+        newest_start: None,
         said: Vec::new(),
         proven: None,
         failed: None,
@@ -79,10 +90,10 @@ pub(super) async fn keep_running(root: &Path, agency: &str, state: PathBuf) -> R
     keeper.good = Some(keeper.times()?);
     tracing::info!(%agency, "waiting for the nights");
     loop {
-        if let Some(as_of) = keeper.due(alive_since) {
+        if let Some((as_of, is_sending)) = keeper.due(alive_since) {
             // A night is never cut off in the middle: a signal that comes now is obeyed when it
             // has ended, so that no run is left without an outcome and no message in flight.
-            let night = keeper.night(as_of);
+            let night = keeper.night(as_of, is_sending);
             tokio::pin!(night);
             let is_asked_to_stop = tokio::select! {
                 biased;
@@ -104,13 +115,14 @@ pub(super) async fn keep_running(root: &Path, agency: &str, state: PathBuf) -> R
 
 impl Keeper<'_> {
     /// When the pipeline on the disk wants its nights.
-    fn times(&self) -> Result<(Cron, Missed), Vec<Fault>> {
+    fn times(&self) -> Result<Times, Vec<Fault>> {
         let pipeline = read_pipeline(self.root, self.agency)?;
-        Ok((cron(&pipeline)?, pipeline.schedule.missed))
+        let window = Window::of(&pipeline, AsOf::today().date());
+        Ok(Times { cron: cron(&pipeline)?, missed: pipeline.schedule.missed, window })
     }
 
-    /// The night to run now, if one is due.
-    fn due(&mut self, alive_since: Timestamp) -> Option<AsOf> {
+    /// The night to run now, if one is due, and whether it only sends.
+    fn due(&mut self, alive_since: Timestamp) -> Option<(AsOf, bool)> {
         let mut faults = Vec::new();
         // Read again each time: an edited pipeline holds from the next night on.
         match self.times() {
@@ -119,8 +131,9 @@ impl Keeper<'_> {
         }
         let due = match self.may_be_due(alive_since) {
             true => {
-                match Ledger::read(&self.state).and_then(|ledger| ledger.newest_proven(AsOf::today())) {
-                    Ok(proven) => self.proven = Some(proven),
+                let read = Ledger::read(&self.state);
+                match read.and_then(|ledger| Ok((ledger.newest_proven(AsOf::today())?, ledger.newest_start()?))) {
+                    Ok((proven, start)) => (self.proven, self.newest_start) = (Some(proven), start),
                     Err(ledger::Error::None { .. }) => self.proven = Some(None),
                     Err(error) => {
                         // Without the ledger nobody knows which night is done: it is waited for.
@@ -143,9 +156,12 @@ impl Keeper<'_> {
         now() >= self.not_before && self.proven.is_none_or(by_last)
     }
 
-    fn first_due(&self, proven: Option<Date>, alive_since: Timestamp) -> Option<AsOf> {
-        let (cron, missed) = self.good.as_ref()?;
-        schedule::due(cron, *missed, proven, alive_since, now()).first().copied()
+    /// A night that is due comes first: within the window it sends as well.
+    fn first_due(&self, proven: Option<Date>, alive_since: Timestamp) -> Option<(AsOf, bool)> {
+        let Times { cron, missed, window } = self.good.as_ref()?;
+        let night = schedule::due(cron, *missed, proven, alive_since, now()).first().copied();
+        let sending = || schedule::sending(window, proven, self.newest_start, now());
+        night.map(|as_of| (as_of, false)).or_else(|| Some((sending()?, true)))
     }
 
     /// Says what is wrong when it begins to be, and that it is mended when it is.
@@ -164,14 +180,14 @@ impl Keeper<'_> {
     }
 
     /// Runs one night; after one that failed, the next attempt is put off.
-    async fn night(&mut self, as_of: AsOf) {
-        if night(self.root, self.agency, &self.state, as_of).await {
+    async fn night(&mut self, as_of: AsOf, is_sending: bool) {
+        if night(self.root, self.agency, &self.state, as_of, is_sending).await {
             self.failed = None;
             return;
         }
         let before = self.failed.filter(|(date, _)| *date == as_of).map_or(0, |(_, times)| times);
         self.failed = Some((as_of, before.saturating_add(1)));
-        let next_fire = self.good.as_ref().and_then(|(cron, _)| cron.next_after(now()));
+        let next_fire = self.good.as_ref().and_then(|times| times.cron.next_after(now()));
         self.not_before = schedule::retry(RETRY, before, now(), next_fire);
         let at = self.not_before.to_zoned(vietnam()).strftime("%Y-%m-%d %H:%M").to_string();
         tracing::warn!(%as_of, next_attempt = %at, "the night failed");
@@ -179,11 +195,12 @@ impl Keeper<'_> {
 }
 
 /// Runs one night of the schedule; false when it failed.
-async fn night(root: &Path, agency: &str, state: &Path, as_of: AsOf) -> bool {
-    tracing::info!(%as_of, "night begins");
+async fn night(root: &Path, agency: &str, state: &Path, as_of: AsOf, is_sending: bool) -> bool {
+    tracing::info!(%as_of, "{} begins", if is_sending { "sending" } else { "night" });
     let checked: Result<Checked, Vec<Fault>> = check::check(root, agency).await;
     let world = World::new(root.to_path_buf(), state.to_path_buf());
     let result = match checked {
+        Ok(checked) if is_sending => run::send(&world, &checked, as_of, &[]).await.map_err(one),
         Ok(checked) => run::run(&world, &checked, as_of, &[]).await.map_err(one),
         Err(faults) => Err(faults),
     };
@@ -203,18 +220,18 @@ async fn night(root: &Path, agency: &str, state: &Path, as_of: AsOf) -> bool {
 }
 
 /// The signals that ask a service to stop: SIGTERM from systemd, SIGINT from a keyboard.
-struct Stop {
+pub(super) struct Stop {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Stop {
     /// From now on a signal no longer ends the process: it waits to be asked for.
-    fn listen() -> std::io::Result<Self> {
+    pub(super) fn listen() -> std::io::Result<Self> {
         Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn asked(&mut self) {
+    pub(super) async fn asked(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -17,8 +17,10 @@ mod explain;
 mod keeper;
 mod new;
 mod plan;
+mod preferences;
 mod preview;
 mod prove;
+mod serve;
 mod trace;
 
 use std::io::Write;
@@ -105,6 +107,9 @@ enum Verb {
     Run {
         #[command(flatten)]
         day: Day,
+        /// Only look again and send what waited for the sending window; publish nothing. For those who use timers.
+        #[arg(long)]
+        send: bool,
         /// How to print the summary.
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
@@ -121,6 +126,13 @@ enum Verb {
         /// Print the next five times of every agency and end.
         #[arg(long)]
         list: bool,
+    },
+    /// Answer people who refuse reminders by the link in their letter, until stopped; [serve] says where.
+    Serve,
+    /// What people want and refuse, and the requests under the data law.
+    Preferences {
+        #[command(subcommand)]
+        verb: preferences::Preferences,
     },
     /// Ask the published tables and the run history with SQL; nothing can be changed from here.
     Query {
@@ -416,15 +428,20 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
     match verb {
         Verb::Check => check_all(&root).await,
         Verb::Plan { plan } => plan::plan(root, &agency, state, plan).await,
-        Verb::Run { day, format, accept, retry_minutes } => {
+        Verb::Run { day, send, format, accept, retry_minutes } => {
             let checked = check::check(&root, &agency).await?;
             let world = World { retry_minutes, ..World::new(root, state) };
-            let report =
-                run::run(&world, &checked, day.as_of.unwrap_or_else(AsOf::today), &accept).await.map_err(one)?;
-            show(&report, format)
+            let as_of = day.as_of.unwrap_or_else(AsOf::today);
+            let report = match send {
+                true => run::send(&world, &checked, as_of, &accept).await,
+                false => run::run(&world, &checked, as_of, &accept).await,
+            };
+            show(&report.map_err(one)?, format)
         }
         Verb::Schedule { list: true } => list_times(&root),
         Verb::Schedule { list: false } => keep_running(&root, &agency, state).await,
+        Verb::Serve => serve::serve(&root, &agency, state).await,
+        Verb::Preferences { verb } => preferences::preferences(root, &agency, state, &verb),
         Verb::Query { select, format, tables, timeout_seconds, all_rows } => {
             let limits =
                 Limits { time: Duration::from_secs(timeout_seconds), rows: (!all_rows).then_some(QUERY_ROWS_MAX) };

@@ -13,6 +13,7 @@
 //! SQLite with a write-ahead log and `synchronous = full`: a commit that
 //! returned survives a power loss. One process writes at a time; [`Lock`] sees to it.
 
+mod attention;
 mod budget;
 mod chain;
 mod error;
@@ -24,8 +25,10 @@ mod lock;
 mod migrate;
 mod obligations;
 mod outbox;
+mod preferences;
 mod pulls;
 mod runs;
+mod shared;
 mod suppression;
 pub mod verify;
 
@@ -41,8 +44,10 @@ pub use error::Error;
 pub use lock::Lock;
 pub use obligations::{Followed, ObligationCount};
 pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Recovered, Settlement};
+pub use preferences::{ALL, Asked, Preference, Request, Stance};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
 pub use runs::{Run, RunOutcome};
+pub use shared::Shared;
 pub use suppression::{AddressAct, Returned, Suppression, Taken};
 
 const SCHEMA_VERSION: i64 = 2;
@@ -51,7 +56,7 @@ const SCHEMA_VERSION: i64 = 2;
 ///
 /// Each text makes only what is not there yet: a ledger that an earlier version began gets its newer tables
 /// when it is next opened for writing.
-const TABLES: &[&str] = &[include_str!("schema.sql"), include_str!("outbox.sql"), suppression::TABLES];
+const TABLES: &[&str] = &[include_str!("schema.sql"), include_str!("outbox.sql"), suppression::TABLES, preferences::TABLES];
 
 /// Pages of the file that are kept in memory, in KiB.
 const CACHE_KIB: i64 = 64 * 1024;

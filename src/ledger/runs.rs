@@ -14,6 +14,8 @@ pub enum RunOutcome {
     Done,
     /// Done, but something waits for a person.
     Held,
+    /// It looked again and sent what was waiting; the night's other work was not its own.
+    Sent,
     /// It stopped with an error.
     Failed,
 }
@@ -24,6 +26,7 @@ impl RunOutcome {
         match self {
             RunOutcome::Done => "done",
             RunOutcome::Held => "held",
+            RunOutcome::Sent => "sent",
             RunOutcome::Failed => "failed",
         }
     }

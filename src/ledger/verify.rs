@@ -2,6 +2,7 @@
 
 mod explanation;
 mod life;
+mod preferences;
 mod messages;
 mod suppression;
 
@@ -36,6 +37,11 @@ pub fn verify(state: &Path) -> Result<Verified, Error> {
         faults.push(fault(what));
     }
     let mut tables = Projection::default();
+    // One look at everything: a person may refuse while the ledger is read.
+    let snapshot = ledger.connection.unchecked_transaction();
+    if let Err(error) = &snapshot {
+        faults.push(fault(format!("the file cannot be read as it is at one moment: {error}")));
+    }
     let (head, entries) = walk(&ledger, &mut tables, &mut |what| faults.push(fault(what)));
     for what in definition_faults(&ledger, &tables) {
         faults.push(fault(what));
@@ -233,6 +239,7 @@ struct Projection {
     layout: Option<i64>,
     explanations: explanation::Explanations,
     suppressions: suppression::Suppressions,
+    preferences: preferences::Preferences,
 }
 
 impl Projection {
@@ -246,6 +253,7 @@ impl Projection {
         if self.messages.take(entry, &body) {
             return;
         }
+        self.preferences.take(entry, &body);
         let text =
             |name: &str| body.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         let json = |name: &str| body.get(name).map(Value::to_string);
@@ -311,6 +319,7 @@ impl Projection {
         found.extend(std::mem::take(&mut self.lives).differences(ledger));
         found.extend(std::mem::take(&mut self.explanations).differences(ledger));
         found.extend(self.suppressions.differences(ledger));
+        found.extend(self.preferences.differences(ledger));
         for shape in &SHAPES {
             match shape.read(ledger) {
                 Ok(actual) => self.compare(shape, &actual, &mut found),

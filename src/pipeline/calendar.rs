@@ -4,11 +4,12 @@
 //! it was decided, so that a night is replayed with the calendar of that night: a swap that
 //! was decided in December is unknown in November.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 
-use crate::calendar::{WorkingDays, known_from};
+use crate::calendar::lunar::{LunarDay, to_solar};
+use crate::calendar::{WorkingDays, known_from, to_days};
 use crate::language::Text;
 
 /// Every year for which there is a file.
@@ -81,9 +82,30 @@ impl LegalCalendar {
         WorkingDays::new(first.year..=last.year, &otherwise)
     }
 
+    /// The days off of each Tết (*Tết Nguyên đán*), as they were known on a day: those that the calendar names within
+    /// [`TET_DAYS`] of the first day of the lunar year. A weekend before or after is none of them.
+    pub fn tet(&self, known_on: Date) -> BTreeSet<Date> {
+        let known = self.years.iter().filter(|year| known_from(year.year) <= known_on);
+        let mut tet = BTreeSet::new();
+        for year in known {
+            let new_year = to_solar(LunarDay { year: year.year, month: 1, is_leap: false, day: 1 });
+            let is_of = |day: &&LegalDay| {
+                day.enacted_on <= known_on
+                    && day.kind != DayKind::WorkingDay
+                    && new_year.is_some_and(|first| to_days(day.on).abs_diff(first) <= TET_DAYS)
+            };
+            tet.extend(year.days.iter().filter(is_of).map(|day| day.on));
+        }
+        tet
+    }
+
     /// What the calendar says of a day, where it says anything.
     pub fn day(&self, on: Date) -> Option<&LegalDay> {
         let year = self.years.iter().find(|year| year.year == on.year())?;
         year.days.iter().find(|day| day.on == on)
     }
 }
+
+/// How far from the first day of the lunar year a day off is still one of Tết: its five days, with what makes up for
+/// those that lie on days of rest, are never further.
+const TET_DAYS: u32 = 9;

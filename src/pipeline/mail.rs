@@ -11,8 +11,6 @@ use super::secret::SecretRef;
 pub struct Mail {
     /// The domain of the envelope senders, to which undeliverable messages come back; that of `From` where none is said.
     pub return_domain: Option<String>,
-    /// Where the serving process answers refusals (RFC 8058), `https://…`; without it letters lead to the agency's page.
-    pub unsubscribe: Option<String>,
     /// The keys with which messages are signed (RFC 6376), each with a signature of its own.
     pub dkim: Vec<Dkim>,
     /// Where reports about messages arrive; none means that nobody reads them here.

@@ -5,6 +5,7 @@
 //! the checked form. This module reads files under `pipelines/` and nothing
 //! else: no database, no network, no secret, no clock.
 
+pub mod attention;
 pub mod authorisation;
 pub mod calendar;
 pub mod check;
@@ -23,6 +24,7 @@ use num_rational::Ratio;
 
 use crate::calendar::AsOf;
 use crate::language::Text;
+use attention::{Attention, Consequence, Late, Serve};
 use calendar::LegalCalendar;
 use law::Law;
 use secret::SecretRef;
@@ -48,6 +50,10 @@ pub struct Pipeline {
     pub channel: Channel,
     /// Signatures of mail, and where reports about it arrive.
     pub mail: mail::Mail,
+    /// When people may be written to, and how often.
+    pub attention: Attention,
+    /// The process that answers when a person refuses; none where refusals come in by another way.
+    pub serve: Option<Serve>,
     /// Where it is responsible.
     pub unit: Unit,
     /// Procedure groups, a code list shared by all agencies.
@@ -73,8 +79,8 @@ impl Pipeline {
     /// The end of the longest notice that the agency gives of anything: `$until` of its filters.
     pub fn until(&self, as_of: AsOf) -> jiff::civil::Date {
         use jiff::ToSpan;
-        let longest_days = self.items.iter().flat_map(|item| &item.notice_days).copied().max().unwrap_or(0);
-        as_of.date().saturating_add(i64::from(longest_days).days())
+        let ahead_days = self.items.iter().map(Item::ahead_days).max().unwrap_or(0);
+        as_of.date().saturating_add(ahead_days.days())
     }
 
     /// The last day on which obligations could have been due that are still followed: `$since` of its filters.
@@ -150,6 +156,16 @@ pub struct Item {
     pub procedure_path: Option<String>,
     /// What happens to a message that a crash left uncertain.
     pub uncertain: Uncertain,
+    /// What comes first when not all can be sent at once.
+    pub consequence: Consequence,
+    /// What becomes of a message whose day went by unsent.
+    pub late: Late,
+    /// Days after its day from which a message is late.
+    pub late_after_days: u16,
+    /// Days after its day until which a message is valid; none where it is until the obligation is due.
+    pub valid_days: Option<u16>,
+    /// How many days before its notice a message may leave: the agency's.
+    pub lead_days: u16,
 }
 
 /// How many more or fewer obligations of an item than on the last night a person must look at: both are exceeded.
@@ -174,9 +190,14 @@ impl Item {
     /// The dates between which obligations are asked for on a night: `$since` and `$until` of its select.
     pub fn window(&self, as_of: AsOf) -> (jiff::civil::Date, jiff::civil::Date) {
         use jiff::ToSpan;
-        let longest_days = self.notice_days.first().copied().unwrap_or(0);
         let since = as_of.date().saturating_sub(i64::from(self.settle_days).days());
-        (since, as_of.date().saturating_add(i64::from(longest_days).days()))
+        (since, as_of.date().saturating_add(self.ahead_days().days()))
+    }
+
+    /// Days between a night and the last due date that it looks at: the longest notice, and how much earlier than
+    /// that a message may leave.
+    fn ahead_days(&self) -> i64 {
+        i64::from(self.notice_days.first().copied().unwrap_or(0)) + i64::from(self.lead_days)
     }
 
     /// Where on the agency's portal it is done.

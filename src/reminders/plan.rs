@@ -4,14 +4,16 @@
 //! every message that was ever recorded, and returns what to send and what not,
 //! with the reason.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use jiff::ToSpan;
 use jiff::civil::Date;
 
 use crate::calendar::AsOf;
 use crate::language::Language;
 use crate::obligations::Obligation;
 use crate::personal::{Personal, PseudonymKey, hex};
+use crate::pipeline::attention::Late;
 use crate::pipeline::{Audience, Channel, Item, Uncertain};
 use crate::tables::{self, Table};
 
@@ -77,6 +79,24 @@ pub struct History {
     pub messages: HashMap<String, Before>,
     /// By obligation key: the shortest notice, in days, of a message that was sent.
     pub shortest_sent: HashMap<String, u16>,
+    /// On which days messages went to each subject, for as long as they count.
+    pub sent: super::attention::Sent,
+    /// By obligation key: the night on which it was first seen to be open. Those that are not in it are new.
+    pub known_on: HashMap<String, Date>,
+    /// Who refuses what: subject, item and channel, with `*` for every item or channel.
+    pub refused: HashSet<(String, String, String)>,
+    /// The language that a subject chose, where it is not the register's.
+    pub languages: HashMap<String, Language>,
+}
+
+impl History {
+    /// Whether a subject refuses reminders of an item over a channel.
+    pub fn is_refused(&self, subject: &str, item: &str, channel: &str) -> bool {
+        let holds = |item: &str, channel: &str| {
+            self.refused.contains(&(subject.to_owned(), item.to_owned(), channel.to_owned()))
+        };
+        !self.refused.is_empty() && (holds(item, channel) || holds("*", channel) || holds(item, "*") || holds("*", "*"))
+    }
 }
 
 /// A message that is to be sent today.
@@ -98,6 +118,12 @@ pub struct Reminder<'a> {
     pub stage: u16,
     /// Days from today to the due date.
     pub days_left: i32,
+    /// The language it is written in: the one they chose, or the register's.
+    pub language: Language,
+    /// The day of its notice: it leaves on it, or earlier.
+    pub planned_on: Date,
+    /// The last day on which it may leave.
+    pub valid_until: Date,
 }
 
 /// Why a message is not sent today although its obligation is due soon.
@@ -140,6 +166,16 @@ pub enum Reason {
     NotRechecked,
     /// What was sent to this address came back, or was called unwanted.
     Suppressed,
+    /// It leaves on the first open day: today is a day of Tết, and there is time.
+    WaitsForOpenDay,
+    /// It leaves when the sending window opens.
+    WaitsForWindow,
+    /// Its day went by unsent, and the item drops such messages.
+    LateDropped,
+    /// Its day went by unsent, and the item leaves such messages to a clerk.
+    LateLeftToClerk,
+    /// The last day on which it was worth sending went by.
+    Expired,
 }
 
 impl Reason {
@@ -164,6 +200,11 @@ impl Reason {
             Reason::DueDateMoved => "due date moved",
             Reason::NotRechecked => "could not be looked at again before sending",
             Reason::Suppressed => "address gives messages back",
+            Reason::WaitsForOpenDay => "waits until after Tết",
+            Reason::WaitsForWindow => "waits for the sending window",
+            Reason::LateDropped => "too late for this notice",
+            Reason::LateLeftToClerk => "late, left to a clerk",
+            Reason::Expired => "no longer valid",
         }
     }
 }
@@ -260,7 +301,37 @@ fn decide<'a>(
     key: &PseudonymKey,
 ) -> Result<Reminder<'a>, Reason> {
     let days_left = days_between(as_of.date(), obligation.due_on);
-    let stage_notice_days = stage(&item.notice_days, days_left).ok_or(Reason::TooEarly)?;
+    let of_stage = |notice| decide_stage(obligation, item, people, history, channel, as_of, key, notice);
+    // What would be held without looking ahead is held for the same reason where looking ahead finds nothing.
+    let reason = match stage(&item.notice_days, days_left) {
+        None => Reason::TooEarly,
+        Some(notice) => match of_stage(notice) {
+            Err(Reason::AlreadySent) => Reason::AlreadySent,
+            decided => return decided,
+        },
+    };
+    let ahead = upcoming(&item.notice_days, days_left, item.lead_days);
+    ahead.and_then(|notice| of_stage(notice).ok()).ok_or(reason)
+}
+
+/// The next stage that an obligation comes into, if that is within so many days.
+fn upcoming(notice_days: &[u16], days_left: i32, lead_days: u16) -> Option<u16> {
+    let next = notice_days.iter().copied().filter(|notice| days_left > i32::from(*notice)).max()?;
+    (days_left - i32::from(lead_days) <= i32::from(next)).then_some(next)
+}
+
+#[expect(clippy::too_many_arguments, reason = "one more than its only caller has")]
+fn decide_stage<'a>(
+    obligation: &'a Obligation,
+    item: &'a Item,
+    people: &'a Recipients,
+    history: &History,
+    channel: &Channel,
+    as_of: AsOf,
+    key: &PseudonymKey,
+    stage_notice_days: u16,
+) -> Result<Reminder<'a>, Reason> {
+    let days_left = days_between(as_of.date(), obligation.due_on);
     let message_key = message_key(obligation, stage_notice_days, channel, key);
     match history.messages.get(&message_key) {
         Some(Before::Sent) => return Err(Reason::AlreadySent),
@@ -278,11 +349,64 @@ fn decide<'a>(
     if let Some(reason) = not_written_to(recipient) {
         return Err(reason);
     }
+    let days = Days::of(obligation, item, history, as_of, stage_notice_days)?;
     let subject = key.pseudonym(&obligation.subject_id);
+    if history.is_refused(&subject, &item.id, channel.name()) {
+        return Err(Reason::Refuses);
+    }
+    let language = history.languages.get(&subject).copied().unwrap_or(recipient.language);
     // The notices fall: the longest is the first stage. There are at most 730 of them.
     let place = item.notice_days.iter().position(|notice| *notice == stage_notice_days).unwrap_or(0);
     let stage = u16::try_from(place).unwrap_or(0).saturating_add(1);
-    Ok(Reminder { key: message_key, obligation, item, recipient, subject, stage_notice_days, stage, days_left })
+    let Days { planned_on, valid_until } = days;
+    Ok(Reminder {
+        key: message_key,
+        obligation,
+        item,
+        recipient,
+        subject,
+        stage_notice_days,
+        stage,
+        days_left,
+        language,
+        planned_on,
+        valid_until,
+    })
+}
+
+/// The days between which a message leaves.
+struct Days {
+    planned_on: Date,
+    valid_until: Date,
+}
+
+impl Days {
+    /// Those of a stage, or why it is past them. A message is late only for as long as its obligation was known.
+    fn of(
+        obligation: &Obligation,
+        item: &Item,
+        history: &History,
+        as_of: AsOf,
+        notice_days: u16,
+    ) -> Result<Days, Reason> {
+        let today = as_of.date();
+        let planned_on = obligation.due_on.saturating_sub(i64::from(notice_days).days());
+        let valid = item.valid_days.map(|days| planned_on.saturating_add(i64::from(days).days()));
+        let valid_until = valid.map_or(obligation.due_on, |valid| valid.min(obligation.due_on));
+        if today > valid_until {
+            return Err(Reason::Expired);
+        }
+        let could_leave = history.known_on.get(&obligation.key).map_or(today, |known_on| planned_on.max(*known_on));
+        let late_days = u16::try_from(days_between(could_leave, today)).unwrap_or(0);
+        if late_days <= item.late_after_days {
+            return Ok(Days { planned_on, valid_until });
+        }
+        match item.late {
+            Late::Send => Ok(Days { planned_on, valid_until }),
+            Late::Drop => Err(Reason::LateDropped),
+            Late::Escalate => Err(Reason::LateLeftToClerk),
+        }
+    }
 }
 
 /// What speaks against a reminder that was decided earlier, by what is seen now: `seen` is none when the

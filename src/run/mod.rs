@@ -8,6 +8,7 @@
 //! Each step is in a file of its own beside this one; each decision is in its
 //! chapter. This is where the world meets them.
 
+mod attend;
 mod bounces;
 mod build;
 mod change;
@@ -25,14 +26,15 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
-use crate::calendar::{AsOf, Day, now};
+use crate::calendar::{AsOf, Day, now, vietnam};
 use crate::check::{self, Checked};
-use crate::fault::{Explain, Fault};
+use crate::fault::{Explain, Fault, Place};
 use crate::landing::Store;
 use crate::ledger::{Ledger, Lock, RunOutcome};
 use crate::lineage::{Ending, Job};
 use crate::personal::PseudonymKey;
 use crate::pipeline::Rho;
+use crate::reminders::window::{Hour, Window};
 use crate::report::change::Changes;
 use crate::report::{FaultLine, Report};
 use crate::world::World;
@@ -48,6 +50,38 @@ pub use window::{NIGHTS_MAX, window};
 /// before it: that stays done and recorded. An error here means that the run did
 /// not begin, or that its end could not be recorded.
 pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String]) -> Result<Report, Fault> {
+    run_for(Purpose::Night, world, checked, as_of, accept).await
+}
+
+/// Sends what waited for the sending window: looks again at everything and sends what stands. It publishes nothing.
+///
+/// Errors as [`run`], and where the window is closed.
+pub async fn send(world: &World, checked: &Checked, as_of: AsOf, accept: &[String]) -> Result<Report, Fault> {
+    if let Hour::Closed(until) = Window::of(&checked.pipeline, as_of.date()).at(now()) {
+        let until = until.to_zoned(vietnam()).strftime("%Y-%m-%d %H:%M");
+        let what = format!("the sending window is closed until {until}");
+        let next = "start it when the window is open, or leave it to `chudong schedule`";
+        return Err(Fault::new("run.window-closed", Place::file(&checked.pipeline.path), what, next));
+    }
+    run_for(Purpose::Send, world, checked, as_of, accept).await
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// The whole night.
+    Night,
+    /// Only what waits to be sent.
+    Send,
+}
+
+async fn run_for(
+    purpose: Purpose,
+    world: &World,
+    checked: &Checked,
+    as_of: AsOf,
+    accept: &[String],
+) -> Result<Report, Fault> {
     refuse(checked, as_of.into())?;
     world.make_state().map_err(|error| error.fault())?;
     let _lock = Lock::take(&world.state).map_err(|error| error.fault())?;
@@ -66,6 +100,7 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
         key,
         run: run.clone(),
         accept: accept.to_vec(),
+        heard_until: 0,
         spent: Vec::new(),
         accounts: explain::Accounts::default(),
         events: Vec::new(),
@@ -74,7 +109,7 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
     };
     night.report.run = Some(run.clone());
     night.tell(Job::Night, Ending::Start);
-    let worked = night.work(&mut ledger).await;
+    let worked = night.work(&mut ledger, purpose).await;
     night.tell(Job::Night, if worked.is_ok() { Ending::Complete } else { Ending::Fail });
     let told = night.write_lineage();
     world.progress.done();
@@ -86,7 +121,11 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
         report.notes.push(NOTHING_NEW.into());
     }
     look(world, &mut report);
-    let outcome = report.settle();
+    let outcome = match (purpose, report.settle()) {
+        // It proves no night: what the night has to do beside sending is not done by it.
+        (Purpose::Send, RunOutcome::Done | RunOutcome::Held) => RunOutcome::Sent,
+        (_, outcome) => outcome,
+    };
     ledger.finish_run(&run, outcome, &json!(report)).map_err(|error| error.fault())?;
     ledger.anchor().map_err(|error| error.fault())?;
     Ok(report)
@@ -146,6 +185,8 @@ struct Night<'a> {
     run: String,
     /// Tables whose volume a person accepted.
     accept: Vec<String>,
+    /// The newest preference that was looked at.
+    heard_until: i64,
     /// What this run reserved and drew, by month.
     spent: Vec<(String, Rho)>,
     /// How the due dates of tonight's reminders came about.
@@ -169,6 +210,7 @@ impl<'a> Night<'a> {
             key,
             run: String::new(),
             accept: Vec::new(),
+            heard_until: 0,
             spent: Vec::new(),
             accounts: explain::Accounts::default(),
             events: Vec::new(),
@@ -183,7 +225,7 @@ impl Night<'_> {
         Day { as_of: self.as_of, known_on: self.known_on }
     }
 
-    async fn work(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
+    async fn work(&mut self, ledger: &mut Ledger, purpose: Purpose) -> Result<(), Fault> {
         let recovered = ledger.recover(&self.run).map_err(|error| error.fault())?;
         if recovered.adopted > 0 {
             let adopted = recovered.adopted;
@@ -206,6 +248,10 @@ impl Night<'_> {
         let obligations = self.hold_changes(Some(ledger), &mut built, obligations)?;
         self.follow(ledger, &built, &obligations)?;
         self.send(ledger, &built, &obligations).await?;
+        self.tell_requests(ledger)?;
+        if purpose == Purpose::Send {
+            return Ok(());
+        }
         self.publish(ledger, &built)
     }
 }

@@ -107,13 +107,18 @@ impl Night<'_> {
             return Ok(Vec::new());
         }
         let people = self.recipients(&built)?;
-        let mut plan = self.decide(&obligations, people.as_ref(), history);
+        let mut plan = self.decide(&obligations, people.as_ref(), history)?;
         let reminders = std::mem::take(&mut plan.reminders);
         let standing = self.standing();
         // Written as on the night itself: a letter that cannot be written is not counted.
         for (record, _) in self.write(&reminders, &standing, &mut plan) {
             if let Some(line) = lines.get_mut(&record.item) {
                 line.messages += 1;
+            }
+            let days = history.sent.entry(record.subject).or_default();
+            // Of a digest, one is the message.
+            if !(self.checked.pipeline.attention.is_digested && days.last() == Some(&self.as_of.date())) {
+                days.push(self.as_of.date());
             }
             let shortest = history.shortest_sent.entry(record.obligation).or_insert(record.stage_notice_days);
             *shortest = record.stage_notice_days.min(*shortest);

@@ -38,7 +38,8 @@ const ARROWS: [(&str, &[&str]); 29] = [
     ("world", &["fault", "files", "personal", "telemetry"]),
     ("report", &["calendar", "fault", "ledger"]),
     ("query", &["fault", "landing", "ledger", "tables"]),
-    ("schedule", &["calendar", "pipeline"]),
+    ("schedule", &["calendar", "pipeline", "reminders"]),
+    ("serve", &["calendar", "fault", "language", "ledger", "personal", "pipeline"]),
     ("check", &["calendar", "fault", "obligations", "pipeline", "reminders", "sql", "tables"]),
     ("lineage", &["calendar", "check", "pipeline", "sql", "tables"]),
     (
@@ -52,6 +53,7 @@ const ARROWS: [(&str, &[&str]); 29] = [
             "fault",
             "files",
             "landing",
+            "language",
             "ledger",
             "lineage",
             "obligations",
@@ -93,6 +95,7 @@ const CLI: (&str, &[&str]) = (
         "samples",
         "scaffold",
         "schedule",
+        "serve",
         "sql",
         "tables",
         "world",
@@ -100,7 +103,7 @@ const CLI: (&str, &[&str]) = (
 );
 
 /// Each library that is worth keeping in one place, and the files or folders of `src/` that are its homes.
-const HOMES: [(&str, &[&str]); 28] = [
+const HOMES: [(&str, &[&str]); 29] = [
     ("datafusion", &["sql/"]),
     // The parser alone; whole selects are parsed by the engine.
     ("sqlparser", &["pipeline/filter/read.rs"]),
@@ -117,7 +120,8 @@ const HOMES: [(&str, &[&str]); 28] = [
     ("odbc_api", &["sources/odbc/"]),
     // Two more name the part of rustls that is called like it.
     ("ring", &["delivery/eml/dkim.rs", "delivery/tls.rs", "personal/", "sources/postgres/wire.rs"]),
-    ("csv", &["sources/csv/"]),
+    ("csv", &["cli/preferences.rs", "sources/csv/"]),
+    ("axum", &["serve/"]),
     ("calamine", &["sources/excel.rs"]),
     ("object_store", &["sources/objects.rs", "sql/engine.rs"]),
     ("memchr", &["sources/csv/", "sources/ndjson.rs"]),
@@ -125,7 +129,10 @@ const HOMES: [(&str, &[&str]); 28] = [
     ("chrono", &["calendar/cron.rs"]),
     ("minijinja", &["publication/error.rs", "publication/page/", "reminders/letter/"]),
     ("pulldown_cmark", &["reminders/letter/document.rs"]),
-    ("clap", &["cli/explain.rs", "cli/mod.rs", "cli/new.rs", "cli/plan.rs", "cli/preview.rs"]),
+    (
+        "clap",
+        &["cli/explain.rs", "cli/mod.rs", "cli/new.rs", "cli/plan.rs", "cli/preferences.rs", "cli/preview.rs"],
+    ),
     ("clap_complete", &["cli/mod.rs"]),
     ("indicatif", &["telemetry.rs"]),
     ("mail_parser", &["bounces/report.rs"]),

@@ -1,5 +1,7 @@
 //! The one integration binary.
 
+/// Whom, when, and how often: the sending window, and the budget of a person's attention.
+mod attention;
 /// What comes back: reports of every common server, complaints, forgeries, and what follows from them.
 mod bounces;
 /// Working days, counted days, ages and months in SQL, and the calendar known on a day.
@@ -98,6 +100,8 @@ mod queries;
 mod scaffold;
 /// When a night is due: cron lines and missing nights.
 mod schedule;
+/// People who refuse: pages, links, files.
+mod serve;
 /// A plan of many nights.
 mod windows;
 

@@ -31,7 +31,7 @@ fn world(postfix: &Postfix, people: u64) -> World {
     world.edit(path, "kind = \"folder\"", &channel);
     let mut text = std::fs::read_to_string(world.root().join(path)).unwrap();
     text.push_str(&format!(
-        "\n[mail]\nunsubscribe = \"https://nhac.anbinh.example\"\ndkim = [{{ domain = \"anbinh.example\", selector = \"2026a\", key = {{ file = \"{}\" }} }}]\n\n\
+        "\n[serve]\nbase_url = \"https://nhac.anbinh.example\"\n\n[mail]\ndkim = [{{ domain = \"anbinh.example\", selector = \"2026a\", key = {{ file = \"{}\" }} }}]\n\n\
          [mail.mailbox]\nkind = \"maildir\"\npath = \"{}\"\n",
         key.display(),
         postfix.bounces().display()

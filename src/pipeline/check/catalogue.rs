@@ -7,6 +7,7 @@ use super::shared::{read_law, read_procedure_groups, read_standard_tables};
 use super::{folders, is_word, read_item};
 use crate::fault::{Fault, Place};
 use crate::language::Text;
+use crate::pipeline::attention::Attention;
 use crate::pipeline::reader::Faults;
 use crate::pipeline::{Agency, Channel, ChannelKind, Missed, Pipeline, Schedule, Unit};
 
@@ -40,6 +41,8 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
         items: found,
         channel: Channel { from: String::new(), from_name: nothing(), kind: ChannelKind::Folder, recheck_minutes: 0 },
         mail: Default::default(),
+        attention: Attention::ANY_TIME,
+        serve: None,
         unit: Unit { code: String::new(), name: nothing(), communes: Vec::new() },
         procedure_groups: read_procedure_groups(root, faults),
         sources: Vec::new(),

@@ -1,5 +1,6 @@
 //! Reads an item: what people are reminded of, with every fault at its key.
 
+use super::super::attention::{Consequence, LATE_AFTER_DAYS, Late};
 use super::super::law::Law;
 use super::super::reader::Node;
 use super::super::{Audience, ChangeBound, Item, SETTLE_DAYS, Uncertain};
@@ -25,6 +26,14 @@ pub(super) fn item(node: &Node<'_>, id: &str, law: &Law, otherwise: Option<Chang
     );
     let audience = node.word_or("audience", &Audience::WORDS, Audience::Citizen);
     let confidence = node.word_or("confidence", &[("A", "A"), ("B", "B")], "A");
+    let consequence = node.word_or("consequence", &Consequence::WORDS, Consequence::Inconvenience);
+    let late = node.word_or("late", &Late::WORDS, Late::Send);
+    let late_after = node.int_or("late_after_days", LATE_AFTER_DAYS.into());
+    let late_after_days = in_range(node, "late_after_days", late_after, 1, 730);
+    let valid_days = match node.has("valid_days") {
+        true => in_range(node, "valid_days", node.int("valid_days")?, 1, 730).map(Some),
+        false => Some(None),
+    };
     Some(Item {
         id: id.to_owned(),
         title: title?,
@@ -38,6 +47,12 @@ pub(super) fn item(node: &Node<'_>, id: &str, law: &Law, otherwise: Option<Chang
         procedure_code,
         procedure_path,
         uncertain,
+        consequence,
+        late,
+        late_after_days: u16::try_from(late_after_days?).ok()?,
+        valid_days: valid_days?.and_then(|days| u16::try_from(days).ok()),
+        // The pipeline says it, when it is read.
+        lead_days: 0,
     })
 }
 

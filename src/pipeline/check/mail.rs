@@ -3,18 +3,17 @@
 use super::super::mail::{Dkim, Imap, Mail, Mailbox};
 use super::super::reader::Node;
 use super::channel::secret_at;
-use super::{done, in_range, web_address};
+use super::{done, in_range};
 
 pub(super) fn mail(node: &Node<'_>) -> Option<Mail> {
     let return_domain = domain(node, "return_domain");
-    let unsubscribe = node.has("unsubscribe").then(|| web_address(node, "unsubscribe")).flatten();
     let keys: Vec<Option<Dkim>> = node.array("dkim").iter().map(|node| done(node, dkim)).collect();
     let mailbox = node.table_or_none("mailbox").map(|node| done(&node, mailbox));
     let mailbox = match mailbox {
         None => None,
         Some(mailbox) => Some(mailbox?),
     };
-    Some(Mail { return_domain, unsubscribe, dkim: keys.into_iter().collect::<Option<_>>()?, mailbox })
+    Some(Mail { return_domain, dkim: keys.into_iter().collect::<Option<_>>()?, mailbox })
 }
 
 fn dkim(node: &Node<'_>) -> Option<Dkim> {

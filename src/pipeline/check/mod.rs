@@ -1,5 +1,6 @@
 //! Reads every file of `pipelines/` into a [`Pipeline`], with all faults at once.
 
+mod attention;
 mod calendar;
 mod catalogue;
 mod channel;
@@ -61,14 +62,18 @@ struct Parts<'a> {
 fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Option<Pipeline> {
     let agency = node.table("agency").and_then(|n| done(&n, agency));
     let schedule = node.table("schedule").and_then(|n| done(&n, schedule));
+    let channel = node.table("channel").and_then(|n| done(&n, channel));
+    let attention = attention::attention(node, channel.as_ref().map(|channel| &channel.kind));
+    let serve = node.table_or_none("serve").map(|n| done(&n, attention::serve));
     let items = node.table("items").and_then(|n| {
         let names = n.texts("use");
         let items = names.map(|names| read_items(&n, &names, &parts));
         n.done();
         items
     });
-    let channel = node.table("channel").and_then(|n| done(&n, channel));
     let mail = node.table_or_none("mail").map_or_else(|| Some(Default::default()), |n| done(&n, mail::mail));
+    let lead_days = attention.as_ref().map_or(0, |attention| attention.lead_days);
+    let items = items.map(|items| items.into_iter().map(|item| Item { lead_days, ..item }).collect());
     let unit = node.table("unit").and_then(|n| done(&n, unit));
     let mut sources = Vec::new();
     for (name, source_node) in node.named("sources") {
@@ -114,6 +119,8 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         items: items?,
         channel: channel?,
         mail: mail?,
+        attention: attention?,
+        serve: serve.map_or(Some(None), |serve| serve.map(Some))?,
         unit: unit?,
         procedure_groups: parts.procedure_groups,
         sources,

@@ -17,7 +17,6 @@ use crate::delivery::{self, Address, Code, Envelope, Outcome, Post, Sender, Time
 use crate::fault::{Explain, Fault};
 use crate::ledger::{Ledger, MessageKey, MessageState, OutboxRow, Record};
 use crate::obligations::Obligation;
-use crate::personal::links::Links;
 use crate::personal::{Personal, PseudonymKey, hex};
 use crate::pipeline::Uncertain;
 use crate::reminders::letter::{self, Occasion, RuleReference};
@@ -39,14 +38,15 @@ impl Night<'_> {
         obligations: &[Obligation],
     ) -> Result<(), Fault> {
         let people = self.recipients(built)?;
-        let history = history(ledger, |_| true)?;
-        let mut plan = self.decide(obligations, people.as_ref(), &history);
+        let history = self.attended(ledger, history(ledger, |_| true)?)?;
+        let mut plan = self.decide(obligations, people.as_ref(), &history)?;
         drop(history);
         let suppressions = self.hold_suppressed(ledger, &mut plan)?;
         self.list_wrong_addresses(&suppressions, people.as_ref())?;
         self.count_reminders(built, &plan.reminders)?;
         self.give_up(ledger, built, obligations, people.as_ref(), &plan)?;
         let mut reminders = VecDeque::from(std::mem::take(&mut plan.reminders));
+        self.hold_for_window(&mut reminders, &mut plan);
         if !reminders.is_empty() {
             self.world.progress.step(format!("opening the channel for {} reminders", reminders.len()));
             let outbox = self.world.outbox();
@@ -103,13 +103,16 @@ impl Night<'_> {
         let mut convoy: Convoy<Reminder<'o>> = Convoy::default();
         loop {
             reminders.extend(retries.due(now()));
+            self.hold_for_window(reminders, plan);
             let is_stale = self.is_stale();
             if is_stale && convoy.is_empty() {
                 self.recheck(ledger, reminders, plan).await?;
             }
+            self.hold_refused(ledger, reminders, plan)?;
             // What is stale is looked at again when those before it have left.
             let size = if is_stale && !convoy.is_empty() { 0 } else { group.min(reminders.len()) };
             let batch: Vec<Reminder<'o>> = reminders.drain(..size).collect();
+            self.tell_others(&batch)?;
             if batch.is_empty() && convoy.is_empty() {
                 match retries.first() {
                     Some(at) => pause_until(at).await,
@@ -148,7 +151,7 @@ impl Night<'_> {
     ) {
         for (reminder, key, outcome) in ended {
             let mut settlement = settlement(&key, outcome);
-            let last = end_of(reminder.obligation.due_on);
+            let last = end_of(reminder.valid_until);
             settlement.retry_at = retries.next(&key, outcome, now(), last);
             let retry_at = settlement.retry_at;
             let state = settlement.state;
@@ -179,10 +182,10 @@ impl Night<'_> {
     ) -> Result<(), Fault> {
         let people = self.recipients(built)?;
         let history = match ledger {
-            Some(ledger) => history(ledger, |_| true)?,
+            Some(ledger) => self.attended(ledger, history(ledger, |_| true)?)?,
             None => History::default(),
         };
-        let mut plan = self.decide(obligations, people.as_ref(), &history);
+        let mut plan = self.decide(obligations, people.as_ref(), &history)?;
         if let Some(ledger) = ledger {
             self.hold_suppressed(ledger, &mut plan)?;
         }
@@ -208,12 +211,15 @@ impl Night<'_> {
         obligations: &'o [Obligation],
         people: Option<&'o Recipients>,
         history: &History,
-    ) -> Plan<'o>
+    ) -> Result<Plan<'o>, Fault>
     where
         Self: 'o,
     {
         let pipeline = &self.checked.pipeline;
-        plan::plan(obligations, &pipeline.items, people, history, &pipeline.channel, self.as_of, &self.key)
+        let mut plan =
+            plan::plan(obligations, &pipeline.items, people, history, &pipeline.channel, self.as_of, &self.key);
+        self.arrange(&mut plan, history)?;
+        Ok(plan)
     }
 
     pub(super) fn standing(&self) -> BTreeMap<String, Standing> {
@@ -277,10 +283,11 @@ impl Night<'_> {
         let to = Personal::new(address);
         let obligation = reminder.obligation;
         let rules = RuleReference::applied(&pipeline.law, reminder.item, self.day(), &obligation.rule_version);
+        let agency = self.agency_to(reminder).map_err(Unwritten::Fault)?;
         let occasion = Occasion {
             item: reminder.item,
-            agency: &pipeline.agency,
-            language: reminder.recipient.language,
+            agency: &agency,
+            language: reminder.language,
             as_of: self.as_of,
             name: &reminder.recipient.full_name,
             due_on: obligation.due_on,
@@ -293,20 +300,14 @@ impl Night<'_> {
         let head = delivery::Head {
             key: &reminder.key,
             channel: &pipeline.channel,
-            agency: &pipeline.agency,
+            agency: &agency,
             as_of: self.as_of,
             to: &to,
         };
-        let refuse = match &pipeline.mail.unsubscribe {
-            Some(base) => {
-                let (item, channel) = (Some(reminder.item.id.as_str()), Some(pipeline.channel.name()));
-                let link = Links::new(&self.key, base).refuse(&reminder.subject, item, channel, self.as_of.date());
-                Some(link.map_err(|error| Unwritten::Fault(error.fault()))?)
-            }
-            None => None,
-        };
+        // Where nobody answers, the letter alone says how to refuse.
+        let refuse = pipeline.serve.as_ref().map(|_| agency.refuse.as_str());
         let post = self.post.get().ok_or(Unwritten::Held(Reason::NotWritten))?;
-        let envelope = post.compose(&letter, &head, refuse.as_deref());
+        let envelope = post.compose(&letter, &head, refuse);
         let envelope = envelope.map_err(|error| Unwritten::Fault(error.fault()))?;
         let from = pipeline.channel.from.parse();
         let from = from.map_err(|error| Unwritten::Fault(delivery::Error::From(error).fault()))?;
@@ -334,7 +335,7 @@ impl Night<'_> {
             due_on: obligation.due_on,
             rule_version: obligation.rule_version.clone(),
             address,
-            valid_until: Some(obligation.due_on),
+            valid_until: Some(reminder.valid_until),
             ..Record::default()
         }
     }

@@ -1,0 +1,355 @@
+//! What people want and refuse, and the requests under the data law with their clocks. No person is here, only keyed
+//! pseudonyms.
+//!
+//! It is written at any time, also while a run is at work: a person who refuses is not told to wait. Each wish is one
+//! transaction, and so is the entry that it adds to the chain; the outbox is not touched.
+
+use std::collections::HashSet;
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use serde_json::json;
+
+use super::{Error, Ledger, append};
+use crate::calendar::{WorkingDays, from_days, to_days};
+
+/// Makes the tables.
+pub(super) const TABLES: &str = "
+-- How each person stands to each item and channel, `*` for all, made from entries of kind preference.set.
+create table if not exists preference (
+    subject text not null,
+    item text not null,
+    channel text not null,
+    stance text not null,
+    language text,
+    since text not null,
+    how text not null,
+    entry integer not null references entry (seq),
+    primary key (subject, item, channel)
+) strict, without rowid;
+
+create index if not exists preference_by_entry on preference (entry);
+
+-- Requests of data subjects and their clocks, made from entries of kind request.noted.
+create table if not exists request (
+    subject text not null,
+    kind text not null,
+    item text not null,
+    channel text not null,
+    received_on text not null,
+    acknowledge_by text not null,
+    due_on text not null,
+    acknowledged_on text,
+    done_on text,
+    entry integer not null references entry (seq),
+    primary key (subject, kind, item, channel, received_on)
+) strict, without rowid;
+";
+
+/// Every item, or every channel.
+pub const ALL: &str = "*";
+
+/// Whether a person wants to be reminded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stance {
+    /// They refuse (Decree 224/2026/NĐ-CP, Art. 17(3)).
+    Refused,
+    /// They want it: after having refused, or where nothing was said.
+    Wanted,
+}
+
+impl Stance {
+    /// The word in the ledger.
+    pub fn word(self) -> &'static str {
+        match self {
+            Stance::Refused => "refused",
+            Stance::Wanted => "wanted",
+        }
+    }
+}
+
+/// How a person stands to an item and a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preference {
+    /// Keyed pseudonym.
+    pub subject: String,
+    /// The item, or [`ALL`].
+    pub item: String,
+    /// The channel, or [`ALL`].
+    pub channel: String,
+    /// What they want; none where they say only the language, and what they said before stands.
+    pub stance: Option<Stance>,
+    /// The language in which they want to be written to, as BCP 47 tag; none where what they said before stands, or
+    /// the register says it.
+    pub language: Option<String>,
+    /// Since which day they say so.
+    pub since: Date,
+    /// How it came in: `link`, `file`.
+    pub how: &'static str,
+}
+
+/// A request of a data subject (Law 91/2025/QH15), with the days by which it has to be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Keyed pseudonym.
+    pub subject: String,
+    /// What is asked: `refuse`, `access`, `rectify`, `restrict`, `delete`.
+    pub kind: String,
+    /// The item, or [`ALL`].
+    pub item: String,
+    /// The channel, or [`ALL`].
+    pub channel: String,
+    /// The day on which it came in.
+    pub received_on: Date,
+    /// The last day on which its receipt may be confirmed.
+    pub acknowledge_by: Date,
+    /// The last day on which it may be done.
+    pub due_on: Date,
+    /// The day on which its receipt was confirmed.
+    pub acknowledged_on: Option<Date>,
+    /// The day on which it was done.
+    pub done_on: Option<Date>,
+}
+
+/// What a data subject can ask for (*quyền của chủ thể dữ liệu cá nhân*), Law 91/2025/QH15.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    /// To see what is kept.
+    Access,
+    /// To correct it.
+    Rectify,
+    /// To keep it and not use it.
+    Restrict,
+    /// No more reminders: withdrawal and objection.
+    Refuse,
+    /// To delete it.
+    Delete,
+}
+
+impl Asked {
+    /// The words of a file of requests and of the ledger.
+    pub const WORDS: [(&'static str, Asked); 5] = [
+        ("access", Asked::Access),
+        ("rectify", Asked::Rectify),
+        ("restrict", Asked::Restrict),
+        ("refuse", Asked::Refuse),
+        ("delete", Asked::Delete),
+    ];
+
+    /// The word.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, asked)| *asked == self).map_or("?", |(word, _)| word)
+    }
+
+    /// Days within which it is done, Decree 356/2025/NĐ-CP, Art. 5.
+    pub fn term_days(self) -> i32 {
+        match self {
+            Asked::Access | Asked::Rectify => 10,
+            Asked::Restrict | Asked::Refuse => 15,
+            Asked::Delete => 20,
+        }
+    }
+}
+
+/// Working days within which the receipt of a request is confirmed, Decree 356/2025/NĐ-CP, Art. 5.
+pub const ACKNOWLEDGE_WORKING_DAYS: i64 = 2;
+
+impl Request {
+    /// A request that came in on a day, open, with its clocks. Where the holidays of that year are not known, every day
+    /// counts as a working day: the shorter term.
+    pub fn received(subject: &str, asked: Asked, scope: (&str, &str), on: Date, working: &WorkingDays) -> Self {
+        let acknowledge_by = working.add(to_days(on), ACKNOWLEDGE_WORKING_DAYS).ok().and_then(from_days);
+        Request {
+            subject: subject.to_owned(),
+            kind: asked.word().to_owned(),
+            item: scope.0.to_owned(),
+            channel: scope.1.to_owned(),
+            received_on: on,
+            acknowledge_by: acknowledge_by.unwrap_or_else(|| on.saturating_add(ACKNOWLEDGE_WORKING_DAYS.days())),
+            due_on: on.saturating_add(asked.term_days().days()),
+            acknowledged_on: None,
+            done_on: None,
+        }
+    }
+
+    /// Whether one of its clocks has run out on a day: it is, or was, answered too late.
+    pub fn is_late(&self, today: Date) -> bool {
+        self.acknowledged_on.unwrap_or(today) > self.acknowledge_by || self.done_on.unwrap_or(today) > self.due_on
+    }
+}
+
+impl Ledger {
+    /// Writes down what people want, and the requests by which they said so: all of it, or nothing. It holds at once.
+    ///
+    /// What is written down already in the same words adds no entry. Returns how many entries were added.
+    pub fn prefer(&mut self, preferences: &[Preference], requests: &[Request]) -> Result<usize, Error> {
+        self.write("write down what a person wants", |transaction| {
+            let mut added = 0;
+            for preference in preferences {
+                added += usize::from(put_preference(transaction, preference)?);
+            }
+            for request in requests {
+                added += usize::from(put_request(transaction, request)?);
+            }
+            Ok(added)
+        })
+    }
+
+    /// Who refuses what: subject, item and channel, with [`ALL`] for every item or channel.
+    pub fn refused(&self) -> Result<HashSet<(String, String, String)>, Error> {
+        let sql = "select subject, item, channel from preference where stance = 'refused'";
+        self.each("read who refuses", sql, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .map(|rows| rows.into_iter().collect())
+    }
+
+    /// The languages that people chose: subject and tag.
+    pub fn languages(&self) -> Result<Vec<(String, String)>, Error> {
+        let sql = "select subject, language from preference where language is not null order by entry";
+        self.each("read the languages people chose", sql, |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    /// The entry of the newest preference: it changes when any of them does.
+    pub fn newest_preference(&self) -> Result<i64, Error> {
+        match self.has_preferences()? {
+            false => Ok(0),
+            true => self
+                .connection
+                .query_row("select coalesce(max(entry), 0) from preference", [], |row| row.get(0))
+                .map_err(|source| self.failed("read the newest preference", source)),
+        }
+    }
+
+    /// All requests that are open or were answered since a day, the most urgent first.
+    pub fn requests(&self, since: Date) -> Result<Vec<Request>, Error> {
+        let sql = "select subject, kind, item, channel, received_on, acknowledge_by, due_on, acknowledged_on, done_on
+                   from request order by due_on, subject, kind, item, channel";
+        let requests = self.each("read the requests", sql, request)?;
+        Ok(requests.into_iter().filter(|request| request.done_on.is_none_or(|done| done >= since)).collect())
+    }
+
+    /// A ledger that is only read, and was begun before there were preferences, has no table of them.
+    fn has_preferences(&self) -> Result<bool, Error> {
+        let sql = "select count(*) from sqlite_schema where type = 'table' and name in ('preference', 'request')";
+        let tables = self.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        Ok(tables.map_err(|source| self.failed("read whether there are preferences", source))? == 2)
+    }
+
+    fn each<T>(
+        &self,
+        doing: &'static str,
+        sql: &str,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
+        if !self.has_preferences()? {
+            return Ok(Vec::new());
+        }
+        let failed = |source| self.failed(doing, source);
+        let mut select = self.connection.prepare(sql).map_err(failed)?;
+        let rows = select.query_map([], read).map_err(failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+}
+
+fn put_preference(transaction: &Transaction<'_>, wish: &Preference) -> rusqlite::Result<bool> {
+    let known: Option<(String, Option<String>)> = transaction
+        .prepare_cached("select stance, language from preference where subject = ?1 and item = ?2 and channel = ?3")?
+        .query_row(params![wish.subject, wish.item, wish.channel], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    // What is not said now stays as it was said before.
+    let (known_stance, known_language) = known.clone().unzip();
+    let said = wish.stance.map(|stance| stance.word().to_owned());
+    let stance = said.or(known_stance).unwrap_or_else(|| Stance::Wanted.word().to_owned());
+    let language = wish.language.clone().or(known_language.flatten());
+    if known == Some((stance.clone(), language.clone())) {
+        return Ok(false);
+    }
+    let since = wish.since.to_string();
+    let body = json!({
+        "item": wish.item, "channel": wish.channel, "stance": stance, "language": language, "since": since,
+        "how": wish.how,
+    });
+    let entry = append(transaction, "", "preference.set", &wish.subject, &body)?;
+    transaction
+        .prepare_cached(
+            "insert into preference (subject, item, channel, stance, language, since, how, entry)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             on conflict (subject, item, channel) do update
+             set stance = ?4, language = ?5, since = ?6, how = ?7, entry = ?8",
+        )?
+        .execute(params![wish.subject, wish.item, wish.channel, stance, language, since, wish.how, entry])?;
+    Ok(true)
+}
+
+fn put_request(transaction: &Transaction<'_>, asked: &Request) -> rusqlite::Result<bool> {
+    let text = |date: Option<Date>| date.map(|date| date.to_string());
+    let (acknowledged_on, done_on) = (text(asked.acknowledged_on), text(asked.done_on));
+    let known: i64 = transaction
+        .prepare_cached(
+            "select count(*) from request where subject = ?1 and kind = ?2 and item = ?3 and channel = ?4
+             and received_on = ?5 and acknowledged_on is ?6 and done_on is ?7",
+        )?
+        .query_row(
+            params![
+                asked.subject,
+                asked.kind,
+                asked.item,
+                asked.channel,
+                asked.received_on.to_string(),
+                acknowledged_on,
+                done_on
+            ],
+            |row| row.get(0),
+        )?;
+    if known > 0 {
+        return Ok(false);
+    }
+    let (received_on, acknowledge_by, due_on) =
+        (asked.received_on.to_string(), asked.acknowledge_by.to_string(), asked.due_on.to_string());
+    let body = json!({
+        "kind": asked.kind, "item": asked.item, "channel": asked.channel, "received_on": received_on,
+        "acknowledge_by": acknowledge_by, "due_on": due_on, "acknowledged_on": acknowledged_on, "done_on": done_on,
+    });
+    let entry = append(transaction, "", "request.noted", &asked.subject, &body)?;
+    transaction
+        .prepare_cached(
+            "insert into request (subject, kind, item, channel, received_on, acknowledge_by, due_on, acknowledged_on,
+                                  done_on, entry)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             on conflict (subject, kind, item, channel, received_on) do update
+             set acknowledge_by = ?6, due_on = ?7, acknowledged_on = ?8, done_on = ?9, entry = ?10",
+        )?
+        .execute(params![
+            asked.subject,
+            asked.kind,
+            asked.item,
+            asked.channel,
+            received_on,
+            acknowledge_by,
+            due_on,
+            acknowledged_on,
+            done_on,
+            entry
+        ])?;
+    Ok(true)
+}
+
+fn request(row: &Row<'_>) -> rusqlite::Result<Request> {
+    let date = |at: usize| -> rusqlite::Result<Option<Date>> {
+        let text: Option<String> = row.get(at)?;
+        Ok(text.and_then(|text| text.parse().ok()))
+    };
+    // Only a table that somebody changed has no date there; `verify` says so. Such a request is due at once.
+    let known = |at: usize| date(at).map(|date| date.unwrap_or(Date::MIN));
+    Ok(Request {
+        subject: row.get(0)?,
+        kind: row.get(1)?,
+        item: row.get(2)?,
+        channel: row.get(3)?,
+        received_on: known(4)?,
+        acknowledge_by: known(5)?,
+        due_on: known(6)?,
+        acknowledged_on: date(7)?,
+        done_on: date(8)?,
+    })
+}

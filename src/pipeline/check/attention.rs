@@ -1,0 +1,96 @@
+//! Reads `[attention]` and `[serve]`: when people may be written to, how often, and where they refuse.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use jiff::civil::Time;
+
+use super::super::ChannelKind;
+use super::super::attention::{Attention, LEAD_DAYS, Quiet, Serve};
+use super::super::reader::Node;
+use super::{done, in_range, web_address};
+
+/// What a pipeline says in `[attention]`, and what goes without saying for its channel.
+pub(super) fn attention(pipeline: &Node<'_>, channel: Option<&ChannelKind>) -> Option<Attention> {
+    let otherwise = match channel {
+        Some(ChannelKind::Folder) | None => Attention::ANY_TIME,
+        Some(_) => Attention::CONSIDERATE,
+    };
+    match pipeline.table_or_none("attention") {
+        None => Some(otherwise),
+        Some(node) => done(&node, |node| said(node, &otherwise)),
+    }
+}
+
+fn said(node: &Node<'_>, otherwise: &Attention) -> Option<Attention> {
+    let quiet = quiet(node, otherwise.quiet);
+    let words = [("closed", true), ("open", false)];
+    let is_closed_on_tet = node.word_or("tet", &words, otherwise.is_closed_on_tet);
+    let most_per_week = match node.has("most_per_week") {
+        true => in_range(node, "most_per_week", node.int("most_per_week")?, 1, 100).map(Some),
+        false => Some(None),
+    };
+    // Where nothing can keep a message from its day, nobody looks further ahead than the longest notice.
+    let may_move = is_closed_on_tet || node.has("most_per_week");
+    let otherwise_lead = if may_move { LEAD_DAYS } else { 0 };
+    let lead_days = in_range(node, "lead_days", node.int_or("lead_days", otherwise_lead.into()), 0, 60);
+    let shared = node.text_or_none("shared").map(PathBuf::from);
+    if shared.as_ref().is_some_and(|path| path.is_relative()) {
+        let what = "the path of the shared folder does not begin with /";
+        let next = "write the whole path: every agency of the machine must mean the same folder";
+        node.fault("shared", "pipeline.shared-folder", what, next);
+    }
+    Some(Attention {
+        quiet: quiet?,
+        is_closed_on_tet,
+        most_per_week: most_per_week?.and_then(|most| u16::try_from(most).ok()),
+        // One message cannot carry several reminders through the outbox yet, and so no file can ask for it.
+        is_digested: false,
+        lead_days: u16::try_from(lead_days?).ok()?,
+        shared,
+    })
+}
+
+/// `quiet = { from = "21:00", to = "08:00" }`, or `"never"`.
+fn quiet(node: &Node<'_>, otherwise: Option<Quiet>) -> Option<Option<Quiet>> {
+    const KEY: &str = "quiet";
+    if node.is_text(KEY) {
+        return node.word(KEY, &[("never", None)]);
+    }
+    let Some(hours) = node.table_or_none(KEY) else { return Some(otherwise) };
+    let (from, to) = (hour(&hours, "from"), hour(&hours, "to"));
+    hours.done();
+    let (from, to) = (from?, to?);
+    if from == to {
+        let what = "the quiet hours end when they begin";
+        node.fault(KEY, "pipeline.quiet", what, "write two different times, or quiet = \"never\"");
+        return None;
+    }
+    Some(Some(Quiet { from, to }))
+}
+
+fn hour(node: &Node<'_>, key: &str) -> Option<Time> {
+    let text = node.text(key)?;
+    let is_form = matches!(text.as_bytes(), [_, _, b':', _, _]);
+    let time = text.parse::<Time>().ok().filter(|_| is_form);
+    if time.is_none() {
+        let what = format!("{key} = \"{text}\" is not a time of the day");
+        node.fault(key, "pipeline.quiet", what, "write it like \"21:00\"");
+    }
+    time
+}
+
+/// `[serve]`: the process that answers when a person refuses.
+pub(super) fn serve(node: &Node<'_>) -> Option<Serve> {
+    let base_url = web_address(node, "base_url");
+    let listen = node.text_or_none("listen").unwrap_or_else(|| LISTEN.to_owned());
+    let address = listen.parse::<SocketAddr>();
+    if address.is_err() {
+        let what = format!("listen = \"{listen}\" is not an address with a port");
+        node.fault("listen", "pipeline.listen", what, format!("write it like \"{LISTEN}\""));
+    }
+    Some(Serve { base_url: base_url?, listen: address.ok()? })
+}
+
+/// Loopback: what is not said is not reachable from outside.
+const LISTEN: &str = "127.0.0.1:8433";

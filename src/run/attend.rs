@@ -1,0 +1,145 @@
+//! When reminders leave: what the ledger knows of a person's week, and whether the sending window is open.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, VecDeque};
+
+use jiff::ToSpan;
+
+use super::Night;
+use crate::calendar::{now, vietnam};
+use crate::fault::{Explain, Fault};
+use crate::language::Language;
+use crate::ledger::{Ledger, Shared};
+use crate::obligations::life::State;
+use crate::personal::links::Links;
+use crate::pipeline::Agency;
+use crate::pipeline::attention::Late;
+use crate::reminders::attention::{self, WEEK_DAYS};
+use crate::reminders::plan::{History, Plan, Reason, Reminder};
+use crate::reminders::window::{Hour, Window};
+
+impl Night<'_> {
+    /// Adds to the history of messages what attention is measured by.
+    pub(super) fn attended(&self, ledger: &Ledger, mut history: History) -> Result<History, Fault> {
+        let pipeline = &self.checked.pipeline;
+        let today = self.as_of.date();
+        history.refused = ledger.refused().map_err(|error| error.fault())?;
+        let languages = ledger.languages().map_err(|error| error.fault())?;
+        let tag = |(subject, tag): (String, String)| (subject, Language::from_tag(Some(&tag)));
+        history.languages = languages.into_iter().map(tag).collect();
+        if pipeline.attention.most_per_week.is_some() {
+            let after = today.saturating_sub(WEEK_DAYS.days());
+            history.sent = ledger.sent_between(after, today).map_err(|error| error.fault())?;
+        }
+        for item in pipeline.items.iter().filter(|item| item.late != Late::Send) {
+            let known_on = &mut history.known_on;
+            let seen = ledger.standings(&item.id, |standing| {
+                if standing.state == State::Open {
+                    known_on.insert(standing.key, standing.since);
+                }
+            });
+            seen.map_err(|error| error.fault())?;
+        }
+        Ok(history)
+    }
+
+    /// Keeps in the plan what leaves today, by what went to each person from here and from other agencies.
+    pub(super) fn arrange(&self, plan: &mut Plan<'_>, history: &History) -> Result<(), Fault> {
+        let mut sent = history.sent.clone();
+        if let Some(shared) = self.shared()? {
+            let today = self.as_of.date();
+            let after = today.saturating_sub(WEEK_DAYS.days());
+            let elsewhere = shared.sent_elsewhere(after, today).map_err(|error| error.fault())?;
+            let mut seen = BTreeSet::new();
+            for reminder in plan.reminders.iter().filter(|reminder| seen.insert(reminder.subject.clone())) {
+                let days = elsewhere.get(&shared.person(&reminder.obligation.subject_id));
+                sent.entry(reminder.subject.clone()).or_default().extend(days.into_iter().flatten());
+            }
+        }
+        attention::arrange(plan, &sent, &self.sending_window(), &self.checked.pipeline, self.as_of);
+        Ok(())
+    }
+
+    /// Tells the other agencies how many messages are about to go to each person: before the wire, so that a crash
+    /// makes nobody's week fuller than it is counted.
+    pub(super) fn tell_others(&self, batch: &[Reminder<'_>]) -> Result<(), Fault> {
+        let Some(mut shared) = self.shared()? else { return Ok(()) };
+        let line = |reminder: &Reminder<'_>| (reminder.key.clone(), shared.person(&reminder.obligation.subject_id));
+        let lines: Vec<(String, String)> = batch.iter().map(line).collect();
+        shared.note(self.as_of.date(), &lines).map_err(|error| error.fault())
+    }
+
+    fn shared(&self) -> Result<Option<Shared>, Fault> {
+        let pipeline = &self.checked.pipeline;
+        let folder = pipeline.attention.shared.as_ref().filter(|_| pipeline.attention.most_per_week.is_some());
+        folder.map(|folder| Shared::open(folder, &pipeline.id)).transpose().map_err(|error| error.fault())
+    }
+
+    /// Holds what is left where the sending window is closed now, and says until when it waits.
+    pub(super) fn hold_for_window<'o>(&mut self, reminders: &mut VecDeque<Reminder<'o>>, plan: &mut Plan<'o>) {
+        let Hour::Closed(until) = self.sending_window().at(now()) else { return };
+        if reminders.is_empty() {
+            return;
+        }
+        let at = until.to_zoned(vietnam()).strftime("%H:%M").to_string();
+        self.report.notes.push(format!("{} reminders wait for {at}, when the sending window opens", reminders.len()));
+        for reminder in reminders.drain(..) {
+            plan.hold(&reminder.item.id, Reason::WaitsForWindow);
+        }
+    }
+
+    /// Takes out what was refused since it was decided: a person who refuses while a run is at work is heard by it.
+    pub(super) fn hold_refused<'o>(
+        &mut self,
+        ledger: &Ledger,
+        reminders: &mut VecDeque<Reminder<'o>>,
+        plan: &mut Plan<'o>,
+    ) -> Result<(), Fault> {
+        let newest = ledger.newest_preference().map_err(|error| error.fault())?;
+        if newest == self.heard_until {
+            return Ok(());
+        }
+        self.heard_until = newest;
+        let refused = ledger.refused().map_err(|error| error.fault())?;
+        let now = History { refused, ..History::default() };
+        let channel = self.checked.pipeline.channel.name();
+        reminders.retain(|reminder| {
+            let is_refused = now.is_refused(&reminder.subject, &reminder.item.id, channel);
+            if is_refused {
+                plan.hold(&reminder.item.id, Reason::Refuses);
+            }
+            !is_refused
+        });
+        Ok(())
+    }
+
+    /// The agency as one letter names it: where people refuse is the recipient's own link, if somebody answers there.
+    pub(super) fn agency_to<'s>(&'s self, reminder: &Reminder<'_>) -> Result<Cow<'s, Agency>, Fault> {
+        let pipeline = &self.checked.pipeline;
+        let Some(serve) = &pipeline.serve else { return Ok(Cow::Borrowed(&pipeline.agency)) };
+        let links = Links::new(&self.key, &serve.base_url);
+        let (item, channel) = (Some(reminder.item.id.as_str()), Some(pipeline.channel.name()));
+        let link = links.refuse(&reminder.subject, item, channel, self.as_of.date());
+        let refuse = link.map_err(|error| error.fault())?;
+        Ok(Cow::Owned(Agency { refuse, ..pipeline.agency.clone() }))
+    }
+
+    /// Says how the requests of data subjects stand: which are open, and which past their day.
+    pub(super) fn tell_requests(&mut self, ledger: &Ledger) -> Result<(), Fault> {
+        let today = self.as_of.date();
+        let requests = ledger.requests(today).map_err(|error| error.fault())?;
+        let open = requests.iter().filter(|request| request.done_on.is_none());
+        let late = open.clone().filter(|request| request.is_late(today)).count();
+        let Some(next) = open.clone().map(|request| request.due_on).min() else { return Ok(()) };
+        let late = if late > 0 { format!("; {late} past their day") } else { String::new() };
+        let count = open.count();
+        self.report.notes.push(format!(
+            "{count} requests under the data law are open, the first due on {next}{late}: see `chudong preferences requests`"
+        ));
+        Ok(())
+    }
+
+    fn sending_window(&self) -> Window {
+        Window::of(&self.checked.pipeline, self.known_on)
+    }
+}
