@@ -20,7 +20,7 @@
 //! Acting, at the rim:
 //!
 //! - [`ledger`]: what happened, append-only and verifiable: runs, pulls, obligations, outbox, releases, budget.
-//! - [`delivery`]: messages leave here: a folder, or SMTP.
+//! - [`delivery`]: messages leave here: a folder, SMTP, Zalo, an SMS gateway, a signed webhook.
 //! - [`publication`]: released tables become files and the page.
 //!
 //! Deciding, pure:
@@ -39,7 +39,8 @@
 //! Words everyone shares: [`pipeline`] (an agency's request), [`tables`],
 //! [`calendar`], [`language`], [`personal`], [`fault`], [`files`].
 //!
-//! Beside the night: [`samples`] makes synthetic data, [`scaffold`] the files of a new obligation.
+//! Beside the night: [`samples`] makes synthetic data, [`scaffold`] the files of a new obligation, [`simulate`] stands in
+//! for Zalo, an SMS gateway and a webhook.
 //!
 //! # Invariants
 //!
@@ -85,5 +86,6 @@ pub mod run;
 pub mod samples;
 pub mod scaffold;
 pub mod schedule;
+pub mod simulate;
 pub mod telemetry;
 pub mod world;

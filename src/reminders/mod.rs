@@ -1,7 +1,10 @@
 //! Which obligations deserve a message today, and what it says.
 //!
-//! [`plan`](plan::plan) decides, [`letter`] writes. Both are pure: they know
-//! neither the ledger nor any channel.
+//! [`plan`](plan::plan) decides, [`quota`] shares out what a channel has room for, [`letter`] and [`short`] write. All
+//! are pure: they know neither the ledger nor how a channel is spoken to.
 
 pub mod letter;
+pub mod phone;
 pub mod plan;
+pub mod quota;
+pub mod short;

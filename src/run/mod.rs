@@ -10,6 +10,7 @@
 
 mod build;
 mod change;
+mod channels;
 mod erase;
 mod explain;
 mod figures;
@@ -32,6 +33,7 @@ use crate::ledger::{Ledger, Lock, RunOutcome};
 use crate::lineage::{Ending, Job};
 use crate::personal::PseudonymKey;
 use crate::pipeline::Rho;
+use crate::reminders::plan;
 use crate::report::change::Changes;
 use crate::report::{FaultLine, Report};
 use crate::world::World;
@@ -65,6 +67,7 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
         run: run.clone(),
         accept: accept.to_vec(),
         spent: Vec::new(),
+        closed: plan::Standing::default(),
         accounts: explain::Accounts::default(),
         events: Vec::new(),
         report: new_report(checked, as_of),
@@ -145,6 +148,8 @@ struct Night<'a> {
     accept: Vec<String>,
     /// What this run reserved and drew, by month.
     spent: Vec<(String, Rho)>,
+    /// Which channels are closed to whom: refusals and addresses that do not work.
+    closed: plan::Standing,
     /// How the due dates of tonight's reminders came about.
     accounts: explain::Accounts,
     /// What each job has come to, as OpenLineage events.
@@ -165,6 +170,7 @@ impl<'a> Night<'a> {
             run: String::new(),
             accept: Vec::new(),
             spent: Vec::new(),
+            closed: plan::Standing::default(),
             accounts: explain::Accounts::default(),
             events: Vec::new(),
             report: new_report(checked, day.as_of),

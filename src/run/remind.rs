@@ -1,17 +1,18 @@
 //! Step three: decide, write, record, send, settle.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 use super::Night;
 use super::build::Built;
-use crate::delivery::{self, Address, Code, Envelope, Outcome, Sender, Timeouts};
+use super::channels::{self, Senders};
+use crate::delivery::{self, Address, Code, Message, Outcome};
 use crate::fault::{Explain, Fault};
-use crate::ledger::{Ledger, MessageKey, MessageState, OutboxRow, Record, Settlement};
+use crate::ledger::{Ledger, MessageKey, MessageState, OutboxRow, Record, Recorded, Settlement};
 use crate::obligations::Obligation;
 use crate::personal::Personal;
 use crate::pipeline::Uncertain;
-use crate::reminders::letter::{self, Occasion, RuleReference};
-use crate::reminders::plan::{self, Before, History, Plan, Reason, Recipients, Reminder};
+use crate::reminders::letter::{self, Letter, Occasion, RuleReference};
+use crate::reminders::plan::{self, Before, Circumstances, History, Plan, Reason, Recipients, Reminder};
 use crate::report::{FaultLine, ItemLine};
 use crate::tables::TableName;
 
@@ -35,13 +36,11 @@ impl Night<'_> {
         let history = history(ledger, |_| true)?;
         let mut plan = self.decide(obligations, people.as_ref(), &history);
         self.count_reminders(built, &plan.reminders)?;
-        let mut reminders = VecDeque::from(std::mem::take(&mut plan.reminders));
+        let reminders = std::mem::take(&mut plan.reminders);
         if !reminders.is_empty() {
-            self.world.progress.step(format!("opening the channel for {} reminders", reminders.len()));
-            let outbox = self.world.outbox();
-            let mut sender = Sender::open(&self.checked.pipeline.channel, &outbox, Timeouts::default())
-                .await
-                .map_err(|error| error.fault())?;
+            self.world.progress.step(format!("opening the channels for {} reminders", reminders.len()));
+            let mut senders = Senders::default();
+            let mut reminders = self.prepare(&mut senders, reminders, &mut plan).await?;
             let standing = self.standing();
             self.account(ledger, built, &reminders).await;
             loop {
@@ -51,13 +50,10 @@ impl Night<'_> {
                     break;
                 }
                 let written = self.write(&batch, &standing, &mut plan);
-                self.dispatch(ledger, &mut sender, written).await?;
-                if let Some(trouble) = sender.trouble() {
-                    self.report.faults.push(FaultLine::from(&trouble.fault()));
-                    break;
-                }
+                self.dispatch(ledger, &mut senders, written).await?;
+                reminders = self.after_trouble(&mut senders, reminders, &mut plan).await?;
             }
-            sender.close().await;
+            senders.close().await;
         }
         self.count_held(&plan);
         Ok(())
@@ -102,7 +98,15 @@ impl Night<'_> {
         Self: 'o,
     {
         let pipeline = &self.checked.pipeline;
-        plan::plan(obligations, &pipeline.items, people, history, &pipeline.channel, self.as_of, &self.key)
+        let now = Circumstances {
+            items: &pipeline.items,
+            channels: &pipeline.channels,
+            people,
+            standing: &self.closed,
+            as_of: self.as_of,
+            key: &self.key,
+        };
+        plan::plan(obligations, history, &now)
     }
 
     pub(super) fn standing(&self) -> BTreeMap<String, Standing> {
@@ -119,18 +123,19 @@ impl Night<'_> {
         standing
     }
 
-    /// Writes the letters of a batch; one that cannot be written is held and reported.
+    /// Writes the messages of a batch; one that cannot be written for its channel takes its next one, and without a next
+    /// one is held and reported.
     pub(super) fn write(
         &mut self,
         batch: &[Reminder<'_>],
         standing: &BTreeMap<String, Standing>,
         plan: &mut Plan<'_>,
-    ) -> Vec<(Record, Envelope)> {
+    ) -> Vec<(Record, Message)> {
         self.world.progress.step(format!("writing {} reminders", batch.len()));
         let mut written = Vec::with_capacity(batch.len());
         for reminder in batch {
             let Some(standing) = standing.get(&reminder.item.id) else { continue };
-            match self.write_one(reminder, standing) {
+            match self.write_by_any(reminder, standing) {
                 Ok(one) => written.push(one),
                 Err(Unwritten::Held(reason)) => plan.hold(&reminder.item.id, reason),
                 Err(Unwritten::Fault(fault)) => {
@@ -145,11 +150,25 @@ impl Night<'_> {
         written
     }
 
-    fn write_one(&self, reminder: &Reminder<'_>, standing: &Standing) -> Result<(Record, Envelope), Unwritten> {
+    fn write_by_any(&self, reminder: &Reminder<'_>, standing: &Standing) -> Result<(Record, Message), Unwritten> {
+        let mut refused = match self.write_one(reminder, standing) {
+            Err(Unwritten::Held(reason)) => reason,
+            written => return written,
+        };
+        let mut next = reminder.clone().by_next();
+        while let Some(reminder) = next {
+            match self.write_one(&reminder, standing) {
+                // What is wrong with the channel that the agency would rather use is what is told.
+                Err(Unwritten::Held(reason)) => refused = refused.min(reason),
+                written => return written,
+            }
+            next = reminder.by_next();
+        }
+        Err(Unwritten::Held(refused))
+    }
+
+    fn write_one(&self, reminder: &Reminder<'_>, standing: &Standing) -> Result<(Record, Message), Unwritten> {
         let pipeline = &self.checked.pipeline;
-        let email = reminder.recipient.email.as_ref().ok_or(Unwritten::Held(Reason::NoAddress))?;
-        let address: Address = email.reveal().parse().map_err(|_| Unwritten::Held(Reason::BadAddress))?;
-        let to = Personal::new(address);
         let obligation = reminder.obligation;
         let rules = RuleReference::applied(&pipeline.law, reminder.item, self.day(), &obligation.rule_version);
         let occasion = Occasion {
@@ -165,60 +184,86 @@ impl Night<'_> {
             rules: &rules,
         };
         let letter = self.checked.letters.render(&occasion).map_err(|error| Unwritten::Fault(error.fault()))?;
-        let head = delivery::Head {
-            key: &reminder.key,
-            channel: &pipeline.channel,
-            agency: &pipeline.agency,
-            as_of: self.as_of,
-            to: &to,
+        let message = if reminder.channel.carries_letters() {
+            self.envelope(reminder, &letter)?
+        } else {
+            Message::Slip(channels::slip(reminder, &letter, &occasion).map_err(Unwritten::Held)?)
         };
-        let envelope = delivery::build(&letter, &head).map_err(|error| Unwritten::Fault(error.fault()))?;
+        let (template_version, rendered_hash) = channels::rendered(&message, &letter);
         let record = Record {
             key: MessageKey(reminder.key.clone()),
             subject: reminder.subject.clone(),
             obligation: obligation.key.clone(),
             item: reminder.item.id.clone(),
             stage_notice_days: reminder.stage_notice_days,
-            channel: pipeline.channel.name(),
-            message_id: envelope.message_id.clone(),
+            channel: reminder.channel.name.clone(),
+            message_id: message.message_id().to_owned(),
             due_on: obligation.due_on,
             rule_version: obligation.rule_version.clone(),
-            template_version: letter.template_version.clone(),
-            rendered_hash: letter.rendered_hash.clone(),
+            template_version,
+            rendered_hash,
             explanation: self.sealed(reminder),
         };
-        Ok((record, envelope))
+        Ok((record, message))
     }
 
-    /// Records a batch, sends it, and settles it.
+    /// The letter as a message of RFC 5322.
+    fn envelope(&self, reminder: &Reminder<'_>, letter: &Letter) -> Result<Message, Unwritten> {
+        let email = reminder.recipient.email.as_ref().ok_or(Unwritten::Held(Reason::NoAddress))?;
+        let address: Address = email.reveal().parse().map_err(|_| Unwritten::Held(Reason::BadAddress))?;
+        let to = Personal::new(address);
+        let head = delivery::Head {
+            key: &reminder.key,
+            channel: reminder.channel,
+            agency: &self.checked.pipeline.agency,
+            as_of: self.as_of,
+            to: &to,
+        };
+        delivery::build(letter, &head).map(Message::Letter).map_err(|error| Unwritten::Fault(error.fault()))
+    }
+
+    /// Records a batch, sends it by its channels, and settles it.
     async fn dispatch(
         &mut self,
         ledger: &mut Ledger,
-        sender: &mut Sender,
-        written: Vec<(Record, Envelope)>,
+        senders: &mut Senders,
+        written: Vec<(Record, Message)>,
     ) -> Result<(), Fault> {
-        let items: HashMap<String, String> =
-            written.iter().map(|(record, _)| (record.key.0.clone(), record.item.clone())).collect();
+        let about: HashMap<String, (String, String)> = written
+            .iter()
+            .map(|(record, _)| (record.key.0.clone(), (record.item.clone(), record.channel.clone())))
+            .collect();
         let recorded = ledger.record(&self.run, written).map_err(|error| error.fault())?;
         self.world.progress.step(format!("sending {} reminders", recorded.len()));
-        let outcomes = sender.send(&recorded).await;
-        let mut settlements = Vec::with_capacity(recorded.len());
-        for (message, outcome) in recorded.iter().zip(outcomes) {
-            let state = state(outcome);
-            let item = items.get(&message.key().0).cloned().unwrap_or_default();
-            let policy = self.checked.pipeline.item(&item).map(|item| item.uncertain);
-            self.tally(&item, |line| match (state, policy) {
-                (MessageState::Accepted, _) => line.messages += 1,
-                (MessageState::Deferred, _) => line.deferred += 1,
-                (MessageState::Refused, _) => line.refused += 1,
-                (_, Some(Uncertain::Resend)) => line.uncertain += 1,
-                // The clerk hears of it tonight, not when the next run finds it.
-                _ => *line.held.entry(Reason::LeftToClerk.words().to_owned()).or_default() += 1,
-            });
-            let reason = outcome.reason().unwrap_or_else(|| "accepted".into());
-            settlements.push(Settlement { key: message.key().clone(), state, reason });
+        let mut by_channel: BTreeMap<String, Vec<Recorded<Message>>> = BTreeMap::new();
+        for message in recorded {
+            let channel = about.get(&message.key().0).map(|(_, channel)| channel.clone()).unwrap_or_default();
+            by_channel.entry(channel).or_default().push(message);
+        }
+        let mut settlements = Vec::with_capacity(about.len());
+        for (channel, recorded) in by_channel {
+            let outcomes = senders.send(&channel, &recorded).await;
+            for (message, outcome) in recorded.iter().zip(outcomes) {
+                let state = state(outcome);
+                let item = about.get(&message.key().0).map(|(item, _)| item.clone()).unwrap_or_default();
+                self.tally_outcome(&item, state);
+                let reason = outcome.reason().unwrap_or_else(|| "accepted".into());
+                settlements.push(Settlement { key: message.key().clone(), state, reason });
+            }
         }
         ledger.settle(&self.run, &settlements).map_err(|error| error.fault())
+    }
+
+    fn tally_outcome(&mut self, item: &str, state: MessageState) {
+        let policy = self.checked.pipeline.item(item).map(|item| item.uncertain);
+        self.tally(item, |line| match (state, policy) {
+            (MessageState::Accepted, _) => line.messages += 1,
+            (MessageState::Deferred, _) => line.deferred += 1,
+            (MessageState::Refused, _) => line.refused += 1,
+            (_, Some(Uncertain::Resend)) => line.uncertain += 1,
+            // The clerk hears of it tonight, not when the next run finds it.
+            _ => *line.held.entry(Reason::LeftToClerk.words().to_owned()).or_default() += 1,
+        });
     }
 
     /// Changes the line of an item; every item that is switched on has one.
