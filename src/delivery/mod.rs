@@ -33,7 +33,7 @@ pub use code::{Class, Code};
 pub use eml::{Head, build, message_id};
 /// A mail address of RFC 5321, checked when it is made.
 pub use lettre::Address;
-pub use slip::{Body, Destination, Message, Outgoing, Slip, slip_id};
+pub use slip::{Body, Destination, Form, Message, Outgoing, Slip, slip_id};
 pub use vault::Vault;
 
 /// A message ready for the wire.
@@ -356,6 +356,11 @@ impl Sender {
     /// Where the channel itself fails on the way, the messages that had not begun to leave are
     /// deferred, and [`Sender::trouble`] explains it.
     pub async fn send<M: Outgoing>(&mut self, recorded: &[Recorded<M>]) -> Vec<Outcome> {
+        self.send_these(&recorded.iter().collect::<Vec<_>>()).await
+    }
+
+    /// Like [`Sender::send`], for those of a group that go by this channel.
+    pub async fn send_these<M: Outgoing>(&mut self, recorded: &[&Recorded<M>]) -> Vec<Outcome> {
         let letters = || -> Vec<Option<&Envelope>> { recorded.iter().map(|one| one.value().letter()).collect() };
         let slips: Vec<Option<&Slip>> = recorded.iter().map(|one| one.value().slip()).collect();
         let (outcomes, trouble) = match &mut self.route {

@@ -93,9 +93,18 @@ pub fn slip_id(key: &str) -> String {
     id
 }
 
-/// A message of any channel.
+/// A message, and the channel by which it goes.
 #[derive(Debug, Clone)]
-pub enum Message {
+pub struct Message {
+    /// The channel's name in the pipeline.
+    pub channel: String,
+    /// In the form that the channel carries.
+    pub form: Form,
+}
+
+/// The two forms of messages.
+#[derive(Debug, Clone)]
+pub enum Form {
     /// For a channel of letters.
     Letter(Envelope),
     /// For a channel of short messages.
@@ -105,9 +114,9 @@ pub enum Message {
 impl Message {
     /// Fixed before the wire.
     pub fn message_id(&self) -> &str {
-        match self {
-            Message::Letter(envelope) => &envelope.message_id,
-            Message::Slip(slip) => &slip.message_id,
+        match &self.form {
+            Form::Letter(envelope) => &envelope.message_id,
+            Form::Slip(slip) => &slip.message_id,
         }
     }
 }
@@ -139,16 +148,16 @@ impl Outgoing for Slip {
 
 impl Outgoing for Message {
     fn letter(&self) -> Option<&Envelope> {
-        match self {
-            Message::Letter(envelope) => Some(envelope),
-            Message::Slip(_) => None,
+        match &self.form {
+            Form::Letter(envelope) => Some(envelope),
+            Form::Slip(_) => None,
         }
     }
 
     fn slip(&self) -> Option<&Slip> {
-        match self {
-            Message::Letter(_) => None,
-            Message::Slip(slip) => Some(slip),
+        match &self.form {
+            Form::Letter(_) => None,
+            Form::Slip(slip) => Some(slip),
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
+use futures::future::join_all;
+
 use super::Night;
-use crate::delivery::{self, Body, Destination, Message, Outcome, Outgoing, Rooms, Sender, Slip, Timeouts, Vault};
+use crate::delivery::{self, Body, Destination, Form, Message, Outcome, Rooms, Sender, Slip, Timeouts, Vault};
 use crate::fault::{Explain, Fault};
 use crate::ledger::Recorded;
 use crate::personal::Personal;
@@ -24,15 +26,27 @@ pub(super) struct Senders {
 }
 
 impl Senders {
-    /// Sends by one channel; a channel that is not open defers everything.
-    pub(super) async fn send<M: Outgoing>(&mut self, channel: &str, recorded: &[Recorded<M>]) -> Vec<Outcome> {
-        if let Some(places) = self.places.get_mut(channel) {
-            places.today = places.today.saturating_sub(u32::try_from(recorded.len()).unwrap_or(u32::MAX));
+    /// Sends a group, each message by its channel and all channels at once; outcomes are in the order of the messages.
+    /// What goes by a channel that is not open is deferred.
+    pub(super) async fn send(&mut self, recorded: &[Recorded<Message>]) -> Vec<Outcome> {
+        let mut groups: BTreeMap<&str, Vec<(usize, &Recorded<Message>)>> = BTreeMap::new();
+        for (place, message) in recorded.iter().enumerate() {
+            groups.entry(message.value().channel.as_str()).or_default().push((place, message));
         }
-        match self.open.get_mut(channel) {
-            Some(sender) => sender.send(recorded).await,
-            None => vec![Outcome::Deferred { code: delivery::Code::Stopped }; recorded.len()],
+        for (channel, group) in &groups {
+            if let Some(places) = self.places.get_mut(*channel) {
+                places.today = places.today.saturating_sub(u32::try_from(group.len()).unwrap_or(u32::MAX));
+            }
         }
+        let sending =
+            self.open.iter_mut().filter_map(|(name, sender)| Some(send_group(sender, groups.get(name.as_str())?)));
+        let mut outcomes = vec![Outcome::Deferred { code: delivery::Code::Stopped }; recorded.len()];
+        for (place, outcome) in join_all(sending).await.into_iter().flatten() {
+            if let Some(known) = outcomes.get_mut(place) {
+                *known = outcome;
+            }
+        }
+        outcomes
     }
 
     /// Takes leave of all channels.
@@ -55,6 +69,13 @@ impl Senders {
         self.open.retain(|name, _| !self.down.contains(name));
         troubles
     }
+}
+
+/// The messages of one channel, with their places in the group.
+async fn send_group(sender: &mut Sender, group: &[(usize, &Recorded<Message>)]) -> Vec<(usize, Outcome)> {
+    let messages: Vec<&Recorded<Message>> = group.iter().map(|(_, message)| *message).collect();
+    let outcomes = sender.send_these(&messages).await;
+    group.iter().map(|(place, _)| *place).zip(outcomes).collect()
 }
 
 impl Night<'_> {
@@ -195,8 +216,8 @@ fn body(channel: &Channel, letter: &Letter, occasion: &Occasion<'_>) -> Result<B
 
 /// What the ledger keeps of a message that was rendered: the version of its template, and the digest of what leaves.
 pub(super) fn rendered(message: &Message, letter: &Letter) -> (String, String) {
-    match message {
-        Message::Letter(_) => (letter.template_version.clone(), letter.rendered_hash.clone()),
-        Message::Slip(slip) => (slip.template_version(&letter.template_version), slip.rendered_hash()),
+    match &message.form {
+        Form::Letter(_) => (letter.template_version.clone(), letter.rendered_hash.clone()),
+        Form::Slip(slip) => (slip.template_version(&letter.template_version), slip.rendered_hash()),
     }
 }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use super::Night;
 use super::build::Built;
 use super::channels::{self, Senders};
-use crate::delivery::{self, Address, Code, Message, Outcome};
+use crate::delivery::{self, Address, Code, Envelope, Form, Message, Outcome};
 use crate::fault::{Explain, Fault};
-use crate::ledger::{Ledger, MessageKey, MessageState, OutboxRow, Record, Recorded, Settlement};
+use crate::ledger::{Ledger, MessageKey, MessageState, OutboxRow, Record, Settlement};
 use crate::obligations::Obligation;
 use crate::personal::Personal;
 use crate::pipeline::Uncertain;
@@ -184,11 +184,12 @@ impl Night<'_> {
             rules: &rules,
         };
         let letter = self.checked.letters.render(&occasion).map_err(|error| Unwritten::Fault(error.fault()))?;
-        let message = if reminder.channel.carries_letters() {
-            self.envelope(reminder, &letter)?
+        let form = if reminder.channel.carries_letters() {
+            self.envelope(reminder, &letter).map(Form::Letter)?
         } else {
-            Message::Slip(channels::slip(reminder, &letter, &occasion).map_err(Unwritten::Held)?)
+            channels::slip(reminder, &letter, &occasion).map(Form::Slip).map_err(Unwritten::Held)?
         };
+        let message = Message { channel: reminder.channel.name.clone(), form };
         let (template_version, rendered_hash) = channels::rendered(&message, &letter);
         let record = Record {
             key: MessageKey(reminder.key.clone()),
@@ -208,7 +209,7 @@ impl Night<'_> {
     }
 
     /// The letter as a message of RFC 5322.
-    fn envelope(&self, reminder: &Reminder<'_>, letter: &Letter) -> Result<Message, Unwritten> {
+    fn envelope(&self, reminder: &Reminder<'_>, letter: &Letter) -> Result<Envelope, Unwritten> {
         let email = reminder.recipient.email.as_ref().ok_or(Unwritten::Held(Reason::NoAddress))?;
         let address: Address = email.reveal().parse().map_err(|_| Unwritten::Held(Reason::BadAddress))?;
         let to = Personal::new(address);
@@ -219,7 +220,7 @@ impl Night<'_> {
             as_of: self.as_of,
             to: &to,
         };
-        delivery::build(letter, &head).map(Message::Letter).map_err(|error| Unwritten::Fault(error.fault()))
+        delivery::build(letter, &head).map_err(|error| Unwritten::Fault(error.fault()))
     }
 
     /// Records a batch, sends it by its channels, and settles it.
@@ -229,27 +230,18 @@ impl Night<'_> {
         senders: &mut Senders,
         written: Vec<(Record, Message)>,
     ) -> Result<(), Fault> {
-        let about: HashMap<String, (String, String)> = written
-            .iter()
-            .map(|(record, _)| (record.key.0.clone(), (record.item.clone(), record.channel.clone())))
-            .collect();
+        let items: HashMap<String, String> =
+            written.iter().map(|(record, _)| (record.key.0.clone(), record.item.clone())).collect();
         let recorded = ledger.record(&self.run, written).map_err(|error| error.fault())?;
         self.world.progress.step(format!("sending {} reminders", recorded.len()));
-        let mut by_channel: BTreeMap<String, Vec<Recorded<Message>>> = BTreeMap::new();
-        for message in recorded {
-            let channel = about.get(&message.key().0).map(|(_, channel)| channel.clone()).unwrap_or_default();
-            by_channel.entry(channel).or_default().push(message);
-        }
-        let mut settlements = Vec::with_capacity(about.len());
-        for (channel, recorded) in by_channel {
-            let outcomes = senders.send(&channel, &recorded).await;
-            for (message, outcome) in recorded.iter().zip(outcomes) {
-                let state = state(outcome);
-                let item = about.get(&message.key().0).map(|(item, _)| item.clone()).unwrap_or_default();
-                self.tally_outcome(&item, state);
-                let reason = outcome.reason().unwrap_or_else(|| "accepted".into());
-                settlements.push(Settlement { key: message.key().clone(), state, reason });
-            }
+        let outcomes = senders.send(&recorded).await;
+        let mut settlements = Vec::with_capacity(recorded.len());
+        for (message, outcome) in recorded.iter().zip(outcomes) {
+            let state = state(outcome);
+            let item = items.get(&message.key().0).cloned().unwrap_or_default();
+            self.tally_outcome(&item, state);
+            let reason = outcome.reason().unwrap_or_else(|| "accepted".into());
+            settlements.push(Settlement { key: message.key().clone(), state, reason });
         }
         ledger.settle(&self.run, &settlements).map_err(|error| error.fault())
     }

@@ -57,11 +57,18 @@ fn leaves_by(node: &Node<'_>, id: &str, channels: Option<&[Channel]>) -> Vec<Str
     const KEY: &str = "channels";
     const EMAIL: &str = "email";
     let named = node.texts_or_none(KEY);
-    let (Some(channels), Some(named)) = (channels, named) else {
-        let all = channels.unwrap_or_default().iter().filter(|channel| carries(channel, id));
-        return all.map(|channel| channel.name.clone()).collect();
-    };
+    let Some(channels) = channels else { return Vec::new() };
     let known = || channels.iter().map(|channel| channel.name.as_str()).collect::<Vec<_>>().join(", ");
+    let Some(named) = named else {
+        let all = channels.iter().filter(|channel| carries(channel, id));
+        let all: Vec<String> = all.map(|channel| channel.name.clone()).collect();
+        if all.is_empty() {
+            let what = format!("none of the channels carries {id}: Zalo has no approved template for it");
+            let next = format!("add [[channels.templates]] with item = \"{id}\", or a channel of another kind");
+            node.fault("", "pipeline.no-template", what, next);
+        }
+        return all;
+    };
     let mut leaves_by: Vec<String> = Vec::new();
     for name in named {
         let found = channels.iter().find(|channel| channel.name == name);

@@ -108,14 +108,16 @@ impl Town {
     }
 }
 
-fn recipients(rows: Vec<(String, bool, bool)>) -> Recipients {
+/// A number, and whether there are a phone and a mail address.
+type Row = (String, bool, bool);
+
+fn recipients(rows: Vec<Row>) -> Recipients {
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
     use chudong::tables::Table;
-    let text = |of: &dyn Fn(&(String, bool, bool)) -> Option<String>| -> ArrayRef {
-        Arc::new(rows.iter().map(of).collect::<StringArray>())
-    };
+    let text =
+        |of: &dyn Fn(&Row) -> Option<String>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<StringArray>()) };
     let no: ArrayRef = Arc::new(BooleanArray::from(vec![false; rows.len()]));
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("subject_id", text(&|row| Some(row.0.clone()))),
