@@ -161,6 +161,20 @@ impl<'a> Reminder<'a> {
         self
     }
 
+    /// The days for which it may still wait: until the day before its next stage begins, or until it is due.
+    pub fn slack_days(&self) -> u32 {
+        let shorter = self.item.notice_days.iter().copied().filter(|notice| *notice < self.stage_notice_days).max();
+        let last = shorter.map_or(0, |notice| i32::from(notice) + 1);
+        u32::try_from(self.days_left - last).unwrap_or(0)
+    }
+
+    /// The same reminder by the channel after that of a message's key; none where there is no such channel or key.
+    pub fn after(&self, key: &str) -> Option<Self> {
+        let mut keys = std::iter::once(&self.key).chain(self.otherwise.iter().map(|way| &way.key));
+        let way = keys.position(|own| own == key)?;
+        (way < self.otherwise.len()).then(|| self.clone().by(way + 1))
+    }
+
     /// The same reminder by its next channel; none where there is none.
     pub fn by_next(self) -> Option<Self> {
         if self.otherwise.is_empty() { None } else { Some(self.by(1)) }

@@ -38,7 +38,7 @@ pub fn allot<'a, R: Ord>(
         return allotted;
     }
     let mut queue: Vec<(usize, Reminder<'a>)> = reminders.into_iter().enumerate().collect();
-    queue.sort_by_cached_key(|(place, reminder)| (slack_days(reminder), rank(reminder), *place));
+    queue.sort_by_cached_key(|(place, reminder)| (reminder.slack_days(), rank(reminder), *place));
     let mut queued: HashMap<&str, u64> = HashMap::new();
     let mut today = Vec::with_capacity(queue.len());
     let mut later = Vec::new();
@@ -64,7 +64,7 @@ enum Turn {
 }
 
 fn turn<'a>(reminder: &Reminder<'a>, places: &HashMap<String, Places>, queued: &mut HashMap<&'a str, u64>) -> Turn {
-    let slack_days = slack_days(reminder);
+    let slack_days = reminder.slack_days();
     let channels = std::iter::once(reminder.channel).chain(reminder.otherwise.iter().map(|way| way.channel));
     for (way, channel) in channels.enumerate() {
         let Some(room) = places.get(&channel.name) else { return Turn::Today(way) };
@@ -81,11 +81,4 @@ fn turn<'a>(reminder: &Reminder<'a>, places: &HashMap<String, Places>, queued: &
     }
     // It is late on every way; it stays with the first, whose quota may be raised.
     Turn::Later
-}
-
-/// The days for which a message may still wait: until the day before its next stage begins, or until it is due.
-fn slack_days(reminder: &Reminder<'_>) -> u32 {
-    let shorter = reminder.item.notice_days.iter().copied().filter(|notice| *notice < reminder.stage_notice_days).max();
-    let last = shorter.map_or(0, |notice| i32::from(notice) + 1);
-    u32::try_from(reminder.days_left - last).unwrap_or(0)
 }

@@ -50,7 +50,10 @@ impl Night<'_> {
                     break;
                 }
                 let written = self.write(&batch, &standing, &mut plan);
-                self.dispatch(ledger, &mut senders, written).await?;
+                let failed = self.dispatch(ledger, &mut senders, written).await?;
+                let again = batch.iter().filter_map(|reminder| elsewhere(reminder, &failed)).collect();
+                let again = self.prepare(&mut senders, again, &mut plan).await?;
+                reminders.extend(again);
                 reminders = self.after_trouble(&mut senders, reminders, &mut plan).await?;
             }
             senders.close().await;
@@ -223,27 +226,33 @@ impl Night<'_> {
         delivery::build(letter, &head).map_err(|error| Unwritten::Fault(error.fault()))
     }
 
-    /// Records a batch, sends it by its channels, and settles it.
+    /// Records a batch, sends it by its channels, and settles it. Gives the keys of those that are certain not to have
+    /// been taken, with their states.
     async fn dispatch(
         &mut self,
         ledger: &mut Ledger,
         senders: &mut Senders,
         written: Vec<(Record, Message)>,
-    ) -> Result<(), Fault> {
+    ) -> Result<HashMap<String, MessageState>, Fault> {
         let items: HashMap<String, String> =
             written.iter().map(|(record, _)| (record.key.0.clone(), record.item.clone())).collect();
         let recorded = ledger.record(&self.run, written).map_err(|error| error.fault())?;
         self.world.progress.step(format!("sending {} reminders", recorded.len()));
         let outcomes = senders.send(&recorded).await;
         let mut settlements = Vec::with_capacity(recorded.len());
+        let mut failed = HashMap::new();
         for (message, outcome) in recorded.iter().zip(outcomes) {
             let state = state(outcome);
+            if matches!(state, MessageState::Refused | MessageState::Deferred) {
+                failed.insert(message.key().0.clone(), state);
+            }
             let item = items.get(&message.key().0).cloned().unwrap_or_default();
             self.tally_outcome(&item, state);
             let reason = outcome.reason().unwrap_or_else(|| "accepted".into());
             settlements.push(Settlement { key: message.key().clone(), state, reason });
         }
-        ledger.settle(&self.run, &settlements).map_err(|error| error.fault())
+        ledger.settle(&self.run, &settlements).map_err(|error| error.fault())?;
+        Ok(failed)
     }
 
     fn tally_outcome(&mut self, item: &str, state: MessageState) {
@@ -270,6 +279,15 @@ impl Night<'_> {
             self.tally(item, |line| *line.held.entry(reason.words().to_owned()).or_default() += count);
         }
     }
+}
+
+/// A reminder by the channel after the one that did not take it: where that one never will, or where a later night is
+/// too late. What may have been taken is not sent by another channel.
+fn elsewhere<'r>(reminder: &Reminder<'r>, failed: &HashMap<String, MessageState>) -> Option<Reminder<'r>> {
+    let keys = std::iter::once(&reminder.key).chain(reminder.otherwise.iter().map(|way| &way.key));
+    let (key, state) = keys.filter_map(|key| Some((key, *failed.get(key)?))).next_back()?;
+    let is_due = state == MessageState::Refused || reminder.slack_days() == 0;
+    is_due.then(|| reminder.after(key)).flatten()
 }
 
 enum Unwritten {

@@ -180,8 +180,8 @@ fn is_token(error: i32) -> bool {
 fn stops(code: Code) -> bool {
     match code {
         Code::NoToken => true,
-        // A template, a parameter or a key that only one kind of message uses stops that kind alone.
-        Code::Zns(-109 | -117 | -131 | -145 | -146 | -147 | -1441 | -1471 | -138) => false,
+        // A template stops the messages made from it, and a person's own limit those to that person.
+        Code::Zns(-109 | -117 | -131 | -138 | -145 | -146 | -147 | -218 | -1441 | -1471) => false,
         Code::Zns(_) => matches!(code.class(), Class::Ours | Class::Quota) || matches!(code, Code::Zns(-133 | -234)),
         _ => false,
     }
