@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::civil::Date;
 
+use super::phone::Phone;
 use crate::calendar::AsOf;
 use crate::language::Language;
 use crate::obligations::Obligation;
@@ -379,6 +380,10 @@ fn decide<'a>(
     ways.retain(|way| {
         let objection = match recipient.address(way.channel.reach()) {
             None => Some(Reason::NoAddress),
+            // It would take a place of the channel's quota on every night, and never leave.
+            Some(number) if way.channel.reach() == Reach::Phone && number.reveal().parse::<Phone>().is_err() => {
+                Some(Reason::BadAddress)
+            }
             Some(_) => now.standing.objection(&subject, &item.id, &way.channel.name),
         };
         closed = closed.or(objection);
