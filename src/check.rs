@@ -23,6 +23,7 @@ use crate::pipeline::filter::Filter;
 use crate::pipeline::reader::Faults;
 use crate::pipeline::{self, Column, Pipeline};
 use crate::reminders::letter::Letters;
+use crate::reminders::short;
 use crate::sql::engine::{Bound, given_tables};
 use crate::sql::lineage::{ColumnName, Flow, Way};
 use crate::sql::{Engine, Graph, Library, Lineage, Model};
@@ -66,6 +67,7 @@ pub async fn read(root: &Path, agency: &str) -> (Option<Checked>, Vec<Fault>) {
     };
     grants::check(&pipeline, &library, &graph, &faults);
     let letters = Letters::read(root, &pipeline.items, &facts, &faults);
+    short::check(&pipeline, &facts, &faults);
     missing::check(root, &pipeline, &faults);
     (Some(Checked { pipeline, library, graph, letters }), faults.into_vec())
 }

@@ -21,7 +21,7 @@
 //! Acting, at the rim:
 //!
 //! - [`ledger`]: what happened, append-only and verifiable: runs, pulls, obligations, outbox, releases, budget.
-//! - [`delivery`]: messages leave here: a folder, or SMTP.
+//! - [`delivery`]: messages leave here: a folder, SMTP, Zalo, an SMS gateway, a signed webhook.
 //! - [`bounces`]: what comes back: delivery reports, complaints, late receipts.
 //! - [`publication`]: released tables become files and the page.
 //!
@@ -41,7 +41,8 @@
 //! Words everyone shares: [`pipeline`] (an agency's request), [`tables`],
 //! [`calendar`], [`language`], [`personal`], [`fault`], [`files`].
 //!
-//! Beside the night: [`samples`] makes synthetic data, [`scaffold`] the files of a new obligation.
+//! Beside the night: [`samples`] makes synthetic data, [`scaffold`] the files of a new obligation, [`simulate`] stands in
+//! for Zalo, an SMS gateway and a webhook.
 //!
 //! # Invariants
 //!
@@ -89,5 +90,6 @@ pub mod samples;
 pub mod scaffold;
 pub mod schedule;
 pub mod serve;
+pub mod simulate;
 pub mod telemetry;
 pub mod world;

@@ -14,7 +14,7 @@ use chudong::obligations::{Fact, Obligation};
 use chudong::personal::{Personal, PseudonymKey, SealingKey, hex};
 use chudong::pipeline::{self, Channel, ChannelKind, Pipeline, Smtp, Tls, reader::Faults};
 use chudong::reminders::letter::{FactNames, Letters, Occasion, Reason, RuleReference};
-use chudong::reminders::plan::{self, History, Recipients, Reminder};
+use chudong::reminders::plan::{self, Circumstances, History, Recipients, Reminder, Standing};
 use chudong::run::remind::convoy::{self, Convoy, settlement};
 use chudong::tables::Table;
 use jiff::civil::date;
@@ -84,6 +84,7 @@ struct Nation {
     key: PseudonymKey,
     sealing: SealingKey,
     channel: Channel,
+    standing: Standing,
     as_of: AsOf,
 }
 
@@ -91,7 +92,7 @@ impl Nation {
     fn of(people: u64, port: u16) -> Fallible<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let faults = Faults::default();
-        let pipeline = pipeline::read(root, "an-binh", &faults).ok_or("the sample pipeline cannot be read")?;
+        let mut pipeline = pipeline::read(root, "an-binh", &faults).ok_or("the sample pipeline cannot be read")?;
         let names = ["licence_class", "issued_on"].map(str::to_owned).into();
         let facts: FactNames = [(ITEM.to_owned(), names)].into();
         let items: Vec<_> = pipeline.items.iter().filter(|item| item.id == ITEM).cloned().collect();
@@ -106,19 +107,31 @@ impl Nation {
             credentials: None,
             connections: CONNECTIONS,
         });
-        let channel = Channel { kind, ..pipeline.channel.clone() };
+        let sample = pipeline.channels.first().ok_or("the sample has no channel")?;
+        let channel = Channel { kind, ..sample.clone() };
+        let name = channel.name.clone();
+        pipeline.items.iter_mut().for_each(|item| item.channels = vec![name.clone()]);
         let key = PseudonymKey::new([7; 32]);
         let obligations = (0..people).map(|number| obligation(number, &key)).collect();
         let as_of = AsOf::new(date(2026, 11, 21));
         let people = recipients(people)?;
-        Ok(Nation { pipeline, letters, people, obligations, key, sealing: SealingKey::new([9; 32]), channel, as_of })
+        let standing = Standing::default();
+        let sealing = SealingKey::new([9; 32]);
+        Ok(Nation { pipeline, letters, people, obligations, key, sealing, channel, standing, as_of })
     }
 
     fn reminders(&self) -> Vec<Reminder<'_>> {
         let items = &self.pipeline.items;
         let history = History::default();
-        plan::plan(&self.obligations, items, Some(&self.people), &history, &self.channel, self.as_of, &self.key)
-            .reminders
+        let circumstances = Circumstances {
+            items,
+            channels: std::slice::from_ref(&self.channel),
+            people: Some(&self.people),
+            standing: &self.standing,
+            as_of: self.as_of,
+            key: &self.key,
+        };
+        plan::plan(&self.obligations, &history, &circumstances).reminders
     }
 
     fn record(&self, reminder: &Reminder<'_>, from: &Address) -> Record {
@@ -129,7 +142,7 @@ impl Nation {
             obligation: reminder.obligation.key.clone(),
             item: reminder.item.id.clone(),
             stage_notice_days: reminder.stage_notice_days,
-            channel: self.channel.name(),
+            channel: self.channel.name.clone(),
             message_id: delivery::message_id(&reminder.key, from),
             due_on: reminder.obligation.due_on,
             rule_version: reminder.obligation.rule_version.clone(),

@@ -4,7 +4,7 @@
 -- household business may bear the number of its owner: the kind tells them apart.
 --
 -- grain:   subject_id, kind
--- private: subject_id, kind, full_name, language, email, is_deceased, is_closed, refuses_reminders
+-- private: subject_id, kind, full_name, language, email, phone, is_deceased, is_closed, refuses_reminders
 with
 people as (select * from staging.people),
 businesses as (select * from staging.businesses),
@@ -17,6 +17,7 @@ due_people as (
         people.full_name,
         people.language,
         people.email,
+        people.phone,
         people.is_deceased,
         false as is_closed,
         people.refuses_reminders
@@ -31,6 +32,7 @@ due_businesses as (
         businesses.full_name,
         businesses.language,
         businesses.email,
+        businesses.phone,
         false as is_deceased,
         businesses.is_closed,
         businesses.refuses_reminders

@@ -21,6 +21,7 @@ mod preferences;
 mod preview;
 mod prove;
 mod serve;
+mod simulate;
 mod trace;
 
 use std::io::Write;
@@ -228,6 +229,20 @@ enum Verb {
         /// In which form.
         #[arg(long, value_enum, default_value_t)]
         format: SamplesFormat,
+    },
+    /// Stand in for Zalo, an SMS gateway and a webhook on this machine, until stopped: for trying channels out.
+    ///
+    /// Telephone numbers say what becomes of a message: 84900000001 is asked to wait twice, 84900000002 has no account,
+    /// 84900000003 complains, 84900000004 confirms late, 84900000005 takes the message and the answer is lost,
+    /// 84900000006 takes nothing and the answer is lost, 8499999 and four digits is refused with that error of Zalo's
+    /// (84999990118: -118); every other number gets its message.
+    Simulate {
+        /// Where to listen; only this machine's own addresses are taken. Port 0 takes a free one.
+        #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+        listen: std::net::SocketAddr,
+        /// How many messages Zalo takes in a day.
+        #[arg(long, default_value_t = crate::simulate::DAILY_QUOTA, value_name = "N")]
+        daily_quota: u32,
     },
     /// Print a completion script for a shell, for example: chudong completions bash > /etc/bash_completion.d/chudong
     Completions {
@@ -457,6 +472,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Test { filter, mutate: true, format } => mutate(&root, filter.as_deref(), format).await,
         Verb::New { what } => new::make(&root, what),
         Verb::Samples { people, seed, out, format } => make_samples(people, seed, out, format),
+        Verb::Simulate { listen, daily_quota } => simulate::simulate(listen, daily_quota).await,
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "chudong", &mut script);

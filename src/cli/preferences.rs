@@ -137,7 +137,7 @@ impl Reader<'_> {
             ));
         }
         let channel = field("channel").unwrap_or(ALL);
-        if channel != ALL && channel != self.pipeline.channel.name() {
+        if channel != ALL && self.pipeline.channel(channel).is_none() {
             return Err((
                 "channel is none of the pipeline's".into(),
                 "write the name of a channel, or leave it empty for all",

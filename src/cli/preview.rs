@@ -151,8 +151,12 @@ fn part(checked: &Checked, item: &Item, letter: &Letter, as_of: AsOf, part: Part
             })?;
             let pipeline = &checked.pipeline;
             let key = format!("preview/{}", item.id);
-            let head =
-                delivery::Head { key: &key, channel: &pipeline.channel, agency: &pipeline.agency, as_of, to: &to };
+            let mut letters = pipeline.channels.iter().filter(|channel| channel.carries_letters());
+            let channel = letters.next().ok_or_else(|| {
+                let next = "look at --part text: that is what the other channels are made from";
+                vec![Fault::new("cli.preview", Place::file(&pipeline.path), "no channel carries letters", next)]
+            })?;
+            let head = delivery::Head { key: &key, channel, agency: &pipeline.agency, as_of, to: &to };
             let envelope = delivery::build(letter, &head).map_err(explained)?;
             String::from_utf8_lossy(&envelope.bytes).into_owned()
         }

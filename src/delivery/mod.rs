@@ -1,15 +1,23 @@
-//! Messages leave the building here, by mail or into a folder, and by no other way.
+//! Messages leave the building here, by one of a closed list of channels and by no other way.
 //!
-//! A [`Sender`] is opened once per run and given messages that are already
+//! A [`Sender`] is opened once per run and channel and given messages that are already
 //! recorded; for each it says what became of it. Nothing here is logged, and no
 //! outcome holds an address: the words of a mail server's reply may name one, so
 //! its codes alone are kept. This module must not know what a message is about
 //! or when it is due.
 
+mod code;
 mod eml;
 mod folder;
+mod service;
+pub mod signature;
+mod slip;
+mod sms;
 mod smtp;
 pub(crate) mod tls;
+mod vault;
+mod webhook;
+pub mod zns;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,9 +29,12 @@ use crate::personal::Personal;
 use crate::pipeline::secret;
 use crate::pipeline::{Channel, ChannelKind};
 
+pub use code::{Class, Code};
 pub use eml::{BadAddress, Head, Post, Sign, build, envelope_sender, message_id, recipient, sign};
 /// A mail address of RFC 5321, checked when it is made.
 pub use lettre::Address;
+pub use slip::{Body, Destination, Form, Message, Outgoing, Slip, slip_id};
+pub use vault::Vault;
 
 /// A message ready for the wire.
 #[derive(Clone)]
@@ -78,59 +89,14 @@ pub enum Outcome {
 impl Outcome {
     /// The reason, without personal data; none for an accepted message.
     pub fn reason(&self) -> Option<String> {
+        self.code().map(|code| code.to_string())
+    }
+
+    /// Why it was not accepted; none for an accepted message.
+    pub fn code(&self) -> Option<Code> {
         match self {
             Outcome::Accepted => None,
-            Outcome::Deferred { code } | Outcome::Refused { code } | Outcome::Uncertain { code } => {
-                Some(code.to_string())
-            }
-        }
-    }
-}
-
-/// Why a message was not accepted: codes of the protocol, or what happened on our side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
-    /// The server's reply (RFC 5321) and, where it gave one, its enhanced status (RFC 3463).
-    Reply {
-        /// Three digits.
-        reply: u16,
-        /// Class, subject, detail.
-        enhanced: Option<[u16; 3]>,
-    },
-    /// No connection could be made.
-    NotConnected,
-    /// The connection broke, or answered something other than SMTP, before the message began to leave.
-    NoAnswer,
-    /// The server did not answer in time.
-    TimedOut,
-    /// The connection broke after the message had begun to leave.
-    ConnectionLost,
-    /// The server offers no way to log in that we have.
-    NoMechanism,
-    /// The address needs SMTPUTF8 (RFC 6531), which the server does not offer.
-    NeedsSmtpUtf8,
-    /// Another message with this key is already in the folder; it was left as it is.
-    AnotherInPlace,
-    /// The file could not be written; the system's error number.
-    NotWritten(Option<i32>),
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Code::Reply { reply, enhanced: Some([class, subject, detail]) } => {
-                write!(f, "{reply} {class}.{subject}.{detail}")
-            }
-            Code::Reply { reply, enhanced: None } => write!(f, "{reply}"),
-            Code::NotConnected => f.write_str("no connection"),
-            Code::NoAnswer => f.write_str("no complete SMTP answer"),
-            Code::TimedOut => f.write_str("no answer in time"),
-            Code::ConnectionLost => f.write_str("connection lost"),
-            Code::NoMechanism => f.write_str("no common way to log in"),
-            Code::NeedsSmtpUtf8 => f.write_str("server without SMTPUTF8"),
-            Code::AnotherInPlace => f.write_str("another message of this key is in the folder"),
-            Code::NotWritten(Some(number)) => write!(f, "file not written, system error {number}"),
-            Code::NotWritten(None) => f.write_str("file not written"),
+            Outcome::Deferred { code } | Outcome::Refused { code } | Outcome::Uncertain { code } => Some(*code),
         }
     }
 }
@@ -218,6 +184,45 @@ pub enum Error {
     /// No random bytes can be had.
     #[error("the system gives no random bytes for a signature")]
     Random,
+    /// A service cannot be spoken to at all.
+    #[error("the service cannot be spoken to: {why}")]
+    Service {
+        /// Host and port.
+        service: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A service refuses everything we send.
+    #[error("the service takes no more messages: {code}")]
+    Provider {
+        /// Host and port.
+        service: String,
+        /// Its answer.
+        code: Code,
+    },
+    /// No access token could be had.
+    #[error("no access token could be had: {code}")]
+    Token {
+        /// The channel.
+        channel: String,
+        /// What was answered.
+        code: Code,
+    },
+    /// A token cannot be kept.
+    #[error("the tokens of a channel cannot be kept")]
+    Vault {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What is kept cannot be opened with our key.
+    #[error("the sealed tokens of a channel cannot be opened")]
+    Sealed(PathBuf),
+    /// The channel needs a place for its tokens and was given none.
+    #[error("the channel has no place for its tokens")]
+    NoVault,
     /// A message cannot carry this date.
     #[error("a message cannot be dated {0}: it lies before 1970")]
     Date(jiff::civil::Date),
@@ -236,6 +241,12 @@ impl Explain for Error {
             Error::Message(_) => "delivery.message",
             Error::Dkim { .. } => "delivery.dkim-key",
             Error::Random => "delivery.no-random",
+            Error::Service { .. } => "delivery.service-unusable",
+            Error::Provider { .. } => "delivery.service-refuses",
+            Error::Token { .. } => "delivery.no-token",
+            Error::Vault { .. } => "delivery.tokens-not-kept",
+            Error::Sealed(_) => "delivery.tokens-not-opened",
+            Error::NoVault => "delivery.no-vault",
             Error::Date(_) => "delivery.date-range",
         }
     }
@@ -248,6 +259,12 @@ impl Explain for Error {
             | Error::Tls { server, .. }
             | Error::Server { server, .. }
             | Error::Account { server, .. } => Place::Thing(format!("mail server {server}")),
+            Error::Service { service, .. } | Error::Provider { service, .. } => {
+                Place::Thing(format!("service {service}"))
+            }
+            Error::Token { channel, .. } => Place::Thing(format!("channel {channel}")),
+            Error::Vault { path, .. } | Error::Sealed(path) => Place::file(path),
+            Error::NoVault => Place::Thing("state folder".into()),
             Error::From(_) => Place::Thing("channel.from of the pipeline".into()),
             Error::Message(_) => Place::Thing("message".into()),
             Error::Dkim { selector, .. } => Place::Thing(format!("mail.dkim {selector} of the pipeline")),
@@ -269,6 +286,24 @@ impl Explain for Error {
             }
             Error::Server { .. } => "ask whoever runs the mail server, and give this code".into(),
             Error::Account { .. } => "correct the account or its password".into(),
+            Error::Service { .. } => "correct the channel's url in pipeline.toml".into(),
+            Error::Provider { .. } => {
+                "look the code up, set the account, its quota or its templates right, then run again; nothing is sent \
+                 twice"
+                    .into()
+            }
+            Error::Token { .. } => {
+                "run again if the network failed; otherwise let an administrator of the official account give a new \
+                 refresh token and put it where refresh_token points"
+                    .into()
+            }
+            Error::Vault { .. } => {
+                "make room, or let the service's account write there; until then no token is renewed".into()
+            }
+            Error::Sealed(_) => {
+                "restore keys/sealing.key from your backup; or remove this file and give a new refresh token".into()
+            }
+            Error::NoVault => "open the channel with a vault in the state folder".into(),
             Error::From(_) => "correct channel.from in pipeline.toml".into(),
             Error::Message(_) => "report this, with the message's number in the ledger".into(),
             Error::Dkim { .. } => "make one: openssl genrsa 2048, or openssl genpkey -algorithm ed25519".into(),
@@ -278,7 +313,22 @@ impl Explain for Error {
     }
 }
 
-/// The way out, opened once per run.
+/// Where a channel may keep things.
+#[derive(Debug, Clone)]
+pub struct Rooms<'a> {
+    /// The folder of the folder channel.
+    pub outbox: &'a Path,
+    /// Where tokens are kept; the channels that have some need it.
+    pub vault: Option<Vault>,
+}
+
+impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Rooms<'a> {
+    fn from(outbox: &'a P) -> Self {
+        Rooms { outbox: outbox.as_ref(), vault: None }
+    }
+}
+
+/// The way out by one channel, opened once per run.
 #[derive(Debug)]
 pub struct Sender {
     route: Route,
@@ -289,21 +339,31 @@ pub struct Sender {
 enum Route {
     Folder(folder::Folder),
     Smtp(Box<smtp::Server>),
+    Zns(Box<zns::Account>),
+    Sms(Box<sms::Sms>),
+    Webhook(Box<webhook::Hook>),
 }
 
 impl Sender {
-    /// Opens the channel: makes the folder and proves that it can be written to, or makes
-    /// the first connection and logs in. What is wrong with the channel as a whole is an
-    /// error here, before any message is in flight.
+    /// Opens the channel: makes the folder and proves that it can be written to, makes the first connection and logs
+    /// in, or gets an access token. What is wrong with the channel as a whole is an error here, before any message is
+    /// in flight.
     ///
-    /// `outbox` is the folder of the folder channel; a mail server does not use it.
-    pub async fn open(channel: &Channel, outbox: &Path, timeouts: Timeouts) -> Result<Sender, Error> {
+    /// A path in place of [`Rooms`] is the folder of the folder channel; a mail server does not use it.
+    pub async fn open<'a>(channel: &Channel, rooms: impl Into<Rooms<'a>>, timeouts: Timeouts) -> Result<Sender, Error> {
+        let rooms = rooms.into();
         let route = match &channel.kind {
-            ChannelKind::Folder => Route::Folder(folder::Folder::open(outbox)?),
+            ChannelKind::Folder => Route::Folder(folder::Folder::open(rooms.outbox)?),
             ChannelKind::Smtp(settings) => {
                 let from: Address = channel.from.parse().map_err(Error::From)?;
                 Route::Smtp(Box::new(smtp::Server::open(settings, from.domain(), timeouts).await?))
             }
+            ChannelKind::Zns(settings) => {
+                let vault = rooms.vault.ok_or(Error::NoVault)?;
+                Route::Zns(Box::new(zns::Account::open(&channel.name, settings, vault, timeouts).await?))
+            }
+            ChannelKind::Sms(settings) => Route::Sms(Box::new(sms::Sms::open(settings, timeouts)?)),
+            ChannelKind::Webhook(settings) => Route::Webhook(Box::new(webhook::Hook::open(settings, timeouts)?)),
         };
         Ok(Sender { route, trouble: None })
     }
@@ -312,12 +372,31 @@ impl Sender {
     ///
     /// Where the channel itself fails on the way, the messages that had not begun to leave are
     /// deferred, and [`Sender::trouble`] explains it.
-    pub async fn send(&mut self, recorded: &[Recorded<Envelope>]) -> Vec<Outcome> {
-        let envelopes: Vec<&Envelope> = recorded.iter().map(Recorded::value).collect();
-        let envelopes = envelopes.as_slice();
+    pub async fn send<M: Outgoing>(&mut self, recorded: &[Recorded<M>]) -> Vec<Outcome> {
+        self.send_these(&recorded.iter().collect::<Vec<_>>()).await
+    }
+
+    /// Like [`Sender::send`], for those of a group that go by this channel.
+    pub async fn send_these<M: Outgoing>(&mut self, recorded: &[&Recorded<M>]) -> Vec<Outcome> {
+        let letters = || -> Vec<Option<&Envelope>> { recorded.iter().map(|one| one.value().letter()).collect() };
+        let slips: Vec<Option<&Slip>> = recorded.iter().map(|one| one.value().slip()).collect();
         let (outcomes, trouble) = match &mut self.route {
-            Route::Folder(folder) => folder.write(envelopes),
-            Route::Smtp(server) => server.send(envelopes).await,
+            Route::Folder(folder) => {
+                let letters = letters();
+                let (outcomes, trouble) = folder.write(&present(&letters));
+                (spread(&letters, outcomes), trouble)
+            }
+            Route::Smtp(server) => {
+                let letters = letters();
+                let (outcomes, trouble) = server.send(&present(&letters)).await;
+                (spread(&letters, outcomes), trouble)
+            }
+            Route::Zns(account) => {
+                let (outcomes, trouble) = account.send(&present(&slips)).await;
+                (spread(&slips, outcomes), trouble)
+            }
+            Route::Sms(sms) => post(&**sms, &slips, sms.connections(), sms.name()).await,
+            Route::Webhook(hook) => post(&**hook, &slips, hook.connections(), hook.name()).await,
         };
         self.trouble = self.trouble.take().or(trouble);
         outcomes
@@ -328,11 +407,19 @@ impl Sender {
         self.trouble.take()
     }
 
+    /// How many messages the channel may still carry today; none where there is no such number.
+    pub async fn quota(&self) -> Option<zns::Quota> {
+        match &self.route {
+            Route::Zns(account) => account.quota().await,
+            _ => None,
+        }
+    }
+
     /// How many messages were found already in the folder, with the same bytes, and left alone.
     pub fn already_there(&self) -> u64 {
         match &self.route {
             Route::Folder(folder) => folder.already_there(),
-            Route::Smtp(_) => 0,
+            _ => 0,
         }
     }
 
@@ -342,4 +429,28 @@ impl Sender {
             server.close().await;
         }
     }
+}
+
+fn present<'m, T>(messages: &[Option<&'m T>]) -> Vec<&'m T> {
+    messages.iter().copied().flatten().collect()
+}
+
+/// Outcomes in the places of the messages that were of the channel's form; the others are refused.
+fn spread<T>(messages: &[Option<&T>], outcomes: Vec<Outcome>) -> Vec<Outcome> {
+    let mut outcomes = outcomes.into_iter();
+    let wrong = Outcome::Refused { code: Code::WrongForm };
+    let outcome = |message: &Option<&T>| message.and_then(|_| outcomes.next()).unwrap_or(wrong);
+    messages.iter().map(outcome).collect()
+}
+
+/// Sends by a service of short messages; a failure of the service as a whole is given beside the outcomes.
+async fn post<P: service::Peer>(
+    peer: &P,
+    slips: &[Option<&Slip>],
+    lanes: usize,
+    service: &str,
+) -> (Vec<Outcome>, Option<Error>) {
+    let (outcomes, stopper) = service::send_all(peer, &present(slips), lanes).await;
+    let trouble = stopper.map(|code| Error::Provider { service: service.to_owned(), code });
+    (spread(slips, outcomes), trouble)
 }

@@ -56,7 +56,8 @@ const SCHEMA_VERSION: i64 = 2;
 ///
 /// Each text makes only what is not there yet: a ledger that an earlier version began gets its newer tables
 /// when it is next opened for writing.
-const TABLES: &[&str] = &[include_str!("schema.sql"), include_str!("outbox.sql"), suppression::TABLES, preferences::TABLES];
+const TABLES: &[&str] =
+    &[include_str!("schema.sql"), include_str!("outbox.sql"), suppression::TABLES, preferences::TABLES];
 
 /// Pages of the file that are kept in memory, in KiB.
 const CACHE_KIB: i64 = 64 * 1024;

@@ -2,8 +2,8 @@
 
 mod explanation;
 mod life;
-mod preferences;
 mod messages;
+mod preferences;
 mod suppression;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -15,6 +15,7 @@ pub mod mail;
 pub mod reader;
 pub mod secret;
 
+mod channel;
 mod column;
 mod source;
 
@@ -27,8 +28,10 @@ use crate::language::Text;
 use attention::{Attention, Consequence, Late, Serve};
 use calendar::LegalCalendar;
 use law::Law;
-use secret::SecretRef;
 
+pub use channel::{
+    Channel, ChannelKind, Gateway, Hours, Parameter, RECHECK_MINUTES, Reach, Smtp, Template, Tls, Webhook, Zns,
+};
 pub use check::{agencies, catalogue, is_word, items, read};
 pub use column::{Column, Family, OnFault, Type};
 pub use source::{Bucket, GENERATIONS_KEPT, Load, Server, Source, SourceKind, SourceTable, VolumeBound};
@@ -46,8 +49,8 @@ pub struct Pipeline {
     pub schedule: Schedule,
     /// What it reminds of, in the order of the file.
     pub items: Vec<Item>,
-    /// How messages leave.
-    pub channel: Channel,
+    /// How messages leave, in the order of the file; never empty, and no two of one name.
+    pub channels: Vec<Channel>,
     /// Signatures of mail, and where reports about it arrive.
     pub mail: mail::Mail,
     /// When people may be written to, and how often.
@@ -74,6 +77,16 @@ impl Pipeline {
     /// The source of this name.
     pub fn source(&self, name: &str) -> Option<&Source> {
         self.sources.iter().find(|source| source.name == name)
+    }
+
+    /// The channel of this name.
+    pub fn channel(&self, name: &str) -> Option<&Channel> {
+        self.channels.iter().find(|channel| channel.name == name)
+    }
+
+    /// How old what was read of the sources may be when a message leaves, in minutes: the strictest channel's.
+    pub fn recheck_minutes(&self) -> u16 {
+        self.channels.iter().map(|channel| channel.recheck_minutes).min().unwrap_or(RECHECK_MINUTES)
     }
 
     /// The end of the longest notice that the agency gives of anything: `$until` of its filters.
@@ -156,6 +169,8 @@ pub struct Item {
     pub procedure_path: Option<String>,
     /// What happens to a message that a crash left uncertain.
     pub uncertain: Uncertain,
+    /// The channels by which it leaves, in the order in which they are tried; names of the pipeline's, never empty.
+    pub channels: Vec<String>,
     /// What comes first when not all can be sent at once.
     pub consequence: Consequence,
     /// What becomes of a message whose day went by unsent.
@@ -230,73 +245,6 @@ pub enum Uncertain {
     Resend,
     /// Leave it to a clerk: better asked than twice.
     LeaveToClerk,
-}
-
-/// How messages leave the building. A closed list: real, or into a folder.
-#[derive(Debug, Clone)]
-pub struct Channel {
-    /// The address in `From`.
-    pub from: String,
-    /// The name beside it.
-    pub from_name: Text,
-    /// How old what was read of the sources may be when a batch of messages leaves, in minutes; when it is older,
-    /// the sources are read again and what no longer stands is held.
-    pub recheck_minutes: u16,
-    /// Which one.
-    pub kind: ChannelKind,
-}
-
-/// `recheck_minutes` of a channel that does not say.
-pub const RECHECK_MINUTES: u16 = 30;
-
-impl Channel {
-    /// Whether sending a message again does nothing where it had left before.
-    pub fn is_repeatable(&self) -> bool {
-        matches!(self.kind, ChannelKind::Folder)
-    }
-
-    /// The word in the outbox's key.
-    pub fn name(&self) -> &'static str {
-        match self.kind {
-            ChannelKind::Folder => "folder",
-            ChannelKind::Smtp(_) => "smtp",
-        }
-    }
-}
-
-/// The channels.
-#[derive(Debug, Clone)]
-pub enum ChannelKind {
-    /// One `.eml` file per message in `outbox/` of the state folder.
-    Folder,
-    /// A mail server.
-    Smtp(Smtp),
-}
-
-/// A mail server.
-#[derive(Debug, Clone)]
-pub struct Smtp {
-    /// Host name or address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// How the connection is protected.
-    pub tls: Tls,
-    /// Account and the reference to its password.
-    pub credentials: Option<(String, SecretRef)>,
-    /// How many connections at once.
-    pub connections: usize,
-}
-
-/// How a connection is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tls {
-    /// Not at all: loopback only, refused elsewhere.
-    None,
-    /// `STARTTLS`, required.
-    StartTls,
-    /// TLS from the first byte.
-    Wrapped,
 }
 
 /// A province or another unit, with its communes (*xã, phường, đặc khu*).

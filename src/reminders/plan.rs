@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::ToSpan;
 use jiff::civil::Date;
 
+use super::phone::Phone;
 use crate::calendar::AsOf;
 use crate::language::Language;
 use crate::obligations::Obligation;
 use crate::personal::{Personal, PseudonymKey, hex};
 use crate::pipeline::attention::Late;
-use crate::pipeline::{Audience, Channel, Item, Uncertain};
+use crate::pipeline::{Audience, Channel, Item, Reach, Uncertain};
 use crate::tables::{self, Table};
 
 /// How to write to a person.
@@ -26,12 +27,24 @@ pub struct Recipient {
     pub language: Language,
     /// Where, if they have an address.
     pub email: Option<Personal<String>>,
+    /// Their mobile number as the register writes it, if they have one.
+    pub phone: Option<Personal<String>>,
     /// Nobody writes to the dead.
     pub is_deceased: bool,
     /// Nor to a business that is closed.
     pub is_closed: bool,
     /// They used their right to refuse.
     pub refuses_reminders: bool,
+}
+
+impl Recipient {
+    /// What a channel needs to know of them, as the register writes it.
+    pub fn address(&self, reach: Reach) -> Option<&Personal<String>> {
+        match reach {
+            Reach::Email => self.email.as_ref(),
+            Reach::Phone => self.phone.as_ref(),
+        }
+    }
 }
 
 /// Those who have something due, by `subject_id`.
@@ -83,20 +96,46 @@ pub struct History {
     pub sent: super::attention::Sent,
     /// By obligation key: the night on which it was first seen to be open. Those that are not in it are new.
     pub known_on: HashMap<String, Date>,
-    /// Who refuses what: subject, item and channel, with `*` for every item or channel.
-    pub refused: HashSet<(String, String, String)>,
     /// The language that a subject chose, where it is not the register's.
     pub languages: HashMap<String, Language>,
 }
 
-impl History {
-    /// Whether a subject refuses reminders of an item over a channel.
-    pub fn is_refused(&self, subject: &str, item: &str, channel: &str) -> bool {
-        let holds = |item: &str, channel: &str| {
-            self.refused.contains(&(subject.to_owned(), item.to_owned(), channel.to_owned()))
+/// What stands between a person and a channel: learnt from bounces, or said by the person.
+///
+/// Both hold (subject's pseudonym, item, channel); [`ALL`] in place of an item or a channel means every one.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// The address is known not to work, for now.
+    pub suppressed: HashSet<(String, String, String)>,
+    /// The person does not want it.
+    pub refused: HashSet<(String, String, String)>,
+}
+
+/// Every item, or every channel.
+pub const ALL: &str = "*";
+
+impl Standing {
+    /// Why a channel is closed for this person and item; none where it is open.
+    fn objection(&self, subject: &str, item: &str, channel: &str) -> Option<Reason> {
+        let is_in = |set: &HashSet<(String, String, String)>| {
+            let holds =
+                |item: &str, channel: &str| set.contains(&(subject.to_owned(), item.to_owned(), channel.to_owned()));
+            !set.is_empty() && (holds(item, channel) || holds(ALL, channel) || holds(item, ALL) || holds(ALL, ALL))
         };
-        !self.refused.is_empty() && (holds(item, channel) || holds("*", channel) || holds(item, "*") || holds("*", "*"))
+        if is_in(&self.refused) {
+            return Some(Reason::Refuses);
+        }
+        is_in(&self.suppressed).then_some(Reason::Suppressed)
     }
+}
+
+/// A channel that a message may take, and its key there.
+#[derive(Debug, Clone)]
+pub struct Way<'a> {
+    /// The channel.
+    pub channel: &'a Channel,
+    /// The message's key on it.
+    pub key: String,
 }
 
 /// A message that is to be sent today.
@@ -124,6 +163,61 @@ pub struct Reminder<'a> {
     pub planned_on: Date,
     /// The last day on which it may leave.
     pub valid_until: Date,
+    /// By which channel it goes.
+    pub channel: &'a Channel,
+    /// The channels that are open to it after that one, in the item's order.
+    pub otherwise: Vec<Way<'a>>,
+}
+
+impl<'a> Reminder<'a> {
+    /// The same reminder by another of its ways: 0 is the channel it has, 1 the first after it. Without such a way it
+    /// stays as it is.
+    #[must_use]
+    pub fn by(mut self, way: usize) -> Self {
+        if way > 0 && way <= self.otherwise.len() {
+            self.otherwise.drain(..way - 1);
+            let next = self.otherwise.remove(0);
+            (self.channel, self.key) = (next.channel, next.key);
+        }
+        self
+    }
+
+    /// The days for which it may still wait: until the day before its next stage begins, or until it is due.
+    pub fn slack_days(&self) -> u32 {
+        let shorter = self.item.notice_days.iter().copied().filter(|notice| *notice < self.stage_notice_days).max();
+        let last = shorter.map_or(0, |notice| i32::from(notice) + 1);
+        u32::try_from(self.days_left - last).unwrap_or(0)
+    }
+
+    /// The same reminder by the channel after that of a message's key; none where there is no such channel or key.
+    pub fn after(&self, key: &str) -> Option<Self> {
+        let mut keys = std::iter::once(&self.key).chain(self.otherwise.iter().map(|way| &way.key));
+        let way = keys.position(|own| own == key)?;
+        (way < self.otherwise.len()).then(|| self.clone().by(way + 1))
+    }
+
+    /// The channel on which the reminder has this key.
+    pub fn channel_of(&self, key: &str) -> Option<&'a Channel> {
+        let otherwise = self.otherwise.iter().find(|way| way.key == key).map(|way| way.channel);
+        if self.key == key { Some(self.channel) } else { otherwise }
+    }
+
+    /// The same reminder by the first of its channels that is open to the person; none where none is.
+    pub fn by_open(self, closed: &Standing) -> Option<Self> {
+        let mut next = Some(self);
+        while let Some(reminder) = next {
+            if closed.objection(&reminder.subject, &reminder.item.id, &reminder.channel.name).is_none() {
+                return Some(reminder);
+            }
+            next = reminder.by_next();
+        }
+        None
+    }
+
+    /// The same reminder by its next channel; none where there is none.
+    pub fn by_next(self) -> Option<Self> {
+        if self.otherwise.is_empty() { None } else { Some(self.by(1)) }
+    }
 }
 
 /// Why a message is not sent today although its obligation is due soon.
@@ -146,8 +240,16 @@ pub enum Reason {
     Closed,
     /// The person is not in the register of people, nor in that of businesses.
     NotInRegister,
-    /// The mail server refused this stage's message for good.
+    /// Every channel that was open refused this stage's message for good.
     RefusedByServer,
+    /// No channel is open: what was sent to the address came back, or was called unwanted.
+    Suppressed,
+    /// The message does not fit the channel: a value is missing or too long.
+    DoesNotFit,
+    /// The channel failed tonight, and a later night is in time; the report says why it failed.
+    ChannelFailed,
+    /// The channel has no place left today, and a later day is in time.
+    WaitsForQuota,
     /// A crash left open whether it was taken, and the item leaves such messages to a clerk.
     LeftToClerk,
     /// The first notice lies in the future.
@@ -164,8 +266,6 @@ pub enum Reason {
     DueDateMoved,
     /// The sources could not be read again before sending; the report says why.
     NotRechecked,
-    /// What was sent to this address came back, or was called unwanted.
-    Suppressed,
     /// It leaves on the first open day: today is a day of Tết, and there is time.
     WaitsForOpenDay,
     /// It leaves when the sending window opens.
@@ -191,6 +291,10 @@ impl Reason {
             Reason::Closed => "business is closed",
             Reason::NotInRegister => "not in the register of people",
             Reason::RefusedByServer => "refused by the mail server",
+            Reason::Suppressed => "address gives messages back",
+            Reason::DoesNotFit => "does not fit the channel",
+            Reason::ChannelFailed => "channel failed tonight",
+            Reason::WaitsForQuota => "waits for the channel's quota",
             Reason::LeftToClerk => "uncertain after a crash, left to a clerk",
             Reason::TooEarly => "first notice lies ahead",
             Reason::NoRegister => "people could not be looked up tonight",
@@ -199,7 +303,6 @@ impl Reason {
             Reason::Withdrawn => "withdrawn",
             Reason::DueDateMoved => "due date moved",
             Reason::NotRechecked => "could not be looked at again before sending",
-            Reason::Suppressed => "address gives messages back",
             Reason::WaitsForOpenDay => "waits until after Tết",
             Reason::WaitsForWindow => "waits for the sending window",
             Reason::LateDropped => "too late for this notice",
@@ -232,18 +335,21 @@ pub fn recipients(table: &Table) -> Result<Recipients, tables::Error> {
     let names = table.texts("full_name")?;
     let languages = table.texts("language")?;
     let emails = table.texts("email")?;
+    let phones = table.texts("phone")?;
     let deceased = table.bools("is_deceased")?;
     let closed = table.bools("is_closed")?;
     let refuses = table.bools("refuses_reminders")?;
     let mut recipients = Recipients::default();
     let ends = deceased.into_iter().zip(closed).zip(refuses);
-    let rows = subjects.into_iter().zip(kinds).zip(names).zip(languages).zip(emails).zip(ends);
-    for (((((subject, kind), name), language), email), ((is_deceased, is_closed), refuses_reminders)) in rows {
+    let rows = subjects.into_iter().zip(kinds).zip(names).zip(languages).zip(emails.into_iter().zip(phones)).zip(ends);
+    let written = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    for (((((subject, kind), name), language), (email, phone)), ((is_deceased, is_closed), refuses_reminders)) in rows {
         let (Some(subject), Some(name)) = (subject, name) else { continue };
         let recipient = Recipient {
             full_name: Personal::new(name),
             language: Language::from_tag(language.as_deref()),
-            email: email.map(|email| email.trim().to_owned()).filter(|email| !email.is_empty()).map(Personal::new),
+            email: written(email).map(Personal::new),
+            phone: written(phone).map(Personal::new),
             // Where the register does not say, nobody is taken for willing or alive.
             is_deceased: is_deceased.unwrap_or(true),
             is_closed: is_closed.unwrap_or(true),
@@ -264,25 +370,35 @@ pub fn stage(notice_days: &[u16], days_left: i32) -> Option<u16> {
     notice_days.iter().copied().filter(|notice| days_left <= i32::from(*notice)).min()
 }
 
-/// Decides for every obligation whether its message goes out today; `people` is none when they could not be looked up.
-pub fn plan<'a>(
-    obligations: &'a [Obligation],
-    items: &'a [Item],
-    people: Option<&'a Recipients>,
-    history: &History,
-    channel: &Channel,
-    as_of: AsOf,
-    key: &PseudonymKey,
-) -> Plan<'a> {
+/// What a plan is made with, beside the obligations.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances<'a, 'n> {
+    /// The items that are switched on.
+    pub items: &'a [Item],
+    /// The channels, which the items name.
+    pub channels: &'a [Channel],
+    /// Who is written to; none when they could not be looked up.
+    pub people: Option<&'a Recipients>,
+    /// Which channels are closed to whom.
+    pub standing: &'n Standing,
+    /// The day.
+    pub as_of: AsOf,
+    /// Turns people into pseudonyms, and names messages.
+    pub key: &'n PseudonymKey,
+}
+
+/// Decides for every obligation whether its message goes out today, and by which channel: the first of the item's that
+/// is open to the person.
+pub fn plan<'a>(obligations: &'a [Obligation], history: &History, now: &Circumstances<'a, '_>) -> Plan<'a> {
     let mut plan = Plan::default();
-    let Some(people) = people else {
-        let open = obligations.iter().filter(|obligation| obligation.is_open(as_of));
+    let Some(people) = now.people else {
+        let open = obligations.iter().filter(|obligation| obligation.is_open(now.as_of));
         open.for_each(|obligation| plan.hold(&obligation.item, Reason::NoRegister));
         return plan;
     };
-    for obligation in obligations.iter().filter(|obligation| obligation.is_open(as_of)) {
-        let Some(item) = items.iter().find(|item| item.id == obligation.item) else { continue };
-        match decide(obligation, item, people, history, channel, as_of, key) {
+    for obligation in obligations.iter().filter(|obligation| obligation.is_open(now.as_of)) {
+        let Some(item) = now.items.iter().find(|item| item.id == obligation.item) else { continue };
+        match decide(obligation, item, people, history, now) {
             Ok(reminder) => plan.reminders.push(reminder),
             Err(reason) => plan.hold(&item.id, reason),
         }
@@ -296,12 +412,10 @@ fn decide<'a>(
     item: &'a Item,
     people: &'a Recipients,
     history: &History,
-    channel: &Channel,
-    as_of: AsOf,
-    key: &PseudonymKey,
+    now: &Circumstances<'a, '_>,
 ) -> Result<Reminder<'a>, Reason> {
-    let days_left = days_between(as_of.date(), obligation.due_on);
-    let of_stage = |notice| decide_stage(obligation, item, people, history, channel, as_of, key, notice);
+    let days_left = days_between(now.as_of.date(), obligation.due_on);
+    let of_stage = |notice| decide_stage(obligation, item, people, history, now, notice);
     // What would be held without looking ahead is held for the same reason where looking ahead finds nothing.
     let reason = match stage(&item.notice_days, days_left) {
         None => Reason::TooEarly,
@@ -320,47 +434,52 @@ fn upcoming(notice_days: &[u16], days_left: i32, lead_days: u16) -> Option<u16> 
     (days_left - i32::from(lead_days) <= i32::from(next)).then_some(next)
 }
 
-#[expect(clippy::too_many_arguments, reason = "one more than its only caller has")]
 fn decide_stage<'a>(
     obligation: &'a Obligation,
     item: &'a Item,
     people: &'a Recipients,
     history: &History,
-    channel: &Channel,
-    as_of: AsOf,
-    key: &PseudonymKey,
+    now: &Circumstances<'a, '_>,
     stage_notice_days: u16,
 ) -> Result<Reminder<'a>, Reason> {
-    let days_left = days_between(as_of.date(), obligation.due_on);
-    let message_key = message_key(obligation, stage_notice_days, channel, key);
-    match history.messages.get(&message_key) {
-        Some(Before::Sent) => return Err(Reason::AlreadySent),
-        Some(Before::Refused) => return Err(Reason::RefusedByServer),
-        // A folder can be looked into: writing again leaves what is there as it is.
-        Some(Before::Uncertain) if item.uncertain == Uncertain::LeaveToClerk && !channel.is_repeatable() => {
-            return Err(Reason::LeftToClerk);
-        }
-        Some(Before::Uncertain | Before::Deferred) | None => {}
-    }
-    if history.shortest_sent.get(&obligation.key).is_some_and(|sent| *sent < stage_notice_days) {
-        return Err(Reason::LaterStageSent);
+    let days_left = days_between(now.as_of.date(), obligation.due_on);
+    let ways = ways(obligation, item, stage_notice_days, now);
+    let mut ways = under_way(ways, item, history)?;
+    match history.shortest_sent.get(&obligation.key) {
+        Some(sent) if *sent < stage_notice_days => return Err(Reason::LaterStageSent),
+        // By a channel that the item no longer has.
+        Some(sent) if *sent == stage_notice_days => return Err(Reason::AlreadySent),
+        _ => {}
     }
     let recipient = people.get(&obligation.subject_id, item.audience).ok_or(Reason::NotInRegister)?;
     if let Some(reason) = not_written_to(recipient) {
         return Err(reason);
     }
-    let days = Days::of(obligation, item, history, as_of, stage_notice_days)?;
-    let subject = key.pseudonym(&obligation.subject_id);
-    if history.is_refused(&subject, &item.id, channel.name()) {
-        return Err(Reason::Refuses);
-    }
-    let language = history.languages.get(&subject).copied().unwrap_or(recipient.language);
+    let Days { planned_on, valid_until } = Days::of(obligation, item, history, now.as_of, stage_notice_days)?;
+    let subject = now.key.pseudonym(&obligation.subject_id);
+    let mut closed = None;
+    ways.retain(|way| {
+        let objection = match recipient.address(way.channel.reach()) {
+            None => Some(Reason::NoAddress),
+            // It would take a place of the channel's quota on every night, and never leave.
+            Some(number) if way.channel.reach() == Reach::Phone && number.reveal().parse::<Phone>().is_err() => {
+                Some(Reason::BadAddress)
+            }
+            Some(_) => now.standing.objection(&subject, &item.id, &way.channel.name),
+        };
+        closed = closed.or(objection);
+        objection.is_none()
+    });
+    // The reason of the first channel is told: it is the one that the agency would rather use.
+    let mut ways = ways.into_iter();
+    let way = ways.next().ok_or(closed.unwrap_or(Reason::RefusedByServer))?;
     // The notices fall: the longest is the first stage. There are at most 730 of them.
     let place = item.notice_days.iter().position(|notice| *notice == stage_notice_days).unwrap_or(0);
     let stage = u16::try_from(place).unwrap_or(0).saturating_add(1);
-    let Days { planned_on, valid_until } = days;
+    let language = history.languages.get(&subject).copied().unwrap_or(recipient.language);
+    let Way { channel, key } = way;
     Ok(Reminder {
-        key: message_key,
+        key,
         obligation,
         item,
         recipient,
@@ -371,6 +490,8 @@ fn decide_stage<'a>(
         language,
         planned_on,
         valid_until,
+        channel,
+        otherwise: ways.collect(),
     })
 }
 
@@ -409,6 +530,29 @@ impl Days {
     }
 }
 
+/// The channels of an item, with the keys of this stage's message on each.
+fn ways<'a>(obligation: &Obligation, item: &Item, stage_notice_days: u16, now: &Circumstances<'a, '_>) -> Vec<Way<'a>> {
+    let channels = item.channels.iter().filter_map(|name| now.channels.iter().find(|channel| channel.name == *name));
+    channels.map(|channel| Way { channel, key: message_key(obligation, stage_notice_days, channel, now.key) }).collect()
+}
+
+/// The channels that what was recorded of this stage leaves open. One message is one: sent by any channel it is sent,
+/// and where nobody knows whether it was taken, no other channel is used beside it.
+fn under_way<'a>(ways: Vec<Way<'a>>, item: &Item, history: &History) -> Result<Vec<Way<'a>>, Reason> {
+    let before = |way: &Way<'_>| history.messages.get(&way.key).copied();
+    if ways.iter().any(|way| before(way) == Some(Before::Sent)) {
+        return Err(Reason::AlreadySent);
+    }
+    if let Some(way) = ways.iter().find(|way| before(way) == Some(Before::Uncertain)) {
+        // A folder can be looked into: writing again leaves what is there as it is.
+        if item.uncertain == Uncertain::LeaveToClerk && !way.channel.is_repeatable() {
+            return Err(Reason::LeftToClerk);
+        }
+        return Ok(vec![way.clone()]);
+    }
+    Ok(ways.into_iter().filter(|way| before(way) != Some(Before::Refused)).collect())
+}
+
 /// What speaks against a reminder that was decided earlier, by what is seen now: `seen` is none when the
 /// obligations of its item could not be computed again, and holds none when this one is not among them.
 pub fn objection(
@@ -430,7 +574,10 @@ pub fn objection(
     }
     match people?.get(&decided.subject_id, reminder.item.audience) {
         None => Some(Reason::NotInRegister),
-        Some(recipient) => not_written_to(recipient),
+        Some(recipient) => not_written_to(recipient).or_else(|| {
+            let is_reached = recipient.address(reminder.channel.reach()).is_some();
+            (!is_reached).then_some(Reason::NoAddress)
+        }),
     }
 }
 
@@ -440,7 +587,6 @@ fn not_written_to(recipient: &Recipient) -> Option<Reason> {
         (recipient.is_deceased, Reason::Deceased),
         (recipient.is_closed, Reason::Closed),
         (recipient.refuses_reminders, Reason::Refuses),
-        (recipient.email.is_none(), Reason::NoAddress),
     ];
     reasons.into_iter().find(|(holds, _)| *holds).map(|(_, reason)| reason)
 }

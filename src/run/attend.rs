@@ -23,7 +23,6 @@ impl Night<'_> {
     pub(super) fn attended(&self, ledger: &Ledger, mut history: History) -> Result<History, Fault> {
         let pipeline = &self.checked.pipeline;
         let today = self.as_of.date();
-        history.refused = ledger.refused().map_err(|error| error.fault())?;
         let languages = ledger.languages().map_err(|error| error.fault())?;
         let tag = |(subject, tag): (String, String)| (subject, Language::from_tag(Some(&tag)));
         history.languages = languages.into_iter().map(tag).collect();
@@ -100,16 +99,16 @@ impl Night<'_> {
             return Ok(());
         }
         self.heard_until = newest;
-        let refused = ledger.refused().map_err(|error| error.fault())?;
-        let now = History { refused, ..History::default() };
-        let channel = self.checked.pipeline.channel.name();
-        reminders.retain(|reminder| {
-            let is_refused = now.is_refused(&reminder.subject, &reminder.item.id, channel);
-            if is_refused {
-                plan.hold(&reminder.item.id, Reason::Refuses);
+        self.closed.refused = ledger.refused().map_err(|error| error.fault())?;
+        let closed = &self.closed;
+        let decided = std::mem::take(reminders);
+        for reminder in decided {
+            let item = reminder.item;
+            match reminder.by_open(closed) {
+                Some(reminder) => reminders.push_back(reminder),
+                None => plan.hold(&item.id, Reason::Refuses),
             }
-            !is_refused
-        });
+        }
         Ok(())
     }
 
@@ -118,7 +117,7 @@ impl Night<'_> {
         let pipeline = &self.checked.pipeline;
         let Some(serve) = &pipeline.serve else { return Ok(Cow::Borrowed(&pipeline.agency)) };
         let links = Links::new(&self.key, &serve.base_url);
-        let (item, channel) = (Some(reminder.item.id.as_str()), Some(pipeline.channel.name()));
+        let (item, channel) = (Some(reminder.item.id.as_str()), Some(reminder.channel.name()));
         let link = links.refuse(&reminder.subject, item, channel, self.as_of.date());
         let refuse = link.map_err(|error| error.fault())?;
         Ok(Cow::Owned(Agency { refuse, ..pipeline.agency.clone() }))

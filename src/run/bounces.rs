@@ -18,7 +18,7 @@ use crate::ledger::{Ledger, Lock, Returned, Suppression, Taken};
 use crate::personal::PseudonymKey;
 use crate::pipeline::Pipeline;
 use crate::pipeline::mail::Mailbox;
-use crate::reminders::plan::{Plan, Reason, Recipients};
+use crate::reminders::plan::{self, Recipients};
 use crate::report::FaultLine;
 use crate::sql::lineage::ColumnName;
 use crate::tables::TableName;
@@ -149,24 +149,27 @@ impl Night<'_> {
         }
     }
 
-    /// Takes out of the plan whoever's address is suppressed on the channel.
-    pub(super) fn hold_suppressed(&self, ledger: &Ledger, plan: &mut Plan<'_>) -> Result<Vec<Suppression>, Fault> {
-        let channel = self.checked.pipeline.channel.name();
+    /// Learns which channels are closed to whom: refused by the person, or given back by the address.
+    pub(super) fn close_channels(
+        &mut self,
+        ledger: &Ledger,
+        people: Option<&Recipients>,
+    ) -> Result<Vec<Suppression>, Fault> {
+        self.closed.refused = ledger.refused().map_err(|error| error.fault())?;
         let mut suppressions = ledger.suppressions().map_err(|error| error.fault())?;
-        suppressions.retain(|suppression| suppression.channel == channel && suppression.holds_on(self.as_of.date()));
-        let suppressed: BTreeSet<&str> = suppressions.iter().map(|suppression| suppression.address.as_str()).collect();
-        if !suppressed.is_empty() {
-            let mut held = Vec::new();
-            plan.reminders.retain(|reminder| {
-                let index =
-                    reminder.recipient.email.as_ref().and_then(|email| address_index(email.reveal(), &self.key));
-                let is_held = index.is_some_and(|index| suppressed.contains(index.as_str()));
-                if is_held {
-                    held.push(reminder.item.id.clone());
-                }
-                !is_held
-            });
-            held.iter().for_each(|item| plan.hold(item, Reason::Suppressed));
+        suppressions.retain(|suppression| suppression.holds_on(self.as_of.date()));
+        self.closed.suppressed.clear();
+        let Some(people) = people.filter(|_| !suppressions.is_empty()) else { return Ok(suppressions) };
+        let mut channels: HashMap<&str, Vec<&str>> = HashMap::new();
+        for suppression in &suppressions {
+            channels.entry(&suppression.address).or_default().push(&suppression.channel);
+        }
+        for (subject, email) in people.addresses(false).chain(people.addresses(true)) {
+            let index = address_index(email.reveal(), &self.key);
+            for channel in index.and_then(|index| channels.get(index.as_str())).into_iter().flatten() {
+                let closed = (self.key.pseudonym(subject), plan::ALL.to_owned(), (*channel).to_owned());
+                self.closed.suppressed.insert(closed);
+            }
         }
         Ok(suppressions)
     }

@@ -12,6 +12,7 @@ mod attend;
 mod bounces;
 mod build;
 mod change;
+mod channels;
 mod erase;
 mod explain;
 mod figures;
@@ -34,6 +35,7 @@ use crate::ledger::{Ledger, Lock, RunOutcome};
 use crate::lineage::{Ending, Job};
 use crate::personal::PseudonymKey;
 use crate::pipeline::Rho;
+use crate::reminders::plan;
 use crate::reminders::window::{Hour, Window};
 use crate::report::change::Changes;
 use crate::report::{FaultLine, Report};
@@ -102,6 +104,7 @@ async fn run_for(
         accept: accept.to_vec(),
         heard_until: 0,
         spent: Vec::new(),
+        closed: plan::Standing::default(),
         accounts: explain::Accounts::default(),
         events: Vec::new(),
         report: new_report(checked, as_of),
@@ -189,6 +192,8 @@ struct Night<'a> {
     heard_until: i64,
     /// What this run reserved and drew, by month.
     spent: Vec<(String, Rho)>,
+    /// Which channels are closed to whom: refusals and addresses that do not work.
+    closed: plan::Standing,
     /// How the due dates of tonight's reminders came about.
     accounts: explain::Accounts,
     /// What each job has come to, as OpenLineage events.
@@ -212,6 +217,7 @@ impl<'a> Night<'a> {
             accept: Vec::new(),
             heard_until: 0,
             spent: Vec::new(),
+            closed: plan::Standing::default(),
             accounts: explain::Accounts::default(),
             events: Vec::new(),
             report: new_report(checked, day.as_of),

@@ -61,7 +61,7 @@ impl Night<'_> {
     /// Whether what was read of the sources is too old to send by. A clock that was put back says nothing: look again.
     pub(super) fn is_stale(&self) -> bool {
         let age_seconds = now().duration_since(self.pulled_at).as_secs();
-        let most_seconds = i64::from(self.checked.pipeline.channel.recheck_minutes) * 60;
+        let most_seconds = i64::from(self.checked.pipeline.recheck_minutes()) * 60;
         !(0..most_seconds).contains(&age_seconds)
     }
 

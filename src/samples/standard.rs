@@ -74,6 +74,7 @@ impl Table {
                 ("commune_code", Utf8, true),
                 ("language", Utf8, true),
                 ("email", Utf8, true),
+                ("phone", Utf8, true),
                 ("is_deceased", Boolean, false),
                 ("refuses_reminders", Boolean, false),
             ],
@@ -155,6 +156,7 @@ fn people(world: &World, range: Range<u64>) -> Vec<ArrayRef> {
     let mut communes = StringBuilder::new();
     let mut languages = StringBuilder::new();
     let mut emails = StringBuilder::new();
+    let mut phones = StringBuilder::new();
     let mut deceased = BooleanBuilder::new();
     let mut refuses = BooleanBuilder::new();
     for row in range {
@@ -165,6 +167,8 @@ fn people(world: &World, range: Range<u64>) -> Vec<ArrayRef> {
         communes.append_option(world.communes.get(person.commune).map(|commune| &commune.code));
         languages.append_option(person.language());
         emails.append_option(person.email());
+        // No mobile numbers of Vietnam are set aside for examples: any that we made up might be somebody's.
+        phones.append_null();
         deceased.append_value(person.died().is_some());
         refuses.append_value(person.refuses());
     }
@@ -175,6 +179,7 @@ fn people(world: &World, range: Range<u64>) -> Vec<ArrayRef> {
         Arc::new(communes.finish()),
         Arc::new(languages.finish()),
         Arc::new(emails.finish()),
+        Arc::new(phones.finish()),
         Arc::new(deceased.finish()),
         Arc::new(refuses.finish()),
     ]

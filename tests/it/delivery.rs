@@ -28,7 +28,7 @@ fn envelope(key: &str, to: &str, language: Language, name: &str) -> Envelope {
     let pipeline = &SAMPLE.pipeline;
     let to = Personal::new(to.parse::<Address>().unwrap());
     let as_of = AsOf::new(date(2026, 11, 21));
-    let head = Head { key, channel: &pipeline.channel, agency: &pipeline.agency, as_of, to: &to };
+    let head = Head { key, channel: pipeline.channels.first().unwrap(), agency: &pipeline.agency, as_of, to: &to };
     delivery::build(&letter, &head).unwrap()
 }
 
@@ -46,7 +46,7 @@ fn recorded(envelopes: &[&Envelope]) -> Vec<Recorded<Envelope>> {
         obligation: "01".into(),
         item: "driving_licence".into(),
         stage_notice_days: 60,
-        channel: "folder",
+        channel: "folder".into(),
         message_id: envelope.message_id.clone(),
         due_on: date(2027, 1, 20),
         rule_version: "driving_licence_term@2025-01-01".into(),
@@ -95,7 +95,7 @@ fn a_long_address_for_refusing_stays_whole() {
     agency.refuse = format!("https://dichvucong.anbinh.example/tu-choi?{}", "ma=0123456789&".repeat(30));
     let to = Personal::new("van@example.com".parse().unwrap());
     let as_of = AsOf::new(date(2026, 11, 21));
-    let head = Head { key: "k", channel: &pipeline.channel, agency: &agency, as_of, to: &to };
+    let head = Head { key: "k", channel: pipeline.channels.first().unwrap(), agency: &agency, as_of, to: &to };
     let headers = headers(&delivery::build(&letter, &head).unwrap()).replace("\n ", " ");
     assert!(headers.contains(&format!("List-Unsubscribe: <{}>", agency.refuse)), "{headers}");
 }
@@ -105,7 +105,13 @@ fn a_night_before_1970_has_no_message() {
     let letter = wish("driving_licence", Language::Vi).render().unwrap();
     let pipeline = &SAMPLE.pipeline;
     let to = Personal::new("van@example.com".parse().unwrap());
-    let head = |as_of| Head { key: "k", channel: &pipeline.channel, agency: &pipeline.agency, as_of, to: &to };
+    let head = |as_of| Head {
+        key: "k",
+        channel: pipeline.channels.first().unwrap(),
+        agency: &pipeline.agency,
+        as_of,
+        to: &to,
+    };
     let error = delivery::build(&letter, &head(AsOf::new(date(1969, 12, 31)))).unwrap_err();
     assert_eq!(error.code(), "delivery.date-range");
     assert!(delivery::build(&letter, &head(AsOf::new(date(9999, 12, 31)))).is_ok());
@@ -128,7 +134,7 @@ proptest! {
         let pipeline = &SAMPLE.pipeline;
         let to = Personal::new("van@example.com".parse().unwrap());
         let as_of = AsOf::new(date(2026, 11, 21));
-        let head = Head { key: "k", channel: &pipeline.channel, agency: &pipeline.agency, as_of, to: &to };
+        let head = Head { key: "k", channel: pipeline.channels.first().unwrap(), agency: &pipeline.agency, as_of, to: &to };
         let odd = delivery::build(&letter, &head).unwrap();
         prop_assert_eq!(names(&headers(&odd)), names(&plain));
         prop_assert!(odd.bytes.is_ascii());
@@ -139,7 +145,7 @@ proptest! {
 // ---- the folder -------------------------------------------------------------
 
 async fn open_folder(path: &Path) -> Result<Sender, Error> {
-    Sender::open(&SAMPLE.pipeline.channel, path, Timeouts::default()).await
+    Sender::open(SAMPLE.pipeline.channels.first().unwrap(), path, Timeouts::default()).await
 }
 
 #[tokio::test]
@@ -220,6 +226,7 @@ const QUICK: Timeouts =
 fn channel(port: u16, connections: usize, tls: Tls, password: Option<&Path>) -> Channel {
     let credentials = password.map(|path| ("user".to_owned(), SecretRef::File(path.to_path_buf())));
     Channel {
+        name: "smtp".into(),
         recheck_minutes: 30,
         from: "nhac-viec@anbinh.example".into(),
         from_name: Text::new("Nhắc việc", "Reminders"),

@@ -472,7 +472,7 @@ fn a_head_that_is_wrong_about_private_columns_is_a_fault() {
     let world = World::of("an-binh");
     world.chudong(&["check"]).with(0);
     let edits = [
-        ("sql/staging/an-binh/people.sql", ", email, is_deceased", ", is_deceased", "leaves out email"),
+        ("sql/staging/an-binh/people.sql", ", email, phone, is_deceased", ", phone, is_deceased", "leaves out email"),
         (
             "sql/staging/an-binh/dossiers.sql",
             "-- private: dossier_id",

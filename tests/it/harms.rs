@@ -39,12 +39,12 @@ fn a_second_row_of_a_person_undoes_no_refusal_and_no_address() {
     let path = world.root().join("sql/staging/an-binh/people.sql");
     let sql = std::fs::read_to_string(&path).unwrap();
     let doubled = "select subject_id, full_name, birth_date, commune_code, language, \
-        'other@example.org' as email, false as is_deceased, false as refuses_reminders from once";
+        'other@example.org' as email, cast(null as varchar) as phone, false as is_deceased, false as refuses_reminders from once";
     let select = sql.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
     world.put(
         "sql/staging/an-binh/people.sql",
         format!(
-            "-- Twice.\n--\n-- grain:   subject_id\n-- private: subject_id, full_name, birth_date, commune_code, language, email, is_deceased, refuses_reminders\nwith once as (\n{select}\n)\nselect * from once union all {doubled}"
+            "-- Twice.\n--\n-- grain:   subject_id\n-- private: subject_id, full_name, birth_date, commune_code, language, email, phone, is_deceased, refuses_reminders\nwith once as (\n{select}\n)\nselect * from once union all {doubled}"
         )
         .as_bytes(),
     );

@@ -38,7 +38,7 @@ fn record(key: &str) -> Record {
         obligation: format!("obligation-of-{key}"),
         item: "driving_licence".into(),
         stage_notice_days: 30,
-        channel: "smtp",
+        channel: "smtp".into(),
         message_id: format!("<{key}@an-binh.example>"),
         due_on: jiff::civil::date(2026, 12, 21),
         rule_version: "driving_licence_term@2025-01-01".into(),

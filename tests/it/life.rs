@@ -443,11 +443,12 @@ columns.closed = { type = "bool", class = "personal" }
     let staging = "-- One row per business of the area.
 --
 -- grain:   subject_id
--- private: subject_id, full_name, email, language, commune_code, is_closed, refuses_reminders
+-- private: subject_id, full_name, email, phone, language, commune_code, is_closed, refuses_reminders
 select
     number as subject_id,
     name as full_name,
     mail as email,
+    cast(null as varchar) as phone,
     'vi' as language,
     cast(null as varchar) as commune_code,
     closed as is_closed,

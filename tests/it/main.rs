@@ -6,6 +6,8 @@ mod attention;
 mod bounces;
 /// Working days, counted days, ages and months in SQL, and the calendar known on a day.
 mod calendar;
+/// Zalo, an SMS gateway and a webhook: which channel a message takes, and what becomes of it.
+mod channels;
 /// How messages leave: the bytes of a message, the folder, and a conversation with a mail server.
 mod delivery;
 /// From private to public: bounding, noise, roll-up, and what is said about it.

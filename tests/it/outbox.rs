@@ -33,7 +33,7 @@ const CONNECTIONS: usize = 4;
 
 fn channel(port: u16) -> Channel {
     let smtp = Smtp { host: "127.0.0.1".into(), port, tls: Tls::None, credentials: None, connections: CONNECTIONS };
-    Channel { kind: ChannelKind::Smtp(smtp), ..SAMPLE.pipeline.channel.clone() }
+    Channel { kind: ChannelKind::Smtp(smtp), ..SAMPLE.pipeline.channels[0].clone() }
 }
 
 fn record(key: &str) -> Record {
@@ -43,7 +43,7 @@ fn record(key: &str) -> Record {
         obligation: format!("obligation-of-{key}"),
         item: "driving_licence".into(),
         stage_notice_days: 30,
-        channel: "smtp",
+        channel: "smtp".into(),
         message_id: format!("{key}@an-binh.example"),
         due_on: date(2026, 12, 21),
         rule_version: "driving_licence_term@2025-01-01".into(),

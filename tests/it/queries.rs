@@ -39,7 +39,7 @@ fn state() -> tempfile::TempDir {
         obligation: "1e".repeat(16),
         item: "driving_licence".into(),
         stage_notice_days,
-        channel: "folder",
+        channel: "folder".into(),
         message_id: format!("<{key}@binh-minh.example>"),
         due_on: jiff::civil::date(2026, 12, 21),
         rule_version: "driving_licence_term@2025-01-01".into(),

@@ -371,7 +371,7 @@ fn large_tables_are_the_same_in_both_formats() {
     let text = fs::read_to_string(both.path().join("people.csv")).unwrap();
     assert_eq!(
         text.lines().next().unwrap(),
-        "subject_id,full_name,birth_date,commune_code,language,email,is_deceased,refuses_reminders"
+        "subject_id,full_name,birth_date,commune_code,language,email,phone,is_deceased,refuses_reminders"
     );
     let in_csv: Vec<&str> = text.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
     let in_parquet = register.texts("subject_id").unwrap();

@@ -6,6 +6,7 @@ select
     commune as commune_code,
     language,
     email,
+    cast(null as varchar) as phone,
     false as is_deceased,
     false as refuses_reminders
 from register.people

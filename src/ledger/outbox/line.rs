@@ -36,7 +36,7 @@ impl<'a> Line<'a> {
         Line {
             address: record.address.as_deref(),
             attempt: None,
-            channel: record.channel,
+            channel: &record.channel,
             due_on: record.due_on.to_string(),
             explanation: record.explanation.as_deref().map(sha256),
             item: &record.item,

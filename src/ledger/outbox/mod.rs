@@ -46,8 +46,8 @@ pub struct Record {
     pub item: String,
     /// The stage, by its notice: 60, 30, 7 days.
     pub stage_notice_days: u16,
-    /// The channel.
-    pub channel: &'static str,
+    /// The channel, by its name in the pipeline.
+    pub channel: String,
     /// Message-ID, fixed before the wire.
     pub message_id: String,
     /// When the obligation is due.

@@ -5,17 +5,16 @@ use std::path::PathBuf;
 
 use jiff::civil::Time;
 
-use super::super::ChannelKind;
 use super::super::attention::{Attention, LEAD_DAYS, Quiet, Serve};
 use super::super::reader::Node;
+use super::super::{Channel, ChannelKind};
 use super::{done, in_range, web_address};
 
-/// What a pipeline says in `[attention]`, and what goes without saying for its channel.
-pub(super) fn attention(pipeline: &Node<'_>, channel: Option<&ChannelKind>) -> Option<Attention> {
-    let otherwise = match channel {
-        Some(ChannelKind::Folder) | None => Attention::ANY_TIME,
-        Some(_) => Attention::CONSIDERATE,
-    };
+/// What a pipeline says in `[attention]`, and what goes without saying for its channels.
+pub(super) fn attention(pipeline: &Node<'_>, channels: Option<&[Channel]>) -> Option<Attention> {
+    let reaches_people =
+        channels.unwrap_or_default().iter().any(|channel| !matches!(channel.kind, ChannelKind::Folder));
+    let otherwise = if reaches_people { Attention::CONSIDERATE } else { Attention::ANY_TIME };
     match pipeline.table_or_none("attention") {
         None => Some(otherwise),
         Some(node) => done(&node, |node| said(node, &otherwise)),

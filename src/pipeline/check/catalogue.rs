@@ -30,7 +30,7 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
             faults.push(Fault::new("pipeline.bad-name", place, "this cannot be the name of an item", next));
             continue;
         }
-        found.extend(read_item(root, &name, &law, None, faults));
+        found.extend(read_item(root, &name, &law, None, None, faults));
     }
     let nothing = || Text { vi: String::new(), en: String::new() };
     Pipeline {
@@ -39,7 +39,13 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
         agency: Agency { name: nothing(), portal: String::new(), refuse: String::new(), contact: nothing() },
         schedule: Schedule { cron: String::new(), missed: Missed::None },
         items: found,
-        channel: Channel { from: String::new(), from_name: nothing(), kind: ChannelKind::Folder, recheck_minutes: 0 },
+        channels: vec![Channel {
+            name: String::new(),
+            from: String::new(),
+            from_name: nothing(),
+            kind: ChannelKind::Folder,
+            recheck_minutes: 0,
+        }],
         mail: Default::default(),
         attention: Attention::ANY_TIME,
         serve: None,

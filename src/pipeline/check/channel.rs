@@ -1,9 +1,10 @@
-//! How messages leave: the table `[channel]`, and references to secrets.
+//! How messages leave: the table `[channel]` or the list `[[channels]]`, and references to secrets.
 
 use super::super::reader::Node;
 use super::super::secret::SecretRef;
-use super::super::{Channel, ChannelKind, RECHECK_MINUTES, Smtp, Tls};
-use super::{done, in_range};
+use super::super::{Agency, Channel, ChannelKind, Gateway, RECHECK_MINUTES, Reach, Smtp, Tls, Webhook};
+use super::{done, in_range, is_word, zns};
+use crate::language::Text;
 
 /// Whether text has the form of a mail address, `name@agency.example`.
 ///
@@ -31,25 +32,156 @@ fn is_address(text: &str) -> bool {
     }
 }
 
-pub(super) fn channel(node: &Node<'_>) -> Option<Channel> {
+/// The channels of the pipeline; none when one of them cannot be understood.
+pub(super) fn channels(node: &Node<'_>, agency: Option<&Agency>) -> Option<Vec<Channel>> {
+    if !node.has("channels") {
+        return Some(vec![node.table("channel").and_then(|n| done(&n, |n| channel(n, agency)))?]);
+    }
+    if node.has("channel") {
+        let next = "move [channel] into the list, as a [[channels]] of its own";
+        node.fault("channel", "pipeline.two-ways", "both [channel] and [[channels]] are given", next);
+    }
+    let nodes = node.array("channels");
+    if nodes.is_empty() {
+        node.fault("channels", "toml.empty", "no channel is given", "add a [[channels]] table");
+        return None;
+    }
+    let mut channels: Vec<Channel> = Vec::new();
+    let mut is_whole = true;
+    for channel_node in nodes {
+        let Some(read) = done(&channel_node, |n| channel(n, agency)) else {
+            is_whole = false;
+            continue;
+        };
+        if channels.iter().any(|other| other.name == read.name) {
+            let what = format!("two channels are called \"{}\"", read.name);
+            channel_node.fault("name", "pipeline.twice", what, "give each a name = \"...\" of its own");
+        }
+        channels.push(read);
+    }
+    is_whole.then_some(channels)
+}
+
+fn channel(node: &Node<'_>, agency: Option<&Agency>) -> Option<Channel> {
+    let name = node.text_or_none("name");
+    if let Some(name) = name.as_deref().filter(|name| !is_word(name)) {
+        let next = "use lower-case letters, digits and _, beginning with a letter";
+        node.fault("name", "pipeline.bad-name", format!("\"{name}\" cannot be the name of a channel"), next);
+    }
+    let recheck_minutes =
+        in_range(node, "recheck_minutes", node.int_or("recheck_minutes", RECHECK_MINUTES.into()), 0, 1440);
+    let word = node.text("kind")?;
+    let is_mail = matches!(word.as_str(), "folder" | "smtp");
+    let from = if is_mail { sender(node) } else { Some(String::new()) };
+    let from_name = if is_mail || node.has("from_name") { node.both("from_name") } else { Some(named(agency)) };
+    let kind = match word.as_str() {
+        "folder" => Some(ChannelKind::Folder),
+        "smtp" => smtp(node).map(ChannelKind::Smtp),
+        "zns" => zns::zns(node).map(|zns| ChannelKind::Zns(Box::new(zns))),
+        "sms" => gateway(node).map(|gateway| ChannelKind::Sms(Box::new(gateway))),
+        "webhook" => webhook(node).map(|webhook| ChannelKind::Webhook(Box::new(webhook))),
+        other => {
+            let words = ChannelKind::WORDS.map(|word| format!("\"{word}\"")).join(", ");
+            let what = format!("kind = \"{other}\" is not a channel");
+            node.fault("kind", "toml.unknown-word", what, format!("write one of {words}"));
+            None
+        }
+    };
+    let (kind, recheck_minutes) = (kind?, u16::try_from(recheck_minutes?).ok()?);
+    let name = name.unwrap_or_else(|| kind.word().to_owned());
+    Some(Channel { name, from: from?, from_name: from_name?, recheck_minutes, kind })
+}
+
+/// A short message begins with who sends it: the agency, where the channel has no shorter name for it.
+fn named(agency: Option<&Agency>) -> Text {
+    agency.map_or_else(|| Text::new("", ""), |agency| agency.name.clone())
+}
+
+/// The address in `From`.
+fn sender(node: &Node<'_>) -> Option<String> {
     let from = node.text("from");
     if from.as_deref().is_some_and(|from| !is_address(from)) {
         node.fault("from", "pipeline.address", "from is not a mail address", "write it like name@agency.gov.vn");
     }
-    let from_name = node.both("from_name");
-    let recheck_minutes =
-        in_range(node, "recheck_minutes", node.int_or("recheck_minutes", RECHECK_MINUTES.into()), 0, 1440);
-    let kind = match node.text("kind")?.as_str() {
-        "folder" => ChannelKind::Folder,
-        "smtp" => ChannelKind::Smtp(smtp(node)?),
-        other => {
-            let what = format!("kind = \"{other}\" is not a channel");
-            node.fault("kind", "toml.unknown-word", what, "write one of \"folder\", \"smtp\"");
-            return None;
+    from
+}
+
+fn gateway(node: &Node<'_>) -> Option<Gateway> {
+    let url = service_address(node, "url", None);
+    let token = required_secret(node, "token");
+    let sender = node.text("sender");
+    if sender.as_deref().is_some_and(|sender| sender.chars().count() > 11) {
+        let what = "sender is longer than the 11 characters of a brandname";
+        node.fault("sender", "pipeline.sender-name", what, "write the brandname as it is registered");
+    }
+    let keeps_diacritics = node.bool_or("diacritics", true);
+    let parts_max = in_range(node, "parts", node.int_or("parts", 4), 1, 10);
+    let is_idempotent = node.bool_or("idempotent", false);
+    let connections = connections(node);
+    Some(Gateway {
+        url: url?,
+        token: token?,
+        sender: sender?,
+        keeps_diacritics,
+        parts_max: usize::try_from(parts_max?).ok()?,
+        is_idempotent,
+        connections: connections?,
+    })
+}
+
+fn webhook(node: &Node<'_>) -> Option<Webhook> {
+    let url = service_address(node, "url", None);
+    let secret = required_secret(node, "secret");
+    let reach = node.word_or("address", &[("email", Reach::Email), ("phone", Reach::Phone)], Reach::Phone);
+    let connections = connections(node);
+    Some(Webhook { url: url?, secret: secret?, reach, connections: connections? })
+}
+
+/// How many requests at once.
+pub(super) fn connections(node: &Node<'_>) -> Option<usize> {
+    let connections = in_range(node, "connections", node.int_or("connections", 8), 1, 64);
+    usize::try_from(connections?).ok()
+}
+
+/// The address of a service that is told of people: protected by TLS, or on this machine.
+pub(super) fn service_address(node: &Node<'_>, key: &str, otherwise: Option<&str>) -> Option<String> {
+    let text = match (node.has(key), otherwise) {
+        (false, Some(otherwise)) => return Some(otherwise.to_owned()),
+        _ => node.text(key)?,
+    };
+    let is_plain = |text: &str| !text.contains(char::is_whitespace) && !text.contains(['@', '?', '#']);
+    let host_of = |rest: &str| -> String {
+        let authority = rest.split('/').next().unwrap_or_default();
+        match authority.strip_prefix('[') {
+            Some(inner) => inner.split(']').next().unwrap_or_default().to_owned(),
+            None => authority.split(':').next().unwrap_or_default().to_owned(),
         }
     };
-    let recheck_minutes = u16::try_from(recheck_minutes?).ok()?;
-    Some(Channel { from: from?, from_name: from_name?, recheck_minutes, kind })
+    match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(rest), _) if is_plain(rest) && !host_of(rest).is_empty() => {}
+        (_, Some(rest)) if is_plain(rest) && is_loopback(&host_of(rest)) => {}
+        (None, Some(_)) => {
+            let what = format!("{key} would send personal data in the clear");
+            let next = "write an address that begins with https://; only a service on loopback may do without";
+            node.fault(key, "pipeline.clear-text", what, next);
+        }
+        _ => {
+            let what = format!("{key} is not the address of a service");
+            let next = "write it like https://sms.example.vn/send, without a user, a question mark or a hash";
+            node.fault(key, "pipeline.web-address", what, next);
+        }
+    }
+    Some(text.trim_end_matches('/').to_owned())
+}
+
+/// A reference to a secret that must be there.
+pub(super) fn required_secret(node: &Node<'_>, key: &str) -> Option<SecretRef> {
+    if node.has(key) {
+        return secret_at(node, key);
+    }
+    let next = format!("add {key} = {{ file = \"/path\" }}");
+    node.fault(key, "toml.missing-key", format!("the secret {key} is missing"), next);
+    None
 }
 
 fn smtp(node: &Node<'_>) -> Option<Smtp> {

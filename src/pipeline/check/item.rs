@@ -3,11 +3,18 @@
 use super::super::attention::{Consequence, LATE_AFTER_DAYS, Late};
 use super::super::law::Law;
 use super::super::reader::Node;
-use super::super::{Audience, ChangeBound, Item, SETTLE_DAYS, Uncertain};
+use super::super::{Audience, ChangeBound, Channel, ChannelKind, Item, SETTLE_DAYS, Uncertain};
 use super::{in_range, is_procedure_code};
 
-/// `otherwise` is what holds an item that does not say which change does.
-pub(super) fn item(node: &Node<'_>, id: &str, law: &Law, otherwise: Option<ChangeBound>) -> Option<Item> {
+/// `otherwise` is what holds an item that does not say which change does; `channels` are those of the pipeline, none
+/// where they could not be understood.
+pub(super) fn item(
+    node: &Node<'_>,
+    id: &str,
+    law: &Law,
+    otherwise: Option<ChangeBound>,
+    channels: Option<&[Channel]>,
+) -> Option<Item> {
     let title = node.both("title");
     let rules = node.texts("rules").unwrap_or_default();
     for rule in rules.iter().filter(|rule| law.rule(rule).is_none()) {
@@ -34,6 +41,7 @@ pub(super) fn item(node: &Node<'_>, id: &str, law: &Law, otherwise: Option<Chang
         true => in_range(node, "valid_days", node.int("valid_days")?, 1, 730).map(Some),
         false => Some(None),
     };
+    let leaves_by = leaves_by(node, id, channels);
     Some(Item {
         id: id.to_owned(),
         title: title?,
@@ -47,6 +55,7 @@ pub(super) fn item(node: &Node<'_>, id: &str, law: &Law, otherwise: Option<Chang
         procedure_code,
         procedure_path,
         uncertain,
+        channels: leaves_by,
         consequence,
         late,
         late_after_days: u16::try_from(late_after_days?).ok()?,
@@ -54,6 +63,57 @@ pub(super) fn item(node: &Node<'_>, id: &str, law: &Law, otherwise: Option<Chang
         // The pipeline says it, when it is read.
         lead_days: 0,
     })
+}
+
+/// The channels by which an item leaves: those it names, of those the agency has; `email` is the first that carries
+/// letters, whatever its name. An item is every agency's, so the word of a kind that this one does not have is passed
+/// over; any other word is a slip.
+fn leaves_by(node: &Node<'_>, id: &str, channels: Option<&[Channel]>) -> Vec<String> {
+    const KEY: &str = "channels";
+    const EMAIL: &str = "email";
+    let named = node.texts_or_none(KEY);
+    let Some(channels) = channels else { return Vec::new() };
+    let known = || channels.iter().map(|channel| channel.name.as_str()).collect::<Vec<_>>().join(", ");
+    let Some(named) = named else {
+        let all = channels.iter().filter(|channel| carries(channel, id));
+        let all: Vec<String> = all.map(|channel| channel.name.clone()).collect();
+        if all.is_empty() {
+            let what = format!("none of the channels carries {id}: Zalo has no approved template for it");
+            let next = format!("add [[channels.templates]] with item = \"{id}\", or a channel of another kind");
+            node.fault("", "pipeline.no-template", what, next);
+        }
+        return all;
+    };
+    let mut leaves_by: Vec<String> = Vec::new();
+    for name in named {
+        let found = channels.iter().find(|channel| channel.name == name);
+        let found = found.or_else(|| channels.iter().find(|channel| name == EMAIL && channel.carries_letters()));
+        match found {
+            Some(channel) if leaves_by.contains(&channel.name) => {
+                node.fault(KEY, "pipeline.twice", format!("the channel \"{name}\" is named twice"), "remove one");
+            }
+            Some(channel) if !carries(channel, id) => {
+                let what = format!("the channel \"{name}\" has no approved template for {id}");
+                let next = format!("add [[channels.templates]] with item = \"{id}\", or take the channel out here");
+                node.fault(KEY, "pipeline.no-template", what, next);
+            }
+            Some(channel) => leaves_by.push(channel.name.clone()),
+            None if name == EMAIL || ChannelKind::WORDS.contains(&name.as_str()) => {}
+            None => {
+                let what = format!("there is no channel \"{name}\"");
+                node.fault(KEY, "pipeline.unknown-channel", what, format!("the pipeline has: {}", known()));
+            }
+        }
+    }
+    if leaves_by.is_empty() {
+        let what = format!("none of the channels of {id} is one of the pipeline's");
+        node.fault(KEY, "pipeline.unknown-channel", what, format!("name one of: {}", known()));
+    }
+    leaves_by
+}
+
+fn carries(channel: &Channel, item: &str) -> bool {
+    channel.carries(item, crate::language::Language::Vi)
 }
 
 /// `hold_change = { percent = 50, least = 100 }`, or `"never"`; nothing where it is not said.

@@ -10,6 +10,7 @@ mod mail;
 mod privacy;
 mod shared;
 mod source;
+mod zns;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -17,10 +18,12 @@ use std::path::{Path, PathBuf};
 use super::calendar::LegalCalendar;
 use super::law::Law;
 use super::reader::{Document, Faults, Node};
-use super::{Agency, ChangeBound, Commune, Item, Missed, Pipeline, ProcedureGroup, Schedule, StandardTable, Unit};
+use super::{
+    Agency, ChangeBound, Channel, Commune, Item, Missed, Pipeline, ProcedureGroup, Schedule, StandardTable, Unit,
+};
 use calendar::read_calendar;
 pub use catalogue::{catalogue, items};
-use channel::channel;
+use channel::channels;
 use privacy::privacy;
 use shared::{read_law, read_procedure_groups, read_standard_tables};
 use source::source;
@@ -62,12 +65,12 @@ struct Parts<'a> {
 fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Option<Pipeline> {
     let agency = node.table("agency").and_then(|n| done(&n, agency));
     let schedule = node.table("schedule").and_then(|n| done(&n, schedule));
-    let channel = node.table("channel").and_then(|n| done(&n, channel));
-    let attention = attention::attention(node, channel.as_ref().map(|channel| &channel.kind));
+    let channels = channels(node, agency.as_ref());
+    let attention = attention::attention(node, channels.as_deref());
     let serve = node.table_or_none("serve").map(|n| done(&n, attention::serve));
     let items = node.table("items").and_then(|n| {
         let names = n.texts("use");
-        let items = names.map(|names| read_items(&n, &names, &parts));
+        let items = names.map(|names| read_items(&n, &names, channels.as_deref(), &parts));
         n.done();
         items
     });
@@ -117,7 +120,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         agency: agency?,
         schedule: schedule?,
         items: items?,
-        channel: channel?,
+        channels: channels?,
         mail: mail?,
         attention: attention?,
         serve: serve.map_or(Some(None), |serve| serve.map(Some))?,
@@ -176,7 +179,7 @@ fn like(name: &str, known: &[String]) -> String {
     }
 }
 
-fn read_items(node: &Node<'_>, names: &[String], parts: &Parts<'_>) -> Vec<Item> {
+fn read_items(node: &Node<'_>, names: &[String], channels: Option<&[Channel]>, parts: &Parts<'_>) -> Vec<Item> {
     let known = catalogue::items(parts.root);
     let held = item::hold_change(node).unwrap_or_else(|| Some(ChangeBound::default()));
     let mut items: Vec<Item> = Vec::new();
@@ -190,14 +193,22 @@ fn read_items(node: &Node<'_>, names: &[String], parts: &Parts<'_>) -> Vec<Item>
             node.fault("use", "pipeline.twice", format!("the item \"{name}\" is named twice"), "remove one");
             continue;
         }
-        items.extend(read_item(parts.root, name, &parts.law, held, parts.faults));
+        items.extend(read_item(parts.root, name, &parts.law, held, channels, parts.faults));
     }
     items
 }
 
-fn read_item(root: &Path, name: &str, law: &Law, held: Option<ChangeBound>, faults: &Faults) -> Option<Item> {
+/// `channels` is none where those of the pipeline could not be understood, or where there is no pipeline.
+fn read_item(
+    root: &Path,
+    name: &str,
+    law: &Law,
+    held: Option<ChangeBound>,
+    channels: Option<&[Channel]>,
+    faults: &Faults,
+) -> Option<Item> {
     let path = PathBuf::from("pipelines/items").join(name).join("item.toml");
-    Document::open(root, &path, faults)?.read(|node| item::item(node, name, law, held))
+    Document::open(root, &path, faults)?.read(|node| item::item(node, name, law, held, channels))
 }
 
 fn is_procedure_code(code: &str) -> bool {

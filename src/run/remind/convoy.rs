@@ -12,7 +12,7 @@ use std::thread;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::delivery::{Code, Envelope, Outcome, Sender};
+use crate::delivery::{Message, Outcome, Outgoing, Sender};
 use crate::ledger::{self, Ledger, Record, Recorded, Settlement};
 use crate::pipeline::{Channel, ChannelKind};
 
@@ -25,20 +25,37 @@ const FOLDER_GROUP: usize = 500;
 /// How many groups can be on their way at once.
 pub const GROUPS_IN_FLIGHT: usize = 3;
 
-/// How many messages leave together: what a crash can leave uncertain is [`GROUPS_IN_FLIGHT`] times as many.
+/// How many messages leave together by a channel: what a crash can leave uncertain is [`GROUPS_IN_FLIGHT`] times as
+/// many. Where several channels are open, the largest counts.
 pub fn group(channel: &Channel) -> usize {
-    match &channel.kind {
-        ChannelKind::Folder => FOLDER_GROUP,
-        ChannelKind::Smtp(smtp) => smtp.connections.max(1).saturating_mul(PER_CONNECTION),
+    let connections = match &channel.kind {
+        ChannelKind::Folder => return FOLDER_GROUP,
+        ChannelKind::Smtp(smtp) => smtp.connections,
+        ChannelKind::Zns(zns) => zns.connections,
+        ChannelKind::Sms(gateway) => gateway.connections,
+        ChannelKind::Webhook(webhook) => webhook.connections,
+    };
+    connections.max(1).saturating_mul(PER_CONNECTION)
+}
+
+/// What takes a group of recorded messages and says, in their order, what became of each.
+pub trait Wire<P>: Send {
+    /// Sends a group.
+    fn carry(&mut self, group: &[Recorded<P>]) -> impl Future<Output = Vec<Outcome>> + Send;
+}
+
+impl<P: Outgoing + Send + Sync> Wire<P> for Sender {
+    async fn carry(&mut self, group: &[Recorded<P>]) -> Vec<Outcome> {
+        self.send(group).await
     }
 }
 
-/// Messages on their way.
+/// Messages on their way. `P` is the form in which they leave.
 #[derive(Debug)]
-pub struct Convoy<M> {
+pub struct Convoy<M, P = Message> {
     settled: Vec<Settlement>,
-    on_wire: Vec<Recorded<Envelope>>,
-    written: Vec<(Record, Envelope)>,
+    on_wire: Vec<Recorded<P>>,
+    written: Vec<(Record, P)>,
     /// What the caller knows each message by, from its writing to its end.
     known: HashMap<String, M>,
 }
@@ -52,13 +69,13 @@ pub struct Turn<M, E> {
     pub unwritten: Vec<(M, E)>,
 }
 
-impl<M> Default for Convoy<M> {
+impl<M, P> Default for Convoy<M, P> {
     fn default() -> Self {
         Convoy { settled: Vec::new(), on_wire: Vec::new(), written: Vec::new(), known: HashMap::new() }
     }
 }
 
-impl<M: Send + Sync> Convoy<M> {
+impl<M: Send + Sync, P: Send + Sync> Convoy<M, P> {
     /// Whether nothing is on its way any more and everything is settled.
     pub fn is_empty(&self) -> bool {
         self.settled.is_empty() && self.on_wire.is_empty() && self.written.is_empty()
@@ -80,10 +97,10 @@ impl<M: Send + Sync> Convoy<M> {
     pub async fn turn<E: Send>(
         &mut self,
         ledger: &mut Ledger,
-        sender: &mut Sender,
+        wire: &mut impl Wire<P>,
         run: &str,
         batch: Vec<M>,
-        write: &(impl Fn(&M) -> Result<(Record, Envelope), E> + Sync),
+        write: &(impl Fn(&M) -> Result<(Record, P), E> + Sync),
     ) -> Result<Turn<M, E>, ledger::Error> {
         let on_wire = std::mem::take(&mut self.on_wire);
         let settled = std::mem::take(&mut self.settled);
@@ -92,17 +109,17 @@ impl<M: Send + Sync> Convoy<M> {
         let (outcomes, recorded, letters) = if handle.runtime_flavor() == RuntimeFlavor::MultiThread {
             tokio::task::block_in_place(|| {
                 thread::scope(|scope| {
-                    let wire = scope.spawn(|| match on_wire.as_slice() {
+                    let sent = scope.spawn(|| match on_wire.as_slice() {
                         [] => Vec::new(),
-                        group => handle.block_on(sender.send(group)),
+                        group => handle.block_on(wire.carry(group)),
                     });
                     let book = scope.spawn(|| ledger.turn(run, &settled, written));
                     let letters = write_all(&batch, write);
-                    (joined(wire), joined(book), letters)
+                    (joined(sent), joined(book), letters)
                 })
             })
         } else {
-            let outcomes = if on_wire.is_empty() { Vec::new() } else { sender.send(&on_wire).await };
+            let outcomes = if on_wire.is_empty() { Vec::new() } else { wire.carry(&on_wire).await };
             (outcomes, ledger.turn(run, &settled, written), batch.iter().map(write).collect())
         };
         let ended = self.ended(on_wire, outcomes);
@@ -111,9 +128,9 @@ impl<M: Send + Sync> Convoy<M> {
         let mut unwritten = Vec::new();
         for (message, letter) in batch.into_iter().zip(letters) {
             match letter {
-                Ok((record, envelope)) => {
+                Ok((record, message_of)) => {
                     self.known.insert(record.key.0.clone(), message);
-                    self.written.push((record, envelope));
+                    self.written.push((record, message_of));
                 }
                 Err(error) => unwritten.push((message, error)),
             }
@@ -121,17 +138,7 @@ impl<M: Send + Sync> Convoy<M> {
         Ok(Turn { ended, unwritten })
     }
 
-    /// Takes back what is recorded and will not be sent now, as deferred, and forgets what is only written.
-    pub fn give_back(&mut self) -> Vec<(M, String, Outcome)> {
-        for (record, _) in std::mem::take(&mut self.written) {
-            self.known.remove(&record.key.0);
-        }
-        let on_wire = std::mem::take(&mut self.on_wire);
-        let outcomes = vec![Outcome::Deferred { code: Code::NotConnected }; on_wire.len()];
-        self.ended(on_wire, outcomes)
-    }
-
-    fn ended(&mut self, on_wire: Vec<Recorded<Envelope>>, outcomes: Vec<Outcome>) -> Vec<(M, String, Outcome)> {
+    fn ended(&mut self, on_wire: Vec<Recorded<P>>, outcomes: Vec<Outcome>) -> Vec<(M, String, Outcome)> {
         let ends = on_wire.iter().zip(outcomes);
         ends.filter_map(|(message, outcome)| {
             let key = message.key().0.clone();
@@ -158,10 +165,10 @@ pub fn settlement(key: &str, outcome: Outcome) -> Settlement {
 }
 
 /// Writes each letter, in the order of the batch, on all cores.
-fn write_all<M: Sync, E: Send>(
+fn write_all<M: Sync, P: Send, E: Send>(
     batch: &[M],
-    write: &(impl Fn(&M) -> Result<(Record, Envelope), E> + Sync),
-) -> Vec<Result<(Record, Envelope), E>> {
+    write: &(impl Fn(&M) -> Result<(Record, P), E> + Sync),
+) -> Vec<Result<(Record, P), E>> {
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
     let part = batch.len().div_ceil(cores).max(1);
     thread::scope(|scope| {

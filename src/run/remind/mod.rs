@@ -3,8 +3,10 @@
 pub mod convoy;
 mod give_up;
 pub mod retry;
+mod write;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,17 +14,19 @@ use self::convoy::{Convoy, settlement};
 use self::retry::Retries;
 use super::Night;
 use super::build::Built;
+use super::channels::Senders;
 use crate::calendar::{now, vietnam};
-use crate::delivery::{self, Address, Code, Envelope, Outcome, Post, Sender, Timeouts};
+use crate::delivery::{self, Address, Class, Code, Outcome, Post};
 use crate::fault::{Explain, Fault};
-use crate::ledger::{Ledger, MessageKey, MessageState, OutboxRow, Record};
+use crate::ledger::{self, Ledger, MessageKey, MessageState, OutboxRow, Preference, Record, Stance};
 use crate::obligations::Obligation;
-use crate::personal::{Personal, PseudonymKey, hex};
 use crate::pipeline::Uncertain;
-use crate::reminders::letter::{self, Occasion, RuleReference};
-use crate::reminders::plan::{self, Before, History, Plan, Reason, Recipients, Reminder};
-use crate::report::{FaultLine, ItemLine};
+use crate::reminders::letter;
+use crate::reminders::plan::{self, Before, Circumstances, History, Plan, Reason, Recipients, Reminder};
+use crate::report::ItemLine;
 use crate::tables::TableName;
+
+pub(super) use self::write::address_index;
 
 /// What is the same in every letter of an item.
 pub(super) struct Standing {
@@ -38,27 +42,25 @@ impl Night<'_> {
         obligations: &[Obligation],
     ) -> Result<(), Fault> {
         let people = self.recipients(built)?;
+        let suppressions = self.close_channels(ledger, people.as_ref())?;
+        self.list_wrong_addresses(&suppressions, people.as_ref())?;
         let history = self.attended(ledger, history(ledger, |_| true)?)?;
         let mut plan = self.decide(obligations, people.as_ref(), &history)?;
         drop(history);
-        let suppressions = self.hold_suppressed(ledger, &mut plan)?;
-        self.list_wrong_addresses(&suppressions, people.as_ref())?;
         self.count_reminders(built, &plan.reminders)?;
         self.give_up(ledger, built, obligations, people.as_ref(), &plan)?;
         let mut reminders = VecDeque::from(std::mem::take(&mut plan.reminders));
         self.hold_for_window(&mut reminders, &mut plan);
         if !reminders.is_empty() {
-            self.world.progress.step(format!("opening the channel for {} reminders", reminders.len()));
-            let outbox = self.world.outbox();
-            let mut sender = Sender::open(&self.checked.pipeline.channel, &outbox, Timeouts::default())
-                .await
-                .map_err(|error| error.fault())?;
+            self.world.progress.step(format!("opening the channels for {} reminders", reminders.len()));
             self.open_post()?;
+            let mut senders = Senders::default();
+            let mut reminders = self.prepare(&mut senders, reminders.into(), &mut plan).await?;
             let standing = self.standing();
             self.account(ledger, built, &reminders).await;
             self.reserve(ledger, &reminders)?;
-            self.send_all(ledger, &mut sender, &standing, &mut reminders, &mut plan).await?;
-            sender.close().await;
+            self.send_all(ledger, &mut senders, &standing, &mut reminders, &mut plan).await?;
+            senders.close().await;
         }
         self.count_held(&plan);
         Ok(())
@@ -72,37 +74,49 @@ impl Night<'_> {
         Ok(())
     }
 
-    /// Writes down what is to be sent tonight, with the Message-ID of each, before any of it leaves.
+    /// Writes down what is to be sent tonight, with the number of each message, before any of it leaves.
     fn reserve(&self, ledger: &mut Ledger, reminders: &VecDeque<Reminder<'_>>) -> Result<(), Fault> {
         self.world.progress.step(format!("reserving {} reminders", reminders.len()));
-        let from: Address =
-            self.checked.pipeline.channel.from.parse().map_err(|error| delivery::Error::From(error).fault())?;
+        let mut senders_of: HashMap<&str, Address> = HashMap::new();
+        for channel in self.checked.pipeline.channels.iter().filter(|channel| channel.carries_letters()) {
+            let from = channel.from.parse().map_err(|error| delivery::Error::From(error).fault())?;
+            senders_of.insert(&channel.name, from);
+        }
+        let record = |reminder: &Reminder<'_>| {
+            let message_id = match senders_of.get(reminder.channel.name()) {
+                Some(from) => delivery::message_id(&reminder.key, from),
+                None => delivery::slip_id(&reminder.key),
+            };
+            self.record(reminder, message_id)
+        };
         // A part at a time: a whole province of records would stand in memory beside its reminders.
         let mut left = reminders.iter().peekable();
         while left.peek().is_some() {
-            let records: Vec<Record> =
-                left.by_ref().take(10_000).map(|reminder| self.record(reminder, &from)).collect();
+            let records: Vec<Record> = left.by_ref().take(10_000).map(record).collect();
             ledger.reserve_messages(&self.run, &records).map_err(|error| error.fault())?;
         }
         Ok(())
     }
 
-    /// Sends until nothing waits, the channel fails, or what was deferred cannot be tried again in this run.
+    /// Sends until nothing waits, or what was deferred cannot be tried again in this run.
     async fn send_all<'o>(
         &mut self,
         ledger: &mut Ledger,
-        sender: &mut Sender,
+        senders: &mut Senders,
         standing: &BTreeMap<String, Standing>,
         reminders: &mut VecDeque<Reminder<'o>>,
         plan: &mut Plan<'o>,
     ) -> Result<(), Fault> {
-        let group = convoy::group(&self.checked.pipeline.channel);
         let patience = SignedDuration::from_mins(i64::from(self.world.retry_minutes));
         let until = (!patience.is_zero()).then(|| now().checked_add(patience).unwrap_or(Timestamp::MAX));
         let mut retries = Retries::until(until);
         let mut convoy: Convoy<Reminder<'o>> = Convoy::default();
         loop {
-            reminders.extend(retries.due(now()));
+            let again = retries.due(now());
+            if !again.is_empty() {
+                senders.forgive();
+                reminders.extend(self.prepare(senders, again, plan).await?);
+            }
             self.hold_for_window(reminders, plan);
             let is_stale = self.is_stale();
             if is_stale && convoy.is_empty() {
@@ -110,7 +124,8 @@ impl Night<'_> {
             }
             self.hold_refused(ledger, reminders, plan)?;
             // What is stale is looked at again when those before it have left.
-            let size = if is_stale && !convoy.is_empty() { 0 } else { group.min(reminders.len()) };
+            let most = senders.group(&self.checked.pipeline.channels);
+            let size = if is_stale && !convoy.is_empty() { 0 } else { most.min(reminders.len()) };
             let batch: Vec<Reminder<'o>> = reminders.drain(..size).collect();
             self.tell_others(&batch)?;
             if batch.is_empty() && convoy.is_empty() {
@@ -120,35 +135,51 @@ impl Night<'_> {
                 }
                 continue;
             }
-            if convoy.on_wire() > 0 {
-                self.world.progress.step(format!("sending {} reminders", convoy.on_wire()));
-            }
-            if !batch.is_empty() {
-                self.world.progress.step(format!("writing {} reminders", batch.len()));
-            }
+            self.tell_progress(convoy.on_wire(), batch.len());
+            let left = Mutex::new(Vec::new());
             let (night, run) = (&*self, self.run.clone());
-            let write = |reminder: &Reminder<'o>| night.write_of(reminder, standing);
-            let turn = convoy.turn(ledger, sender, &run, batch, &write).await.map_err(|error| error.fault())?;
-            turn.unwritten.into_iter().for_each(|(reminder, why)| self.unwritten(&reminder, why, plan));
-            self.ended(turn.ended, &mut convoy, &mut retries);
-            if let Some(trouble) = sender.trouble() {
-                self.report.faults.push(FaultLine::from(&trouble.fault()));
-                let back = convoy.give_back();
-                self.ended(back, &mut convoy, &mut Retries::until(None));
-                let nothing = |_: &Reminder<'o>| Err::<(Record, Envelope), _>(Unwritten::Held(Reason::NotWritten));
-                convoy.turn(ledger, sender, &run, Vec::new(), &nothing).await.map_err(|error| error.fault())?;
-                return Ok(());
+            let write = |reminder: &Reminder<'o>| {
+                let written = night.write_of(reminder, standing)?;
+                if written.0.key.0 != reminder.key {
+                    let key = MessageKey(reminder.key.clone());
+                    left.lock().unwrap_or_else(PoisonError::into_inner).push((key, OTHER_CHANNEL.to_owned()));
+                }
+                Ok(written)
+            };
+            let turn = convoy.turn(ledger, senders, &run, batch, &write).await.map_err(|error| error.fault())?;
+            let left = left.into_inner().unwrap_or_else(PoisonError::into_inner);
+            if !left.is_empty() {
+                ledger.drop_messages(&run, &left).map_err(|error| error.fault())?;
             }
+            turn.unwritten.into_iter().for_each(|(reminder, why)| self.unwritten(&reminder, why, plan));
+            let again = self.ended(ledger, turn.ended, &mut convoy, &mut retries)?;
+            if !again.is_empty() {
+                reminders.extend(self.prepare(senders, again, plan).await?);
+            }
+            let waiting = std::mem::take(reminders);
+            *reminders = self.after_trouble(senders, waiting, plan).await?;
         }
     }
 
-    /// Counts what became of messages, and lets those wait that are tried again in this run.
+    fn tell_progress(&self, on_wire: usize, in_batch: usize) {
+        if on_wire > 0 {
+            self.world.progress.step(format!("sending {on_wire} reminders"));
+        }
+        if in_batch > 0 {
+            self.world.progress.step(format!("writing {in_batch} reminders"));
+        }
+    }
+
+    /// Counts what became of messages, lets those wait that are tried again in this run, and gives back those that
+    /// take another channel.
     fn ended<'o>(
         &mut self,
+        ledger: &mut Ledger,
         ended: Vec<(Reminder<'o>, String, Outcome)>,
         convoy: &mut Convoy<Reminder<'o>>,
         retries: &mut Retries<Reminder<'o>>,
-    ) {
+    ) -> Result<Vec<Reminder<'o>>, Fault> {
+        let (mut again, mut opted_out) = (Vec::new(), Vec::new());
         for (reminder, key, outcome) in ended {
             let mut settlement = settlement(&key, outcome);
             let last = end_of(reminder.valid_until);
@@ -161,16 +192,42 @@ impl Night<'_> {
                 continue;
             }
             retries.forget(&key);
-            let policy = reminder.item.uncertain;
-            self.tally(&reminder.item.id, |line| match (state, policy) {
-                (MessageState::Accepted, _) => line.messages += 1,
-                (MessageState::Deferred, _) => line.deferred += 1,
-                (MessageState::Refused, _) => line.refused += 1,
-                (_, Uncertain::Resend) => line.uncertain += 1,
-                // The clerk hears of it tonight, not when the next run finds it.
-                _ => *line.held.entry(Reason::LeftToClerk.words().to_owned()).or_default() += 1,
-            });
+            self.tally_outcome(&reminder, state);
+            if outcome.code().is_some_and(|code| code.class() == Class::OptedOut) {
+                opted_out.extend(self.opting_out(&reminder, &key));
+            }
+            again.extend(elsewhere(&reminder, &key, state));
         }
+        if !opted_out.is_empty() {
+            ledger.prefer(&opted_out, &[]).map_err(|error| error.fault())?;
+        }
+        Ok(again)
+    }
+
+    /// The refusal that a provider reports for the channel of a message.
+    fn opting_out(&self, reminder: &Reminder<'_>, key: &str) -> Option<Preference> {
+        let channel = reminder.channel_of(key)?;
+        Some(Preference {
+            subject: reminder.subject.clone(),
+            item: ledger::ALL.to_owned(),
+            channel: channel.name().to_owned(),
+            stance: Some(Stance::Refused),
+            language: None,
+            since: self.as_of.date(),
+            how: "provider",
+        })
+    }
+
+    fn tally_outcome(&mut self, reminder: &Reminder<'_>, state: MessageState) {
+        let policy = reminder.item.uncertain;
+        self.tally(&reminder.item.id, |line| match (state, policy) {
+            (MessageState::Accepted, _) => line.messages += 1,
+            (MessageState::Deferred, _) => line.deferred += 1,
+            (MessageState::Refused, _) => line.refused += 1,
+            (_, Uncertain::Resend) => line.uncertain += 1,
+            // The clerk hears of it tonight, not when the next run finds it.
+            _ => *line.held.entry(Reason::LeftToClerk.words().to_owned()).or_default() += 1,
+        });
     }
 
     /// Decides and writes like [`Night::send`], and only counts.
@@ -181,14 +238,14 @@ impl Night<'_> {
         obligations: &[Obligation],
     ) -> Result<(), Fault> {
         let people = self.recipients(built)?;
+        if let Some(ledger) = ledger {
+            self.close_channels(ledger, people.as_ref())?;
+        }
         let history = match ledger {
             Some(ledger) => self.attended(ledger, history(ledger, |_| true)?)?,
             None => History::default(),
         };
         let mut plan = self.decide(obligations, people.as_ref(), &history)?;
-        if let Some(ledger) = ledger {
-            self.hold_suppressed(ledger, &mut plan)?;
-        }
         self.open_post()?;
         self.count_reminders(built, &plan.reminders)?;
         let reminders = std::mem::take(&mut plan.reminders);
@@ -216,8 +273,15 @@ impl Night<'_> {
         Self: 'o,
     {
         let pipeline = &self.checked.pipeline;
-        let mut plan =
-            plan::plan(obligations, &pipeline.items, people, history, &pipeline.channel, self.as_of, &self.key);
+        let circumstances = Circumstances {
+            items: &pipeline.items,
+            channels: &pipeline.channels,
+            people,
+            standing: &self.closed,
+            as_of: self.as_of,
+            key: &self.key,
+        };
+        let mut plan = plan::plan(obligations, history, &circumstances);
         self.arrange(&mut plan, history)?;
         Ok(plan)
     }
@@ -236,110 +300,6 @@ impl Night<'_> {
         standing
     }
 
-    /// Writes the letters of a batch; one that cannot be written is held and reported.
-    pub(super) fn write(
-        &mut self,
-        batch: &[Reminder<'_>],
-        standing: &BTreeMap<String, Standing>,
-        plan: &mut Plan<'_>,
-    ) -> Vec<(Record, Envelope)> {
-        self.world.progress.step(format!("writing {} reminders", batch.len()));
-        let mut written = Vec::with_capacity(batch.len());
-        for reminder in batch {
-            match self.write_of(reminder, standing) {
-                Ok(one) => written.push(one),
-                Err(why) => self.unwritten(reminder, why, plan),
-            }
-        }
-        written
-    }
-
-    fn write_of(
-        &self,
-        reminder: &Reminder<'_>,
-        standing: &BTreeMap<String, Standing>,
-    ) -> Result<(Record, Envelope), Unwritten> {
-        let standing = standing.get(&reminder.item.id).ok_or(Unwritten::Held(Reason::NotWritten))?;
-        self.write_one(reminder, standing)
-    }
-
-    fn unwritten(&mut self, reminder: &Reminder<'_>, why: Unwritten, plan: &mut Plan<'_>) {
-        match why {
-            Unwritten::Held(reason) => plan.hold(&reminder.item.id, reason),
-            Unwritten::Fault(fault) => {
-                plan.hold(&reminder.item.id, Reason::NotWritten);
-                // One fault of a template is every letter's: it is said once.
-                if !self.report.faults.iter().any(|line| line.what == fault.what) {
-                    self.report.faults.push(FaultLine::from(&fault));
-                }
-            }
-        }
-    }
-
-    fn write_one(&self, reminder: &Reminder<'_>, standing: &Standing) -> Result<(Record, Envelope), Unwritten> {
-        let pipeline = &self.checked.pipeline;
-        let email = reminder.recipient.email.as_ref().ok_or(Unwritten::Held(Reason::NoAddress))?;
-        let address = delivery::recipient(email.reveal()).map_err(|_| Unwritten::Held(Reason::BadAddress))?;
-        let to = Personal::new(address);
-        let obligation = reminder.obligation;
-        let rules = RuleReference::applied(&pipeline.law, reminder.item, self.day(), &obligation.rule_version);
-        let agency = self.agency_to(reminder).map_err(Unwritten::Fault)?;
-        let occasion = Occasion {
-            item: reminder.item,
-            agency: &agency,
-            language: reminder.language,
-            as_of: self.as_of,
-            name: &reminder.recipient.full_name,
-            due_on: obligation.due_on,
-            stage: reminder.stage,
-            facts: &obligation.facts,
-            reasons: &standing.reasons,
-            rules: &rules,
-        };
-        let letter = self.checked.letters.render(&occasion).map_err(|error| Unwritten::Fault(error.fault()))?;
-        let head = delivery::Head {
-            key: &reminder.key,
-            channel: &pipeline.channel,
-            agency: &agency,
-            as_of: self.as_of,
-            to: &to,
-        };
-        // Where nobody answers, the letter alone says how to refuse.
-        let refuse = pipeline.serve.as_ref().map(|_| agency.refuse.as_str());
-        let post = self.post.get().ok_or(Unwritten::Held(Reason::NotWritten))?;
-        let envelope = post.compose(&letter, &head, refuse);
-        let envelope = envelope.map_err(|error| Unwritten::Fault(error.fault()))?;
-        let from = pipeline.channel.from.parse();
-        let from = from.map_err(|error| Unwritten::Fault(delivery::Error::From(error).fault()))?;
-        let record = Record {
-            template_version: letter.template_version.clone(),
-            rendered_hash: letter.rendered_hash.clone(),
-            explanation: self.sealed(reminder),
-            ..self.record(reminder, &from)
-        };
-        Ok((record, envelope))
-    }
-
-    /// What the ledger writes about a reminder, before its letter is written.
-    fn record(&self, reminder: &Reminder<'_>, from: &Address) -> Record {
-        let obligation = reminder.obligation;
-        let address = reminder.recipient.email.as_ref().and_then(|email| address_index(email.reveal(), &self.key));
-        Record {
-            key: MessageKey(reminder.key.clone()),
-            subject: reminder.subject.clone(),
-            obligation: obligation.key.clone(),
-            item: reminder.item.id.clone(),
-            stage_notice_days: reminder.stage_notice_days,
-            channel: self.checked.pipeline.channel.name(),
-            message_id: delivery::message_id(&reminder.key, from),
-            due_on: obligation.due_on,
-            rule_version: obligation.rule_version.clone(),
-            address,
-            valid_until: Some(reminder.valid_until),
-            ..Record::default()
-        }
-    }
-
     /// Changes the line of an item; every item that is switched on has one.
     pub(super) fn tally(&mut self, item: &str, change: impl FnOnce(&mut ItemLine)) {
         if let Some(line) = self.report.items.iter_mut().find(|line| line.item == item) {
@@ -354,16 +314,6 @@ impl Night<'_> {
     }
 }
 
-/// The keyed blind index of a mail address, as it goes on the wire; none where nobody writes to it.
-///
-/// The domain is compared without regard to case, the name before it as it stands: only its server knows better.
-pub(super) fn address_index(email: &str, key: &PseudonymKey) -> Option<String> {
-    let address = delivery::recipient(email).ok()?;
-    let domain = address.domain().to_ascii_lowercase();
-    let parts = [address.user().as_bytes(), domain.as_bytes()];
-    Some(hex(key.digest("address", &parts).get(..16).unwrap_or_default()))
-}
-
 /// The last instant of a day in Vietnam: what is not sent by then is sent no more.
 fn end_of(day: jiff::civil::Date) -> Timestamp {
     let next = day.tomorrow().ok().and_then(|next| next.to_zoned(vietnam()).ok());
@@ -373,6 +323,20 @@ fn end_of(day: jiff::civil::Date) -> Timestamp {
 async fn pause_until(at: Timestamp) {
     let left = at.duration_since(now());
     tokio::time::sleep(left.try_into().unwrap_or_default()).await;
+}
+
+/// Why a row that was reserved is dropped.
+const OTHER_CHANNEL: &str = "another channel takes its place";
+
+/// A reminder by the channel after the one that did not take it: where that one never will, or where a later night is
+/// too late. What may have been taken is not sent by another channel.
+fn elsewhere<'r>(reminder: &Reminder<'r>, key: &str, state: MessageState) -> Option<Reminder<'r>> {
+    let is_due = match state {
+        MessageState::Refused => true,
+        MessageState::Deferred => reminder.slack_days() == 0,
+        _ => false,
+    };
+    is_due.then(|| reminder.after(key)).flatten()
 }
 
 pub(super) enum Unwritten {

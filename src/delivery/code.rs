@@ -1,0 +1,170 @@
+//! Why a message was not accepted, and what that means for the next try.
+
+use std::fmt;
+
+/// Why a message was not accepted: codes of the protocol, or what happened on our side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Code {
+    /// The server's reply (RFC 5321) and, where it gave one, its enhanced status (RFC 3463).
+    Reply {
+        /// Three digits.
+        reply: u16,
+        /// Class, subject, detail.
+        enhanced: Option<[u16; 3]>,
+    },
+    /// The `error` of an answer of Zalo's.
+    Zns(i32),
+    /// The status of an answer over HTTP, and the class that the service gave in words, where it did.
+    Http {
+        /// Three digits.
+        status: u16,
+        /// What the service says it means.
+        said: Option<Class>,
+    },
+    /// No connection could be made.
+    NotConnected,
+    /// The connection broke, or answered something other than the protocol, before the message began to leave.
+    NoAnswer,
+    /// The server did not answer in time.
+    TimedOut,
+    /// The connection broke after the message had begun to leave.
+    ConnectionLost,
+    /// The answer came and cannot be read.
+    Unreadable,
+    /// The channel takes nothing at this hour.
+    Closed,
+    /// The channel had stopped before this message's turn.
+    Stopped,
+    /// No access token could be had.
+    NoToken,
+    /// A letter on a channel of short messages, or the other way round.
+    WrongForm,
+    /// The server offers no way to log in that we have.
+    NoMechanism,
+    /// The address needs SMTPUTF8 (RFC 6531), which the server does not offer.
+    NeedsSmtpUtf8,
+    /// Another message with this key is already in the folder; it was left as it is.
+    AnotherInPlace,
+    /// The file could not be written; the system's error number.
+    NotWritten(Option<i32>),
+}
+
+/// Whose matter it is that a message was not accepted, and so what happens next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Nobody's: the same message is tried again later.
+    RetryLater,
+    /// What was sent is wrong for this person: this message never goes by this channel; another channel may take it.
+    Data,
+    /// The person cannot be reached by this channel: another channel is tried.
+    Recipient,
+    /// The person does not want messages by this channel: recorded as a refusal, and another channel is tried.
+    OptedOut,
+    /// No more messages today or this month: later, or by another channel when later is too late.
+    Quota,
+    /// Something that the agency must set right: account, token, template, certificate.
+    Ours,
+}
+
+impl Class {
+    /// Its word in the ledger, in the report and in answers of gateways.
+    pub const WORDS: [(&'static str, Class); 6] = [
+        ("retry_later", Class::RetryLater),
+        ("data", Class::Data),
+        ("recipient", Class::Recipient),
+        ("opted_out", Class::OptedOut),
+        ("quota", Class::Quota),
+        ("ours", Class::Ours),
+    ];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, class)| *class == self).map_or("?", |(word, _)| word)
+    }
+
+    /// From its word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, class)| *class)
+    }
+
+    /// Whether a message refused for this reason never goes by this channel.
+    pub fn is_final(self) -> bool {
+        matches!(self, Class::Data | Class::Recipient | Class::OptedOut)
+    }
+}
+
+impl Code {
+    /// Whose matter it is.
+    pub fn class(self) -> Class {
+        match self {
+            Code::Reply { reply, enhanced } => reply_class(reply, enhanced),
+            Code::Zns(error) => super::zns::class(error),
+            Code::Http { said: Some(class), .. } => class,
+            Code::Http { status, said: None } => status_class(status),
+            Code::NotConnected
+            | Code::NoAnswer
+            | Code::TimedOut
+            | Code::ConnectionLost
+            | Code::Unreadable
+            | Code::Closed
+            | Code::Stopped
+            | Code::NotWritten(_) => Class::RetryLater,
+            Code::NoToken | Code::NoMechanism | Code::WrongForm => Class::Ours,
+            Code::NeedsSmtpUtf8 => Class::Recipient,
+            Code::AnotherInPlace => Class::Data,
+        }
+    }
+}
+
+/// RFC 3463: what the subject and the detail of an enhanced status say; RFC 5321 where there is none.
+fn reply_class(reply: u16, enhanced: Option<[u16; 3]>) -> Class {
+    match (reply, enhanced) {
+        // A mailbox over its quota may be emptied; a server that asks for patience gets it.
+        (400..=499, _) | (_, Some([4, _, _] | [5, 2, 2])) | (552, None) => Class::RetryLater,
+        (_, Some([5, 1, 7 | 8])) => Class::Ours,
+        (_, Some([5, 1, _] | [5, 2, _])) => Class::Recipient,
+        (_, Some([5, 6, _] | [5, 3, 4])) => Class::Data,
+        (_, Some([5, _, _])) => Class::Ours,
+        (550 | 551 | 553 | 521 | 556, _) => Class::Recipient,
+        _ => Class::Ours,
+    }
+}
+
+/// What a status says where the service says no more (RFC 9110).
+fn status_class(status: u16) -> Class {
+    match status {
+        400 | 413 | 415 | 422 => Class::Data,
+        410 => Class::Recipient,
+        402 => Class::Quota,
+        408 | 425 | 429 | 500..=599 => Class::RetryLater,
+        _ => Class::Ours,
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Code::Reply { reply, enhanced: Some([class, subject, detail]) } => {
+                write!(f, "{reply} {class}.{subject}.{detail}")
+            }
+            Code::Reply { reply, enhanced: None } => write!(f, "{reply}"),
+            Code::Zns(error) => write!(f, "zns {error}"),
+            Code::Http { status, said: Some(class) } => write!(f, "http {status} {}", class.word()),
+            Code::Http { status, said: None } => write!(f, "http {status}"),
+            Code::NotConnected => f.write_str("no connection"),
+            Code::NoAnswer => f.write_str("no complete SMTP answer"),
+            Code::TimedOut => f.write_str("no answer in time"),
+            Code::ConnectionLost => f.write_str("connection lost"),
+            Code::Unreadable => f.write_str("answer cannot be read"),
+            Code::Closed => f.write_str("channel takes nothing at this hour"),
+            Code::Stopped => f.write_str("channel had stopped"),
+            Code::NoToken => f.write_str("no access token"),
+            Code::WrongForm => f.write_str("not a message of this channel"),
+            Code::NoMechanism => f.write_str("no common way to log in"),
+            Code::NeedsSmtpUtf8 => f.write_str("server without SMTPUTF8"),
+            Code::AnotherInPlace => f.write_str("another message of this key is in the folder"),
+            Code::NotWritten(Some(number)) => write!(f, "file not written, system error {number}"),
+            Code::NotWritten(None) => f.write_str("file not written"),
+        }
+    }
+}

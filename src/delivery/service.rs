@@ -1,0 +1,202 @@
+//! A service over HTTP that takes messages: one client per channel, with time limits and no redirects.
+//!
+//! A redirect would carry personal data to an address that nobody has checked; a service that moved is a fault for a
+//! person. Answers are read up to a bound and never logged: their words may hold an address.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use reqwest::{Client, Method, Url};
+
+use super::{Class, Code, Error, Outcome, Slip, Timeouts};
+
+/// The most bytes of an answer that are read.
+const ANSWER_BYTES_MAX: usize = 65_536;
+
+/// A service and our way to it.
+#[derive(Debug)]
+pub(super) struct Service {
+    client: Client,
+    /// Host and port, for errors.
+    name: String,
+}
+
+/// What came of a request.
+pub(super) enum Answer {
+    /// The service answered.
+    Full {
+        /// The status.
+        status: u16,
+        /// What it said.
+        body: Vec<u8>,
+    },
+    /// No connection was made: nothing has left.
+    NotConnected,
+    /// Something may have left, and no whole answer came.
+    Lost(Code),
+}
+
+impl Service {
+    /// A client for the services at these addresses, which were checked with the pipeline.
+    pub(super) fn open(urls: &[&str], timeouts: Timeouts) -> Result<Service, Error> {
+        let parsed: Vec<Url> = urls.iter().filter_map(|url| Url::parse(url).ok()).collect();
+        let name = parsed.first().map(authority).unwrap_or_default();
+        let failed = |why: String| Error::Service { service: name.clone(), why };
+        if parsed.len() < urls.len() {
+            return Err(failed("its address cannot be read".into()));
+        }
+        let is_near = parsed.iter().all(is_loopback);
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static("chudong"));
+        let mut builder = Client::builder()
+            .use_rustls_tls()
+            .https_only(!is_near)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(timeouts.connect)
+            .timeout(timeouts.command.min(MOST))
+            .default_headers(headers);
+        if is_near {
+            // A proxy of the network knows nothing of this machine's own services.
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| failed(error.without_url().to_string()))?;
+        Ok(Service { client, name })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Sends JSON and waits for the answer.
+    pub(super) async fn post(&self, url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+        let request = self.client.request(Method::POST, url).header(CONTENT_TYPE, "application/json").body(body);
+        self.ask(request, headers).await
+    }
+
+    /// Sends a form and waits for the answer.
+    pub(super) async fn post_form(&self, url: &str, headers: &[(&str, &str)], form: &[(&str, &str)]) -> Answer {
+        self.ask(self.client.request(Method::POST, url).form(form), headers).await
+    }
+
+    /// Asks for something.
+    pub(super) async fn get(&self, url: &str, headers: &[(&str, &str)], query: &[(&str, &str)]) -> Answer {
+        self.ask(self.client.request(Method::GET, url).query(query), headers).await
+    }
+
+    async fn ask(&self, mut request: reqwest::RequestBuilder, headers: &[(&str, &str)]) -> Answer {
+        for (name, value) in headers {
+            let Ok(mut value) = HeaderValue::from_str(value) else { return Answer::NotConnected };
+            value.set_sensitive(true);
+            request = request.header(*name, value);
+        }
+        let mut response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() || error.is_builder() => return Answer::NotConnected,
+            Err(error) => return Answer::Lost(lost(&error)),
+        };
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_BYTES_MAX => body.extend_from_slice(&chunk),
+                Ok(Some(_)) => return Answer::Lost(Code::Unreadable),
+                Ok(None) => return Answer::Full { status, body },
+                Err(error) => return Answer::Lost(lost(&error)),
+            }
+        }
+    }
+}
+
+/// A peer that takes short messages one by one.
+pub(super) trait Peer: Sync {
+    /// Sends one message and says what became of it.
+    fn send_one(&self, slip: &Slip) -> impl Future<Output = Outcome> + Send;
+
+    /// Whether after this failure every other message would fail in the same way.
+    fn stops(&self, code: Code) -> bool {
+        matches!(code.class(), Class::Ours | Class::Quota)
+    }
+}
+
+/// What the lanes share while they work.
+struct Work<'m> {
+    slips: &'m [&'m Slip],
+    next: AtomicUsize,
+    has_stopped: AtomicBool,
+    outcomes: Mutex<Vec<Outcome>>,
+}
+
+/// Gives each message to a peer, several at once; outcomes are in the order of the messages. A failure that would be
+/// the same for each stops the rest, and is given beside them.
+pub(super) async fn send_all<P: Peer>(peer: &P, slips: &[&Slip], lanes: usize) -> (Vec<Outcome>, Option<Code>) {
+    let work = Work {
+        slips,
+        next: AtomicUsize::new(0),
+        has_stopped: AtomicBool::new(false),
+        outcomes: Mutex::new(vec![Outcome::Deferred { code: Code::Stopped }; slips.len()]),
+    };
+    join_all((0..lanes.clamp(1, slips.len().max(1))).map(|_| lane(peer, &work))).await;
+    let outcomes = work.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let stopper = outcomes.iter().filter_map(Outcome::code).find(|code| *code != Code::Stopped && peer.stops(*code));
+    (outcomes, stopper)
+}
+
+/// One lane takes messages until none is left or the peer has said enough.
+async fn lane<P: Peer>(peer: &P, work: &Work<'_>) {
+    while !work.has_stopped.load(Ordering::Relaxed) {
+        let index = work.next.fetch_add(1, Ordering::Relaxed);
+        let Some(slip) = work.slips.get(index) else { return };
+        let outcome = peer.send_one(slip).await;
+        if outcome.code().is_some_and(|code| peer.stops(code)) {
+            work.has_stopped.store(true, Ordering::Relaxed);
+        }
+        if let Some(place) = work.outcomes.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
+            *place = outcome;
+        }
+    }
+}
+
+/// A service that has not answered in a minute will not answer this request.
+const MOST: Duration = Duration::from_secs(60);
+
+/// What the answer of a service of messages means, by its status and, where it gives one, the word of a class in
+/// `error` of its JSON. `is_idempotent` services may be sent a message again after a silence.
+pub(super) fn outcome(answer: &Answer, is_idempotent: bool) -> Outcome {
+    let unknown = |code| if is_idempotent { Outcome::Deferred { code } } else { Outcome::Uncertain { code } };
+    match answer {
+        Answer::NotConnected => Outcome::Deferred { code: Code::NotConnected },
+        Answer::Lost(code) => unknown(*code),
+        // 409: a message of this number was taken before.
+        Answer::Full { status: 200..=299 | 409, .. } => Outcome::Accepted,
+        Answer::Full { status, body } => {
+            let said: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+            let said = said.as_ref().and_then(|said| said.get("error")?.as_str()).and_then(Class::from_word);
+            let code = Code::Http { status: *status, said };
+            match code.class() {
+                _ if *status >= 500 => unknown(code),
+                class if class.is_final() => Outcome::Refused { code },
+                _ => Outcome::Deferred { code },
+            }
+        }
+    }
+}
+
+fn lost(error: &reqwest::Error) -> Code {
+    if error.is_timeout() { Code::TimedOut } else { Code::ConnectionLost }
+}
+
+fn authority(url: &Url) -> String {
+    match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (host, _) => host.unwrap_or_default().to_owned(),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}

@@ -1,0 +1,242 @@
+//! The channels of a night: opened when they are first needed, left when they fail, shared by what they have room for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use futures::future::join_all;
+
+use super::Night;
+use super::remind::convoy::{self, Wire};
+use crate::delivery::{self, Body, Destination, Form, Message, Outcome, Rooms, Sender, Slip, Timeouts, Vault};
+use crate::fault::{Explain, Fault};
+use crate::ledger::Recorded;
+use crate::personal::Personal;
+use crate::pipeline::{Channel, ChannelKind, Reach};
+use crate::reminders::letter::{Letter, Occasion};
+use crate::reminders::plan::{Plan, Reason, Reminder};
+use crate::reminders::quota::{self, Places};
+use crate::reminders::short::{Short, Unfit};
+use crate::report::FaultLine;
+
+/// The channels that are open tonight.
+#[derive(Debug, Default)]
+pub(super) struct Senders {
+    open: BTreeMap<String, Sender>,
+    /// Those that failed: nothing more leaves by them tonight.
+    down: BTreeSet<String>,
+    places: HashMap<String, Places>,
+}
+
+impl Wire<Message> for Senders {
+    async fn carry(&mut self, group: &[Recorded<Message>]) -> Vec<Outcome> {
+        self.send(group).await
+    }
+}
+
+impl Senders {
+    /// Sends a group, each message by its channel and all channels at once; outcomes are in the order of the messages.
+    /// What goes by a channel that is not open is deferred.
+    pub(super) async fn send(&mut self, recorded: &[Recorded<Message>]) -> Vec<Outcome> {
+        let mut groups: BTreeMap<&str, Vec<(usize, &Recorded<Message>)>> = BTreeMap::new();
+        for (place, message) in recorded.iter().enumerate() {
+            groups.entry(message.value().channel.as_str()).or_default().push((place, message));
+        }
+        for (channel, group) in &groups {
+            if let Some(places) = self.places.get_mut(*channel) {
+                places.today = places.today.saturating_sub(u32::try_from(group.len()).unwrap_or(u32::MAX));
+            }
+        }
+        let sending =
+            self.open.iter_mut().filter_map(|(name, sender)| Some(send_group(sender, groups.get(name.as_str())?)));
+        let mut outcomes = vec![Outcome::Deferred { code: delivery::Code::Stopped }; recorded.len()];
+        for (place, outcome) in join_all(sending).await.into_iter().flatten() {
+            if let Some(known) = outcomes.get_mut(place) {
+                *known = outcome;
+            }
+        }
+        outcomes
+    }
+
+    /// How many messages leave together: as many as the widest of the open channels takes.
+    pub(super) fn group(&self, channels: &[Channel]) -> usize {
+        let open = channels.iter().filter(|channel| self.open.contains_key(&channel.name));
+        open.map(convoy::group).max().unwrap_or(1)
+    }
+
+    /// Forgets that channels failed: they are opened again for what is tried again.
+    pub(super) fn forgive(&mut self) {
+        for name in std::mem::take(&mut self.down) {
+            self.places.remove(&name);
+        }
+    }
+
+    /// Takes leave of all channels.
+    pub(super) async fn close(self) {
+        for sender in self.open.into_values() {
+            sender.close().await;
+        }
+    }
+
+    /// Takes the channels that have failed out of use, and says why.
+    fn leave_failed(&mut self) -> Vec<delivery::Error> {
+        let mut troubles = Vec::new();
+        for (name, sender) in &mut self.open {
+            if let Some(trouble) = sender.trouble() {
+                self.down.insert(name.clone());
+                troubles.push(trouble);
+            }
+        }
+        // A connection that failed has nobody to take leave of.
+        self.open.retain(|name, _| !self.down.contains(name));
+        troubles
+    }
+}
+
+/// The messages of one channel, with their places in the group.
+async fn send_group(sender: &mut Sender, group: &[(usize, &Recorded<Message>)]) -> Vec<(usize, Outcome)> {
+    let messages: Vec<&Recorded<Message>> = group.iter().map(|(_, message)| *message).collect();
+    let outcomes = sender.send_these(&messages).await;
+    group.iter().map(|(place, _)| *place).zip(outcomes).collect()
+}
+
+impl Night<'_> {
+    /// Opens every channel that a reminder is to take, and shares out what each has room for. A channel that cannot be
+    /// opened is reported, and what cannot wait for it takes its next channel; it is the error of the night only
+    /// where there is no other.
+    pub(super) async fn prepare<'r>(
+        &mut self,
+        senders: &mut Senders,
+        mut reminders: Vec<Reminder<'r>>,
+        plan: &mut Plan<'_>,
+    ) -> Result<VecDeque<Reminder<'r>>, Fault> {
+        loop {
+            let places = senders.places.clone();
+            let allotted = quota::allot(reminders, &places, |reminder| reminder.item.consequence);
+            for reminder in &allotted.later {
+                let is_down = senders.down.contains(&reminder.channel.name);
+                let reason = if is_down { Reason::ChannelFailed } else { Reason::WaitsForQuota };
+                plan.hold(&reminder.item.id, reason);
+            }
+            reminders = allotted.today;
+            let is_needed =
+                |channel: &&Channel| !senders.open.contains_key(&channel.name) && !senders.down.contains(&channel.name);
+            let mut needed: Vec<&Channel> =
+                reminders.iter().map(|reminder| reminder.channel).filter(is_needed).collect();
+            needed.sort_by(|a, b| a.name.cmp(&b.name));
+            needed.dedup_by(|a, b| a.name == b.name);
+            if needed.is_empty() {
+                return Ok(reminders.into());
+            }
+            for channel in needed {
+                self.open_channel(senders, channel).await?;
+            }
+        }
+    }
+
+    async fn open_channel(&mut self, senders: &mut Senders, channel: &Channel) -> Result<(), Fault> {
+        let outbox = self.world.outbox();
+        // Only a channel with tokens needs the key, and makes it where there is none.
+        let vault = match &channel.kind {
+            ChannelKind::Zns(_) => {
+                let key = self.world.sealing_key().map_err(|error| error.fault())?;
+                Some(Vault::new(self.world.state.join("channels"), key))
+            }
+            _ => None,
+        };
+        match Sender::open(channel, Rooms { outbox: &outbox, vault }, Timeouts::default()).await {
+            Ok(sender) => {
+                if let Some(places) = places(channel, &sender).await {
+                    senders.places.insert(channel.name.clone(), places);
+                }
+                senders.open.insert(channel.name.clone(), sender);
+                Ok(())
+            }
+            Err(error) if self.checked.pipeline.channels.len() == 1 => Err(error.fault()),
+            Err(error) => {
+                self.report.faults.push(FaultLine::from(&error.fault()));
+                senders.down.insert(channel.name.clone());
+                senders.places.insert(channel.name.clone(), DOWN);
+                Ok(())
+            }
+        }
+    }
+
+    /// What is to be sent yet, after a channel may have failed: by another channel where it cannot wait.
+    pub(super) async fn after_trouble<'r>(
+        &mut self,
+        senders: &mut Senders,
+        reminders: VecDeque<Reminder<'r>>,
+        plan: &mut Plan<'_>,
+    ) -> Result<VecDeque<Reminder<'r>>, Fault> {
+        let troubles = senders.leave_failed();
+        if troubles.is_empty() {
+            return Ok(reminders);
+        }
+        for trouble in troubles {
+            self.report.faults.push(FaultLine::from(&trouble.fault()));
+        }
+        for name in &senders.down {
+            senders.places.insert(name.clone(), DOWN);
+        }
+        self.prepare(senders, reminders.into(), plan).await
+    }
+}
+
+/// A channel that failed takes nothing today and, as far as one can know, everything tomorrow.
+const DOWN: Places = Places { today: 0, daily: u32::MAX };
+
+/// What a channel has room for: what the provider says, and no more than the pipeline allows.
+async fn places(channel: &Channel, sender: &Sender) -> Option<Places> {
+    let ChannelKind::Zns(zns) = &channel.kind else { return None };
+    let places = match (sender.quota().await, zns.daily_quota) {
+        (None, None) => return None,
+        (Some(quota), None) => Places { today: quota.remaining, daily: quota.daily },
+        (None, Some(own)) => Places { today: own, daily: own },
+        (Some(quota), Some(own)) => {
+            let used = quota.daily.saturating_sub(quota.remaining);
+            Places { today: quota.remaining.min(own.saturating_sub(used)), daily: quota.daily.min(own) }
+        }
+    };
+    Some(places)
+}
+
+/// The short message of a reminder by its channel.
+pub(super) fn slip(reminder: &Reminder<'_>, letter: &Letter, occasion: &Occasion<'_>) -> Result<Slip, Reason> {
+    let channel = reminder.channel;
+    let address = reminder.recipient.address(channel.reach()).ok_or(Reason::NoAddress)?.reveal();
+    let to = match channel.reach() {
+        Reach::Phone => Destination::Phone(address.parse().map_err(|_| Reason::BadAddress)?),
+        Reach::Email => Destination::Email(Personal::new(address.parse().map_err(|_| Reason::BadAddress)?)),
+    };
+    let body = body(channel, letter, occasion).map_err(|_| Reason::DoesNotFit)?;
+    Ok(Slip {
+        key: reminder.key.clone(),
+        message_id: delivery::slip_id(&reminder.key),
+        to,
+        item: reminder.item.id.clone(),
+        language: letter.language,
+        body,
+    })
+}
+
+fn body(channel: &Channel, letter: &Letter, occasion: &Occasion<'_>) -> Result<Body, Unfit> {
+    let short = Short::of(letter, occasion, channel);
+    match &channel.kind {
+        ChannelKind::Zns(zns) => {
+            let template = zns.template(&occasion.item.id, letter.language).ok_or(Unfit::NoTemplate)?;
+            Ok(Body::Template { id: template.id.clone(), data: short.fill(template)? })
+        }
+        ChannelKind::Sms(gateway) => {
+            let text = short.fit(gateway)?.to_owned();
+            Ok(Body::Text { subject: short.subject, text })
+        }
+        _ => Ok(Body::Text { subject: short.subject, text: short.text }),
+    }
+}
+
+/// What the ledger keeps of a message that was rendered: the version of its template, and the digest of what leaves.
+pub(super) fn rendered(message: &Message, letter: &Letter) -> (String, String) {
+    match &message.form {
+        Form::Letter(_) => (letter.template_version.clone(), letter.rendered_hash.clone()),
+        Form::Slip(slip) => (slip.template_version(&letter.template_version), slip.rendered_hash()),
+    }
+}

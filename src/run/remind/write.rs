@@ -1,0 +1,152 @@
+//! Writes the message of a reminder, and what the ledger keeps of it.
+
+use std::collections::BTreeMap;
+
+use super::super::{Night, channels};
+use super::{Standing, Unwritten};
+use crate::delivery::{self, Envelope, Form, Message};
+use crate::fault::Explain;
+use crate::ledger::{MessageKey, Record};
+use crate::personal::{Personal, PseudonymKey, hex};
+use crate::pipeline::{Agency, Reach};
+use crate::reminders::letter::{Letter, Occasion, RuleReference};
+use crate::reminders::plan::{Plan, Reason, Reminder};
+use crate::report::FaultLine;
+
+impl Night<'_> {
+    /// Writes the messages of a batch; one that cannot be written is held and reported.
+    pub(in crate::run) fn write(
+        &mut self,
+        batch: &[Reminder<'_>],
+        standing: &BTreeMap<String, Standing>,
+        plan: &mut Plan<'_>,
+    ) -> Vec<(Record, Message)> {
+        self.world.progress.step(format!("writing {} reminders", batch.len()));
+        let mut written = Vec::with_capacity(batch.len());
+        for reminder in batch {
+            match self.write_of(reminder, standing) {
+                Ok(one) => written.push(one),
+                Err(why) => self.unwritten(reminder, why, plan),
+            }
+        }
+        written
+    }
+
+    /// Writes a message; one that cannot be written for its channel takes its next one.
+    pub(super) fn write_of(
+        &self,
+        reminder: &Reminder<'_>,
+        standing: &BTreeMap<String, Standing>,
+    ) -> Result<(Record, Message), Unwritten> {
+        let standing = standing.get(&reminder.item.id).ok_or(Unwritten::Held(Reason::NotWritten))?;
+        let mut refused = match self.write_one(reminder, standing) {
+            Err(Unwritten::Held(reason)) => reason,
+            written => return written,
+        };
+        let mut next = reminder.clone().by_next();
+        while let Some(reminder) = next {
+            match self.write_one(&reminder, standing) {
+                // What is wrong with the channel that the agency would rather use is what is told.
+                Err(Unwritten::Held(reason)) => refused = refused.min(reason),
+                written => return written,
+            }
+            next = reminder.by_next();
+        }
+        Err(Unwritten::Held(refused))
+    }
+
+    pub(super) fn unwritten(&mut self, reminder: &Reminder<'_>, why: Unwritten, plan: &mut Plan<'_>) {
+        match why {
+            Unwritten::Held(reason) => plan.hold(&reminder.item.id, reason),
+            Unwritten::Fault(fault) => {
+                plan.hold(&reminder.item.id, Reason::NotWritten);
+                // One fault of a template is every letter's: it is said once.
+                if !self.report.faults.iter().any(|line| line.what == fault.what) {
+                    self.report.faults.push(FaultLine::from(&fault));
+                }
+            }
+        }
+    }
+
+    fn write_one(&self, reminder: &Reminder<'_>, standing: &Standing) -> Result<(Record, Message), Unwritten> {
+        let pipeline = &self.checked.pipeline;
+        let obligation = reminder.obligation;
+        let rules = RuleReference::applied(&pipeline.law, reminder.item, self.day(), &obligation.rule_version);
+        let agency = self.agency_to(reminder).map_err(Unwritten::Fault)?;
+        let occasion = Occasion {
+            item: reminder.item,
+            agency: &agency,
+            language: reminder.language,
+            as_of: self.as_of,
+            name: &reminder.recipient.full_name,
+            due_on: obligation.due_on,
+            stage: reminder.stage,
+            facts: &obligation.facts,
+            reasons: &standing.reasons,
+            rules: &rules,
+        };
+        let letter = self.checked.letters.render(&occasion).map_err(|error| Unwritten::Fault(error.fault()))?;
+        let form = if reminder.channel.carries_letters() {
+            self.envelope(reminder, &letter, &agency).map(Form::Letter)?
+        } else {
+            channels::slip(reminder, &letter, &occasion).map(Form::Slip).map_err(Unwritten::Held)?
+        };
+        let message = Message { channel: reminder.channel.name.clone(), form };
+        let (template_version, rendered_hash) = channels::rendered(&message, &letter);
+        let record = Record {
+            template_version,
+            rendered_hash,
+            explanation: self.sealed(reminder),
+            ..self.record(reminder, message.message_id().to_owned())
+        };
+        Ok((record, message))
+    }
+
+    /// The letter as a message of RFC 5322.
+    fn envelope(&self, reminder: &Reminder<'_>, letter: &Letter, agency: &Agency) -> Result<Envelope, Unwritten> {
+        let pipeline = &self.checked.pipeline;
+        let email = reminder.recipient.email.as_ref().ok_or(Unwritten::Held(Reason::NoAddress))?;
+        let address = delivery::recipient(email.reveal()).map_err(|_| Unwritten::Held(Reason::BadAddress))?;
+        let to = Personal::new(address);
+        let head = delivery::Head { key: &reminder.key, channel: reminder.channel, agency, as_of: self.as_of, to: &to };
+        // Where nobody answers, the letter alone says how to refuse.
+        let refuse = pipeline.serve.as_ref().map(|_| agency.refuse.as_str());
+        let post = self.post.get().ok_or(Unwritten::Held(Reason::NotWritten))?;
+        post.compose(letter, &head, refuse).map_err(|error| Unwritten::Fault(error.fault()))
+    }
+
+    /// What the ledger writes about a reminder, before its message is written.
+    pub(super) fn record(&self, reminder: &Reminder<'_>, message_id: String) -> Record {
+        let obligation = reminder.obligation;
+        let address = match reminder.channel.reach() {
+            Reach::Email => {
+                reminder.recipient.email.as_ref().and_then(|email| address_index(email.reveal(), &self.key))
+            }
+            Reach::Phone => None,
+        };
+        Record {
+            key: MessageKey(reminder.key.clone()),
+            subject: reminder.subject.clone(),
+            obligation: obligation.key.clone(),
+            item: reminder.item.id.clone(),
+            stage_notice_days: reminder.stage_notice_days,
+            channel: reminder.channel.name.clone(),
+            message_id,
+            due_on: obligation.due_on,
+            rule_version: obligation.rule_version.clone(),
+            address,
+            valid_until: Some(reminder.valid_until),
+            ..Record::default()
+        }
+    }
+}
+
+/// The keyed blind index of a mail address, as it goes on the wire; none where nobody writes to it.
+///
+/// The domain is compared without regard to case, the name before it as it stands: only its server knows better.
+pub(in crate::run) fn address_index(email: &str, key: &PseudonymKey) -> Option<String> {
+    let address = delivery::recipient(email).ok()?;
+    let domain = address.domain().to_ascii_lowercase();
+    let parts = [address.user().as_bytes(), domain.as_bytes()];
+    Some(hex(key.digest("address", &parts).get(..16).unwrap_or_default()))
+}

@@ -1,0 +1,135 @@
+//! An SMS gateway and a signed webhook.
+
+use chudong::delivery::signature::{Forged, WINDOW_SECONDS, sign, verify};
+use chudong::fault::Explain;
+use chudong::reminders::short::{parts, without_diacritics};
+use proptest::prelude::*;
+
+use super::{Stand, secret, send, slip};
+
+const ALL: [&str; 6] = ["84900000001", "84900000002", "84900000003", "84900000005", "84900000006", "84911111111"];
+
+#[tokio::test]
+async fn a_gateway_that_promises_nothing_leaves_a_lost_answer_open() {
+    let stand = Stand::new().await;
+    let outcomes = stand.send(&stand.sms(false), &ALL).await;
+    assert_eq!(
+        outcomes,
+        [
+            "deferred: http 429 retry_later",
+            "refused: http 422 recipient",
+            "accepted",
+            "uncertain: connection lost",
+            "uncertain: http 503",
+            "accepted"
+        ]
+    );
+    let taken = stand.taken();
+    let text = taken.get("84911111111").unwrap().said.get("text").unwrap().as_str().unwrap().to_owned();
+    assert_eq!(text, "Tinh An Binh: Doi giay phep lai xe.");
+}
+
+#[tokio::test]
+async fn a_service_that_knows_a_message_by_its_number_is_asked_again() {
+    let stand = Stand::new().await;
+    for channel in [stand.sms(true), stand.webhook("secret")] {
+        let lost = ["84900000005", "84900000006"];
+        let mut sender = stand.open(&channel).await.unwrap();
+        assert_eq!(send(&mut sender, &channel, &lost).await, ["deferred: connection lost", "deferred: http 503"]);
+        // It had taken the first; the second is still out of reach.
+        assert_eq!(send(&mut sender, &channel, &lost).await, ["accepted", "deferred: http 503"]);
+        let complaint = ["84900000003", "84900000003"];
+        assert_eq!(send(&mut sender, &channel, &complaint[..1]).await, ["accepted"]);
+        assert_eq!(send(&mut sender, &channel, &complaint[1..]).await, ["accepted"], "known by its number");
+    }
+    assert!(stand.simulator.taken().iter().all(|taken| taken.times == 1));
+}
+
+#[tokio::test]
+async fn a_webhook_is_told_what_the_message_says_and_no_more() {
+    let stand = Stand::new().await;
+    assert_eq!(stand.send(&stand.webhook("secret"), &["0911111111"]).await, ["accepted"]);
+    let id = slip(&stand.webhook("secret"), "0911111111").message_id;
+    let taken = stand.taken();
+    assert_eq!(
+        taken.get("84911111111").unwrap().said,
+        serde_json::json!({
+            "id": id,
+            "to": { "phone": "84911111111" },
+            "item": "driving_licence",
+            "language": "vi",
+            "subject": "Đổi giấy phép",
+            "text": "Tỉnh An Bình: Đổi giấy phép lái xe.",
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_secret_stops_the_channel() {
+    let stand = Stand::new().await;
+    secret(stand.folder.path(), "wrong", "another-secret");
+    let channel = stand.webhook("wrong");
+    let mut sender = stand.open(&channel).await.unwrap();
+    let many: Vec<String> = (0..40).map(|n| format!("849111111{n:02}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let outcomes = send(&mut sender, &channel, &many).await;
+    assert_eq!(outcomes.first().unwrap(), "deferred: http 401 ours");
+    assert_eq!(outcomes.last().unwrap(), "deferred: channel had stopped");
+    let trouble = sender.trouble().unwrap();
+    assert_eq!(trouble.code(), "delivery.service-refuses");
+    assert_eq!(stand.simulator.taken(), Vec::new());
+}
+
+/// The example of Standard Webhooks 1.0.
+#[test]
+fn the_signature_is_that_of_the_standard() {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let (id, at, body) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#);
+    let signature = sign(secret, id, at, body);
+    assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    assert_eq!(verify(secret, id, at, &signature, body, 1_614_265_330), Ok(()));
+    assert_eq!(verify(secret, id, at, &format!("v1,AAAA {signature}"), body, 1_614_265_330), Ok(()));
+    let late = 1_614_265_330 + WINDOW_SECONDS + 1;
+    assert_eq!(verify(secret, id, at, &signature, body, late), Err(Forged::Time));
+    assert_eq!(verify(secret, id, at, &signature, b"{}", 1_614_265_330), Err(Forged::Signature));
+    assert_eq!(verify("other", id, at, &signature, body, 1_614_265_330), Err(Forged::Signature));
+    assert_eq!(verify(secret, "a.b", at, &signature, body, 1_614_265_330), Err(Forged::Headers));
+    assert_eq!(verify(secret, id, "soon", &signature, body, 1_614_265_330), Err(Forged::Headers));
+}
+
+proptest! {
+    #[test]
+    fn what_was_signed_is_known_and_nothing_else(
+        secret in "\\PC{0,40}|whsec_[A-Za-z0-9+/]{0,44}={0,2}",
+        body in proptest::collection::vec(any::<u8>(), 0..200),
+        at in any::<i64>(),
+        flipped in any::<prop::sample::Index>(),
+    ) {
+        let signature = sign(&secret, "id", &at.to_string(), &body);
+        prop_assert_eq!(verify(&secret, "id", &at.to_string(), &signature, &body, at), Ok(()));
+        prop_assert_eq!(verify(&secret, "other", &at.to_string(), &signature, &body, at), Err(Forged::Signature));
+        if !body.is_empty() {
+            let mut other = body.clone();
+            let place = flipped.index(other.len());
+            other[place] ^= 1;
+            prop_assert_eq!(verify(&secret, "id", &at.to_string(), &signature, &other, at), Err(Forged::Signature));
+        }
+        // Whatever is put into the headers is read or refused.
+        let text = String::from_utf8_lossy(&body);
+        prop_assert!(verify(&secret, &text, &text, &text, &body, at).is_err());
+    }
+}
+
+#[test]
+fn a_text_message_is_counted_as_networks_count_it() {
+    assert_eq!(parts(""), 1);
+    assert_eq!([160, 161, 306, 307].map(|chars| parts(&"a".repeat(chars))), [1, 2, 2, 3]);
+    // One letter that the alphabet of 1985 lacks, and each takes two bytes.
+    assert_eq!([70, 71, 134, 135].map(|chars| parts(&"ễ".repeat(chars))), [1, 2, 2, 3]);
+    assert_eq!(parts(&"€".repeat(80)), 1);
+    assert_eq!(parts(&"€".repeat(81)), 2);
+    assert_eq!(
+        without_diacritics("Đổi giấy phép – chậm nhất ngày 20/01/2027"),
+        "Doi giay phep - cham nhat ngay 20/01/2027"
+    );
+}
