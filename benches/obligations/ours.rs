@@ -199,7 +199,7 @@ async fn due(root: &Path, folder: &Path) -> Fallible<u64> {
     night.contacts(subjects).await?;
     let query = format!(
         "select p.province, d.item, d.subject_id, d.due_on, p.email, p.phone, p.language \
-         from ({}) d join reminders.recipients p on p.subject_id = d.subject_id",
+         from ({}) d join reminders.recipients p on p.subject_id = d.subject_id where p.consents",
         selects.join(" union all ")
     );
     let found = night.engine.query(&query, None).await?;
@@ -270,7 +270,7 @@ impl Night {
         let due: Vec<&str> = subjects.iter().map(String::as_str).collect();
         self.engine.register(&due_name(), &due_table(&due))?;
         for model in self.library.folder("reminders") {
-            self.engine.build(model, &self.bound, None).await?;
+            self.engine.look_up(model, &self.bound, None).await?;
             self.tell(&model.name.to_string())?;
         }
         Ok(())
@@ -279,8 +279,8 @@ impl Night {
     /// Where the time goes, for whoever sets `CHUDONG_BENCH_STEPS`.
     fn tell(&self, what: &str) -> Fallible<()> {
         if std::env::var_os("CHUDONG_BENCH_STEPS").is_some() {
-            let (seconds, peak_mb) = (self.begun.elapsed().as_secs_f64(), peak_mb()?);
-            writeln!(std::io::stderr().lock(), "    {seconds:.3} s {peak_mb} MB: {what}")?;
+            let (seconds, cpu, peak_mb) = (self.begun.elapsed().as_secs_f64(), cpu_seconds()?, peak_mb()?);
+            writeln!(std::io::stderr().lock(), "    {seconds:.3} s {cpu:.2} CPU s {peak_mb} MB: {what}")?;
         }
         Ok(())
     }

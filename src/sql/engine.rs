@@ -43,6 +43,14 @@ use crate::tables::{Contract, DELETED, Stored, Table, TableName, intervals};
 /// partition under which joins fail (measured, see the engine notes).
 const MEMORY_BYTES: usize = 1 << 30;
 
+/// Up to this size the rows of a join's smaller side are held once, for all threads. DataFusion's own limits are
+/// 1 MiB and 131,072 rows, beyond which it sends every row of the other side from thread to thread by the hash of its
+/// key: of a look-up, twenty million rows with all their columns, for half a million that somebody asked for.
+const HELD_BYTES: usize = 64 << 20;
+
+/// The same in rows, where only their number is known.
+const HELD_ROWS: usize = 2 << 20;
+
 /// Runs selects over named tables.
 #[derive(Clone)]
 pub struct Engine {
@@ -73,6 +81,8 @@ impl Engine {
         let options = config.options_mut();
         // Wrong minima and maxima over several files, apache/datafusion issue 24816.
         options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+        options.optimizer.hash_join_single_partition_threshold = HELD_BYTES;
+        options.optimizer.hash_join_single_partition_threshold_rows = HELD_ROWS;
         // Text is Utf8 everywhere: what a table holds does not depend on how it was read.
         options.sql_parser.map_string_types_to_utf8view = false;
         options.execution.parquet.schema_force_view_types = false;
@@ -197,6 +207,31 @@ impl Engine {
         };
         self.register(&model.name, &table)?;
         Ok(table)
+    }
+
+    /// Runs a model that looks up few rows of large tables, and makes its table readable: as [`Engine::build`], with
+    /// the same rows, read another way.
+    ///
+    /// The keys of all rows are read and compared first; what else a row has is unpacked only where its key is one of
+    /// those asked for, and pages without any are passed over. Where many rows are wanted that costs more than it
+    /// saves, so that other models are not run like this.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::build`].
+    pub async fn look_up(&self, model: &Model, bound: &Bound, contract: Option<&Contract>) -> Result<Table, Error> {
+        self.for_few_rows().build(model, bound, contract).await
+    }
+
+    /// The same session, with the same tables, whose scans take the condition of a join with them.
+    #[expect(clippy::disallowed_methods, reason = "this is the one home of the session")]
+    fn for_few_rows(&self) -> Engine {
+        let mut state = self.context.state();
+        let parquet = &mut state.config_mut().options_mut().execution.parquet;
+        parquet.pushdown_filters = true;
+        // The smallest columns first.
+        parquet.reorder_filters = true;
+        Engine { context: SessionContext::new_with_state(state) }
     }
 
     /// Runs a select that a person typed, and gives no more than so many of its rows.
