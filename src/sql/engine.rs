@@ -66,6 +66,24 @@ impl std::fmt::Debug for Engine {
 /// Dates that a select may name: `$as_of`, `$until`, `$since`.
 pub type Bound = BTreeMap<&'static str, Date>;
 
+/// How many rows a look-up asks for, and of how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// The keys that are looked for.
+    pub rows: u64,
+    /// The rows of the tables in which they are looked for; none where that is not known.
+    pub of: u64,
+}
+
+impl Asked {
+    /// Whether choosing rows before unpacking them is worth its trouble: with one row in 450 asked for, a look-up
+    /// in twenty million took 1.0 instead of 1.7 CPU seconds, with one in 45 it took 2.6 instead of 2.0.
+    fn is_few(self) -> bool {
+        const ONE_IN: u64 = 100;
+        self.rows.saturating_mul(ONE_IN) <= self.of
+    }
+}
+
 impl Engine {
     /// An engine without tables, and without a calendar: it knows no year's working days.
     pub fn new() -> Result<Self, Error> {
@@ -209,18 +227,26 @@ impl Engine {
         Ok(table)
     }
 
-    /// Runs a model that looks up few rows of large tables, and makes its table readable: as [`Engine::build`], with
-    /// the same rows, read another way.
+    /// Runs a model that looks up rows of large tables by their key, and makes its table readable: as
+    /// [`Engine::build`], with the same rows, read another way where few are asked for.
     ///
-    /// The keys of all rows are read and compared first; what else a row has is unpacked only where its key is one of
-    /// those asked for, and pages without any are passed over. Where many rows are wanted that costs more than it
-    /// saves, so that other models are not run like this.
+    /// The keys of all rows are then read and compared first; what else a row has is unpacked only where its key is
+    /// one of those asked for, and pages without any are passed over.
     ///
     /// # Errors
     ///
     /// Those of [`Engine::build`].
-    pub async fn look_up(&self, model: &Model, bound: &Bound, contract: Option<&Contract>) -> Result<Table, Error> {
-        self.for_few_rows().build(model, bound, contract).await
+    pub async fn look_up(
+        &self,
+        model: &Model,
+        bound: &Bound,
+        contract: Option<&Contract>,
+        asked: Asked,
+    ) -> Result<Table, Error> {
+        if asked.is_few() {
+            return self.for_few_rows().build(model, bound, contract).await;
+        }
+        self.build(model, bound, contract).await
     }
 
     /// The same session, with the same tables, whose scans take the condition of a join with them.

@@ -36,6 +36,7 @@ mod life;
 /// Which column reaches which, who may use it for what, and how it is told.
 mod lineage;
 /// The lunar calendar against published tables.
+mod lookup;
 mod lunar;
 /// What a person receives: both parts of every letter, in both languages.
 mod messages;
