@@ -62,7 +62,7 @@ fn properties(schema: &SchemaRef, sorted_by: &[(String, i32)]) -> WriterProperti
     for (name, place) in sorted_by {
         let path = ColumnPath::new(vec![name.clone()]);
         properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page);
-        // A look-up reads the numbers of all rows: packing them saves a third of their bytes and costs most of that.
+        // A look-up reads the numbers of all rows and would unpack them each time, to save a third of their bytes.
         let field = usize::try_from(*place).ok().and_then(|place| schema.fields().get(place));
         if field.is_some_and(|field| *field.data_type() == DataType::Int64) {
             properties = properties.set_column_compression(path, Compression::UNCOMPRESSED);

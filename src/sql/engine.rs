@@ -77,7 +77,7 @@ pub struct Asked {
 
 impl Asked {
     /// Whether choosing rows before unpacking them is worth its trouble: with one row in 450 asked for, a look-up
-    /// in twenty million took 1.0 instead of 1.7 CPU seconds, with one in 45 it took 2.6 instead of 2.0.
+    /// in twenty million took 0.9 instead of 1.7 CPU seconds, with one in 45 it took 2.6 instead of 2.0.
     fn is_few(self) -> bool {
         const ONE_IN: u64 = 100;
         self.rows.saturating_mul(ONE_IN) <= self.of
