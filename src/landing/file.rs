@@ -59,14 +59,9 @@ fn properties(schema: &SchemaRef, sorted_by: &[(String, i32)]) -> WriterProperti
             .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
             .set_column_data_page_size_limit(path, TEXT_PAGE_BYTES);
     }
-    for (name, place) in sorted_by {
+    for (name, _) in sorted_by {
         let path = ColumnPath::new(vec![name.clone()]);
-        properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page);
-        // A look-up reads the numbers of all rows and would unpack them each time, to save a third of their bytes.
-        let field = usize::try_from(*place).ok().and_then(|place| schema.fields().get(place));
-        if field.is_some_and(|field| *field.data_type() == DataType::Int64) {
-            properties = properties.set_column_compression(path, Compression::UNCOMPRESSED);
-        }
+        properties = properties.set_column_statistics_enabled(path, EnabledStatistics::Page);
     }
     if !sorted_by.is_empty() {
         let sorting =
