@@ -15,7 +15,7 @@ use chudong::personal::PseudonymKey;
 use chudong::pipeline::filter::Dates;
 use chudong::pipeline::reader::Faults;
 use chudong::pipeline::{self, Column, Pipeline};
-use chudong::sql::engine::{Bound, given_tables};
+use chudong::sql::engine::{Asked, Bound, given_tables};
 use chudong::sql::through::{Keys, Sieve};
 use chudong::sql::{Engine, Library};
 use chudong::tables::{Stored, TableName};
@@ -174,6 +174,7 @@ async fn due(root: &Path, folder: &Path) -> Fallible<u64> {
             night.engine.register_stored(&name, &stored)?;
         }
     }
+    let mut people = 0;
     for model in night.library.folder("staging") {
         let found = night.pipeline.standard_tables.iter().find(|table| table.name == model.name.table);
         let standard = found.ok_or("a staging file has no standard table")?;
@@ -184,6 +185,9 @@ async fn due(root: &Path, folder: &Path) -> Fallible<u64> {
         let left_out = night.engine.build_through(model, &night.bound, contract.as_ref(), sieve).await?;
         if !left_out.reasons.is_empty() {
             return Err("the data is not clean".into());
+        }
+        if model.name.table == "people" {
+            people = left_out.rows_kept;
         }
         night.tell(&model.name.to_string())?;
     }
@@ -196,10 +200,10 @@ async fn due(root: &Path, folder: &Path) -> Fallible<u64> {
         selects.push(format!("select subject_id, '{}' as item, due_on from {}", model.name.table, model.name));
         night.tell(&model.name.to_string())?;
     }
-    night.contacts(subjects).await?;
+    night.contacts(subjects, people).await?;
     let query = format!(
         "select p.province, d.item, d.subject_id, d.due_on, p.email, p.phone, p.language \
-         from ({}) d join reminders.recipients p on p.subject_id = d.subject_id",
+         from ({}) d join reminders.recipients p on p.subject_id = d.subject_id where p.consents",
         selects.join(" union all ")
     );
     let found = night.engine.query(&query, None).await?;
@@ -239,7 +243,9 @@ async fn catalogue(root: &Path, folder: &Path) -> Fallible<u64> {
         subjects.extend(found.into_iter().map(|obligation| obligation.subject_id.reveal().clone()));
         night.tell(&format!("{name}: {}", table.rows()))?;
     }
-    night.contacts(subjects).await?;
+    let counted = night.engine.query("select count(*) as people from staging.people", None).await?;
+    let people = counted.ints("people")?.into_iter().flatten().map(i64::unsigned_abs).sum();
+    night.contacts(subjects, people).await?;
     Ok(rows)
 }
 
@@ -263,14 +269,15 @@ impl Night {
         Ok(Night { pipeline, library, engine, bound, begun: Instant::now() })
     }
 
-    /// Looks up those who have something due.
-    async fn contacts(&self, mut subjects: Vec<String>) -> Fallible<()> {
+    /// Looks up those who have something due, among so many people.
+    async fn contacts(&self, mut subjects: Vec<String>, people: u64) -> Fallible<()> {
         subjects.sort_unstable();
         subjects.dedup();
         let due: Vec<&str> = subjects.iter().map(String::as_str).collect();
         self.engine.register(&due_name(), &due_table(&due))?;
         for model in self.library.folder("reminders") {
-            self.engine.build(model, &self.bound, None).await?;
+            let asked = Asked { rows: due.len() as u64, of: people };
+            self.engine.look_up(model, &self.bound, None, asked).await?;
             self.tell(&model.name.to_string())?;
         }
         Ok(())
@@ -279,8 +286,8 @@ impl Night {
     /// Where the time goes, for whoever sets `CHUDONG_BENCH_STEPS`.
     fn tell(&self, what: &str) -> Fallible<()> {
         if std::env::var_os("CHUDONG_BENCH_STEPS").is_some() {
-            let (seconds, peak_mb) = (self.begun.elapsed().as_secs_f64(), peak_mb()?);
-            writeln!(std::io::stderr().lock(), "    {seconds:.3} s {peak_mb} MB: {what}")?;
+            let (seconds, cpu, peak_mb) = (self.begun.elapsed().as_secs_f64(), cpu_seconds()?, peak_mb()?);
+            writeln!(std::io::stderr().lock(), "    {seconds:.3} s {cpu:.2} CPU s {peak_mb} MB: {what}")?;
         }
         Ok(())
     }

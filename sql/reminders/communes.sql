@@ -5,7 +5,7 @@
 with
 people as (select * from staging.people),
 businesses as (select * from staging.businesses),
-due as (select distinct subject_id from obligations.due),
+due as (select subject_id from obligations.due),
 
 communes as (
     select people.subject_id, 'person' as kind, people.commune_code

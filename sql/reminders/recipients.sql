@@ -8,7 +8,7 @@
 with
 people as (select * from staging.people),
 businesses as (select * from staging.businesses),
-due as (select distinct subject_id from obligations.due),
+due as (select subject_id from obligations.due),
 
 due_people as (
     select

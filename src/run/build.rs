@@ -11,7 +11,7 @@ use crate::lineage::{Ending, Job};
 use crate::obligations::{self, Obligation};
 use crate::pipeline::StandardTable;
 use crate::report::{CheckLine, FaultLine, HELD_BY_A_CHECK, ItemLine, TableLine};
-use crate::sql::engine::{Bound, given_tables};
+use crate::sql::engine::{Asked, Bound, given_tables};
 use crate::sql::through::{Keys, Sieve};
 use crate::sql::{Engine, Model};
 use crate::tables::{Contract, Stored, Table, TableName, Tables};
@@ -24,8 +24,10 @@ pub(super) struct Built {
     landed: Vec<Landed>,
     /// The key of each table that landed.
     keys: Keys,
-    /// Tables too large to be kept in memory: they are read where they lie.
-    large: BTreeSet<TableName>,
+    /// Tables too large to be kept in memory: they are read where they lie. Of a standard table, its rows.
+    large: BTreeMap<TableName, u64>,
+    /// How many have something due.
+    due: u64,
     blocked: BTreeSet<TableName>,
     /// Tables in which a check found something for a person, and what reads them.
     held: BTreeSet<TableName>,
@@ -80,7 +82,8 @@ impl Night<'_> {
             tables: Tables::new(),
             landed: Vec::new(),
             keys: Keys::new(),
-            large: BTreeSet::new(),
+            large: BTreeMap::new(),
+            due: 0,
             blocked: blocked.iter().cloned().collect(),
             held: held.iter().cloned().collect(),
             told: BTreeSet::new(),
@@ -92,7 +95,7 @@ impl Night<'_> {
             built.engine.register_stored(name, stored).map_err(|error| error.fault())?;
             built.keys.insert(name.clone(), stored.key.clone());
             if is_large(stored) {
-                built.large.insert(name.clone());
+                built.large.insert(name.clone(), 0);
             }
         }
         for model in self.checked.library.folder("staging").filter(|model| is_meant(&model.name)) {
@@ -132,6 +135,7 @@ impl Night<'_> {
         let open = all.iter().filter(|obligation| obligation.is_open(self.as_of));
         let due: BTreeSet<&str> = open.map(|obligation| obligation.subject_id.reveal().as_str()).collect();
         let due: Vec<&str> = due.into_iter().collect();
+        built.due = due.len() as u64;
         built.engine.register(&due_name(), &due_table(&due)).map_err(|error| error.fault())?;
         for model in self.checked.library.folder("reminders") {
             self.make(built, model, true).await;
@@ -166,10 +170,19 @@ impl Night<'_> {
         let (since, until) = item.map_or_else(everything, |item| item.window(self.as_of));
         let bound: Bound = [("$as_of", self.as_of.date()), ("$until", until), ("$since", since)].into();
         let contract = contract(pipeline, model);
-        if model.name.schema == "staging" && model.reads.iter().any(|table| built.large.contains(table)) {
+        if model.name.schema == "staging" && model.reads.iter().any(|table| built.large.contains_key(table)) {
             return self.make_through(built, model, &bound, contract.as_ref()).await;
         }
-        match built.engine.build(model, &bound, contract.as_ref()).await {
+        let made = match model.name.schema.as_str() {
+            // They ask the largest tables for the rows of those who have something due.
+            "reminders" => {
+                let of = model.reads.iter().filter_map(|table| built.large.get(table)).sum();
+                let asked = Asked { rows: built.due, of };
+                built.engine.look_up(model, &bound, contract.as_ref(), asked).await
+            }
+            _ => built.engine.build(model, &bound, contract.as_ref()).await,
+        };
+        match made {
             Ok(table) if model.name.schema == "staging" => self.sift(built, &model.name, &table),
             Ok(table) if keep => {
                 built.tables.insert(model.name.clone(), table);
@@ -189,7 +202,7 @@ impl Night<'_> {
         let sieve = Sieve { required: &required, grain, keys: &built.keys };
         match built.engine.build_through(model, bound, contract, sieve).await {
             Ok(left_out) => {
-                built.large.insert(model.name.clone());
+                built.large.insert(model.name.clone(), left_out.rows_kept);
                 if !left_out.reasons.is_empty() {
                     self.tell_sifted(&model.name, left_out.rows_read, left_out.rows_kept, left_out.reasons);
                 }

@@ -43,6 +43,14 @@ use crate::tables::{Contract, DELETED, Stored, Table, TableName, intervals};
 /// partition under which joins fail (measured, see the engine notes).
 const MEMORY_BYTES: usize = 1 << 30;
 
+/// Up to this size the rows of a join's smaller side are held once, for all threads. DataFusion's own limits are
+/// 1 MiB and 131,072 rows, beyond which it sends every row of the other side from thread to thread by the hash of its
+/// key: of a look-up, twenty million rows with all their columns, for half a million that somebody asked for.
+const HELD_BYTES: usize = 64 << 20;
+
+/// The same in rows, where only their number is known.
+const HELD_ROWS: usize = 2 << 20;
+
 /// Runs selects over named tables.
 #[derive(Clone)]
 pub struct Engine {
@@ -57,6 +65,24 @@ impl std::fmt::Debug for Engine {
 
 /// Dates that a select may name: `$as_of`, `$until`, `$since`.
 pub type Bound = BTreeMap<&'static str, Date>;
+
+/// How many rows a look-up asks for, and of how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// The keys that are looked for.
+    pub rows: u64,
+    /// The rows of the tables in which they are looked for; none where that is not known.
+    pub of: u64,
+}
+
+impl Asked {
+    /// Whether choosing rows before unpacking them is worth its trouble: with one row in 450 asked for, a look-up
+    /// in twenty million took 0.9 instead of 1.7 CPU seconds, with one in 45 it took 2.6 instead of 2.0.
+    fn is_few(self) -> bool {
+        const ONE_IN: u64 = 100;
+        self.rows.saturating_mul(ONE_IN) <= self.of
+    }
+}
 
 impl Engine {
     /// An engine without tables, and without a calendar: it knows no year's working days.
@@ -73,6 +99,8 @@ impl Engine {
         let options = config.options_mut();
         // Wrong minima and maxima over several files, apache/datafusion issue 24816.
         options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+        options.optimizer.hash_join_single_partition_threshold = HELD_BYTES;
+        options.optimizer.hash_join_single_partition_threshold_rows = HELD_ROWS;
         // Text is Utf8 everywhere: what a table holds does not depend on how it was read.
         options.sql_parser.map_string_types_to_utf8view = false;
         options.execution.parquet.schema_force_view_types = false;
@@ -197,6 +225,39 @@ impl Engine {
         };
         self.register(&model.name, &table)?;
         Ok(table)
+    }
+
+    /// Runs a model that looks up rows of large tables by their key, and makes its table readable: as
+    /// [`Engine::build`], with the same rows, read another way where few are asked for.
+    ///
+    /// The keys of all rows are then read and compared first; what else a row has is unpacked only where its key is
+    /// one of those asked for, and pages without any are passed over.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::build`].
+    pub async fn look_up(
+        &self,
+        model: &Model,
+        bound: &Bound,
+        contract: Option<&Contract>,
+        asked: Asked,
+    ) -> Result<Table, Error> {
+        if asked.is_few() {
+            return self.for_few_rows().build(model, bound, contract).await;
+        }
+        self.build(model, bound, contract).await
+    }
+
+    /// The same session, with the same tables, whose scans take the condition of a join with them.
+    #[expect(clippy::disallowed_methods, reason = "this is the one home of the session")]
+    fn for_few_rows(&self) -> Engine {
+        let mut state = self.context.state();
+        let parquet = &mut state.config_mut().options_mut().execution.parquet;
+        parquet.pushdown_filters = true;
+        // The smallest columns first.
+        parquet.reorder_filters = true;
+        Engine { context: SessionContext::new_with_state(state) }
     }
 
     /// Runs a select that a person typed, and gives no more than so many of its rows.

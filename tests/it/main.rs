@@ -44,6 +44,7 @@ mod lineage;
 /// The signed addresses by which a person refuses.
 mod links;
 /// The lunar calendar against published tables.
+mod lookup;
 mod lunar;
 /// What a person receives: both parts of every letter, in both languages.
 mod messages;

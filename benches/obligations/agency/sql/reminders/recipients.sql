@@ -1,10 +1,10 @@
--- One row per person who has something due and wants to be reminded.
+-- One row per person who has something due: where to write to, and whether they want it.
 --
 -- grain:   subject_id
--- private: subject_id, province, email, phone, language
+-- private: subject_id, province, email, phone, language, consents
 with
 people as (select * from staging.people),
-due as (select distinct subject_id from obligations.due),
+due as (select subject_id from obligations.due),
 
 recipients as (
     select
@@ -12,10 +12,10 @@ recipients as (
         people.province,
         people.email,
         people.phone,
-        people.language
+        people.language,
+        people.consents
     from due
     join people on people.subject_id = due.subject_id
-    where people.consents
 )
 
 select * from recipients
