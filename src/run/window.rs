@@ -109,6 +109,7 @@ impl Night<'_> {
         let people = self.recipients(&built)?;
         let mut plan = self.decide(&obligations, people.as_ref(), history)?;
         let reminders = std::mem::take(&mut plan.reminders);
+        self.open_post()?;
         let standing = self.standing();
         // Written as on the night itself: a letter that cannot be written is not counted.
         for (record, _) in self.write(&reminders, &standing, &mut plan) {

@@ -306,7 +306,7 @@ fn a_ledger_from_before_obligations_were_followed_goes_on() {
 
 #[test]
 fn a_message_leaves_only_if_its_obligation_still_stands() {
-    // More than one batch: while the first is on the wire, the register changes.
+    // More than one group: while the first is on the wire, the register changes.
     const PEOPLE: usize = 600;
     let town = Town::of(PEOPLE);
     let server = Server::start("220 test.example", &[], 1000);
@@ -341,7 +341,7 @@ fn a_message_leaves_only_if_its_obligation_still_stands() {
         report.items.into_iter().next().unwrap()
     };
     let line = night("2026-11-21");
-    // Of the second batch only those of whom nothing changed were written to.
+    // After the first group only those of whom nothing changed were written to.
     let of_second = |rest: usize| {
         let first: Vec<usize> =
             server.recipients().iter().filter_map(|to| to[1..].split('@').next()?.parse().ok()).collect();
@@ -354,14 +354,15 @@ fn a_message_leaves_only_if_its_obligation_still_stands() {
     assert_eq!(held("due date moved"), of_second(2));
     assert_eq!(of_second(3), 0);
     assert_eq!(line.held.values().sum::<u64>(), PEOPLE as u64 - line.messages);
-    assert!(line.messages > 500 && held("fulfilled") > 0 && held("withdrawn") > 0 && held("due date moved") > 0);
+    // A group is 32 messages for each of the two connections.
+    assert!(line.messages > 64 && held("fulfilled") > 0 && held("withdrawn") > 0 && held("due date moved") > 0);
     // What the second look saw is in the ledger: how the obligations stand, and that the sources were read again.
     let quarter = PEOPLE as u64 / 4;
     let expected = [("arisen", PEOPLE as u64), ("fulfilled", quarter), ("moved", quarter), ("withdrawn", quarter)];
     assert_eq!(line.life, counts(expected));
     let pulls = town.world.entries("pull").into_iter().filter(|entry| entry.key == "dan_cu.tam_tru").count();
-    // Once at first, and once before each of the two batches.
-    assert_eq!(pulls, 3);
+    // Once at first, and once before each group.
+    assert!(pulls > 2, "{pulls}");
     town.world.ledger_is_sound();
 
     // The next night writes to those whose day moved, with the right day, and to nobody else.
@@ -407,8 +408,9 @@ fn when_the_sources_cannot_be_read_again_nothing_more_is_sent() {
         Mood::Takes
     });
     let ended = town.world.chudong(&["run", "--as-of", "2026-11-21"]).with(1);
-    assert_eq!(server.recipients().len(), 500);
-    assert!(ended.out.contains("20 could not be looked at again before sending"), "{}", ended.out);
+    // A group is 32 messages for each of the four connections.
+    assert_eq!(server.recipients().len(), 128);
+    assert!(ended.out.contains("392 could not be looked at again before sending"), "{}", ended.out);
     // Nothing was withdrawn because a file was gone, and the next run sends the rest.
     assert_eq!(town.counted(), format!("temporary_residence open {PEOPLE}\n"));
     server.set_moods(|_| Mood::Takes);

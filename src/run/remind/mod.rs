@@ -67,7 +67,7 @@ impl Night<'_> {
     }
 
     /// Reads the keys of signatures, once for a run and before anything is reserved.
-    fn open_post(&self) -> Result<(), Fault> {
+    pub(super) fn open_post(&self) -> Result<(), Fault> {
         let post = Post::open(&self.checked.pipeline.mail, &self.key).map_err(|error| error.fault())?;
         // A second look at the sources finds it open, with the same keys.
         let _ = self.post.set(post);
