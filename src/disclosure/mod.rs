@@ -18,15 +18,18 @@
 //!
 //! References: Bun and Steinke 2016 (zCDP); Canonne, Kamath and Steinke 2020 (the discrete Gaussian).
 
+pub mod attack;
 mod bins;
 mod bounding;
 mod budget;
+pub mod cells;
 mod columns;
 mod draws;
 mod noise;
 mod period;
 mod release;
 mod request;
+pub mod suppress;
 
 use crate::fault::{Explain, Place};
 use crate::tables::{self, TableName};
