@@ -14,9 +14,11 @@
 //! over growing surroundings of the cell, and at last over all that hangs together with it. What is not settled then
 //! counts as too narrow: the gate errs on the side of refusing.
 //!
-//! It takes nothing from the engine that suppressed, only cells and their status; so it checks tables of any origin.
+//! It takes nothing on trust from the engine that suppressed: cells, their status, and tables that the engine says are
+//! witnesses, each of which is proved here first. So it checks tables of any origin.
 //! Intervals from inside are made around the true counts and are private.
 
+mod known;
 mod moves;
 mod simplex;
 mod space;
@@ -25,8 +27,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::cells::unseen::Overflow;
+use super::cells::unseen::{Overflow, Vector};
 use super::cells::{Cell, Cells, Status, Why};
+pub(super) use known::Known;
 use simplex::{Dictionary, Target};
 use space::Space;
 
@@ -80,12 +83,13 @@ impl fmt::Display for Report {
 
 /// Attacks every withheld cell.
 pub fn attack(cells: &Cells, interval_min: u64) -> Report {
+    let (narrow, _) = narrow(&mut cells.clone(), interval_min, Effort::Full);
     let codes = |place: usize| cells.cells.get(place).map(|cell| cells.codes(cell)).unwrap_or_default();
     Report {
         published: cells.len() - cells.suppressed(),
         withheld: cells.suppressed(),
         interval_min,
-        narrow: narrow(cells, interval_min).into_iter().map(|(place, _)| codes(place)).collect(),
+        narrow: narrow.into_iter().map(|(place, _)| codes(place)).collect(),
     }
 }
 
@@ -112,19 +116,44 @@ pub fn bounds(cells: &Cells, at: &[&str]) -> Option<Bounds> {
     Some(Bounds { min: u64::try_from(min).ok()?, max })
 }
 
-/// The withheld cells whose bounds are not proved to be wide enough, and how wide they should be.
-pub(super) fn narrow(cells: &Cells, interval_min: u64) -> Vec<(usize, u64)> {
+/// How much is tried for a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// Moves, and the simplex over its nearest surroundings.
+    Little,
+    /// Moves, and the simplex over growing surroundings.
+    Full,
+}
+
+/// The withheld cells whose bounds are not proved to be wide enough, and how wide they should be; with what is proved.
+pub(super) fn narrow(cells: &mut Cells, interval_min: u64, effort: Effort) -> (Vec<(usize, u64)>, Known) {
+    let mut known = Known::new(cells);
+    let mut open = unproved(cells, &known, interval_min);
+    // What cannot be computed is not proved.
+    let Ok(mut space) = Space::new(cells) else { return (open, known) };
+    let mut found = Vec::new();
+    let mut surroundings = Surroundings::default();
+    open.retain(|(place, need)| {
+        let Some(cell) = cells.cells.get(*place) else { return false };
+        let mut witness = |table: Vector| {
+            if known.learn(cells, &table) {
+                found.push(table);
+            }
+            (known.width(*place), known.high(*place))
+        };
+        !surroundings.is_wide(&mut space, cell, *need, effort, &mut witness)
+    });
+    cells.others.extend(found);
+    (open, known)
+}
+
+/// The withheld cells that what is known does not prove to be bounded widely enough.
+pub(super) fn unproved(cells: &Cells, known: &Known, interval_min: u64) -> Vec<(usize, u64)> {
     let withheld = cells.cells.iter().enumerate().filter_map(|(place, cell)| match cell.status {
         Status::Published => None,
-        Status::Suppressed(why) => Some((place, cell, need(cell, why, interval_min))),
+        Status::Suppressed(why) => Some((place, need(cell, why, interval_min))),
     });
-    let Ok(mut space) = Space::new(cells) else {
-        // What cannot be computed is not proved.
-        return withheld.map(|(place, _, need)| (place, need)).collect();
-    };
-    let mut surroundings = Surroundings::default();
-    let is_narrow = |(_, cell, need): &(usize, &Cell, u64)| !surroundings.is_wide(&mut space, cell, *need);
-    withheld.filter(is_narrow).map(|(place, _, need)| (place, need)).collect()
+    withheld.filter(|(place, need)| i64::try_from(*need).is_ok_and(|need| known.width(*place) < need)).collect()
 }
 
 /// How far apart the bounds of a cell have to lie. A secondary cell tells nothing of its own: it must not be known.
@@ -148,48 +177,63 @@ struct Surroundings {
     last: Option<(Vec<u32>, Dictionary)>,
 }
 
+/// Takes another table of counts, and says how far apart the proven values of the cell lie now, and how far above its
+/// true count they reach.
+type Witness<'a> = dyn FnMut(Vector) -> (i64, i64) + 'a;
+
 impl Surroundings {
     /// Whether witnesses prove that the bounds of a cell lie at least `need` apart.
-    fn is_wide(&mut self, space: &mut Space, cell: &Cell, need: u64) -> bool {
+    fn is_wide(&mut self, space: &mut Space, cell: &Cell, need: u64, effort: Effort, witness: &mut Witness) -> bool {
         let Ok(need) = i64::try_from(need) else { return false };
         let Ok(effect) = space.effect(&cell.atoms) else { return false };
+        // The empty difference is the true table; it may be wide already by what was learnt for another cell.
+        if witness(Vector::new()).0 >= need {
+            return true;
+        }
         if effect.is_empty() {
             return false;
         }
-        let up = moves::gain(space, &effect, 1, need);
-        if up >= need || up + moves::gain(space, &effect, -1, need - up) >= need {
+        let (width, _) = witness(moves::walk(space, &effect, 1, need));
+        if width >= need || witness(moves::walk(space, &effect, -1, need - width)).0 >= need {
             return true;
         }
         let mut tried = 0;
-        for most in SURROUNDINGS {
-            let vectors = space.around(&effect, most);
+        let sizes = if effort == Effort::Little { SURROUNDINGS.get(..1) } else { SURROUNDINGS.get(..) };
+        for most in sizes.unwrap_or_default() {
+            let vectors = space.around(&effect, *most);
             if vectors.len() == tried {
                 break;
             }
             tried = vectors.len();
-            if self.width(space, vectors, cell, need).is_ok_and(|width| width >= need) {
+            if self.push(space, vectors, cell, need, witness).is_ok_and(|is_wide| is_wide) {
                 return true;
             }
         }
         false
     }
 
-    /// How far apart witnesses were found that move along these directions alone.
-    fn width(&mut self, space: &Space, vectors: Vec<u32>, cell: &Cell, need: i64) -> Result<i64, Overflow> {
+    /// Whether the simplex finds witnesses that differ along these directions alone.
+    fn push(
+        &mut self,
+        space: &Space,
+        vectors: Vec<u32>,
+        cell: &Cell,
+        need: i64,
+        witness: &mut Witness,
+    ) -> Result<bool, Overflow> {
         let mut dictionary = match self.last.take() {
             Some((same, dictionary)) if same == vectors => dictionary,
             _ => Dictionary::new(space, &vectors)?,
         };
         let truth = i64::try_from(cell.count).map_err(|_| Overflow)?;
-        let high = dictionary.push(space, &cell.atoms, Target::AtLeast(truth.saturating_add(need)))?;
-        let high = high.witness.unwrap_or(truth).max(truth);
-        let mut low = truth;
-        if high - truth < need {
-            let found = dictionary.push(space, &cell.atoms, Target::AtMost(high - need))?;
-            low = found.witness.unwrap_or(truth).min(truth);
+        let found = dictionary.push(space, &cell.atoms, Target::AtLeast(truth.saturating_add(need)))?;
+        let (mut width, high) = witness(found.witness.unwrap_or_default());
+        if width < need {
+            let found = dictionary.push(space, &cell.atoms, Target::AtMost((truth + high).saturating_sub(need)))?;
+            width = witness(found.witness.unwrap_or_default()).0;
         }
         // A dictionary on which a step failed is not used again.
         self.last = Some((vectors, dictionary));
-        Ok(high - low)
+        Ok(width >= need)
     }
 }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::super::cells::unseen::Vector;
 use super::space::Space;
 
 /// Rounds over the directions of a cell; what they do not reach is left to the simplex.
 const ROUNDS_MAX: usize = 4;
 
-/// By how much a cell can grow (`sign` 1) or shrink (−1), found by going along its directions as far as counts stay
-/// whole and not negative; no further than `enough`.
-pub(super) fn gain(space: &Space, effect: &[(u32, i64)], sign: i64, enough: i64) -> i64 {
+/// Other counts under which a cell is greater (`sign` 1) or less (−1), found by going along its directions as far as
+/// counts stay whole and not negative, until it changes by `enough`.
+pub(super) fn walk(space: &Space, effect: &[(u32, i64)], sign: i64, enough: i64) -> Vector {
     let mut moved: BTreeMap<u32, i64> = BTreeMap::new();
     let mut gained = 0_i64;
     for _ in 0..ROUNDS_MAX {
@@ -28,14 +29,19 @@ pub(super) fn gain(space: &Space, effect: &[(u32, i64)], sign: i64, enough: i64)
             }
             gained = gained.saturating_add(gain);
             if gained >= enough {
-                return gained;
+                return differences(space, &moved);
             }
         }
         if gained == before {
             break;
         }
     }
-    gained
+    differences(space, &moved)
+}
+
+fn differences(space: &Space, moved: &BTreeMap<u32, i64>) -> Vector {
+    let by = |(atom, count): (&u32, &i64)| (*atom, count.saturating_sub(space.count(*atom)));
+    moved.iter().map(by).filter(|(_, by)| *by != 0).collect()
 }
 
 /// How many whole steps along a direction keep every count from becoming negative.

@@ -7,7 +7,7 @@
 //! is a determinant, so that the division is exact). Entries are checked: what does not fit into 64 bits is an error,
 //! never a wrong number.
 
-use super::super::cells::unseen::Overflow;
+use super::super::cells::unseen::{Overflow, Vector};
 use super::space::Space;
 
 /// What is looked for.
@@ -33,12 +33,12 @@ pub(super) enum Optimum {
 }
 
 /// What a search found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     /// The optimum, if the search went so far.
     pub optimum: Option<Optimum>,
-    /// The furthest value of a table of whole counts that was met on the way.
-    pub witness: Option<i64>,
+    /// The furthest table of whole counts that was met on the way, as differences to the true counts.
+    pub witness: Option<Vector>,
 }
 
 /// `x_row = (constant + Σ entries · y) / denominator`, where each `y` is an atom that stands at 0.
@@ -98,14 +98,14 @@ impl Dictionary {
         };
         let objective = self.objective(space, atoms, sign)?;
         self.rows.push(objective);
-        let found = self.climb(goal);
+        let found = self.climb(space, goal);
         self.rows.pop();
         let found = found?;
         let signed = |optimum| match optimum {
             Optimum::At(value) => Optimum::At(value * sign),
             Optimum::Unbounded => Optimum::Unbounded,
         };
-        Ok(Found { optimum: found.optimum.map(signed), witness: found.witness.map(|value| value * sign) })
+        Ok(Found { optimum: found.optimum.map(signed), witness: found.witness })
     }
 
     /// The sum of atoms, as a row.
@@ -132,16 +132,18 @@ impl Dictionary {
     }
 
     /// Makes the last row as great as it can be, or as the goal says.
-    fn climb(&mut self, goal: Option<i64>) -> Result<Found, Overflow> {
+    fn climb(&mut self, space: &Space, goal: Option<i64>) -> Result<Found, Overflow> {
         let last = self.rows.len().saturating_sub(1);
-        let mut witness = None;
+        let (mut best, mut witness) = (None, None);
         let mut stalled = 0_usize;
         for _ in 0..PIVOTS_PER_LINE * (self.rows.len() + self.columns.len()) {
             let value = self.rows.get(last).map_or(0, |row| row.constant);
-            if self.rows.iter().all(|row| row.constant % self.denominator == 0) {
-                witness = Some(value / self.denominator);
+            let is_whole = goal.is_some() && self.rows.iter().all(|row| row.constant % self.denominator == 0);
+            if is_whole && best.is_none_or(|best| value / self.denominator > best) {
+                best = Some(value / self.denominator);
+                witness = Some(self.table(space, None));
             }
-            if goal.zip(witness).is_some_and(|(goal, witness)| witness >= goal) {
+            if goal.zip(best).is_some_and(|(goal, best)| best >= goal) {
                 return Ok(Found { optimum: None, witness });
             }
             // The smallest names first cannot go round in a circle, the steepest column is faster.
@@ -151,15 +153,32 @@ impl Dictionary {
                 return Ok(Found { optimum, witness });
             };
             let Some(row) = self.blocks(column, 1, last, is_careful) else {
-                // Without a bound, every value is reached in steps of one column, from a table of whole counts.
-                let witness = witness.and(Some(goal.unwrap_or(i64::MAX)));
-                return Ok(Found { optimum: Some(Optimum::Unbounded), witness });
+                // Without a bound, a table of whole counts goes on to others in whole multiples of the denominator.
+                let steps = goal.map(|goal| goal.saturating_sub(value / self.denominator).max(1));
+                let further = steps.filter(|_| is_whole).map(|steps| self.table(space, Some((column, steps))));
+                return Ok(Found { optimum: Some(Optimum::Unbounded), witness: further.or(witness) });
             };
             stalled = if self.rows.get(row).is_some_and(|row| row.constant == 0) { stalled + 1 } else { 0 };
             self.pivot(row, column)?;
             self.exchange(row, column);
         }
         Ok(Found { optimum: None, witness })
+    }
+
+    /// The counts at this vertex, or so many times the denominator further along a column, as differences to the true
+    /// ones.
+    fn table(&self, space: &Space, further: Option<(usize, i64)>) -> Vector {
+        let named = |atom: &u32| *atom != NONE;
+        let at_row = self.rows.iter().filter(|row| named(&row.atom)).map(|row| {
+            let along = further.and_then(|(column, steps)| Some(row.entries.get(column)?.saturating_mul(steps)));
+            (row.atom, (row.constant / self.denominator).saturating_add(along.unwrap_or(0)))
+        });
+        let at_column = self.columns.iter().enumerate().filter(|(_, atom)| named(atom)).map(|(place, atom)| {
+            let along = further.filter(|(column, _)| *column == place).map(|(_, steps)| steps);
+            (*atom, along.map_or(0, |steps| steps.saturating_mul(self.denominator)))
+        });
+        let difference = |(atom, count): (u32, i64)| (atom, count.saturating_sub(space.count(atom)));
+        at_row.chain(at_column).map(difference).filter(|(_, by)| *by != 0).collect()
     }
 
     /// The column whose growth makes the last row grow.

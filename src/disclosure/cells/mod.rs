@@ -15,7 +15,7 @@ mod layout;
 mod tree;
 pub(super) mod unseen;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,13 @@ pub struct Cells {
     tables: Vec<(Layout, Vec<usize>)>,
     /// The exact count of each atom.
     pub(super) atoms: Vec<u64>,
+    /// For each atom, the cells that add it up, ascending.
+    pub(super) part_of: Vec<Vec<u32>>,
+    /// For each combination of leaves, its atom, if any cell adds it up.
+    pub(super) atom_of: Vec<Option<u32>>,
+    /// Differences to other tables of counts that give the same published cells, as far as an engine found some. Who
+    /// uses one proves it first.
+    pub(super) others: Vec<unseen::Vector>,
 }
 
 impl fmt::Debug for Cells {
@@ -152,8 +159,17 @@ impl Cells {
                 (layout.clone(), members)
             })
             .collect();
-        let atoms = merge(&mut cells, cube);
-        Ok(Cells { trees: cube.trees().to_vec(), cells, tables, atoms })
+        let mut cells = Cells {
+            trees: cube.trees().to_vec(),
+            cells,
+            tables,
+            atoms: vec![],
+            part_of: vec![],
+            atom_of: vec![],
+            others: vec![],
+        };
+        cells.merge(cube);
+        Ok(cells)
     }
 
     /// The dimensions, in the order of all coordinates.
@@ -225,6 +241,40 @@ impl Cells {
         self.cells.binary_search_by(|cell| cell.at.as_slice().cmp(at)).ok()
     }
 
+    /// Joins combinations of leaves that the same cells add up into atoms. What no cell adds up is left out.
+    fn merge(&mut self, cube: &Cube) {
+        let mut part_of: Vec<Vec<u32>> = vec![Vec::new(); cube.len()];
+        for (cell, place) in self.cells.iter_mut().zip(0_u32..) {
+            for combination in std::mem::take(&mut cell.atoms) {
+                if let Some(of) = part_of.get_mut(combination as usize) {
+                    of.push(place);
+                }
+            }
+        }
+        let mut known: HashMap<&[u32], u32> = HashMap::new();
+        for (of, count) in part_of.iter().zip(cube.counts()) {
+            if of.is_empty() {
+                self.atom_of.push(None);
+                continue;
+            }
+            let next = u32::try_from(self.atoms.len()).unwrap_or(u32::MAX);
+            let atom = *known.entry(of).or_insert(next);
+            if atom == next {
+                self.atoms.push(0);
+                self.part_of.push(of.clone());
+                for cell in of {
+                    if let Some(cell) = self.cells.get_mut(*cell as usize) {
+                        cell.atoms.push(atom);
+                    }
+                }
+            }
+            if let Some(sum) = self.atoms.get_mut(atom as usize) {
+                *sum += count;
+            }
+            self.atom_of.push(Some(atom));
+        }
+    }
+
     fn outcome(&self, cell: &Cell) -> Earlier {
         let count = (cell.status == Status::Published).then_some(cell.count);
         Earlier { at: self.codes(cell), status: cell.status, count }
@@ -238,33 +288,4 @@ fn agree(old: &Earlier, count: u64) -> Result<(), Error> {
         (Status::Suppressed(_), None) => Ok(()),
         _ => Err(Error::Changed { cell: old.at.join(" ") }),
     }
-}
-
-/// Joins atoms that the same cells add up, and gives their counts. What no cell adds up is left out.
-fn merge(cells: &mut [Cell], cube: &Cube) -> Vec<u64> {
-    let mut members: Vec<Vec<u32>> = vec![Vec::new(); cube.len()];
-    for (cell, place) in cells.iter().zip(0_u32..) {
-        for atom in &cell.atoms {
-            if let Some(member) = members.get_mut(*atom as usize) {
-                member.push(place);
-            }
-        }
-    }
-    let mut joined: BTreeMap<&[u32], u64> = BTreeMap::new();
-    for (member, count) in members.iter().zip(cube.counts()).filter(|(member, _)| !member.is_empty()) {
-        *joined.entry(member).or_insert(0) += count;
-    }
-    for cell in cells.iter_mut() {
-        cell.atoms.clear();
-    }
-    let mut counts = Vec::with_capacity(joined.len());
-    for ((member, count), atom) in joined.iter().zip(0_u32..) {
-        counts.push(*count);
-        for place in *member {
-            if let Some(cell) = cells.get_mut(*place as usize) {
-                cell.atoms.push(atom);
-            }
-        }
-    }
-    counts
 }

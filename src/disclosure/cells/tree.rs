@@ -83,13 +83,18 @@ impl Tree {
 
     /// The codes that records carry, in the order of the tree.
     pub fn leaf_codes(&self) -> impl Iterator<Item = &str> {
+        self.leaf_nodes().into_iter().map(|node| self.code(node))
+    }
+
+    /// The nodes that are leaves, in the order of their places among the leaves.
+    pub(in super::super) fn leaf_nodes(&self) -> Vec<u32> {
         let mut has_children = vec![false; self.nodes.len()];
         for parent in self.nodes.iter().filter_map(|node| node.parent) {
             if let Some(has) = has_children.get_mut(parent as usize) {
                 *has = true;
             }
         }
-        self.nodes.iter().zip(has_children).filter(|(_, has)| !has).map(|(node, _)| node.code.as_str())
+        has_children.iter().zip(0_u32..).filter(|(has, _)| !**has).map(|(_, node)| node).collect()
     }
 
     pub(super) fn code(&self, node: u32) -> &str {
@@ -122,7 +127,7 @@ impl Tree {
     }
 
     /// The places of the leaves below a code.
-    pub(super) fn leaves(&self, node: u32) -> &[u32] {
+    pub(in super::super) fn leaves(&self, node: u32) -> &[u32] {
         self.nodes.get(node as usize).map_or(&[], |node| &node.leaves)
     }
 
@@ -138,21 +143,12 @@ impl Tree {
     }
 
     fn find_leaves(&mut self) {
-        let parents: Vec<Option<u32>> = self.nodes.iter().map(|node| node.parent).collect();
-        let mut has_children = vec![false; self.nodes.len()];
-        for parent in parents.iter().flatten() {
-            if let Some(has) = has_children.get_mut(*parent as usize) {
-                *has = true;
-            }
-        }
-        let mut leaf = 0;
-        for (place, _) in has_children.iter().enumerate().filter(|(_, has)| !**has) {
-            let mut at = Some(place);
-            while let Some(node) = at.and_then(|at| self.nodes.get_mut(at)) {
+        for (node, leaf) in self.leaf_nodes().into_iter().zip(0_u32..) {
+            let mut at = Some(node);
+            while let Some(node) = at.and_then(|at| self.nodes.get_mut(at as usize)) {
                 node.leaves.push(leaf);
-                at = node.parent.map(|parent| parent as usize);
+                at = node.parent;
             }
-            leaf += 1;
         }
     }
 }

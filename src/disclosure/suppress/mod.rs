@@ -16,6 +16,7 @@
 //! It must not know a ledger, a clock, a file, or where counts came from.
 
 mod error;
+mod exchange;
 mod primary;
 mod repair;
 pub mod rounding;

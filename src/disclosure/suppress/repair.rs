@@ -1,42 +1,99 @@
 //! Withholding more, until the attacker's bounds are wide enough.
 
-use std::collections::BTreeSet;
-
-use super::super::attack;
+use super::super::attack::{self, Effort};
 use super::super::cells::{Cell, Cells, Cube, Earlier, Layout, Status, Why};
+use super::exchange::{Exchange, Exchanges};
 use super::{Error, Rules, eliminate, marked};
 
 /// The most rounds of attack and repair. Each withholds at least one more cell; a table that needs more rounds than
 /// this is mostly withheld, and should be published by wider groups.
-const ROUNDS_MAX: usize = 100;
+const ROUNDS_MAX: usize = 60;
 
 /// Decides about every cell so that the attacker finds each withheld one bounded as widely as the rules ask.
+///
+/// Two ways are gone, and the one that withholds less is taken: elimination with repairs, which is better where cells
+/// hang together by few equations; and exchanges for every primary cell, with all else published, which is better where
+/// the directions that elimination leaves are long and run into counts of 0.
 ///
 /// # Errors
 ///
 /// As [`super::suppress`]; and when no further cell can be withheld although some bounds are too narrow.
 pub fn protect(cube: &Cube, layouts: &[Layout], earlier: &[Earlier], rules: &Rules) -> Result<Cells, Error> {
-    let open = marked(cube, layouts, earlier, rules)?;
-    let mut withheld: BTreeSet<usize> = BTreeSet::new();
-    for _ in 0..ROUNDS_MAX {
-        let mut cells = open.clone();
-        for place in &withheld {
-            if let Some(cell) = cells.cells.get_mut(*place).filter(|cell| cell.status == Status::Published) {
-                cell.status = Status::Suppressed(Why::Secondary);
+    let exchanged = marked(cube, layouts, earlier, rules)?;
+    let mut eliminated = exchanged.clone();
+    eliminate(&mut eliminated, rules)?;
+    match (widen(eliminated, rules, true), widen(exchanged, rules, false)) {
+        (Ok(one), Ok(other)) => Ok(if other.suppressed() < one.suppressed() { other } else { one }),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Withholds more cells until none is bounded too narrowly.
+fn widen(mut cells: Cells, rules: &Rules, is_eliminated: bool) -> Result<Cells, Error> {
+    let exchanges = Exchanges::new(cells.trees());
+    for round in 0..ROUNDS_MAX {
+        let (narrow, mut known) = if round == 0 && !is_eliminated {
+            // Almost everything is still published, and almost nothing can move: there is nothing to be found.
+            let known = attack::Known::new(&cells);
+            (attack::unproved(&cells, &known, rules.interval_min), known)
+        } else {
+            attack::narrow(&mut cells, rules.interval_min, Effort::Little)
+        };
+        let Some((first, _)) = narrow.first().copied() else { return Ok(cells) };
+        let before = cells.suppressed();
+        for (place, need) in &narrow {
+            let Ok(need) = i64::try_from(*need) else { continue };
+            let Some(cell) = cells.cells.get(*place) else { continue };
+            // An exchange for another cell may have settled this one.
+            if known.width(*place) >= need {
+                continue;
+            }
+            match exchanges.best(&cells, cell, need) {
+                Some(exchange) => apply(&mut cells, &mut known, &exchange),
+                None => {
+                    if let Some(more) = neighbour(&cells, *place, need.unsigned_abs()) {
+                        withhold(&mut cells, more);
+                    }
+                }
             }
         }
-        eliminate(&mut cells, rules)?;
-        let narrow = attack::narrow(&cells, rules.interval_min);
-        let Some((first, _)) = narrow.first() else { return Ok(cells) };
-        let more: BTreeSet<usize> =
-            narrow.iter().filter_map(|(place, need)| neighbour(&cells, *place, *need)).collect();
-        let before = withheld.len();
-        withheld.extend(more);
-        if withheld.len() == before {
-            return Err(too_narrow(&cells, narrow.len(), *first));
+        if cells.suppressed() == before && !attack::unproved(&cells, &known, rules.interval_min).is_empty() {
+            stuck(&mut cells, rules, &narrow).ok_or_else(|| too_narrow(&cells, narrow.len(), first))?;
         }
     }
-    Err(Error::TooNarrow { cells: 0, first: format!("after {ROUNDS_MAX} rounds") })
+    Err(Error::TooNarrow { cells: cells.suppressed(), first: format!("after {ROUNDS_MAX} rounds") })
+}
+
+/// Withholds a neighbour of every cell for which exchanges change nothing any more. None when there is none.
+fn stuck(cells: &mut Cells, rules: &Rules, narrow: &[(usize, u64)]) -> Option<()> {
+    let more: Vec<usize> = narrow.iter().filter_map(|(place, need)| neighbour(cells, *place, *need)).collect();
+    if more.is_empty() {
+        // The last word is the whole effort.
+        let (still, _) = attack::narrow(cells, rules.interval_min, Effort::Full);
+        return still.is_empty().then_some(());
+    }
+    for place in more {
+        withhold(cells, place);
+    }
+    Some(())
+}
+
+fn apply(cells: &mut Cells, known: &mut attack::Known, exchange: &Exchange) {
+    for place in &exchange.changed {
+        withhold(cells, *place);
+    }
+    for steps in [exchange.up, -exchange.down].into_iter().filter(|steps| *steps != 0) {
+        let table: Vec<(u32, i64)> = exchange.direction.iter().map(|(atom, by)| (*atom, by * steps)).collect();
+        if known.learn(cells, &table) {
+            cells.others.push(table);
+        }
+    }
+}
+
+fn withhold(cells: &mut Cells, place: usize) {
+    if let Some(cell) = cells.cells.get_mut(place).filter(|cell| can_be_withheld(cell)) {
+        cell.status = Status::Suppressed(Why::Secondary);
+    }
 }
 
 fn too_narrow(cells: &Cells, count: usize, first: usize) -> Error {

@@ -57,7 +57,6 @@ struct Table<'a> {
     cells: &'a Cells,
     base: i64,
     counts: Vec<i64>,
-    part_of: Vec<Vec<usize>>,
     /// By how much each cell is now off its true count.
     off: Vec<i64>,
 }
@@ -65,15 +64,7 @@ struct Table<'a> {
 impl<'a> Table<'a> {
     fn new(cells: &'a Cells, base: i64) -> Self {
         let counts = cells.atoms.iter().map(|count| i64::try_from(*count).unwrap_or(i64::MAX)).collect();
-        let mut part_of = vec![Vec::new(); cells.atoms.len()];
-        for (place, cell) in cells.cells.iter().enumerate() {
-            for atom in &cell.atoms {
-                if let Some(of) = part_of.get_mut(*atom as usize) {
-                    of.push(place);
-                }
-            }
-        }
-        Table { cells, base, counts, part_of, off: vec![0; cells.len()] }
+        Table { cells, base, counts, off: vec![0; cells.len()] }
     }
 
     fn count(&self, atom: u32) -> i64 {
@@ -124,18 +115,18 @@ impl<'a> Table<'a> {
     }
 
     fn gain(&self, atom: u32, by: i64) -> i64 {
-        let cells = self.part_of.get(atom as usize).into_iter().flatten();
+        let cells = self.cells.part_of.get(atom as usize).into_iter().flatten();
         // off² − (off + by)², kept within reach by saturation: what saturates is far from a good choice anyhow.
         let gain = |off: i64| off.saturating_mul(2).saturating_add(by).saturating_mul(by).saturating_neg();
-        cells.filter_map(|cell| self.off.get(*cell)).fold(0_i64, |sum, off| sum.saturating_add(gain(*off)))
+        cells.filter_map(|cell| self.off.get(*cell as usize)).fold(0_i64, |sum, off| sum.saturating_add(gain(*off)))
     }
 
     fn shift(&mut self, atom: u32, by: i64) {
         if let Some(count) = self.counts.get_mut(atom as usize) {
             *count = count.saturating_add(by);
         }
-        for cell in self.part_of.get(atom as usize).into_iter().flatten() {
-            if let Some(off) = self.off.get_mut(*cell) {
+        for cell in self.cells.part_of.get(atom as usize).into_iter().flatten() {
+            if let Some(off) = self.off.get_mut(*cell as usize) {
                 *off = off.saturating_add(by);
             }
         }
