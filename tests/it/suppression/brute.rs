@@ -27,36 +27,44 @@ pub fn layout() -> Layout {
 pub fn intervals(cells: &Cells, counts: [[u64; 3]; 2]) -> Vec<(Earlier, (u64, u64))> {
     let all = cells.outcomes();
     let members: Vec<Vec<usize>> = all.iter().map(|cell| members(&cell.at)).collect();
-    let most: u64 = counts.iter().flatten().sum::<u64>() + 4;
-    let mut found: Vec<Option<(u64, u64)>> = vec![None; all.len()];
-    // Published single counts are not tried otherwise.
-    let fixed: Vec<Option<u64>> = (0..6).map(|place| single(&all, &members, place)).collect();
-    let mut table = [0_u64; 6];
-    try_all(&mut table, 0, most, &fixed, &mut |table| {
-        let sums: Vec<u64> = members.iter().map(|members| members.iter().map(|place| table[*place]).sum()).collect();
-        if all.iter().zip(&sums).all(|(cell, sum)| cell.status != Status::Published || cell.count == Some(*sum)) {
-            for (bounds, sum) in found.iter_mut().zip(sums) {
-                let (least, greatest) = bounds.unwrap_or((sum, sum));
-                *bounds = Some((least.min(sum), greatest.max(sum)));
-            }
+    let bounds = bounds(&all, &members, 6, counts.iter().flatten().sum::<u64>() + 4);
+    all.into_iter().zip(bounds).collect()
+}
+
+/// The least and the greatest value of each cell, over all tables of `size` counts of at most so many records.
+pub fn bounds(all: &[Earlier], members: &[Vec<usize>], size: usize, most: u64) -> Vec<(u64, u64)> {
+    let known: Vec<(&[usize], u64)> =
+        all.iter().zip(members).filter_map(|(cell, members)| Some((members.as_slice(), cell.count?))).collect();
+    let mut found = vec![(u64::MAX, 0); all.len()];
+    let mut each = |table: &[u64]| {
+        for (bounds, members) in found.iter_mut().zip(members) {
+            let sum = members.iter().map(|place| table[*place]).sum::<u64>();
+            *bounds = (bounds.0.min(sum), bounds.1.max(sum));
         }
-    });
-    all.into_iter().zip(found).map(|(cell, bounds)| (cell, bounds.unwrap())).collect()
+    };
+    try_all(&mut vec![0; size], 0, most, &known, &mut each);
+    assert!(all.iter().all(|cell| cell.status == Status::Published || cell.count.is_none()));
+    found
 }
 
-fn single(all: &[Earlier], members: &[Vec<usize>], place: usize) -> Option<u64> {
-    all.iter().zip(members).find(|(_, members)| **members == [place]).and_then(|(cell, _)| cell.count)
-}
-
-fn try_all(table: &mut [u64; 6], place: usize, left: u64, fixed: &[Option<u64>], each: &mut impl FnMut(&[u64; 6])) {
+fn try_all(table: &mut [u64], place: usize, left: u64, known: &[(&[usize], u64)], each: &mut impl FnMut(&[u64])) {
     if place == table.len() {
         return each(table);
     }
-    let (least, most) = fixed[place].map_or((0, left), |fixed| (fixed, fixed));
-    for count in least..=most.min(left) {
+    for count in 0..=left {
         table[place] = count;
-        try_all(table, place + 1, left - count, fixed, each);
+        // What is published is kept as soon as it is settled, and never exceeded.
+        let sum = |members: &[usize]| members.iter().filter(|at| **at <= place).map(|at| table[*at]).sum::<u64>();
+        let mut concerned = known.iter().filter(|(members, _)| members.contains(&place));
+        if concerned.clone().any(|(members, published)| sum(members) > *published) {
+            break;
+        }
+        let is_settled = |members: &[usize]| members.iter().all(|at| *at <= place);
+        if concerned.all(|(members, published)| !is_settled(members) || sum(members) == *published) {
+            try_all(table, place + 1, left - count, known, each);
+        }
     }
+    table[place] = 0;
 }
 
 fn members(at: &[String]) -> Vec<usize> {
