@@ -177,19 +177,25 @@ impl Explain for Refused {
 }
 
 impl Gate {
-    /// Lets all offers of a period through, or none. `exact` holds, for each kind of records that engine E releases, its
+    /// Lets all offers of a period through, or none. `released` are the tables that have left before and are over
+    /// records that these may share: an earlier month under a quarter, another edition. `exact` holds, for each kind of records that engine E releases, its
     /// decided cells, those of earlier releases with them.
     ///
     /// # Errors
     ///
     /// See [`Refused`].
-    pub fn admit(&self, offers: Vec<Offer>, exact: &[(String, &Cells)]) -> Result<Admitted, Refused> {
+    pub fn admit(
+        &self,
+        offers: Vec<Offer>,
+        released: &[Offer],
+        exact: &[(String, &Cells)],
+    ) -> Result<Admitted, Refused> {
         if let Some(offer) = offers.iter().find(|offer| offer.engine == Engine::K) {
             return Err(Refused::NeverPublic { table: offer.layout.table.clone() });
         }
         let mut invariants = Vec::new();
         for (place, second) in offers.iter().enumerate() {
-            for first in offers.iter().take(place) {
+            for first in released.iter().chain(offers.iter().take(place)) {
                 if let Some(invariant) = self.pair(first, second)?
                     && !invariants.contains(invariant)
                 {

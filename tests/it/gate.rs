@@ -49,21 +49,21 @@ fn two_engines_over_the_same_records_are_refused() {
     let cells = exact(&layout);
     let offers = vec![noisy.clone(), offer(Engine::E, "ratings", layout.clone())];
     let held = [("ratings".to_owned(), &cells)];
-    let error = gate(vec![]).admit(offers.clone(), &held).unwrap_err();
+    let error = gate(vec![]).admit(offers.clone(), &[], &held).unwrap_err();
     assert_eq!(error.code(), "disclosure.two-engines");
     assert!(error.next().contains("invariant"));
 
     // The policy names the total that the rating system demands, and the release says so.
     let invariant = Invariant { records: "ratings".into(), by: vec!["commune".into(), "period".into()] };
-    let admitted = gate(vec![invariant.clone()]).admit(offers, &held).unwrap();
-    assert_eq!(admitted.invariants(), [invariant.clone()]);
+    let admitted = gate(vec![invariant.clone()]).admit(offers, &[], &held).unwrap();
+    assert_eq!(admitted.invariants(), std::slice::from_ref(&invariant));
     assert!(admitted.reports().iter().all(|(_, report)| report.is_safe()));
 
     // It names that total and no finer cells.
     let finer = by("finer", &["commune", "group"], "2026-01");
     let cells = exact(&finer);
     let offers = vec![noisy, offer(Engine::E, "ratings", finer)];
-    let error = gate(vec![invariant]).admit(offers, &[("ratings".into(), &cells)]).unwrap_err();
+    let error = gate(vec![invariant]).admit(offers, &[], &[("ratings".into(), &cells)]).unwrap_err();
     assert!(matches!(error, Refused::TwoEngines { .. }));
 }
 
@@ -72,7 +72,7 @@ fn other_records_and_other_months_do_not_meet() {
     let layout = by("exact", &["commune"], "2026-01");
     let cells = exact(&layout);
     let held = [("ratings".to_owned(), &cells)];
-    let with = |other: Offer| gate(vec![]).admit(vec![offer(Engine::E, "ratings", layout.clone()), other], &held);
+    let with = |other: Offer| gate(vec![]).admit(vec![offer(Engine::E, "ratings", layout.clone()), other], &[], &held);
     assert!(with(offer(Engine::D, "dossiers", by("d", &["commune"], "2026-01"))).is_ok());
     assert!(with(offer(Engine::D, "ratings", by("d", &["commune"], "2026-02"))).is_ok());
     // A quarter has the records of its months, and so has a table by other codes.
@@ -82,8 +82,23 @@ fn other_records_and_other_months_do_not_meet() {
 }
 
 #[test]
+fn what_left_before_counts_too() {
+    let layout = by("exact", &["commune"], "2026-01");
+    let cells = exact(&layout);
+    let held = [("ratings".to_owned(), &cells)];
+    let quarter = offer(Engine::D, "ratings", by("noisy", &["commune"], "2026-Q1"));
+    let offers = vec![offer(Engine::E, "ratings", layout)];
+    let error = gate(vec![]).admit(offers.clone(), std::slice::from_ref(&quarter), &held).unwrap_err();
+    assert_eq!(error.code(), "disclosure.two-engines");
+    // Two tables that have both left are past deciding.
+    let other = offer(Engine::D, "ratings", by("noisy", &["commune"], "2026-02"));
+    let exact_then = offer(Engine::E, "ratings", by("then", &["commune"], "2026-02"));
+    assert!(gate(vec![]).admit(offers, &[other, exact_then], &held).is_ok());
+}
+
+#[test]
 fn what_is_for_analysts_is_never_released() {
-    let error = gate(vec![]).admit(vec![offer(Engine::K, "ratings", by("k", &["commune"], "2026-01"))], &[]);
+    let error = gate(vec![]).admit(vec![offer(Engine::K, "ratings", by("k", &["commune"], "2026-01"))], &[], &[]);
     assert_eq!(error.unwrap_err().code(), "disclosure.never-public");
 }
 
@@ -91,15 +106,15 @@ fn what_is_for_analysts_is_never_released() {
 fn exact_tables_are_attacked_whoever_made_them() {
     let layout = by("exact", &["commune", "group"], "2026-01");
     let offers = vec![offer(Engine::E, "ratings", layout.clone())];
-    let missing = gate(vec![]).admit(offers.clone(), &[]).unwrap_err();
+    let missing = gate(vec![]).admit(offers.clone(), &[], &[]).unwrap_err();
     assert_eq!(missing.code(), "disclosure.not-attacked");
     // One cell withheld in a table with all its totals: anybody can compute it.
     let mut cells = Cells::new(&cube(), std::slice::from_ref(&layout), &[]).unwrap();
     cells.withhold(&["2026-01", "a", "births"]).unwrap();
-    let error = gate(vec![]).admit(offers.clone(), &[("ratings".into(), &cells)]).unwrap_err();
+    let error = gate(vec![]).admit(offers.clone(), &[], &[("ratings".into(), &cells)]).unwrap_err();
     assert_eq!(error.code(), "disclosure.too-narrow");
     assert!(error.to_string().contains("2026-01 a births"));
-    let admitted = gate(vec![]).admit(offers, &[("ratings".into(), &exact(&layout))]).unwrap();
+    let admitted = gate(vec![]).admit(offers, &[], &[("ratings".into(), &exact(&layout))]).unwrap();
     assert_eq!(admitted.reports().len(), 1);
     assert_eq!(admitted.offers().len(), 1);
 }

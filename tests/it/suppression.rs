@@ -246,3 +246,20 @@ proptest! {
         }
     }
 }
+
+/// Rules of any size are answered, never with a panic.
+#[test]
+fn absurd_rules_end_in_words() {
+    let cube = communes_by_groups([[2, 40, 50], [20, 30, 60], [70, 80, 90], [15, 25, 35]]);
+    for (small_below, interval_min) in [(u64::MAX, u64::MAX), (u64::MAX, 0), (0, 0), (5, u64::MAX), (5, 1 << 41)] {
+        let rules = Rules { small_below, interval_min, ..rules("all") };
+        match protect(&cube, &both(), &[], &rules) {
+            Ok(cells) => assert!(attack(&cells, interval_min).is_safe()),
+            Err(error) => assert!(!error.fault().next.is_empty()),
+        }
+    }
+    // A table without anything to withhold, and one without records.
+    let empty = communes_by_groups([[0; 3]; 4]);
+    assert_eq!(protect(&empty, &both(), &[], &rules("all")).unwrap().suppressed(), 0);
+    assert!(protect(&cube, &[], &[], &rules("all")).unwrap().is_empty());
+}

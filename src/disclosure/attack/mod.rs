@@ -160,10 +160,13 @@ pub(super) fn unproved(cells: &Cells, known: &Known, interval_min: u64) -> Vec<(
 fn need(cell: &Cell, why: Why, interval_min: u64) -> u64 {
     match (why, cell.group) {
         (Why::Secondary, _) => 1,
-        (Why::Unanimous, Some(group)) => interval_min.min(group).max(1),
-        _ => interval_min.max(1),
+        (Why::Unanimous, Some(group)) => interval_min.min(group).clamp(1, NEED_MAX),
+        _ => interval_min.clamp(1, NEED_MAX),
     }
 }
+
+/// The widest bounds that are asked for: more than any count, and far from what 64 bits hold.
+const NEED_MAX: u64 = 1 << 42;
 
 /// The sizes, in directions, of the surroundings over which the simplex is tried, one after the other.
 const SURROUNDINGS: [usize; 3] = [40, 160, VECTORS_MAX];
@@ -229,7 +232,8 @@ impl Surroundings {
         let found = dictionary.push(space, &cell.atoms, Target::AtLeast(truth.saturating_add(need)))?;
         let (mut width, high) = witness(found.witness.unwrap_or_default());
         if width < need {
-            let found = dictionary.push(space, &cell.atoms, Target::AtMost((truth + high).saturating_sub(need)))?;
+            let found =
+                dictionary.push(space, &cell.atoms, Target::AtMost(truth.saturating_add(high).saturating_sub(need)))?;
             width = witness(found.witness.unwrap_or_default()).0;
         }
         // A dictionary on which a step failed is not used again.

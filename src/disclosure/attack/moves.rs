@@ -19,7 +19,7 @@ pub(super) fn walk(space: &Space, effect: &[(u32, i64)], sign: i64, enough: i64)
             let direction = space.direction(*vector);
             let sense = sign * by.signum();
             let steps = steps(space, direction, sense, &moved, enough);
-            let gain = steps.saturating_mul(by.abs());
+            let gain = steps.saturating_mul(by.saturating_abs());
             if gain <= 0 {
                 continue;
             }

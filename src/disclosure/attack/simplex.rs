@@ -102,7 +102,7 @@ impl Dictionary {
         self.rows.pop();
         let found = found?;
         let signed = |optimum| match optimum {
-            Optimum::At(value) => Optimum::At(value * sign),
+            Optimum::At(value) => Optimum::At(value.saturating_mul(sign)),
             Optimum::Unbounded => Optimum::Unbounded,
         };
         Ok(Found { optimum: found.optimum.map(signed), witness: found.witness })
@@ -223,7 +223,7 @@ impl Dictionary {
         let old = self.denominator;
         for line in self.rows.iter_mut().filter(|line| !line.entries.is_empty()) {
             let Some(own) = line.entries.get(column).copied() else { continue };
-            if own == 0 && by.abs() == old {
+            if own == 0 && by.unsigned_abs() == old.unsigned_abs() {
                 continue;
             }
             line.constant = exchanged(line.constant, by, own, constant, old, sign)?;

@@ -125,7 +125,11 @@ impl Cells {
     pub fn new(cube: &Cube, layouts: &[Layout], earlier: &[Earlier]) -> Result<Self, Error> {
         let mut coordinates: BTreeMap<Vec<u32>, Option<&Earlier>> = BTreeMap::new();
         for old in earlier {
-            coordinates.insert(cube.place(&old.at)?, Some(old));
+            let known = coordinates.entry(cube.place(&old.at)?).or_insert(None);
+            // What one release withheld and another published is out.
+            if known.is_none_or(|known| known.status != Status::Published) {
+                *known = Some(old);
+            }
         }
         let mut shown = Vec::with_capacity(layouts.len());
         for layout in layouts {

@@ -67,10 +67,11 @@ impl Exchanges {
         // The cap is shared out by dimension; what is cut off are the codes last in their lists.
         let each = (1..).take_while(|each: &usize| each.pow(4) <= TRIED_MAX).last().unwrap_or(1);
         let wide = sides.iter().filter(|sides| sides.len() > each).count().max(1);
-        let narrow: usize = sides.iter().map(Vec::len).filter(|len| *len <= each).product();
+        let narrow: usize = sides.iter().map(Vec::len).filter(|len| *len <= each).fold(1, usize::saturating_mul);
         let most = (1..=TRIED_MAX)
             .take_while(|most| {
-                most.checked_pow(u32::try_from(wide).unwrap_or(4)).is_some_and(|n| n * narrow <= TRIED_MAX)
+                most.checked_pow(u32::try_from(wide).unwrap_or(4))
+                    .is_some_and(|n| n.saturating_mul(narrow) <= TRIED_MAX)
             })
             .last()
             .unwrap_or(1)
@@ -81,7 +82,7 @@ impl Exchanges {
                 let chosen = chosen.clone();
                 sides.iter().take(most).map(move |side| chosen.iter().copied().chain([*side]).collect::<Vec<Side>>())
             };
-            all = all.iter().flat_map(longer).collect();
+            all = all.iter().flat_map(longer).take(TRIED_MAX).collect();
         }
         let found = all.iter().filter_map(|sides| self.exchange(cells, sides, need));
         found.min_by_key(|found| {
