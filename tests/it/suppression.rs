@@ -4,6 +4,7 @@
 
 mod attack;
 mod brute;
+mod linked;
 mod rounding;
 mod year;
 
