@@ -11,6 +11,10 @@
 //!    attacker bounds every withheld cell; where the bounds are too narrow, a neighbour is withheld too, and both steps
 //!    begin again.
 //!
+//! What this does not defend against: a reader who runs the same rules over every table that agrees with what is
+//! published, and keeps those for which the same cells would have been withheld. Which cells are withheld depends on
+//! counts, here as in every suppression; who needs a guarantee against that takes engine D.
+//!
 //! [`rounding`] is the simple alternative: small counts become 0 or a base, and all tables add up.
 //!
 //! It must not know a ledger, a clock, a file, or where counts came from.

@@ -22,17 +22,20 @@ pub fn protect(cube: &Cube, layouts: &[Layout], earlier: &[Earlier], rules: &Rul
     let exchanged = marked(cube, layouts, earlier, rules)?;
     let mut eliminated = exchanged.clone();
     eliminate(&mut eliminated, rules)?;
-    match (widen(eliminated, rules, true), widen(exchanged, rules, false)) {
-        (Ok(one), Ok(other)) => Ok(if other.suppressed() < one.suppressed() { other } else { one }),
-        (one, other) => one.or(other),
+    let exchanged = widen(exchanged, rules, None);
+    // Repairs are worth while as long as they withhold less than is known to be enough.
+    let most = exchanged.as_ref().map_or(usize::MAX, Cells::suppressed);
+    match widen(eliminated, rules, Some(most)) {
+        Ok(eliminated) if eliminated.suppressed() <= most => Ok(eliminated),
+        repaired => exchanged.or(repaired),
     }
 }
 
-/// Withholds more cells until none is bounded too narrowly.
-fn widen(mut cells: Cells, rules: &Rules, is_eliminated: bool) -> Result<Cells, Error> {
+/// Withholds more cells until none is bounded too narrowly. After an elimination, no more than `most`.
+fn widen(mut cells: Cells, rules: &Rules, most: Option<usize>) -> Result<Cells, Error> {
     let exchanges = Exchanges::new(cells.trees());
     for round in 0..ROUNDS_MAX {
-        let (narrow, mut known) = if round == 0 && !is_eliminated {
+        let (narrow, mut known) = if round == 0 && most.is_none() {
             // Almost everything is still published, and almost nothing can move: there is nothing to be found.
             let known = attack::Known::new(&cells);
             (attack::unproved(&cells, &known, rules.interval_min), known)
@@ -41,6 +44,9 @@ fn widen(mut cells: Cells, rules: &Rules, is_eliminated: bool) -> Result<Cells, 
         };
         let Some((first, _)) = narrow.first().copied() else { return Ok(cells) };
         let before = cells.suppressed();
+        if most.is_some_and(|most| before > most) {
+            return Err(too_narrow(&cells, narrow.len(), first));
+        }
         for (place, need) in &narrow {
             let Ok(need) = i64::try_from(*need) else { continue };
             let Some(cell) = cells.cells.get(*place) else { continue };
