@@ -12,21 +12,29 @@
 //! `ρ` of [`Request::cost`]. Keys are public, so that an absent cell gets noise like any other and the shape of a table
 //! says nothing. Rolling up cells with small counts serves legibility and protects nobody: the noise does that.
 //!
+//! Beside it stand engine E, exact counts with suppression ([`suppress`], over [`cells`]), the attacker that tries every
+//! release of it ([`attack`]), engine K for analysts ([`cell_key`]), and the [`gate`] over all of them together.
+//!
 //! Polars (in its eager, in-memory form) and OpenDP are used here and, for OpenDP, nowhere else. This module must not
 //! know the ledger, the clock, a file or a network; it must not put an exact count, or anything else computed from
 //! rows without noise, into [`Draws`], [`Released`], [`Account`], an error or a log line.
 //!
 //! References: Bun and Steinke 2016 (zCDP); Canonne, Kamath and Steinke 2020 (the discrete Gaussian).
 
+pub mod attack;
 mod bins;
 mod bounding;
 mod budget;
+pub mod cell_key;
+pub mod cells;
 mod columns;
 mod draws;
+pub mod gate;
 mod noise;
 mod period;
 mod release;
 mod request;
+pub mod suppress;
 
 use crate::fault::{Explain, Place};
 use crate::tables::{self, TableName};

@@ -9,6 +9,7 @@
 //! arithmetic that is wrong in law is found before it runs. This chapter must not
 //! know what a model is for.
 
+pub mod analyst;
 pub mod cases;
 pub mod engine;
 mod error;

@@ -8,6 +8,8 @@ mod bounces;
 mod calendar;
 /// Zalo, an SMS gateway and a webhook: which channel a message takes, and what becomes of it.
 mod channels;
+/// Counts for analysts: the noise table, the aggregate, and what may be asked.
+mod cell_key;
 /// How messages leave: the bytes of a message, the folder, and a conversation with a mail server.
 mod delivery;
 /// From private to public: bounding, noise, roll-up, and what is said about it.
@@ -22,6 +24,8 @@ mod faults;
 mod files;
 /// Which rows a filter asks for.
 mod filters;
+/// All releases of a period together.
+mod gate;
 /// What would harm a person if it went wrong, found by attacking a whole night.
 mod harms;
 /// A window of due dates reaches in the tables as far as the law says.
@@ -84,6 +88,8 @@ mod secrets;
 mod silence;
 /// What several chapters' tests need: a world, a database server, a mail server.
 mod support;
+/// Exact counts with suppression: what is withheld, what an attacker finds, a year of releases.
+mod suppression;
 /// Large tables are read where they lie.
 mod through;
 /// Every declared type from sources with types and without, and the golden table of awkward dates.

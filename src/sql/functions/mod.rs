@@ -18,12 +18,15 @@
 //! A comparison of a date function with a date, or of an age with a number, is told to the planner as one of
 //! the column, so that sorted files are read as far as the window reaches.
 //!
+//! Beside them, `ck_count(record_key)` is an aggregate that only an analyst's session has: `sql::analyst`.
+//!
 //! A null argument gives null. Errors begin with the name of the function and quote no
 //! argument, save for a year without a calendar, which is no secret.
 
 mod add_months;
 mod ages;
 mod args;
+pub(super) mod ck_count;
 mod counts;
 mod days;
 mod lunar;
