@@ -9,6 +9,7 @@ pub mod authorisation;
 pub mod calendar;
 pub mod check;
 pub mod filter;
+pub mod indices;
 pub mod law;
 pub mod reader;
 pub mod secret;
@@ -55,6 +56,8 @@ pub struct Pipeline {
     pub standard_tables: Vec<StandardTable>,
     /// Dated rules.
     pub law: Law,
+    /// Indices of service quality, in alphabetical order.
+    pub indices: Vec<indices::Definition>,
     /// Public holidays and swaps.
     pub calendar: LegalCalendar,
     /// How published figures are protected; without one, nothing is published.

@@ -3,6 +3,8 @@
 //! The rows of [`table`] are made by `sql/quality/dossiers.sql` and are private.
 //! This module must not know how they are protected or published.
 
+pub mod index;
+
 use crate::tables::TableName;
 
 /// How one dossier was handled.
