@@ -7,6 +7,7 @@
 
 pub mod catalogue;
 pub mod grants;
+mod indices;
 pub mod missing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +66,7 @@ pub async fn read(root: &Path, agency: &str) -> (Option<Checked>, Vec<Fault>) {
         }
     };
     grants::check(&pipeline, &library, &graph, &faults);
+    indices::check(&pipeline, &library, &graph, &faults);
     let letters = Letters::read(root, &pipeline.items, &facts, &faults);
     missing::check(root, &pipeline, &faults);
     (Some(Checked { pipeline, library, graph, letters }), faults.into_vec())

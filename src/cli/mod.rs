@@ -17,6 +17,7 @@ mod keeper;
 mod new;
 mod plan;
 mod prove;
+mod quality;
 mod trace;
 
 use std::io::Write;
@@ -151,6 +152,14 @@ enum Verb {
     Explain {
         #[command(flatten)]
         asked: explain::Asked,
+    },
+    /// Print the score sheet of a unit: what a decision makes of its month, quarter or year.
+    ///
+    /// It is counted from what a night landed; no source is touched. The counts are exact, and so the sheet is for
+    /// the agency itself: what is published of it goes through disclosure control.
+    Quality {
+        #[command(flatten)]
+        asked: quality::Asked,
     },
     /// Look at the ledger (what was pulled, sent and published), or verify it.
     Ledger {
@@ -411,6 +420,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         }
         Verb::Lineage { model, format } => trace(&root, &agency, &model, format).await,
         Verb::Explain { asked } => explain::explain(root, &agency, state, asked).await,
+        Verb::Quality { asked } => quality::quality(root, &agency, state, asked).await,
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),
         Verb::Test { filter, mutate: false, format } => test(&root, filter.as_deref(), format).await,

@@ -21,6 +21,7 @@ mod history;
 mod lock;
 mod obligations;
 mod outbox;
+mod outcomes;
 mod pulls;
 mod runs;
 pub mod verify;
@@ -37,6 +38,7 @@ pub use error::Error;
 pub use lock::Lock;
 pub use obligations::{Followed, ObligationCount};
 pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Settlement};
+pub use outcomes::Outcomes;
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
 pub use runs::{Run, RunOutcome};
 

@@ -15,6 +15,7 @@ mod explain;
 mod figures;
 mod follow;
 mod pull;
+mod quality;
 mod recheck;
 mod remind;
 mod trace;
@@ -38,6 +39,7 @@ use crate::world::World;
 
 pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
+pub use quality::{Asked, prove, quality};
 pub use window::{NIGHTS_MAX, window};
 
 /// Runs the night of `as_of` and reports it.

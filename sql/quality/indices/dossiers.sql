@@ -4,7 +4,7 @@
 -- them. Points are those of the nine indices of Decree 61/2018, with the dossiers for which they are known.
 --
 -- grain:   unit_code, procedure_code
--- private: every column
+-- private: settled_days
 with
 
 settled as (

@@ -5,7 +5,7 @@
 -- its days are over. Nobody is satisfied by an answer that is late, asked for again, or disliked by more than like it.
 --
 -- grain:   unit_code, procedure_code
--- private: every column
+-- private:
 with
 
 petitions as (

@@ -1,7 +1,7 @@
 -- How many dossiers of a unit and a procedure were settled in so many working days: for the median and the like.
 --
 -- grain:   unit_code, procedure_code, working_days
--- private: every column
+-- private: working_days
 select
     unit_code,
     procedure_code,

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::super::indices::{
-    Band, Count, Definition, DefinitionVersion, Formula, Fraction, Group, Metric, Tier, Zero,
-};
+use super::super::indices::{Band, Count, Definition, DefinitionVersion, Formula, Fraction, Group, Metric, Tier, Zero};
 use super::super::reader::{Document, Faults, Node};
 use super::{done, entries, in_range, is_word};
 use crate::fault::{Fault, Place};
@@ -52,8 +50,7 @@ fn definition(node: &Node<'_>, name: &str) -> Definition {
         };
         if versions.iter().take(index).any(|(_, other)| overlaps(other)) {
             let day = version.in_force_from;
-            let what =
-                format!("two versions of {name} are in force on {day}, and neither is enacted after the other");
+            let what = format!("two versions of {name} are in force on {day}, and neither is enacted after the other");
             let next = "end the earlier version the day before the later one begins, or give the days of enactment";
             node.fault("in_force_from", "pipeline.rule-overlap", what, next);
         }
@@ -79,8 +76,7 @@ fn version(node: &Node<'_>) -> Option<DefinitionVersion> {
     let mut codes = BTreeSet::new();
     let nodes = node.array("group");
     let count = nodes.len();
-    let groups: Vec<Group> =
-        nodes.iter().filter_map(|node| done(node, |node| group(node, &mut codes))).collect();
+    let groups: Vec<Group> = nodes.iter().filter_map(|node| done(node, |node| group(node, &mut codes))).collect();
     if count == 0 {
         node.fault("group", "toml.empty", "the version has no group", "add a [[version.group]] with its metrics");
     }
@@ -123,8 +119,7 @@ fn group(node: &Node<'_>, codes: &mut BTreeSet<String>) -> Option<Group> {
     let maximum = points_or_none(node, "maximum");
     let nodes = node.array("metric");
     let count = nodes.len();
-    let metrics: Vec<Metric> =
-        nodes.iter().filter_map(|node| done(node, |node| metric(node, codes))).collect();
+    let metrics: Vec<Metric> = nodes.iter().filter_map(|node| done(node, |node| metric(node, codes))).collect();
     if count == 0 {
         node.fault("metric", "toml.empty", "the group has no metric", "add a [[version.group.metric]]");
     }

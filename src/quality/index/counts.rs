@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::datatypes::DataType;
-
 use super::Error;
 use super::exact::Exact;
 use crate::pipeline::indices::Count;
@@ -13,10 +11,18 @@ use crate::tables::{Table, TableName};
 const NAMES: [&str; 2] = ["unit_code", "procedure_code"];
 
 /// The table of settled dossiers by working days: not summed as the others are.
-pub const WORKING_DAYS: &str = "working_days";
+const WORKING_DAYS: &str = "working_days";
 
 /// The table of single dossiers, from which the others are counted.
-pub const SETTLED: &str = "settled";
+const SETTLED: &str = "settled";
+
+/// The columns that no table gives: what became of reminders, from the ledger.
+pub const GIVEN: [&str; 2] = ["reminded", "acted_in_time"];
+
+/// Whether the columns of a table of the schema `indices` are summed by a sheet.
+pub fn is_counted(table: &TableName) -> bool {
+    table.table != SETTLED && table.table != WORKING_DAYS
+}
 
 /// Whose sheet it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,9 +39,9 @@ impl Scope {
     /// Whether a row is of this sheet. A unit holds those below it, whose codes go on after a dot (`H21.17`).
     fn holds(&self, unit: Option<&str>, procedure: Option<&str>) -> bool {
         let is_of_unit = self.is_root
-            || unit.and_then(|unit| unit.strip_prefix(&self.unit)).is_some_and(|rest| {
-                rest.is_empty() || rest.starts_with('.')
-            });
+            || unit
+                .and_then(|unit| unit.strip_prefix(&self.unit))
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         is_of_unit && self.procedure.as_deref().is_none_or(|wanted| procedure == Some(wanted))
     }
 }
@@ -157,10 +163,4 @@ impl Counts {
         }
         None
     }
-}
-
-/// The columns of a table of counts: whole numbers, without the names of its rows.
-pub fn columns(table: &Table) -> impl Iterator<Item = (&str, &DataType)> {
-    let fields = table.schema.fields().iter().filter(|field| !NAMES.contains(&field.name().as_str()));
-    fields.map(|field| (field.name().as_str(), field.data_type()))
 }

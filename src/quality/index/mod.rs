@@ -13,7 +13,7 @@ mod sheet;
 use crate::calendar::Span;
 use crate::pipeline::indices::{Definition, DefinitionVersion, Formula, Fraction, Metric, Tier, Zero};
 
-pub use counts::{Counts, SETTLED, Scope, columns};
+pub use counts::{Counts, GIVEN, Scope, is_counted};
 pub use error::Error;
 pub use exact::Decimal;
 pub use sheet::{GroupScore, Score, Sheet};
@@ -32,10 +32,9 @@ pub fn score(
     scope: &Scope,
     counts: &Counts,
 ) -> Result<Sheet, Error> {
-    let version = definition.in_force(period.last_day(), known_on).ok_or_else(|| Error::NotInForce {
-        decision: definition.name.clone(),
-        period: period.to_string(),
-    })?;
+    let version = definition
+        .in_force(period.last_day(), known_on)
+        .ok_or_else(|| Error::NotInForce { decision: definition.name.clone(), period: period.to_string() })?;
     let large = || Error::TooLarge { decision: definition.name.clone() };
     let scoring = Scoring { version, counts, per_year: period.per_year() };
     let mut groups = Vec::new();
@@ -59,7 +58,8 @@ pub fn score(
     let total = maximum.map(|_| total);
     // A sheet without some of the points cannot be classed by bands that are meant for all of them.
     let is_whole = maximum == version.maximum;
-    let band = total.filter(|_| is_whole).and_then(|total| version.bands.iter().find(|band| total.reaches(band.at_least)));
+    let band =
+        total.filter(|_| is_whole).and_then(|total| version.bands.iter().find(|band| total.reaches(band.at_least)));
     let class = band.map(|band| band.name.clone());
     Ok(Sheet {
         decision: definition.name.clone(),

@@ -1,5 +1,6 @@
 //! The sheet itself: every metric with what was divided, its points, and their sums.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -85,6 +86,31 @@ impl Sheet {
         self.groups.iter().find(|group| group.code == code)
     }
 
+    /// Its lines by column, as a case expects them: the total, the groups and the metrics, by `code`. What is
+    /// not there is left out.
+    pub fn rows(&self) -> Vec<BTreeMap<String, String>> {
+        let whole = |points: Option<i64>| points.map(|points| points.to_string());
+        let decimal = |number: Option<Decimal>| number.map(|number| number.to_string());
+        let class = self.class.as_ref().map(|class| class.en.clone());
+        let mut rows =
+            vec![named("TOTAL", [("score", decimal(self.total)), ("maximum", whole(self.maximum)), ("class", class)])];
+        for group in &self.groups {
+            rows.push(named(&group.code, [("score", decimal(group.score)), ("maximum", whole(group.maximum))]));
+            rows.extend(group.metrics.iter().map(|metric| {
+                let cells = [
+                    ("numerator", decimal(metric.numerator)),
+                    ("denominator", decimal(metric.denominator)),
+                    ("percent", decimal(metric.percent)),
+                    ("value", decimal(metric.value)),
+                    ("score", decimal(metric.score)),
+                    ("maximum", whole(metric.maximum)),
+                ];
+                named(&metric.code, cells)
+            }));
+        }
+        rows
+    }
+
     /// The sheet in one language, in aligned columns.
     pub fn text(&self, language: Language) -> String {
         let words = Words::of(language);
@@ -127,6 +153,11 @@ impl Sheet {
         }
         text
     }
+}
+
+fn named<const N: usize>(code: &str, cells: [(&str, Option<String>); N]) -> BTreeMap<String, String> {
+    let filled = cells.into_iter().filter_map(|(column, value)| Some((column.to_owned(), value?)));
+    std::iter::once(("code".to_owned(), code.to_owned())).chain(filled).collect()
 }
 
 /// What is not there is a dash: blank is never zero.

@@ -28,9 +28,9 @@ const WIDER_YEARS: [i16; 2] = [40, 1];
 /// What cases are run on: the models, and the tables that they read.
 #[derive(Debug)]
 pub struct Bench<'a> {
-    pipeline: &'a Pipeline,
-    library: &'a Library,
-    empty: BTreeMap<TableName, Table>,
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) library: &'a Library,
+    pub(super) empty: BTreeMap<TableName, Table>,
     stands: Mutex<Vec<Arc<Stand>>>,
 }
 
@@ -236,7 +236,7 @@ fn compared(case: &Case) -> BTreeSet<&str> {
 }
 
 /// The dates that a select may name, of a case.
-fn bound(case: &Case) -> Bound {
+pub(super) fn bound(case: &Case) -> Bound {
     [("$as_of", case.as_of.date()), ("$until", case.until), ("$since", case.since)].into()
 }
 
