@@ -15,6 +15,7 @@ const NEAR: usize = 3;
 
 /// Names every column that a metric counts and that no table gives: it would be 0 for ever, in silence.
 pub(super) fn check(pipeline: &Pipeline, library: &Library, graph: &Graph, faults: &Faults) {
+    check_needs(pipeline, faults);
     let mut known: BTreeSet<&str> = GIVEN.into_iter().collect();
     let mut is_any = false;
     for model in library.folder(INDICES).filter(|model| is_counted(&model.name)) {
@@ -35,6 +36,17 @@ pub(super) fn check(pipeline: &Pipeline, library: &Library, graph: &Graph, fault
             };
             let what = format!("{} counts {column}, which no table of sql/quality/indices/ gives", metric.code);
             faults.push(Fault::new("indices.unknown-column", metric.place.clone(), what, next));
+        }
+    }
+}
+
+fn check_needs(pipeline: &Pipeline, faults: &Faults) {
+    for metric in pipeline.indices.iter().flat_map(metrics) {
+        let is_there = |name: &&String| pipeline.standard_tables.iter().any(|table| table.name == **name);
+        for name in metric.needs.iter().filter(|name| !is_there(name)) {
+            let what = format!("{} needs {name}, which is no standard table", metric.code);
+            let next = "name a table of pipelines/standard-tables.toml, or add it there";
+            faults.push(Fault::new("indices.unknown-table", metric.place.clone(), what, next));
         }
     }
 }

@@ -63,6 +63,8 @@ pub struct Metric {
     pub code: String,
     /// Its name.
     pub title: Text,
+    /// Standard tables without which nothing can be said of it: an agency that does not fill one has no score here.
+    pub needs: Vec<String>,
     /// How it is computed.
     pub formula: Formula,
     /// It is absent from a sheet of one procedure, and its points with it.

@@ -70,6 +70,7 @@ pub async fn quality(world: &World, checked: &Checked, asked: &Asked) -> Result<
     world.progress.done();
     let tables = tables.iter().map(|(name, table)| (*name, table));
     let mut counts = Counts::read(tables, &scope).map_err(|error| error.fault())?;
+    counts.unfilled = unfilled(checked);
     if !counts.is_any && !is_known(pipeline, &scope) {
         return Err(unknown_unit(pipeline, &scope));
     }
@@ -126,6 +127,13 @@ fn scope(pipeline: &Pipeline, asked: &Asked) -> Scope {
     let unit = asked.unit.clone().unwrap_or_else(|| pipeline.unit.code.clone());
     let is_root = unit == pipeline.unit.code;
     Scope { unit, is_root, procedure: asked.procedure.clone() }
+}
+
+/// The standard tables that may be left out and that the agency does not fill.
+fn unfilled(checked: &Checked) -> BTreeSet<String> {
+    let optional = checked.pipeline.standard_tables.iter().filter(|table| table.optional);
+    let is_filled = |name: &str| checked.library.model(&TableName::new("staging", name)).is_some();
+    optional.map(|table| table.name.clone()).filter(|name| !is_filled(name)).collect()
 }
 
 /// Whether there is such a unit although nothing was counted of it.

@@ -178,9 +178,10 @@ const WORDS: [(&str, Word); 8] = [
 
 fn metric(node: &Node<'_>, codes: &mut BTreeSet<String>) -> Option<Metric> {
     let (code, title) = (code(node, codes), node.both("title"));
+    let needs = node.texts_or_none("needs").unwrap_or_default();
     let is_absent_by_procedure = node.bool_or("absent_by_procedure", false);
     let formula = node.word("score", &WORDS).and_then(|word| formula(node, word));
-    Some(Metric { code: code?, title: title?, formula: formula?, is_absent_by_procedure, place: node.place() })
+    Some(Metric { code: code?, title: title?, needs, formula: formula?, is_absent_by_procedure, place: node.place() })
 }
 
 fn formula(node: &Node<'_>, word: Word) -> Option<Formula> {

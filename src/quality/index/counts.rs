@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Error;
 use super::exact::Exact;
-use crate::pipeline::indices::Count;
+use crate::pipeline::indices::{Count, Metric};
 use crate::tables::{Table, TableName};
 
 /// The columns that name a row, and are no counts.
@@ -18,6 +18,9 @@ const SETTLED: &str = "settled";
 
 /// The columns that no table gives: what became of reminders, from the ledger.
 pub const GIVEN: [&str; 2] = ["reminded", "acted_in_time"];
+
+/// What lacks where they were not given: it knows neither communes nor procedures.
+const LEDGER: &str = "ledger";
 
 /// Whether the columns of a table of the schema `indices` are summed by a sheet.
 pub fn is_counted(table: &TableName) -> bool {
@@ -57,6 +60,8 @@ pub struct Counts {
     days: BTreeMap<i64, i128>,
     /// Whether there was any row.
     pub is_any: bool,
+    /// Standard tables that the agency does not fill: what needs one is not known, which is not 0.
+    pub unfilled: BTreeSet<String>,
 }
 
 impl Counts {
@@ -91,6 +96,14 @@ impl Counts {
     pub fn put(&mut self, column: &str, count: i64) {
         let sum = self.sums.entry(column.to_owned()).or_default();
         *sum = sum.saturating_add(count.into());
+    }
+
+    /// The tables that are not filled and without which nothing can be said of a metric.
+    pub(super) fn lacks(&self, metric: &Metric) -> Vec<String> {
+        let lacking = metric.needs.iter().filter(|table| self.unfilled.contains(*table)).cloned();
+        let columns = metric.formula.columns();
+        let is_given = columns.iter().any(|column| GIVEN.contains(column) && !self.sums.contains_key(*column));
+        lacking.chain(is_given.then(|| LEDGER.to_owned())).collect()
     }
 
     fn add(&mut self, table: &Table, kept: &[(usize, Option<String>)]) -> Result<(), crate::tables::Error> {

@@ -43,12 +43,14 @@ pub fn score(
         let metrics = metrics.filter(|metric| !(metric.is_absent_by_procedure && scope.procedure.is_some()));
         let scores: Vec<Score> =
             metrics.map(|metric| scoring.metric(metric)).collect::<Option<_>>().ok_or_else(large)?;
-        let maximum = group.maximum.map(|_| scores.iter().filter_map(|score| score.maximum).sum());
+        let maximum: Option<i64> = group.maximum.map(|_| scores.iter().filter_map(|score| score.maximum).sum());
         let sum = Decimal::sum(scores.iter().filter_map(|score| score.score), version.decimals).ok_or_else(large)?;
+        // A group of which nothing is known has no sum, which is not 0.
+        let is_known = scores.iter().any(|score| score.maximum.is_some() && score.lacks.is_empty());
         groups.push(GroupScore {
             code: group.code.clone(),
             title: group.title.clone(),
-            score: maximum.map(|_: i64| sum),
+            score: is_known.then_some(sum),
             maximum,
             metrics: scores,
         });
@@ -56,8 +58,10 @@ pub fn score(
     let maximum = version.maximum.map(|_| groups.iter().filter_map(|group| group.maximum).sum::<i64>());
     let total = Decimal::sum(groups.iter().filter_map(|group| group.score), version.decimals).ok_or_else(large)?;
     let total = maximum.map(|_| total);
-    // A sheet without some of the points cannot be classed by bands that are meant for all of them.
-    let is_whole = maximum == version.maximum;
+    let known = groups.iter().flat_map(|group| &group.metrics).filter(|metric| metric.lacks.is_empty());
+    let known_maximum = maximum.map(|_| known.filter_map(|metric| metric.maximum).sum());
+    // Bands are meant for all the points: of some of them they say nothing.
+    let is_whole = maximum == version.maximum && maximum == known_maximum;
     let band =
         total.filter(|_| is_whole).and_then(|total| version.bands.iter().find(|band| total.reaches(band.at_least)));
     let class = band.map(|band| band.name.clone());
@@ -72,6 +76,7 @@ pub fn score(
         period: period.to_string(),
         total,
         maximum,
+        known_maximum,
         class,
         groups,
         without_term: u64::try_from(counts.sum("without_term")).unwrap_or(0),
@@ -96,7 +101,11 @@ impl Scoring<'_> {
             value: None,
             score: None,
             maximum: metric.formula.maximum(),
+            lacks: self.counts.lacks(metric),
         };
+        if !score.lacks.is_empty() {
+            return Some(score);
+        }
         match &metric.formula {
             Formula::Constant { points } => score.score = Some(Decimal::whole(*points, self.version.decimals)?),
             Formula::WorkingDays { percent } => {

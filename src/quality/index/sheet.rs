@@ -1,6 +1,6 @@
 //! The sheet itself: every metric with what was divided, its points, and their sums.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -31,7 +31,9 @@ pub struct Sheet {
     pub total: Option<Decimal>,
     /// The most that could be reached.
     pub maximum: Option<i64>,
-    /// The class of the total; none where nothing is scored, or some metrics are absent from this sheet.
+    /// The most that could be reached by the metrics of which something is known: the others lack their tables.
+    pub known_maximum: Option<i64>,
+    /// The class of the total; none where nothing is scored, or some metrics are absent or not known.
     pub class: Option<Text>,
     /// The groups.
     pub groups: Vec<GroupScore>,
@@ -73,6 +75,9 @@ pub struct Score {
     pub score: Option<Decimal>,
     /// The most that could be reached; none for what is only shown.
     pub maximum: Option<i64>,
+    /// Standard tables that are not filled, without which nothing is known of it. Such a metric has no number at
+    /// all: not known is not 0, and no petitions on record are not no petitions.
+    pub lacks: Vec<String>,
 }
 
 impl Sheet {
@@ -138,7 +143,7 @@ impl Sheet {
                     shown(metric.numerator),
                     shown(metric.denominator),
                     shown(metric.percent.or(metric.value)),
-                    shown(metric.score),
+                    if metric.lacks.is_empty() { shown(metric.score) } else { "?".to_owned() },
                     shown(metric.maximum),
                 ];
                 line(format_args!("{}", row(&cells)));
@@ -147,6 +152,20 @@ impl Sheet {
         if let Some(total) = self.total {
             let class = self.class.as_ref().map(|class| format!(": {}", class.get(language))).unwrap_or_default();
             line(format_args!("\n{} {total} / {}{class}\n", words.total, shown(self.maximum)));
+            if let Some(known) = self.known_maximum.filter(|known| Some(*known) != self.maximum) {
+                line(format_args!("{}: {known}\n", words.known));
+            }
+        }
+        let lacking: BTreeSet<&str> = self
+            .groups
+            .iter()
+            .flat_map(|group| &group.metrics)
+            .flat_map(|metric| &metric.lacks)
+            .map(String::as_str)
+            .collect();
+        if !lacking.is_empty() {
+            let tables: Vec<&str> = lacking.into_iter().collect();
+            line(format_args!("{}: {}\n", words.lacking, tables.join(", ")));
         }
         if self.without_term > 0 {
             line(format_args!("{}: {}\n", words.without_term, self.without_term));
@@ -160,7 +179,7 @@ fn named<const N: usize>(code: &str, cells: [(&str, Option<String>); N]) -> BTre
     std::iter::once(("code".to_owned(), code.to_owned())).chain(filled).collect()
 }
 
-/// What is not there is a dash: blank is never zero.
+/// What is not there is a dash, and points of which nothing is known are a question mark: blank is never zero.
 fn shown(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| value.to_string())
 }
@@ -189,6 +208,8 @@ struct Words {
     score: &'static str,
     maximum: &'static str,
     total: &'static str,
+    known: &'static str,
+    lacking: &'static str,
     without_term: &'static str,
 }
 
@@ -206,6 +227,8 @@ impl Words {
                 score: "điểm",
                 maximum: "tối đa",
                 total: "Tổng điểm",
+                known: "Điểm tối đa của các chỉ số có dữ liệu",
+                lacking: "? là chưa có dữ liệu; các bảng còn thiếu",
                 without_term: "Hồ sơ không có ngày hẹn trả và thời hạn theo luật, tính là không đúng hạn",
             },
             Language::En => Words {
@@ -219,6 +242,8 @@ impl Words {
                 score: "points",
                 maximum: "maximum",
                 total: "Total",
+                known: "The most that the metrics give of which something is known",
+                lacking: "? is not known; tables that are not filled",
                 without_term: "Dossiers with neither an appointed day nor a time by law, which count as not in time",
             },
         }
