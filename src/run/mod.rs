@@ -39,7 +39,7 @@ use crate::world::World;
 
 pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
-pub use quality::{Asked, prove, quality};
+pub use quality::{Asked, judge, prove, quality};
 pub use window::{NIGHTS_MAX, window};
 
 /// Runs the night of `as_of` and reports it.

@@ -12,7 +12,7 @@ use crate::quality::index::{Counts, Scope, Sheet, score};
 use crate::sql::cases::{Bench, Case, Difference};
 use crate::sql::engine::Bound;
 use crate::sql::library::INDICES;
-use crate::tables::TableName;
+use crate::tables::{Table, TableName};
 use crate::world::World;
 
 /// Whose sheet, of which period, by which decision.
@@ -85,6 +85,12 @@ pub async fn quality(world: &World, checked: &Checked, asked: &Asked) -> Result<
 
 /// Whether a case gives the sheet that it expects; none when it does.
 pub async fn prove(pipeline: &Pipeline, bench: &Bench<'_>, case: &Case) -> Result<Option<Difference>, Fault> {
+    let tables = bench.counted(case).await.map_err(|error| error.fault())?;
+    judge(pipeline, &tables, case)
+}
+
+/// Like [`prove`], of tables that were counted already.
+pub fn judge(pipeline: &Pipeline, tables: &[(TableName, Table)], case: &Case) -> Result<Option<Difference>, Fault> {
     let fault = |what: &str, next: &str| Fault::new("case.sheet", Place::file(&case.path), what, next);
     let Some(sheet) = case.sheet.as_ref().filter(|_| case.expects()) else {
         let what = "the case names no period or expects nothing";
@@ -99,7 +105,6 @@ pub async fn prove(pipeline: &Pipeline, bench: &Bench<'_>, case: &Case) -> Resul
         is_root: sheet.unit.is_none(),
         procedure: sheet.procedure.clone(),
     };
-    let tables = bench.counted(case).await.map_err(|error| error.fault())?;
     let tables = tables.iter().map(|(name, table)| (name, table));
     let counts = Counts::read(tables, &scope).map_err(|error| error.fault())?;
     let came = score(definition, sheet.period, case.known_on, &scope, &counts).map_err(|error| error.fault())?;

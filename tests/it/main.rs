@@ -20,6 +20,8 @@ mod filters;
 mod harms;
 /// A window of due dates reaches in the tables as far as the law says.
 mod horizon;
+/// Score sheets of service quality: definitions, exact scores, cases, the verb.
+mod indices;
 /// An interval is the same after it has landed.
 mod intervals;
 /// Files with one fault each: what lands, what is set aside, what is refused.

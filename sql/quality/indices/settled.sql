@@ -59,7 +59,7 @@ pauses as (
         dossier_id,
         count(*) as requests,
         max(case when completed_on is null or completed_on > $until then requested_on end) as waits_since,
-        sum(case when completed_on <= $until then working_days_between(requested_on, completed_on) else 0 end) as paused_days
+        sum(case when completed_on <= $until then greatest(working_days_between(requested_on, completed_on), 0) else 0 end) as paused_days
     from supplements
     group by dossier_id
 ),

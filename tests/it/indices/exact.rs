@@ -1,0 +1,195 @@
+//! Scores are exact: computed a second time with whole numbers only.
+
+use std::str::FromStr;
+
+use chudong::calendar::Span;
+use chudong::fault::Place;
+use chudong::language::Text;
+use chudong::pipeline::indices::{Band, Count, Definition, DefinitionVersion, Formula, Fraction, Group, Metric, Zero};
+use chudong::quality::index::{Counts, Scope, Sheet, score};
+use jiff::civil::date;
+use proptest::prelude::*;
+
+use super::decision;
+
+const KNOWN_ON: jiff::civil::Date = date(2026, 11, 20);
+
+fn scope() -> Scope {
+    Scope { unit: "97".into(), is_root: true, procedure: None }
+}
+
+fn october() -> Span {
+    "2026-10".parse().unwrap()
+}
+
+/// A sheet of Decision 766 of these sums.
+fn of_766(sums: &[(&str, i64)]) -> Sheet {
+    let mut counts = Counts::default();
+    for (column, sum) in sums {
+        counts.put(column, *sum);
+    }
+    score(&decision("decision_766"), october(), KNOWN_ON, &scope(), &counts).unwrap()
+}
+
+fn points(sheet: &Sheet, code: &str) -> String {
+    sheet.metric(code).unwrap().score.unwrap().to_string()
+}
+
+#[test]
+fn just_below_the_threshold_and_on_it() {
+    // 2 × 79.99 / 80 = 1.99975 is shown as 2.00, as the maximum is; four decimals below, it is not.
+    for (reused, shown) in [(8_000, "2.00"), (7_999, "2.00"), (7_980, "2.00"), (7_979, "1.99"), (10_000, "2.00")] {
+        let sheet = of_766(&[("reused", reused), ("received", 10_000)]);
+        assert_eq!(points(&sheet, "REUSED_DIGITIZED_DATA"), shown, "{reused}");
+    }
+    // 6 × 89.99 / 90, 6 × 90 / 90, 6 × 50 / 90.
+    for (satisfied, shown) in [(8_999, "6.00"), (9_000, "6.00"), (8_992, "5.99"), (5_000, "3.33"), (10_000, "6.00")] {
+        let sheet = of_766(&[("satisfied", satisfied), ("received", 10_000)]);
+        assert_eq!(points(&sheet, "DOSSIER_RECEIVING_SATISFACTION"), shown, "{satisfied}");
+    }
+    // More than there are is shown, and gives no more than the maximum.
+    let sheet = of_766(&[("synced", 15), ("reported_portal", 10)]);
+    assert_eq!(points(&sheet, "DOSSIER_SYNC"), "6.00");
+    assert_eq!(sheet.metric("DOSSIER_SYNC").unwrap().percent.unwrap().to_string(), "150.00");
+}
+
+#[test]
+fn a_half_is_rounded_away_from_zero() {
+    // 20 × 1/1600 = 0.0125; binary 20 × 0.000625 would round to 0.01 as well, 20 × 43/800 = 1.075 to 1.07.
+    for (on_time, received, shown) in [(1, 1_600, "0.01"), (43, 800, "1.08"), (1, 4_000, "0.01"), (1, 4_001, "0.00")] {
+        assert_eq!(points(&of_766(&[("on_time", on_time), ("received", received)]), "PROCESSED_ON_TIME"), shown);
+    }
+}
+
+#[test]
+fn what_was_published_is_computed_again() {
+    // Terms of one published sheet: 6A + min(2, 2.5B) + min(2, 2.5C), added after each was rounded.
+    let sheet = of_766(&[("paid_online", 47_891), ("fee_due", 61_204)]);
+    assert_eq!(points(&sheet, "DOSSIERS_PAID_ONLINE"), "4.69");
+}
+
+/// A definition of one metric.
+fn made(formula: Formula, decimals: u8, bands: Vec<Band>) -> Definition {
+    let text = || Text::new("x", "x");
+    let maximum = formula.maximum();
+    let place = Place::Thing("a test".into());
+    let metric = |code: &str, formula: Formula| Metric {
+        code: code.into(),
+        title: text(),
+        needs: Vec::new(),
+        formula,
+        is_absent_by_procedure: false,
+        place: place.clone(),
+    };
+    let group = |code: &str| Group {
+        code: code.into(),
+        title: text(),
+        maximum,
+        metrics: vec![metric(&format!("{code}_1"), formula.clone())],
+    };
+    let twice = maximum.map(|maximum| 2 * maximum);
+    let version = DefinitionVersion {
+        enacted_on: date(2020, 1, 1),
+        in_force_from: date(2020, 1, 1),
+        in_force_to: None,
+        reference: text(),
+        confidence: "A".into(),
+        decimals,
+        maximum: twice,
+        groups: vec![group("A"), group("B")],
+        bands,
+    };
+    Definition { name: "made".into(), title: text(), versions: vec![version] }
+}
+
+fn fraction() -> Fraction {
+    Fraction { numerator: Count::Sum("above".into()), denominator: Count::Sum("below".into()) }
+}
+
+proptest! {
+    /// A score is the nearest decimal to the raw quotient, a half away from zero, by comparing whole numbers alone.
+    #[test]
+    fn a_score_is_the_nearest_decimal(
+        below in 1_i64..5_000_000_000,
+        part in 0_i64..=1_000_000,
+        maximum in 1_i64..=100,
+        full_at_percent in 1_i64..=100,
+        decimals in 0_u8..=4,
+    ) {
+        let above = i64::try_from(i128::from(below) * i128::from(part) / 1_000_000).unwrap();
+        let mut counts = Counts::default();
+        counts.put("above", above);
+        counts.put("below", below);
+        let bands = vec![Band { at_least: 0, name: Text::new("x", "x") }];
+        let formula = Formula::Share { of: fraction(), zero: Zero::Null, maximum, full_at_percent };
+        let sheet = score(&made(formula, decimals, bands), october(), KNOWN_ON, &scope(), &counts).unwrap();
+        let shown = sheet.metric("A_1").unwrap().score.unwrap().to_string();
+        let units = i128::from_str(&shown.replace('.', "")).unwrap();
+        // max × above × 100 / (below × full), or the maximum; times 10^decimals, it lies within half a unit.
+        let scale = 10_i128.pow(decimals.into());
+        let top = i128::from(maximum) * i128::from(above) * 100 * scale;
+        let bottom = i128::from(below) * i128::from(full_at_percent);
+        if top >= i128::from(maximum) * scale * bottom {
+            prop_assert_eq!(units, i128::from(maximum) * scale);
+        } else {
+            prop_assert!(2 * top >= (2 * units - 1) * bottom && 2 * top < (2 * units + 1) * bottom, "{shown}");
+        }
+        // The total is the sum of the rounded scores, digit for digit.
+        let total = i128::from_str(&sheet.total.unwrap().to_string().replace('.', "")).unwrap();
+        prop_assert_eq!(total, 2 * units);
+        prop_assert_eq!(shown.split_once('.').map_or(0, |(_, rest)| rest.len()), usize::from(decimals));
+    }
+
+    /// Every total has the class of the highest band that it reaches; exactly its bound is in it.
+    #[test]
+    fn exactly_the_bound_is_in_the_band(points in 0_i64..=50, bound in 1_i64..=100) {
+        let band = |at_least, name: &str| Band { at_least, name: Text::new(name, name) };
+        let bands = vec![band(bound, "upper"), band(0, "lower")];
+        let mut counts = Counts::default();
+        counts.put("above", points);
+        counts.put("below", 50);
+        let formula = Formula::Share { of: fraction(), zero: Zero::Null, maximum: 50, full_at_percent: 100 };
+        let sheet = score(&made(formula, 1, bands), october(), KNOWN_ON, &scope(), &counts).unwrap();
+        let class = sheet.class.unwrap().en;
+        prop_assert_eq!(class, if 2 * points >= bound { "upper" } else { "lower" });
+    }
+
+    /// A period is read back as it is written, and holds its days.
+    #[test]
+    fn a_period_is_read_as_it_is_written(year in 1_i16..=9999, month in 1_i8..=12) {
+        for text in [format!("{year:04}-{month:02}"), format!("{year:04}-Q{}", (month - 1) / 3 + 1), format!("{year:04}")] {
+            let span: Span = text.parse().unwrap();
+            prop_assert_eq!(span.to_string(), text);
+            let day = jiff::civil::Date::new(year, month, 15).unwrap();
+            prop_assert!(span.first_day() <= day && day <= span.last_day());
+            prop_assert_eq!(span.first_day().day(), 1);
+            prop_assert!(span.last_day() == jiff::civil::Date::MAX || span.last_day().tomorrow().unwrap().day() == 1);
+        }
+    }
+
+    /// Anything else is refused, whatever it is.
+    #[test]
+    fn no_text_stops_the_reader(text in ".{0,12}") {
+        let _: Result<Span, _> = text.parse();
+    }
+}
+
+#[test]
+fn what_is_no_period_is_refused() {
+    for text in [
+        "",
+        "2026-13",
+        "2026-00",
+        "2026-1",
+        "2026-Q0",
+        "2026-Q5",
+        "2026-Q",
+        "26-10",
+        "2026-10-01",
+        "0000",
+        "+026-10",
+        "２０２６",
+    ] {
+        assert!(text.parse::<Span>().is_err(), "{text}");
+    }
+}
