@@ -30,14 +30,17 @@ pub struct Asked {
     pub night: Option<AsOf>,
 }
 
+/// What to do where the tables of a night are gone.
+const ANOTHER_NIGHT: &str = "name another night with --as-of, or run one";
+
 /// The score sheet. A quarter and a year are counted from dossiers, never from the months' ratios.
 pub async fn quality(world: &World, checked: &Checked, asked: &Asked) -> Result<Sheet, Fault> {
     let pipeline = &checked.pipeline;
     let definition = definition(pipeline, &asked.decision)?;
-    let ledger = super::ledger_of(world, checked)?.ok_or_else(|| none_yet(world))?;
+    let ledger = super::ledger_of(world, checked)?.ok_or_else(|| of_a_sheet(none_yet(world)))?;
     let night = match asked.night {
         Some(night) => night,
-        None => last_night(&ledger)?.ok_or_else(|| none_yet(world))?,
+        None => last_night(&ledger)?.ok_or_else(|| of_a_sheet(none_yet(world)))?,
     };
     let period = asked.period;
     if period.first_day() > night.date() {
@@ -48,7 +51,7 @@ pub async fn quality(world: &World, checked: &Checked, asked: &Asked) -> Result<
     let scope = scope(pipeline, asked);
     let last_day = period.last_day().min(night.date());
     let bound: Bound = [("$as_of", night.date()), ("$until", last_day), ("$since", period.first_day())].into();
-    let kept = Kept::new(world, checked, night)?;
+    let kept = Kept::new(world, checked, night).map_err(of_a_sheet)?;
     let models: Vec<_> = checked.library.folder(INDICES).collect();
     if models.is_empty() {
         let next = "add [privacy] to the pipeline, whose figures of service quality are made from the same dossiers";
@@ -58,8 +61,7 @@ pub async fn quality(world: &World, checked: &Checked, asked: &Asked) -> Result<
     let read: BTreeSet<TableName> = models.iter().flat_map(|model| model.reads.iter().cloned()).collect();
     if !kept.stage(&read).await? {
         let what = format!("not all that was landed for the night of {night} is kept");
-        let next = "name another night with --as-of, or run one";
-        return Err(Fault::new("quality.not-kept", Place::file(world.landing()), what, next));
+        return Err(Fault::new("quality.not-kept", Place::file(world.landing()), what, ANOTHER_NIGHT));
     }
     let mut tables = Vec::new();
     for model in models {
@@ -125,6 +127,20 @@ fn definition<'p>(pipeline: &'p Pipeline, asked: &str) -> Result<&'p Definition,
             let what = format!("\"{asked}\" is not one decision of pipelines/indices/");
             Err(Fault::new("quality.unknown-decision", place, what, format!("name one of {}", names.join(", "))))
         }
+    }
+}
+
+/// What is said of a night that is not there, for whoever asks for a sheet and not for an explanation.
+fn of_a_sheet(fault: Fault) -> Fault {
+    match fault.code {
+        "explain.not-kept" => Fault::new("quality.not-kept", fault.place, fault.what, ANOTHER_NIGHT),
+        "explain.no-night" => Fault::new(
+            "quality.no-night",
+            fault.place,
+            fault.what,
+            "run a night first: a sheet is counted from its tables",
+        ),
+        _ => fault,
     }
 }
 

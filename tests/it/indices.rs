@@ -1,5 +1,10 @@
 //! Score sheets: what a decision makes of what was counted, by its data, its SQL and the verb.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
 
 /// What the numbers of a sheet are, computed a second time.
 mod exact;
@@ -100,7 +105,7 @@ fn the_sheet_of_the_sample_province() {
         ("quality.unknown-decision", ["--period", "2026-10", "--decision", "76"]),
         ("quality.period-to-come", ["--period", "2026-12", "--decision", "766"]),
         ("quality.not-in-force", ["--period", "2026-05", "--decision", "224"]),
-        ("explain.not-kept", ["--period", "2026-10", "--as-of", "2026-10-31"]),
+        ("quality.not-kept", ["--period", "2026-10", "--as-of", "2026-10-31"]),
     ] {
         let mut all = vec!["quality"];
         all.extend(arguments);
@@ -138,7 +143,7 @@ fn the_sheet_of_the_sample_province() {
 fn a_sheet_before_the_first_night_is_refused() {
     let world = World::of("an-binh");
     let said = world.chudong(&["quality", "--period", "2026-10"]).with(1).said();
-    assert!(said.contains("error[explain.no-night]"), "{said}");
+    assert!(said.contains("error[quality.no-night]"), "{said}");
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Scores are exact: computed a second time with whole numbers only.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use chudong::calendar::Span;
 use chudong::fault::Place;
 use chudong::language::Text;
 use chudong::pipeline::indices::{Band, Count, Definition, DefinitionVersion, Formula, Fraction, Group, Metric, Zero};
 use chudong::quality::index::{Counts, Scope, Sheet, score};
+use chudong::tables::{Table, TableName};
 use jiff::civil::date;
 use proptest::prelude::*;
 
@@ -66,6 +69,131 @@ fn what_was_published_is_computed_again() {
     // Terms of one published sheet: 6A + min(2, 2.5B) + min(2, 2.5C), added after each was rounded.
     let sheet = of_766(&[("paid_online", 47_891), ("fee_due", 61_204)]);
     assert_eq!(points(&sheet, "DOSSIERS_PAID_ONLINE"), "4.69");
+}
+
+#[test]
+fn of_those_reminded_the_share_is_shown() {
+    let mut counts = Counts::default();
+    let of = |counts: &Counts| score(&decision("decree_224_2026"), october(), KNOWN_ON, &scope(), counts).unwrap();
+    // Where the ledger was not asked, nothing is known.
+    let line = of(&counts).metric("ACTED_IN_TIME").unwrap().clone();
+    assert_eq!((line.denominator, line.lacks), (None, vec!["ledger".to_owned()]));
+    counts.put("reminded", 4);
+    counts.put("acted_in_time", 3);
+    let line = of(&counts).metric("ACTED_IN_TIME").unwrap().clone();
+    assert_eq!((line.percent.unwrap().to_string().as_str(), line.lacks.len()), ("75.00", 0));
+}
+
+/// Counts of one procedure that has everything, and of 10,000 dossiers of which each count is as many as said.
+fn full(fewer: &[(&str, i64)]) -> Counts {
+    const PROCEDURE: [&str; 11] = [
+        "announced",
+        "to_publish",
+        "published",
+        "offered",
+        "offered_online",
+        "online",
+        "with_fee",
+        "paid_online",
+        "received",
+        "for_people",
+        "population_data",
+    ];
+    const DOSSIERS: [&str; 17] = [
+        "received",
+        "online",
+        "paid_online",
+        "population_data",
+        "on_time",
+        "synced",
+        "reported_portal",
+        "fee_due",
+        "petitions",
+        "petitions_on_time",
+        "petitions_satisfied",
+        "satisfied",
+        "result_due",
+        "result_electronic",
+        "digitised",
+        "reused",
+        "personal_store",
+    ];
+    let text = |value: &str| -> ArrayRef { Arc::new(StringArray::from(vec![value])) };
+    let mut columns = vec![("unit_code", text("97")), ("procedure_code", text("1.000001"))];
+    columns.extend(PROCEDURE.map(|name| (name, Arc::new(Int64Array::from(vec![1])) as ArrayRef)));
+    let table = Table::from_batch(RecordBatch::try_from_iter(columns).unwrap());
+    let name = TableName::new("indices", "procedures");
+    let mut counts = Counts::read([(&name, &table)], &scope()).unwrap();
+    for column in DOSSIERS {
+        let count = fewer.iter().find(|(other, _)| *other == column).map_or(10_000, |(_, count)| *count);
+        counts.put(column, count - i64::from(PROCEDURE.contains(&column)));
+    }
+    counts
+}
+
+#[test]
+fn the_classes_of_decision_766() {
+    let fair = [("on_time", 0), ("personal_store", 0), ("digitised", 0), ("reused", 0)];
+    let mut average = fair.to_vec();
+    average.extend([
+        ("result_electronic", 0),
+        ("petitions_on_time", 0),
+        ("petitions_satisfied", 0),
+        ("satisfied", 6_000),
+    ]);
+    // 6 × 9,983/10,000 is 5.99: a hundredth less.
+    let less = |fewer: &[(&'static str, i64)]| [fewer, &[("synced", 9_983)]].concat();
+    for (fewer, total, class) in [
+        (vec![], "100.00", "Excellent"),
+        (vec![("on_time", 5_000)], "90.00", "Excellent"),
+        (vec![("on_time", 4_995)], "89.99", "Good"),
+        (vec![("on_time", 0)], "80.00", "Good"),
+        (less(&[("on_time", 0)]), "79.99", "Fair"),
+        (fair.to_vec(), "70.00", "Fair"),
+        (less(&fair), "69.99", "Average"),
+        (average.clone(), "50.00", "Average"),
+        (less(&average), "49.99", "Weak"),
+    ] {
+        let sheet = score(&decision("decision_766"), october(), KNOWN_ON, &scope(), &full(&fewer)).unwrap();
+        assert_eq!((sheet.total.unwrap().to_string().as_str(), sheet.class.unwrap().en.as_str()), (total, class));
+    }
+}
+
+#[test]
+fn the_classes_of_decree_61() {
+    const INDICES: [(&str, &str); 7] = [
+        ("time_points", "time_known"),
+        ("unit_time_points", "unit_time_known"),
+        ("contact_points", "contacts_known"),
+        ("agency_points", "agencies_known"),
+        ("one_stop_points", "one_stop_known"),
+        ("publicity_points", "publicity_known"),
+        ("attitude_points", "attitude_known"),
+    ];
+    for (tenths, class) in [
+        (150, "Excellent"),
+        (149, "Good"),
+        (120, "Good"),
+        (119, "Fair"),
+        (90, "Fair"),
+        (89, "Average"),
+        (60, "Average"),
+        (59, "Weak"),
+        (20, "Weak"),
+    ] {
+        let mut counts = Counts::default();
+        // No petition gives 2; the seven indices share the rest, none more than 2.
+        let mut rest: i64 = tenths - 20;
+        for (points, known) in INDICES {
+            counts.put(points, rest.min(20));
+            counts.put(known, 10);
+            rest -= rest.min(20);
+        }
+        assert_eq!(rest, 0);
+        let sheet = score(&decision("decree_61_2018"), october(), KNOWN_ON, &scope(), &counts).unwrap();
+        let total = format!("{}.{}", tenths / 10, tenths % 10);
+        assert_eq!((sheet.total.unwrap().to_string(), sheet.class.unwrap().en.as_str()), (total, class));
+    }
 }
 
 /// A definition of one metric.
