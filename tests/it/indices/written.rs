@@ -1,5 +1,11 @@
 //! What a clerk is told when a definition is wrong: every fault at its line.
 
+use std::path::Path;
+
+use chudong::pipeline::reader::Faults;
+use chudong::run;
+use chudong::sql::cases;
+
 use crate::support::world::World;
 
 /// A definition with a fault in nearly every line.
@@ -79,25 +85,30 @@ at_least = 9
 name = { vi = "Yếu", en = "Weak" }
 "#;
 
+/// What reading an installation says.
+fn said(world: &World) -> String {
+    let faults = Faults::default();
+    drop(chudong::pipeline::read(&world.root(), "an-binh", &faults));
+    let faults = faults.into_vec();
+    faults.iter().map(|fault| format!("{fault}\n")).collect()
+}
+
 #[test]
 fn every_fault_of_a_definition_is_said_at_its_line() {
     let world = World::of("an-binh");
     world.put("pipelines/indices/trial.toml", WRONG.as_bytes());
-    let said = world.chudong(&["check"]).with(1).said();
-    insta::assert_snapshot!("faults_of_a_definition", said);
+    insta::assert_snapshot!("faults_of_a_definition", said(&world));
 }
 
-#[test]
-fn a_column_that_nothing_gives_is_a_fault_with_the_one_that_was_meant() {
+#[tokio::test]
+async fn a_column_that_nothing_gives_is_a_fault_with_the_one_that_was_meant() {
     let world = World::of("an-binh");
     let path = "pipelines/indices/decision_766.toml";
     world.edit(path, "numerator = \"on_time\"", "numerator = \"on_tiem\"");
     world.edit(path, "needs = [\"dossier_fees\", \"dossier_services\"]", "needs = [\"dossier_fee\"]");
-    let said = world.chudong(&["check"]).with(1).said();
+    let faults = chudong::check::check(&world.root(), "an-binh").await.unwrap_err();
+    let said: String = faults.iter().map(|fault| format!("{fault}\n")).collect();
     insta::assert_snapshot!("column_that_nothing_gives", said);
-    // Nor is a sheet made of it.
-    let said = world.chudong(&["quality", "--period", "2026-10"]).with(1).said();
-    assert!(said.contains("error[indices.unknown-column]"), "{said}");
 }
 
 #[test]
@@ -107,23 +118,28 @@ fn two_versions_of_one_day_are_refused() {
     let text = std::fs::read_to_string(world.root().join(path)).unwrap();
     let (_, version) = text.split_once("[[version]]\n").unwrap();
     world.put(path, format!("{text}\n[[version]]\n{version}").as_bytes());
-    let said = world.chudong(&["check"]).with(1).said();
-    assert!(said.contains("error[pipeline.rule-overlap]: two versions of decree_224_2026"), "{said}");
+    let said = said(&world);
+    assert!(said.starts_with("error[pipeline.rule-overlap]: two versions of decree_224_2026"), "{said}");
 }
 
 #[test]
 fn a_case_of_an_index_that_cannot_be_judged_says_why() {
     let world = World::of("an-binh");
-    let put = |text: &str| world.put("tests/cases/quality/decision_766/odd.toml", text.as_bytes());
-    put("about = \"x\"\nas_of = 2026-11-20\nperiod = \"Oct\"\n");
-    let said = world.chudong(&["test", "odd"]).with(1);
-    assert!(said.err.contains("error[case.period]") && said.err.contains("odd.toml:3"), "{}", said.err);
-    put("about = \"x\"\nas_of = 2026-11-20\nperiod = \"2026-10\"\n");
-    let said = world.chudong(&["test", "odd"]).with(1);
-    assert!(said.out.contains("error[case.sheet]: the case names no period or expects nothing"), "{}", said.out);
-    put(
-        "about = \"x\"\nas_of = 2026-11-20\nperiod = \"2026-10\"\n\n[[expected]]\ncode = \"PROCESSED_ON_TIME\"\nscore = 1.00\n\n[[expected]]\ncode = \"NO_SUCH\"\n",
-    );
+    let path = "tests/cases/quality/decision_766/odd.toml";
+    let pipeline = super::pipeline();
+    let read = |text: &str| {
+        world.put(path, text.as_bytes());
+        let faults = Faults::default();
+        let case = cases::read(&world.root(), Path::new(path), &pipeline, &faults);
+        (case, faults.into_vec())
+    };
+    let (_, faults) = read("about = \"x\"\nas_of = 2026-11-20\nperiod = \"Oct\"\n");
+    assert_eq!((faults[0].code, faults[0].place.to_string()), ("case.period", format!("{path}:3")));
+    let (case, faults) = read("about = \"x\"\nas_of = 2026-11-20\nperiod = \"2026-10\"\n");
+    assert!(faults.is_empty(), "{faults:?}");
+    assert_eq!(run::judge(&pipeline, &[], &case.unwrap()).unwrap_err().code, "case.sheet");
+    let expected = "[[expected]]\ncode = \"PROCESSED_ON_TIME\"\nscore = 1.00\n\n[[expected]]\ncode = \"NO_SUCH\"\n";
+    read(&format!("about = \"x\"\nas_of = 2026-11-20\nperiod = \"2026-10\"\n\n{expected}"));
     let said = world.chudong(&["test", "odd"]).with(1);
     insta::assert_snapshot!("sheet_that_differs", said.out);
 }
