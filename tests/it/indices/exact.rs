@@ -65,13 +65,6 @@ fn a_half_is_rounded_away_from_zero() {
 }
 
 #[test]
-fn what_was_published_is_computed_again() {
-    // Terms of one published sheet: 6A + min(2, 2.5B) + min(2, 2.5C), added after each was rounded.
-    let sheet = of_766(&[("paid_online", 47_891), ("fee_due", 61_204)]);
-    assert_eq!(points(&sheet, "DOSSIERS_PAID_ONLINE"), "4.69");
-}
-
-#[test]
 fn of_those_reminded_the_share_is_shown() {
     let mut counts = Counts::default();
     let of = |counts: &Counts| score(&decision("decree_224_2026"), october(), KNOWN_ON, &scope(), counts).unwrap();
