@@ -7,6 +7,7 @@
 
 pub mod catalogue;
 pub mod grants;
+mod indices;
 pub mod missing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +67,7 @@ pub async fn read(root: &Path, agency: &str) -> (Option<Checked>, Vec<Fault>) {
         }
     };
     grants::check(&pipeline, &library, &graph, &faults);
+    indices::check(&pipeline, &library, &graph, &faults);
     let letters = Letters::read(root, &pipeline.items, &facts, &faults);
     short::check(&pipeline, &facts, &faults);
     missing::check(root, &pipeline, &faults);

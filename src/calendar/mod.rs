@@ -8,6 +8,7 @@ pub mod civil;
 pub mod cron;
 pub mod lunar;
 mod months;
+mod period;
 mod working_days;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};
 
 pub use months::{Rounding, add_months};
+pub use period::{NotASpan, Span};
 pub use working_days::{NoData, WorkingDays, known_from};
 
 /// The time zone of Vietnam, Indochina Time, UTC+7 without summer time.

@@ -26,11 +26,12 @@ pub enum Need {
 }
 
 /// What each folder of `sql/` is made for. A standard table, in `staging`, is made for whoever reads it.
-const NEEDS: [(&str, Need); 5] = [
+const NEEDS: [(&str, Need); 6] = [
     ("obligations", Need::Purpose(Purpose::Reminders)),
     ("reminders", Need::Purpose(Purpose::Reminders)),
     ("satisfaction", Need::Purpose(Purpose::ServiceQuality)),
     ("quality", Need::Purpose(Purpose::ServiceQuality)),
+    ("indices", Need::Purpose(Purpose::ServiceQuality)),
     ("checks", Need::Any),
 ];
 
@@ -94,7 +95,7 @@ const fn rule(
 }
 
 /// Where everything that a model gives goes. The first rule that fits holds.
-const EXITS: [ExitRule; 9] = [
+const EXITS: [ExitRule; 10] = [
     rule("staging", None, None, Exit::Stays, "only other models read it"),
     rule("checks", None, None, Exit::Stays, "only the number of its rows is told"),
     rule(
@@ -114,6 +115,7 @@ const EXITS: [ExitRule; 9] = [
     rule("reminders", None, None, Exit::ToThePerson, "it says where the letter to the person goes"),
     rule("satisfaction", Some("ratings"), None, Exit::ThroughTheGate, "disclosure counts it and protects the counts"),
     rule("quality", Some("dossiers"), None, Exit::ThroughTheGate, "disclosure counts it and protects the counts"),
+    rule("indices", None, None, Exit::Stays, "the agency's own score sheet counts it, which is not published"),
     rule("satisfaction", None, None, Exit::Stays, "only other models read it"),
     rule("quality", None, None, Exit::Stays, "other models read it, and the night, to know which months are over"),
 ];

@@ -14,6 +14,8 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::law::Law;
 use crate::pipeline::reader::Faults;
 use crate::report::FaultLine;
+use crate::run;
+use crate::sql::Library;
 use crate::sql::cases::{self, Bench, Case, Difference, shown};
 
 /// What became of all cases.
@@ -38,14 +40,37 @@ struct Line {
     fault: Option<FaultLine>,
 }
 
+impl Verdict {
+    /// Notes what became of a case.
+    fn add(&mut self, judged: Result<Option<Difference>, Fault>, case: Case) {
+        let (difference, fault) = match judged {
+            Ok(None) => {
+                self.as_expected += 1;
+                return;
+            }
+            Ok(difference) => (difference, None),
+            Err(fault) => (None, Some(FaultLine::from(&fault))),
+        };
+        self.not += 1;
+        let (as_of, until) = (case.as_of.to_string(), case.until.to_string());
+        self.cases.push(Line { path: case.path, about: case.about, as_of, until, difference, fault });
+    }
+}
+
 /// Runs the cases whose path holds the filter.
 pub(super) async fn test(root: &Path, filter: Option<&str>, format: ReportFormat) -> Result<Ended, Vec<Fault>> {
     let made = Made::of(root, filter).await?;
     let benches = made.benches();
+    let indices = Bench::new(&made.catalogue.pipeline, &made.indices);
     let rewrites = std::env::var_os("UPDATE_EXPECT").is_some_and(|value| value == "1");
     let faults = Faults::default();
     let mut verdict = Verdict::default();
     for path in &made.paths {
+        if cases::is_of_an_index(path) {
+            let Some(case) = cases::read(root, path, &made.catalogue.pipeline, &faults) else { continue };
+            verdict.add(run::prove(&made.catalogue.pipeline, &indices, &case).await, case);
+            continue;
+        }
         let Some((pipeline, bench)) = made.bench(&benches, path) else {
             faults.push(no_table(path));
             continue;
@@ -57,17 +82,7 @@ pub(super) async fn test(root: &Path, filter: Option<&str>, format: ReportFormat
             let Some(rewritten) = cases::read(root, path, pipeline, &faults) else { continue };
             case = rewritten;
         }
-        let (difference, fault) = match bench.judge(&case).await {
-            Ok(None) => {
-                verdict.as_expected += 1;
-                continue;
-            }
-            Ok(difference) => (difference, None),
-            Err(error) => (None, Some(FaultLine::from(&error.fault()))),
-        };
-        verdict.not += 1;
-        let (as_of, until) = (case.as_of.to_string(), case.until.to_string());
-        verdict.cases.push(Line { path: path.clone(), about: case.about, as_of, until, difference, fault });
+        verdict.add(bench.judge(&case).await.map_err(|error| error.fault()), case);
     }
     // What is wrong with an item matters where one of the cases asked for proves it.
     let mut faults = faults.into_vec();
@@ -119,6 +134,8 @@ impl std::fmt::Display for Verdict {
 struct Made {
     paths: Vec<PathBuf>,
     catalogue: Catalogue,
+    /// What indices of service quality count, on the standard tables themselves.
+    indices: Library,
     agencies: Vec<Checked>,
     faults: Vec<Fault>,
 }
@@ -133,14 +150,24 @@ impl Made {
         }
         let (catalogue, mut faults) = catalogue(root).await;
         // Obligations are written once for every agency; what else a case proves is of some agency.
-        let is_of_an_item = |path: &PathBuf| cases::proved(path).is_some_and(|name| name.schema == "obligations");
+        let is_of_an_item = |path: &PathBuf| {
+            cases::is_of_an_index(path) || cases::proved(path).is_some_and(|name| name.schema == "obligations")
+        };
+        let of_indices = Faults::default();
+        let indices = Library::of_indices(root, &catalogue.pipeline, &of_indices);
+        if paths.iter().any(|path| cases::is_of_an_index(path)) {
+            let found = of_indices.into_vec();
+            if !found.is_empty() {
+                return Err(found);
+            }
+        }
         let mut agencies = Vec::new();
         if !paths.iter().all(is_of_an_item) {
             let (sound, found) = all_agencies(root).await?;
             agencies = sound;
             faults.extend(found);
         }
-        Ok(Made { paths, catalogue, agencies, faults })
+        Ok(Made { paths, catalogue, indices, agencies, faults })
     }
 
     /// One bench for the catalogue, and one for each agency.

@@ -20,6 +20,7 @@ mod plan;
 mod preferences;
 mod preview;
 mod prove;
+mod quality;
 mod serve;
 mod simulate;
 mod trace;
@@ -177,6 +178,14 @@ enum Verb {
     },
     /// Read the mailbox into which messages come back: undeliverable, unwanted, received late. A night does it too.
     Bounces,
+    /// Print the score sheet of a unit: what a decision makes of its month, quarter or year.
+    ///
+    /// It is counted from what a night landed; no source is touched. The counts are exact, and so the sheet is for
+    /// the agency itself: what is published of it goes through disclosure control.
+    Quality {
+        #[command(flatten)]
+        asked: quality::Asked,
+    },
     /// Look at the ledger (what was pulled, sent and published), or verify it.
     Ledger {
         #[command(subcommand)]
@@ -466,6 +475,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Explain { asked } => explain::explain(root, &agency, state, asked).await,
         Verb::Preview { asked } => preview::preview(&root, &agency, asked).await,
         Verb::Bounces => bounces::bounces(root, &agency, state).await,
+        Verb::Quality { asked } => quality::quality(root, &agency, state, asked).await,
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),
         Verb::Test { filter, mutate: false, format } => test(&root, filter.as_deref(), format).await,

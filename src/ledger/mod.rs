@@ -25,6 +25,8 @@ mod lock;
 mod migrate;
 mod obligations;
 mod outbox;
+mod outcomes;
+
 mod preferences;
 mod pulls;
 mod runs;
@@ -44,6 +46,7 @@ pub use error::Error;
 pub use lock::Lock;
 pub use obligations::{Followed, ObligationCount};
 pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Recovered, Settlement};
+pub use outcomes::Outcomes;
 pub use preferences::{ALL, Asked, Preference, Request, Stance};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
 pub use runs::{Run, RunOutcome};

@@ -10,6 +10,7 @@ pub mod authorisation;
 pub mod calendar;
 pub mod check;
 pub mod filter;
+pub mod indices;
 pub mod law;
 pub mod mail;
 pub mod reader;
@@ -67,6 +68,8 @@ pub struct Pipeline {
     pub standard_tables: Vec<StandardTable>,
     /// Dated rules.
     pub law: Law,
+    /// Indices of service quality, in alphabetical order.
+    pub indices: Vec<indices::Definition>,
     /// Public holidays and swaps.
     pub calendar: LegalCalendar,
     /// How published figures are protected; without one, nothing is published.

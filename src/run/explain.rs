@@ -23,9 +23,9 @@ use crate::personal::{Personal, PseudonymKey, SealingKey};
 use crate::pipeline::{Item, Pipeline};
 use crate::reminders::plan::Reminder;
 use crate::report::FaultLine;
+use crate::sql::Engine;
 use crate::sql::engine::{Bound, given_tables};
 use crate::sql::steps::{KEYS, TOLD};
-use crate::sql::{Engine, Model};
 use crate::tables::{Table, TableName};
 use crate::world::World;
 
@@ -111,13 +111,13 @@ pub fn stored(world: &World, prefix: &str) -> Result<Personal<String>, Fault> {
 }
 
 /// The last night that ended.
-fn last_night(ledger: &Ledger) -> Result<Option<AsOf>, Fault> {
+pub(super) fn last_night(ledger: &Ledger) -> Result<Option<AsOf>, Fault> {
     let runs = ledger.runs().map_err(|error| error.fault())?;
     let ended = runs.iter().filter(|run| run.outcome.is_some()).filter_map(|run| run.as_of.parse().ok());
     Ok(ended.max())
 }
 
-fn none_yet(world: &World) -> Fault {
+pub(super) fn none_yet(world: &World) -> Fault {
     let next = "run a night first; what it decides can be explained";
     Fault::new("explain.no-night", Place::file(&world.state), "no night has ended here", next)
 }
@@ -140,16 +140,16 @@ struct Row {
 }
 
 /// What is kept of a night: its tables, readable.
-struct Kept<'a> {
+pub(super) struct Kept<'a> {
     checked: &'a Checked,
     night: AsOf,
-    engine: Engine,
+    pub(super) engine: Engine,
     /// Landed tables of which nothing is kept, and what is made from them.
     missing: BTreeSet<TableName>,
 }
 
 impl<'a> Kept<'a> {
-    fn new(world: &World, checked: &'a Checked, night: AsOf) -> Result<Self, Fault> {
+    pub(super) fn new(world: &World, checked: &'a Checked, night: AsOf) -> Result<Self, Fault> {
         let pipeline = &checked.pipeline;
         let calendar = pipeline.calendar.known_on(night.date());
         let engine = Engine::with_calendar(calendar).map_err(|error| error.fault())?;
@@ -183,7 +183,7 @@ impl<'a> Kept<'a> {
     async fn rows(&self, item: &Item, prefix: &str, key: &PseudonymKey) -> Result<Vec<Row>, Fault> {
         let name = TableName::new("obligations", &item.id);
         let Some(model) = self.checked.library.model(&name) else { return Ok(Vec::new()) };
-        if !self.stage(model).await? {
+        if !self.stage(&model.reads).await? {
             return Ok(Vec::new());
         }
         let bound = self.bound(Some(item));
@@ -210,10 +210,10 @@ impl<'a> Kept<'a> {
         explain::explain(item, due, &account, night, provenance).map_err(|error| error.fault())
     }
 
-    /// Makes the standard tables that a model reads; whether all of them can be made from what is kept.
-    async fn stage(&self, model: &Model) -> Result<bool, Fault> {
+    /// Makes these standard tables; whether all of them can be made from what is kept.
+    pub(super) async fn stage(&self, wanted: &BTreeSet<TableName>) -> Result<bool, Fault> {
         let mut is_whole = true;
-        for staging in self.checked.library.folder("staging").filter(|staging| model.reads.contains(&staging.name)) {
+        for staging in self.checked.library.folder("staging").filter(|staging| wanted.contains(&staging.name)) {
             if staging.reads.iter().any(|table| self.missing.contains(table)) {
                 is_whole = false;
                 continue;

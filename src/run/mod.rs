@@ -18,6 +18,7 @@ mod explain;
 mod figures;
 mod follow;
 mod pull;
+mod quality;
 mod recheck;
 pub mod remind;
 mod trace;
@@ -44,6 +45,7 @@ use crate::world::World;
 pub use bounces::{Back, bounces};
 pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
+pub use quality::{Asked, judge, prove, quality};
 pub use window::{NIGHTS_MAX, window};
 
 /// Runs the night of `as_of` and reports it.

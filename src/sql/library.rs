@@ -72,6 +72,12 @@ pub const GIVEN: [(&str, &str); 6] = [
 /// The words that a select may use as bound values.
 pub const BOUND: [&str; 3] = ["$as_of", "$until", "$since"];
 
+/// The schema of what indices of service quality count; its period is `$since` to `$until`.
+pub const INDICES: &str = "indices";
+
+/// Where its models are.
+const INDICES_FOLDER: &str = "sql/quality/indices";
+
 /// The schemas in which a rule is read: in force tonight, and every term.
 pub const LAW: [&str; 2] = ["law", "law_versions"];
 
@@ -218,6 +224,7 @@ fn folders(root: &Path, pipeline: &Pipeline) -> Vec<Folder> {
     if pipeline.privacy.is_some() {
         folders.push(("sql/satisfaction".into(), "satisfaction", None));
         folders.push(("sql/quality".into(), "quality", None));
+        folders.push((INDICES_FOLDER.into(), INDICES, None));
     }
     if root.join("sql/checks").is_dir() {
         folders.push(("sql/checks".into(), "checks", None));

@@ -26,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 31] = [
     ("obligations", &["calendar", "fault", "language", "personal", "pipeline", "tables"]),
     ("reminders", &["calendar", "fault", "language", "obligations", "personal", "pipeline", "tables"]),
     ("satisfaction", &["language", "tables"]),
-    ("quality", &["tables"]),
+    ("quality", &["calendar", "fault", "language", "pipeline", "tables"]),
     ("disclosure", &["calendar", "fault", "language", "personal", "pipeline", "quality", "satisfaction", "tables"]),
     // Acting, at the rim.
     ("ledger", &["calendar", "fault", "files", "obligations", "personal", "pipeline", "tables"]),
@@ -40,7 +40,7 @@ const ARROWS: [(&str, &[&str]); 31] = [
     ("query", &["fault", "landing", "ledger", "tables"]),
     ("schedule", &["calendar", "pipeline", "reminders"]),
     ("serve", &["calendar", "fault", "language", "ledger", "personal", "pipeline"]),
-    ("check", &["calendar", "fault", "obligations", "pipeline", "reminders", "sql", "tables"]),
+    ("check", &["calendar", "fault", "obligations", "pipeline", "quality", "reminders", "sql", "tables"]),
     ("lineage", &["calendar", "check", "pipeline", "sql", "tables"]),
     (
         "run",
@@ -131,7 +131,18 @@ const HOMES: [(&str, &[&str]); 29] = [
     ("chrono", &["calendar/cron.rs"]),
     ("minijinja", &["publication/error.rs", "publication/page/", "reminders/letter/"]),
     ("pulldown_cmark", &["reminders/letter/document.rs"]),
-    ("clap", &["cli/explain.rs", "cli/mod.rs", "cli/new.rs", "cli/plan.rs", "cli/preferences.rs", "cli/preview.rs"]),
+    (
+        "clap",
+        &[
+            "cli/explain.rs",
+            "cli/mod.rs",
+            "cli/new.rs",
+            "cli/plan.rs",
+            "cli/preferences.rs",
+            "cli/preview.rs",
+            "cli/quality.rs",
+        ],
+    ),
     ("clap_complete", &["cli/mod.rs"]),
     ("indicatif", &["telemetry.rs"]),
     ("mail_parser", &["bounces/report.rs"]),

@@ -6,10 +6,10 @@ mod attention;
 mod bounces;
 /// Working days, counted days, ages and months in SQL, and the calendar known on a day.
 mod calendar;
-/// Zalo, an SMS gateway and a webhook: which channel a message takes, and what becomes of it.
-mod channels;
 /// Counts for analysts: the noise table, the aggregate, and what may be asked.
 mod cell_key;
+/// Zalo, an SMS gateway and a webhook: which channel a message takes, and what becomes of it.
+mod channels;
 /// How messages leave: the bytes of a message, the folder, and a conversation with a mail server.
 mod delivery;
 /// From private to public: bounding, noise, roll-up, and what is said about it.
@@ -30,6 +30,8 @@ mod gate;
 mod harms;
 /// A window of due dates reaches in the tables as far as the law says.
 mod horizon;
+/// Score sheets of service quality: definitions, exact scores, cases, the verb.
+mod indices;
 /// An interval is the same after it has landed.
 mod intervals;
 /// Files with one fault each: what lands, what is set aside, what is refused.

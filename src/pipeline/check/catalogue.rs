@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::calendar::read_calendar;
+use super::indices::read_indices;
 use super::shared::{read_law, read_procedure_groups, read_standard_tables};
 use super::{folders, is_word, read_item};
 use crate::fault::{Fault, Place};
@@ -54,6 +55,7 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
         sources: Vec::new(),
         standard_tables: read_standard_tables(root, faults),
         law,
+        indices: read_indices(root, faults),
         calendar: read_calendar(root, faults),
         privacy: None,
     }

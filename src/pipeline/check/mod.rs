@@ -4,6 +4,7 @@ mod attention;
 mod calendar;
 mod catalogue;
 mod channel;
+mod indices;
 mod item;
 mod law;
 mod mail;
@@ -16,6 +17,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::calendar::LegalCalendar;
+use super::indices::Definition;
 use super::law::Law;
 use super::reader::{Document, Faults, Node};
 use super::{
@@ -24,6 +26,7 @@ use super::{
 use calendar::read_calendar;
 pub use catalogue::{catalogue, items};
 use channel::channels;
+use indices::read_indices;
 use privacy::privacy;
 use shared::{read_law, read_procedure_groups, read_standard_tables};
 use source::source;
@@ -36,11 +39,12 @@ pub fn read(root: &Path, agency: &str, faults: &Faults) -> Option<Pipeline> {
     let path = PathBuf::from("pipelines").join(agency).join("pipeline.toml");
     let law = read_law(root, faults);
     let calendar = read_calendar(root, faults);
+    let indices = read_indices(root, faults);
     let standard_tables = read_standard_tables(root, faults);
     let procedure_groups = read_procedure_groups(root, faults);
     let document = Document::open(root, &path, faults)?;
     document.read(|node| {
-        let parts = Parts { root, law, calendar, standard_tables, procedure_groups, faults };
+        let parts = Parts { root, law, indices, calendar, standard_tables, procedure_groups, faults };
         pipeline(node, agency, path.clone(), parts)
     })
 }
@@ -56,6 +60,7 @@ pub fn agencies(root: &Path) -> Vec<String> {
 struct Parts<'a> {
     root: &'a Path,
     law: Law,
+    indices: Vec<Definition>,
     calendar: LegalCalendar,
     standard_tables: Vec<StandardTable>,
     procedure_groups: Vec<ProcedureGroup>,
@@ -95,6 +100,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
             "history",
             "satisfaction",
             "quality",
+            "indices",
             "checks",
             "published",
         ]
@@ -129,6 +135,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         sources,
         standard_tables: parts.standard_tables,
         law: parts.law,
+        indices: parts.indices,
         calendar: parts.calendar,
         privacy,
     })

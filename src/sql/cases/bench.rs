@@ -28,9 +28,9 @@ const WIDER_YEARS: [i16; 2] = [40, 1];
 /// What cases are run on: the models, and the tables that they read.
 #[derive(Debug)]
 pub struct Bench<'a> {
-    pipeline: &'a Pipeline,
-    library: &'a Library,
-    empty: BTreeMap<TableName, Table>,
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) library: &'a Library,
+    pub(super) empty: BTreeMap<TableName, Table>,
     stands: Mutex<Vec<Arc<Stand>>>,
 }
 
@@ -39,13 +39,15 @@ type Asked = Option<&'static str>;
 
 /// An engine with the working days that are known on a day: those are part of its functions, and so of its plans.
 #[derive(Debug)]
-struct Stand {
+pub(super) struct Stand {
     calendar: WorkingDays,
-    engine: Engine,
-    slots: BTreeMap<TableName, Arc<Slot>>,
+    pub(super) engine: Engine,
+    pub(super) slots: BTreeMap<TableName, Arc<Slot>>,
+    /// The tables that models give to other models.
+    pub(super) made: Mutex<BTreeMap<TableName, Arc<Slot>>>,
     plans: Mutex<HashMap<(TableName, Bound, Asked), Arc<LogicalPlan>>>,
     /// Its tables hold the rows of one case at a time.
-    turn: tokio::sync::Mutex<()>,
+    pub(super) turn: tokio::sync::Mutex<()>,
 }
 
 impl<'a> Bench<'a> {
@@ -127,7 +129,7 @@ impl<'a> Bench<'a> {
     }
 
     /// The engine with these working days; most cases share one of a few.
-    fn stand(&self, calendar: WorkingDays) -> Result<Arc<Stand>, Error> {
+    pub(super) fn stand(&self, calendar: WorkingDays) -> Result<Arc<Stand>, Error> {
         let mut stands = self.stands.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stand) = stands.iter().find(|stand| stand.calendar == calendar) {
             return Ok(Arc::clone(stand));
@@ -139,8 +141,14 @@ impl<'a> Bench<'a> {
         for (name, table) in given.iter().map(|(name, table)| (name, table)).chain(&self.empty) {
             slots.insert(name.clone(), engine.slot(name, &table.schema).map_err(of_engine)?);
         }
-        let stand =
-            Arc::new(Stand { calendar, engine, slots, plans: Mutex::default(), turn: tokio::sync::Mutex::default() });
+        let stand = Arc::new(Stand {
+            calendar,
+            engine,
+            slots,
+            made: Mutex::default(),
+            plans: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+        });
         stands.push(Arc::clone(&stand));
         Ok(stand)
     }
@@ -214,7 +222,12 @@ impl<'a> Bench<'a> {
 }
 
 impl Stand {
-    async fn plan(&self, model: &Model, bound: &Bound, asked: Asked) -> datafusion::error::Result<Arc<LogicalPlan>> {
+    pub(super) async fn plan(
+        &self,
+        model: &Model,
+        bound: &Bound,
+        asked: Asked,
+    ) -> datafusion::error::Result<Arc<LogicalPlan>> {
         let key = (model.name.clone(), bound.clone(), asked);
         if let Some(plan) = self.plans.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(plan));
@@ -236,7 +249,7 @@ fn compared(case: &Case) -> BTreeSet<&str> {
 }
 
 /// The dates that a select may name, of a case.
-fn bound(case: &Case) -> Bound {
+pub(super) fn bound(case: &Case) -> Bound {
     [("$as_of", case.as_of.date()), ("$until", case.until), ("$since", case.since)].into()
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 pub type Row = BTreeMap<String, String>;
 
 /// The columns that say which row is meant, the most important first.
-const IDENTITY: [&str; 3] = ["subject_id", "object_id", "period"];
+const IDENTITY: [&str; 4] = ["subject_id", "object_id", "period", "code"];
 
 /// A case that did not give the expected rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

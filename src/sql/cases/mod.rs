@@ -11,6 +11,7 @@
 mod bench;
 mod difference;
 mod given;
+mod indices;
 mod mutants;
 mod rewrite;
 mod slots;
@@ -22,7 +23,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use super::{Error, Library, Model};
-use crate::calendar::AsOf;
+use crate::calendar::{AsOf, Span};
 use crate::pipeline::reader::{Document, Faults, Node};
 use crate::pipeline::{Pipeline, SETTLE_DAYS};
 use crate::tables::{Table, TableName};
@@ -50,8 +51,21 @@ pub struct Case {
     pub known_on: Date,
     /// What it shows that the cases of an obligation should show, as it says itself.
     pub covers: BTreeSet<Covers>,
+    /// Whose score sheet it expects, where it proves an index and not a table.
+    pub sheet: Option<SheetOf>,
     given: BTreeMap<TableName, Table>,
     expected: Vec<Row>,
+}
+
+/// Whose score sheet a case expects. Its `since` and `until` are those of the period.
+#[derive(Debug, Clone)]
+pub struct SheetOf {
+    /// The month, quarter or year.
+    pub period: Span,
+    /// The unit; none means all rows that are given.
+    pub unit: Option<String>,
+    /// The procedure; none means all.
+    pub procedure: Option<String>,
 }
 
 /// What one of the cases of an obligation should show.
@@ -110,6 +124,11 @@ pub fn proved(path: &Path) -> Option<TableName> {
     Some(TableName::new(schema, table))
 }
 
+/// Whether the case at this path proves an index of service quality: `tests/cases/quality/<decision>/<case>.toml`.
+pub fn is_of_an_index(path: &Path) -> bool {
+    path.starts_with("tests/cases/quality")
+}
+
 /// Days that a case looks ahead where no item says how many.
 const AHEAD_DAYS: u16 = 60;
 
@@ -126,23 +145,45 @@ pub fn read(root: &Path, path: &Path, pipeline: &Pipeline, faults: &Faults) -> O
         let ahead_days = node.int_or("notice_days", i64::from(ahead_days));
         let settle_days = node.int_or("settle_days", item.map_or(SETTLE_DAYS, |item| item.settle_days).into());
         let covers = covers(node);
+        let sheet = sheet_of(node);
         let given = given::read(node, pipeline);
         let expected = node.array("expected").iter().map(given::row).collect();
         let as_of = as_of?;
-        let until = as_of.checked_add(ahead_days.clamp(0, 36_500).days()).ok()?;
+        let window = match &sheet {
+            Some(sheet) => (sheet.period.first_day(), sheet.period.last_day().min(as_of)),
+            None => (
+                as_of.checked_sub(settle_days.clamp(0, 36_500).days()).ok()?,
+                as_of.checked_add(ahead_days.clamp(0, 36_500).days()).ok()?,
+            ),
+        };
         Some(Case {
             path: path.to_path_buf(),
             model,
             about: about?,
             as_of: AsOf::new(as_of),
-            until,
-            since: as_of.checked_sub(settle_days.clamp(0, 36_500).days()).ok()?,
+            until: window.1,
+            since: window.0,
             known_on: known_on.unwrap_or(as_of),
             covers,
+            sheet,
             given,
             expected,
         })
     })
+}
+
+/// The keys of a case of an index: `period`, `unit`, `procedure`.
+fn sheet_of(node: &Node<'_>) -> Option<SheetOf> {
+    let (text, unit, procedure) =
+        (node.text_or_none("period")?, node.text_or_none("unit"), node.text_or_none("procedure"));
+    match text.parse() {
+        Ok(period) => Some(SheetOf { period, unit, procedure }),
+        Err(why) => {
+            let next = "write period = \"2026-10\", \"2026-Q4\" or \"2026\"";
+            node.fault("period", "case.period", format!("the period cannot be read: {why}"), next);
+            None
+        }
+    }
 }
 
 fn covers(node: &Node<'_>) -> BTreeSet<Covers> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{GIVEN, LAW, Library, check_items, order, read_model, sql_files};
+use super::{GIVEN, INDICES, INDICES_FOLDER, LAW, Library, check_items, order, read_model, sql_files};
 use crate::fault::{Fault, Place};
 use crate::pipeline::Pipeline;
 use crate::pipeline::reader::Faults;
@@ -26,7 +26,7 @@ impl Library {
             }
         }
         let mut given: BTreeSet<TableName> = GIVEN.iter().map(|(s, t)| TableName::new(*s, *t)).collect();
-        given.extend(catalogue.standard_tables.iter().map(|table| TableName::new("staging", &table.name)));
+        given.extend(standard_tables(catalogue));
         for rule in &catalogue.law.rules {
             given.extend(LAW.map(|schema| TableName::new(schema, &rule.name)));
         }
@@ -35,6 +35,26 @@ impl Library {
         library.check_rules(catalogue, faults);
         library
     }
+}
+
+impl Library {
+    /// The models of the indices of service quality, on the standard tables themselves.
+    pub fn of_indices(root: &Path, catalogue: &Pipeline, faults: &Faults) -> Self {
+        let folder = Path::new(INDICES_FOLDER);
+        let (mut found, mut broken) = (Vec::new(), BTreeSet::new());
+        for file in sql_files(&root.join(folder)) {
+            let name = TableName::new(INDICES, file.trim_end_matches(".sql"));
+            match read_model(root, &folder.join(&file), name.clone(), faults) {
+                Some(model) if lacks_no_table(catalogue, &model.path, &model.reads, faults) => found.push(model),
+                _ => drop(broken.insert(name)),
+            }
+        }
+        order(found, &standard_tables(catalogue).collect(), broken, faults)
+    }
+}
+
+fn standard_tables(catalogue: &Pipeline) -> impl Iterator<Item = TableName> {
+    catalogue.standard_tables.iter().map(|table| TableName::new("staging", &table.name))
 }
 
 /// Whether every standard table that a select reads is there; each that is not is a fault.

@@ -1,0 +1,175 @@
+//! The score sheet of a unit: from what the last night landed, touching no source.
+
+use std::collections::BTreeSet;
+
+use super::explain::{Kept, last_night, none_yet};
+use crate::calendar::{AsOf, Span};
+use crate::check::Checked;
+use crate::fault::{Explain, Fault, Place};
+use crate::pipeline::Pipeline;
+use crate::pipeline::indices::Definition;
+use crate::quality::index::{Counts, Scope, Sheet, score};
+use crate::sql::cases::{Bench, Case, Difference};
+use crate::sql::engine::Bound;
+use crate::sql::library::INDICES;
+use crate::tables::{Table, TableName};
+use crate::world::World;
+
+/// Whose sheet, of which period, by which decision.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The decision: the name of its file, or a part of it that no other has (`766`).
+    pub decision: String,
+    /// The agency's own unit, a commune or a department; none means the agency's own.
+    pub unit: Option<String>,
+    /// One procedure; none means all.
+    pub procedure: Option<String>,
+    /// The month, quarter or year.
+    pub period: Span,
+    /// The night from whose tables it is counted; the last one that ended if none.
+    pub night: Option<AsOf>,
+}
+
+/// What to do where the tables of a night are gone.
+const ANOTHER_NIGHT: &str = "name another night with --as-of, or run one";
+
+/// The score sheet. A quarter and a year are counted from dossiers, never from the months' ratios.
+pub async fn quality(world: &World, checked: &Checked, asked: &Asked) -> Result<Sheet, Fault> {
+    let pipeline = &checked.pipeline;
+    let definition = definition(pipeline, &asked.decision)?;
+    let ledger = super::ledger_of(world, checked)?.ok_or_else(|| of_a_sheet(none_yet(world)))?;
+    let night = match asked.night {
+        Some(night) => night,
+        None => last_night(&ledger)?.ok_or_else(|| of_a_sheet(none_yet(world)))?,
+    };
+    let period = asked.period;
+    if period.first_day() > night.date() {
+        let what = format!("{period} begins after the night of {night}, from whose tables it would be counted");
+        let place = Place::Thing("the period".into());
+        return Err(Fault::new("quality.period-to-come", place, what, "ask for a period that has begun"));
+    }
+    let scope = scope(pipeline, asked);
+    let last_day = period.last_day().min(night.date());
+    let bound: Bound = [("$as_of", night.date()), ("$until", last_day), ("$since", period.first_day())].into();
+    let kept = Kept::new(world, checked, night).map_err(of_a_sheet)?;
+    let models: Vec<_> = checked.library.folder(INDICES).collect();
+    if models.is_empty() {
+        let next = "add [privacy] to the pipeline, whose figures of service quality are made from the same dossiers";
+        let place = Place::file(&pipeline.path);
+        return Err(Fault::new("quality.no-figures", place, "this agency makes no figures of service quality", next));
+    }
+    let read: BTreeSet<TableName> = models.iter().flat_map(|model| model.reads.iter().cloned()).collect();
+    if !kept.stage(&read).await? {
+        let what = format!("not all that was landed for the night of {night} is kept");
+        return Err(Fault::new("quality.not-kept", Place::file(world.landing()), what, ANOTHER_NIGHT));
+    }
+    let mut tables = Vec::new();
+    for model in models {
+        world.progress.step(format!("building {}", model.name));
+        let table = kept.engine.build(model, &bound, None).await.map_err(|error| error.fault())?;
+        tables.push((&model.name, table));
+    }
+    world.progress.done();
+    let tables = tables.iter().map(|(name, table)| (*name, table));
+    let mut counts = Counts::read(tables, &scope).map_err(|error| error.fault())?;
+    counts.unfilled = unfilled(checked);
+    if !counts.is_any && !is_known(pipeline, &scope) {
+        return Err(unknown_unit(pipeline, &scope));
+    }
+    // The ledger does not know where a person lives, nor by which procedure an obligation is met.
+    if scope.is_root && scope.procedure.is_none() {
+        let outcomes = ledger.outcomes(period.first_day(), last_day).map_err(|error| error.fault())?;
+        counts.put("reminded", outcomes.reminded);
+        counts.put("acted_in_time", outcomes.acted_in_time);
+    }
+    score(definition, period, night.date(), &scope, &counts).map_err(|error| error.fault())
+}
+
+/// Whether a case gives the sheet that it expects; none when it does.
+pub async fn prove(pipeline: &Pipeline, bench: &Bench<'_>, case: &Case) -> Result<Option<Difference>, Fault> {
+    let tables = bench.counted(case).await.map_err(|error| error.fault())?;
+    judge(pipeline, &tables, case)
+}
+
+/// Like [`prove`], of tables that were counted already.
+pub fn judge(pipeline: &Pipeline, tables: &[(TableName, Table)], case: &Case) -> Result<Option<Difference>, Fault> {
+    let fault = |what: &str, next: &str| Fault::new("case.sheet", Place::file(&case.path), what, next);
+    let Some(sheet) = case.sheet.as_ref().filter(|_| case.expects()) else {
+        let what = "the case names no period or expects nothing";
+        return Err(fault(what, "write period = \"2026-10\" and at least one [[expected]] with its code"));
+    };
+    let Some(definition) = pipeline.indices.iter().find(|definition| definition.name == case.model.table) else {
+        let what = format!("there is no decision {}", case.model.table);
+        return Err(fault(&what, "name its folder after a file of pipelines/indices/"));
+    };
+    let scope = Scope {
+        unit: sheet.unit.clone().unwrap_or_default(),
+        is_root: sheet.unit.is_none(),
+        procedure: sheet.procedure.clone(),
+    };
+    let tables = tables.iter().map(|(name, table)| (name, table));
+    let counts = Counts::read(tables, &scope).map_err(|error| error.fault())?;
+    let came = score(definition, sheet.period, case.known_on, &scope, &counts).map_err(|error| error.fault())?;
+    Ok(case.differs(&came.rows()))
+}
+
+fn definition<'p>(pipeline: &'p Pipeline, asked: &str) -> Result<&'p Definition, Fault> {
+    let exact = pipeline.indices.iter().find(|definition| definition.name == asked);
+    let mut alike = pipeline.indices.iter().filter(|definition| {
+        // Whole words only: 61 is of decree_61_2018 and not of decision_661.
+        format!("_{}_", definition.name).contains(&format!("_{}_", asked.replace('/', "_")))
+    });
+    match (exact, alike.next(), alike.next()) {
+        (Some(definition), _, _) | (None, Some(definition), None) => Ok(definition),
+        _ => {
+            let names: Vec<&str> = pipeline.indices.iter().map(|definition| definition.name.as_str()).collect();
+            let place = Place::Thing("the decision".into());
+            let what = format!("\"{asked}\" is not one decision of pipelines/indices/");
+            Err(Fault::new("quality.unknown-decision", place, what, format!("name one of {}", names.join(", "))))
+        }
+    }
+}
+
+/// What is said of a night that is not there, for whoever asks for a sheet and not for an explanation.
+fn of_a_sheet(fault: Fault) -> Fault {
+    match fault.code {
+        "explain.not-kept" => Fault::new("quality.not-kept", fault.place, fault.what, ANOTHER_NIGHT),
+        "explain.no-night" => Fault::new(
+            "quality.no-night",
+            fault.place,
+            fault.what,
+            "run a night first: a sheet is counted from its tables",
+        ),
+        _ => fault,
+    }
+}
+
+fn scope(pipeline: &Pipeline, asked: &Asked) -> Scope {
+    let unit = asked.unit.clone().unwrap_or_else(|| pipeline.unit.code.clone());
+    let is_root = unit == pipeline.unit.code;
+    Scope { unit, is_root, procedure: asked.procedure.clone() }
+}
+
+/// The standard tables that may be left out and that the agency does not fill.
+fn unfilled(checked: &Checked) -> BTreeSet<String> {
+    let optional = checked.pipeline.standard_tables.iter().filter(|table| table.optional);
+    let is_filled = |name: &str| checked.library.model(&TableName::new("staging", name)).is_some();
+    optional.map(|table| table.name.clone()).filter(|name| !is_filled(name)).collect()
+}
+
+/// Whether there is such a unit although nothing was counted of it.
+fn is_known(pipeline: &Pipeline, scope: &Scope) -> bool {
+    let is_commune = pipeline.unit.communes.iter().any(|commune| commune.code == scope.unit);
+    (scope.is_root || is_commune) && scope.procedure.is_none()
+}
+
+fn unknown_unit(pipeline: &Pipeline, scope: &Scope) -> Fault {
+    let place = Place::Thing("the unit".into());
+    let what = match &scope.procedure {
+        Some(procedure) => format!("nothing was counted of the procedure {procedure} in the unit {}", scope.unit),
+        None => format!("there is no unit {}: nothing was counted of it", scope.unit),
+    };
+    let next =
+        format!("name {}, one of its communes in {}, or a department", pipeline.unit.code, pipeline.path.display());
+    Fault::new("quality.unknown-unit", place, what, next)
+}
