@@ -55,6 +55,7 @@ pub(super) fn look(state: &Path, verb: &LedgerVerb) -> Result<Ended, Vec<Fault>>
             Ok(Ended::Done)
         }
         LedgerVerb::Suppressions { lift, format } => super::bounces::suppressions(state, lift.as_deref(), *format),
+        LedgerVerb::Breakers { lift, format } => super::bounces::breakers(state, lift.as_deref(), *format),
         LedgerVerb::Settle { key, decision, reason } => settle(state, key, *decision, reason),
         LedgerVerb::Verify => {
             let verified = ledger::verify::verify(state).map_err(explained)?;

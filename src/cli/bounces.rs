@@ -26,6 +26,34 @@ pub(super) async fn bounces(root: PathBuf, agency: &str, state: PathBuf) -> Resu
     Ok(Ended::Done)
 }
 
+/// Prints what is stopped, or lifts one stop.
+pub(super) fn breakers(state: &Path, lift: Option<&str>, format: ReportFormat) -> Result<Ended, Vec<Fault>> {
+    if let Some(scope) = lift {
+        let agency = Ledger::read(state).and_then(|ledger| ledger.agency()).map_err(explained)?;
+        let _lock = Lock::take(state).map_err(explained)?;
+        let mut ledger = Ledger::open(state, &agency).map_err(explained)?;
+        let is_lifted = ledger.lift_stop(scope, &account()).map_err(explained)?;
+        ledger.anchor().map_err(explained)?;
+        if !is_lifted {
+            let place = Place::Thing(format!("breaker {scope}"));
+            let next = "take a line that `chudong ledger breakers` prints, up to the colon";
+            return Err(vec![Fault::new("cli.breaker", place, "nothing of this name is stopped", next)]);
+        }
+        print("lifted: the next run sends what was held\n")?;
+        return Ok(Ended::Done);
+    }
+    for stop in Ledger::read(state).and_then(|ledger| ledger.stops()).map_err(explained)? {
+        print(&match format {
+            ReportFormat::Text => format!(
+                "{}: stopped at {} by run {}, {} of {} refused ({})\n",
+                stop.scope, stop.at, stop.run, stop.refused, stop.sent, stop.reason
+            ),
+            ReportFormat::Json => json(&serde_json::json!(stop)),
+        })?;
+    }
+    Ok(Ended::Done)
+}
+
 /// Prints the suppressions that hold today, or lifts those of one address, by its blind index.
 pub(super) fn suppressions(state: &Path, lift: Option<&str>, format: ReportFormat) -> Result<Ended, Vec<Fault>> {
     if let Some(address) = lift {

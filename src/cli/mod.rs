@@ -312,6 +312,15 @@ enum LedgerVerb {
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
     },
+    /// List what is stopped because its messages were refused: a domain, a template, an item.
+    Breakers {
+        /// Send it again, as the list names it: a person has mended what was wrong.
+        #[arg(long, value_name = "SCOPE")]
+        lift: Option<String>,
+        /// How to print them.
+        #[arg(long, value_enum, default_value_t)]
+        format: ReportFormat,
+    },
     /// Find any entry that was changed, removed or moved, and name it.
     Verify,
 }

@@ -137,6 +137,7 @@ fn render(
         facts: &case.facts(&names),
         reasons: &reasons,
         rules: &RuleReference::in_force(&pipeline.law, item, as_of),
+        is_late: false,
     })?;
     Ok((letter, as_of))
 }

@@ -6,9 +6,11 @@
 //! its codes alone are kept. This module must not know what a message is about
 //! or when it is due.
 
+pub mod breaker;
 mod code;
 mod eml;
 mod folder;
+pub mod pace;
 mod service;
 pub mod signature;
 mod slip;

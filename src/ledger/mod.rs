@@ -14,6 +14,7 @@
 //! returned survives a power loss. One process writes at a time; [`Lock`] sees to it.
 
 mod attention;
+mod breakers;
 mod budget;
 mod chain;
 mod error;
@@ -40,6 +41,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, params};
 use serde_json::Value;
 
+pub use breakers::{Ended, Stop};
 pub use budget::{Publication, Reservation, StoredRelease};
 pub use chain::{Entry, Head};
 pub use error::Error;
@@ -59,8 +61,13 @@ const SCHEMA_VERSION: i64 = 2;
 ///
 /// Each text makes only what is not there yet: a ledger that an earlier version began gets its newer tables
 /// when it is next opened for writing.
-const TABLES: &[&str] =
-    &[include_str!("schema.sql"), include_str!("outbox.sql"), suppression::TABLES, preferences::TABLES];
+const TABLES: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("outbox.sql"),
+    suppression::TABLES,
+    preferences::TABLES,
+    breakers::TABLES,
+];
 
 /// Pages of the file that are kept in memory, in KiB.
 const CACHE_KIB: i64 = 64 * 1024;

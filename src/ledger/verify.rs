@@ -1,5 +1,6 @@
 //! Finds any changed, removed or reordered entry, and names it.
 
+mod breakers;
 mod explanation;
 mod life;
 mod messages;
@@ -239,6 +240,7 @@ struct Projection {
     layout: Option<i64>,
     explanations: explanation::Explanations,
     suppressions: suppression::Suppressions,
+    stops: breakers::Stops,
     preferences: preferences::Preferences,
 }
 
@@ -250,6 +252,7 @@ impl Projection {
         }
         self.explanations.take(entry, &body);
         self.suppressions.take(entry, &body);
+        self.stops.take(entry, &body);
         if self.messages.take(entry, &body) {
             return;
         }
@@ -319,6 +322,7 @@ impl Projection {
         found.extend(std::mem::take(&mut self.lives).differences(ledger));
         found.extend(std::mem::take(&mut self.explanations).differences(ledger));
         found.extend(self.suppressions.differences(ledger));
+        found.extend(self.stops.differences(ledger));
         found.extend(self.preferences.differences(ledger));
         for shape in &SHAPES {
             match shape.read(ledger) {

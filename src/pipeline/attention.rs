@@ -17,12 +17,33 @@ pub struct Attention {
     pub is_closed_on_tet: bool,
     /// Messages to one person within seven days, over all items; none where they are not counted.
     pub most_per_week: Option<u16>,
-    /// Whether several obligations of a person that leave on one day are one message.
+    /// Whether several obligations of a person that leave on one day are one letter. Short messages are never put
+    /// together: an approved template speaks of one obligation, and a text message has no room for two.
     pub is_digested: bool,
     /// How many days before its notice a message may leave, so that nobody is late for want of an open day.
     pub lead_days: u16,
     /// The folder that agencies share, so that a person's messages of all of them are counted together.
     pub shared: Option<PathBuf>,
+    /// Messages in a second from this agency, over all channels; none where they are not limited.
+    pub per_second: Option<u32>,
+    /// When refusals stop what is being sent.
+    pub breaker: Breaker,
+}
+
+/// When a domain, a template or an item is stopped because too many of its messages are refused for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Breaker {
+    /// So many messages have to be sent before refusals are looked at.
+    pub from: u64,
+    /// Refusals in a hundred from which a person is warned.
+    pub warn_percent: u64,
+    /// Refusals in a hundred from which nothing more is sent until a person lifts it.
+    pub stop_percent: u64,
+}
+
+impl Breaker {
+    /// Where the pipeline says nothing.
+    pub const USUAL: Breaker = Breaker { from: 1000, warn_percent: 5, stop_percent: 10 };
 }
 
 impl Attention {
@@ -34,6 +55,8 @@ impl Attention {
         is_digested: false,
         lead_days: 0,
         shared: None,
+        per_second: None,
+        breaker: Breaker::USUAL,
     };
 
     /// That of every channel that reaches people, where the pipeline says nothing.
@@ -89,6 +112,8 @@ impl Consequence {
 pub enum Late {
     /// It is sent as it is.
     Send,
+    /// It is sent, and says that it is late: what it speaks of may be done already.
+    Soften,
     /// It is not sent; the next stage comes on its own day.
     Drop,
     /// It is not sent; a clerk sees to it.
@@ -97,8 +122,8 @@ pub enum Late {
 
 impl Late {
     /// The words of item.toml.
-    pub const WORDS: [(&'static str, Late); 3] =
-        [("send", Late::Send), ("drop", Late::Drop), ("escalate", Late::Escalate)];
+    pub const WORDS: [(&'static str, Late); 4] =
+        [("send", Late::Send), ("soften", Late::Soften), ("drop", Late::Drop), ("escalate", Late::Escalate)];
 }
 
 /// `late_after_days` of an item that does not say.

@@ -17,8 +17,32 @@ pub struct Channel {
     /// How old what was read of the sources may be when a batch of messages leaves, in minutes; when it is older,
     /// the sources are read again and what no longer stands is held.
     pub recheck_minutes: u16,
+    /// How fast messages may leave by it.
+    pub pace: ChannelPace,
     /// Which one.
     pub kind: ChannelKind,
+}
+
+/// How fast messages may leave by a channel; what is not said is not limited.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChannelPace {
+    /// Messages in a second, of all agencies of the machine that use this provider.
+    pub per_second: Option<u32>,
+    /// Messages in a second to one domain, by the domain in lower case; `*` is every other one, each by itself.
+    pub per_domain: Vec<(String, u32)>,
+}
+
+impl ChannelPace {
+    /// Messages in a second to a domain, in lower case; none where they are not limited.
+    pub fn of_domain(&self, domain: &str) -> Option<u32> {
+        let of = |name: &str| self.per_domain.iter().find(|(known, _)| known == name).map(|(_, rate)| *rate);
+        of(domain).or_else(|| of("*"))
+    }
+
+    /// All of its rates.
+    pub fn rates(&self) -> impl Iterator<Item = u32> {
+        self.per_second.into_iter().chain(self.per_domain.iter().map(|(_, rate)| *rate))
+    }
 }
 
 /// `recheck_minutes` of a channel that does not say.

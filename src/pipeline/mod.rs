@@ -31,7 +31,8 @@ use calendar::LegalCalendar;
 use law::Law;
 
 pub use channel::{
-    Channel, ChannelKind, Gateway, Hours, Parameter, RECHECK_MINUTES, Reach, Smtp, Template, Tls, Webhook, Zns,
+    Channel, ChannelKind, ChannelPace, Gateway, Hours, Parameter, RECHECK_MINUTES, Reach, Smtp, Template, Tls, Webhook,
+    Zns,
 };
 pub use check::{agencies, catalogue, is_word, items, read};
 pub use column::{Column, Family, OnFault, Type};

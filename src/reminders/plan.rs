@@ -167,6 +167,12 @@ pub struct Reminder<'a> {
     pub channel: &'a Channel,
     /// The channels that are open to it after that one, in the item's order.
     pub otherwise: Vec<Way<'a>>,
+    /// Whether it leaves so late after its day that its letter says so.
+    pub is_late: bool,
+    /// The other reminders of this person that leave in the same letter, in their order; empty for most.
+    pub together: Vec<Reminder<'a>>,
+    /// Whether it has to leave by itself: a letter of several could not be written.
+    pub is_alone: bool,
 }
 
 impl<'a> Reminder<'a> {
@@ -212,6 +218,29 @@ impl<'a> Reminder<'a> {
             next = reminder.by_next();
         }
         None
+    }
+
+    /// Whether another reminder can leave in the same letter: to the same person at the same address, in the same
+    /// language, by the same channel, which carries letters.
+    pub fn goes_with(&self, other: &Reminder<'_>) -> bool {
+        self.channel.carries_letters()
+            && !(self.is_alone || other.is_alone)
+            && self.subject == other.subject
+            && self.channel.name == other.channel.name
+            && self.language == other.language
+            && std::ptr::eq(self.recipient, other.recipient)
+    }
+
+    /// The reminders of one message, each by itself.
+    pub fn apart(mut self) -> Vec<Reminder<'a>> {
+        let others = std::mem::take(&mut self.together);
+        std::iter::once(self).chain(others).collect()
+    }
+
+    /// The domain of the mail address it goes to, in lower case; none where it goes to a phone.
+    pub fn domain(&self) -> Option<String> {
+        let email = self.recipient.email.as_ref().filter(|_| self.channel.reach() == Reach::Email)?;
+        email.reveal().rsplit_once('@').map(|(_, domain)| domain.trim().to_ascii_lowercase())
     }
 
     /// The same reminder by its next channel; none where there is none.
@@ -270,6 +299,8 @@ pub enum Reason {
     WaitsForOpenDay,
     /// It leaves when the sending window opens.
     WaitsForWindow,
+    /// Too many messages of its domain, template or item were refused: it leaves when a person lifts the stop.
+    Stopped,
     /// Its day went by unsent, and the item drops such messages.
     LateDropped,
     /// Its day went by unsent, and the item leaves such messages to a clerk.
@@ -305,6 +336,7 @@ impl Reason {
             Reason::NotRechecked => "could not be looked at again before sending",
             Reason::WaitsForOpenDay => "waits until after Tết",
             Reason::WaitsForWindow => "waits for the sending window",
+            Reason::Stopped => "stopped after refusals",
             Reason::LateDropped => "too late for this notice",
             Reason::LateLeftToClerk => "late, left to a clerk",
             Reason::Expired => "no longer valid",
@@ -455,7 +487,7 @@ fn decide_stage<'a>(
     if let Some(reason) = not_written_to(recipient) {
         return Err(reason);
     }
-    let Days { planned_on, valid_until } = Days::of(obligation, item, history, now.as_of, stage_notice_days)?;
+    let Days { planned_on, valid_until, is_late } = Days::of(obligation, item, history, now.as_of, stage_notice_days)?;
     let subject = now.key.pseudonym(&obligation.subject_id);
     let mut closed = None;
     ways.retain(|way| {
@@ -492,6 +524,9 @@ fn decide_stage<'a>(
         valid_until,
         channel,
         otherwise: ways.collect(),
+        is_late,
+        together: Vec::new(),
+        is_alone: false,
     })
 }
 
@@ -499,6 +534,7 @@ fn decide_stage<'a>(
 struct Days {
     planned_on: Date,
     valid_until: Date,
+    is_late: bool,
 }
 
 impl Days {
@@ -520,10 +556,11 @@ impl Days {
         let could_leave = history.known_on.get(&obligation.key).map_or(today, |known_on| planned_on.max(*known_on));
         let late_days = u16::try_from(days_between(could_leave, today)).unwrap_or(0);
         if late_days <= item.late_after_days {
-            return Ok(Days { planned_on, valid_until });
+            return Ok(Days { planned_on, valid_until, is_late: false });
         }
         match item.late {
-            Late::Send => Ok(Days { planned_on, valid_until }),
+            Late::Send => Ok(Days { planned_on, valid_until, is_late: false }),
+            Late::Soften => Ok(Days { planned_on, valid_until, is_late: true }),
             Late::Drop => Err(Reason::LateDropped),
             Late::Escalate => Err(Reason::LateLeftToClerk),
         }

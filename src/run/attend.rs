@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 
-use jiff::ToSpan;
+use jiff::{Timestamp, ToSpan};
 
 use super::Night;
 use crate::calendar::{now, vietnam};
@@ -84,6 +84,14 @@ impl Night<'_> {
         self.report.notes.push(format!("{} reminders wait for {at}, when the sending window opens", reminders.len()));
         for reminder in reminders.drain(..) {
             plan.hold(&reminder.item.id, Reason::WaitsForWindow);
+        }
+    }
+
+    /// An instant to wait for, or the one at which the sending window closes, if that comes first.
+    pub(super) fn or_closing(&self, at: Timestamp) -> Timestamp {
+        match self.sending_window().at(now()) {
+            Hour::Open(Some(until)) => at.min(until),
+            _ => at,
         }
     }
 

@@ -230,6 +230,7 @@ fn channel(port: u16, connections: usize, tls: Tls, password: Option<&Path>) -> 
         recheck_minutes: 30,
         from: "nhac-viec@anbinh.example".into(),
         from_name: Text::new("Nhắc việc", "Reminders"),
+        pace: Default::default(),
         kind: ChannelKind::Smtp(Smtp { host: "127.0.0.1".into(), port, tls, credentials, connections }),
     }
 }

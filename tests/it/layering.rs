@@ -115,7 +115,10 @@ const HOMES: [(&str, &[&str]); 29] = [
     ("tokio_rustls", &["delivery/eml/dkim.rs", "delivery/smtp.rs", "delivery/tls.rs", "sources/postgres/wire.rs"]),
     ("rustls_native_certs", &["delivery/tls.rs", "sources/mysql/connect.rs", "sources/postgres/wire.rs"]),
     // The ledger is a SQLite file, some agencies' sources are, and so are the samples made for them.
-    ("rusqlite", &["ledger/", "sources/error.rs", "sources/sqlite/", "samples/agency.rs", "samples/mod.rs"]),
+    (
+        "rusqlite",
+        &["delivery/pace/", "ledger/", "sources/error.rs", "sources/sqlite/", "samples/agency.rs", "samples/mod.rs"],
+    ),
     ("tokio_postgres", &["sources/postgres/"]),
     ("tokio_postgres_rustls", &["sources/postgres/wire.rs"]),
     ("mysql_async", &["sources/mysql/"]),

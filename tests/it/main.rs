@@ -66,6 +66,7 @@ mod odbc;
 mod oracle;
 /// Every message once: under kill -9, after a restored backup, with two senders, through an outage.
 mod outbox;
+mod pace;
 /// The pipelines of the repository have no fault.
 mod pipelines;
 /// A whole way through a real Postfix: signed, over TLS, into a maildir, and back.

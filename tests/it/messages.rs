@@ -63,10 +63,19 @@ pub struct Wish<'a> {
     pub due_on: Date,
     pub stage: u16,
     pub facts: BTreeMap<String, Fact>,
+    pub is_late: bool,
 }
 
 pub fn wish(item: &str, language: Language) -> Wish<'_> {
-    Wish { item, language, name: "Nguyễn Thị Hồng Vân", due_on: date(2026, 12, 6), stage: 1, facts: facts(item) }
+    Wish {
+        item,
+        language,
+        name: "Nguyễn Thị Hồng Vân",
+        due_on: date(2026, 12, 6),
+        stage: 1,
+        facts: facts(item),
+        is_late: false,
+    }
 }
 
 impl Wish<'_> {
@@ -93,6 +102,7 @@ impl Wish<'_> {
             facts: &self.facts,
             reasons: &reasons,
             rules: &RuleReference::in_force(&pipeline.law, item, as_of),
+            is_late: self.is_late,
         })
     }
 }
@@ -377,6 +387,18 @@ fn missing_files_are_faults() {
 }
 
 #[test]
+fn a_late_letter_says_so_and_no_other_does() {
+    for (language, words) in [(Language::Vi, "Thư này đến muộn hơn dự định"), (Language::En, "later than planned")]
+    {
+        let plain = wish("driving_licence", language).render().unwrap();
+        let late = Wish { is_late: true, ..wish("driving_licence", language) }.render().unwrap();
+        let text = late.text.replace('\n', " ");
+        assert!(text.contains(words) && late.html.contains(words), "{}", late.text);
+        assert!(!plain.text.contains(words) && plain.subject == late.subject);
+    }
+}
+
+#[test]
 fn an_item_without_a_template_has_no_letter() {
     let faults = Faults::default();
     let none: Vec<pipeline::Item> = Vec::new();
@@ -394,6 +416,7 @@ fn an_item_without_a_template_has_no_letter() {
             facts: &BTreeMap::new(),
             reasons: &[],
             rules: &[],
+            is_late: false,
         })
         .unwrap_err();
     assert_eq!(error.code(), "letter.no-template");

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::{Entry, Ledger};
 
 /// A row as text, its columns in order.
-type Cells = Vec<Option<String>>;
+pub(super) type Cells = Vec<Option<String>>;
 
 /// The reports and suppressions that the entries speak of.
 #[derive(Debug, Default)]
@@ -51,7 +51,14 @@ impl Suppressions {
     }
 }
 
-fn compare(ledger: &Ledger, noun: &str, table: &str, sql: &str, expected: &BTreeMap<String, Cells>) -> Vec<String> {
+/// Says where a table differs from what its entries say: the first column of `sql` is the key.
+pub(super) fn compare(
+    ledger: &Ledger,
+    noun: &str,
+    table: &str,
+    sql: &str,
+    expected: &BTreeMap<String, Cells>,
+) -> Vec<String> {
     let tables = "select count(*) from sqlite_schema where type = 'table' and name = ?1";
     if expected.is_empty() && ledger.connection.query_row(tables, [table], |row| row.get(0)) == Ok(0) {
         return Vec::new();

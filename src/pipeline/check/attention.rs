@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use jiff::civil::Time;
 
-use super::super::attention::{Attention, LEAD_DAYS, Quiet, Serve};
+use super::super::attention::{Attention, Breaker, LEAD_DAYS, Quiet, Serve};
 use super::super::reader::Node;
 use super::super::{Channel, ChannelKind};
 use super::{done, in_range, web_address};
@@ -43,11 +43,39 @@ fn said(node: &Node<'_>, otherwise: &Attention) -> Option<Attention> {
         quiet: quiet?,
         is_closed_on_tet,
         most_per_week: most_per_week?.and_then(|most| u16::try_from(most).ok()),
-        // One message cannot carry several reminders through the outbox yet, and so no file can ask for it.
-        is_digested: false,
+        is_digested: node.bool_or("digest", otherwise.is_digested),
         lead_days: u16::try_from(lead_days?).ok()?,
         shared,
+        per_second: rate(node, "per_second")?,
+        breaker: node.table_or_none("breaker").map_or(Some(otherwise.breaker), |node| done(&node, breaker))?,
     })
+}
+
+/// Messages in a second, where the file says; the outer none is a fault.
+pub(super) fn rate(node: &Node<'_>, key: &str) -> Option<Option<u32>> {
+    if !node.has(key) {
+        return Some(None);
+    }
+    let rate = in_range(node, key, node.int(key)?, 1, 100_000)?;
+    u32::try_from(rate).ok().map(Some)
+}
+
+/// `breaker = { from = 1000, warn_percent = 5, stop_percent = 10 }`.
+fn breaker(node: &Node<'_>) -> Option<Breaker> {
+    let usual = Breaker::USUAL;
+    let number = |key: &str, otherwise: u64, high: i64| {
+        let otherwise = i64::try_from(otherwise).unwrap_or(high);
+        in_range(node, key, node.int_or(key, otherwise), 1, high).and_then(|number| u64::try_from(number).ok())
+    };
+    let from = number("from", usual.from, 10_000_000);
+    let stop_percent = number("stop_percent", usual.stop_percent, 100);
+    let warn_percent = number("warn_percent", usual.warn_percent.min(stop_percent.unwrap_or(100)), 100);
+    let breaker = Breaker { from: from?, warn_percent: warn_percent?, stop_percent: stop_percent? };
+    if breaker.warn_percent > breaker.stop_percent {
+        let what = "the breaker warns later than it stops";
+        node.fault("warn_percent", "pipeline.breaker", what, "write a number that is not above stop_percent");
+    }
+    Some(breaker)
 }
 
 /// `quiet = { from = "21:00", to = "08:00" }`, or `"never"`.

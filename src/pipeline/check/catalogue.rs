@@ -46,6 +46,7 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
             from_name: nothing(),
             kind: ChannelKind::Folder,
             recheck_minutes: 0,
+            pace: Default::default(),
         }],
         mail: Default::default(),
         attention: Attention::ANY_TIME,

@@ -2,8 +2,8 @@
 
 use super::super::reader::Node;
 use super::super::secret::SecretRef;
-use super::super::{Agency, Channel, ChannelKind, Gateway, RECHECK_MINUTES, Reach, Smtp, Tls, Webhook};
-use super::{done, in_range, is_word, zns};
+use super::super::{Agency, Channel, ChannelKind, ChannelPace, Gateway, RECHECK_MINUTES, Reach, Smtp, Tls, Webhook};
+use super::{attention, done, in_range, is_word, zns};
 use crate::language::Text;
 
 /// Whether text has the form of a mail address, `name@agency.example`.
@@ -70,6 +70,7 @@ fn channel(node: &Node<'_>, agency: Option<&Agency>) -> Option<Channel> {
     }
     let recheck_minutes =
         in_range(node, "recheck_minutes", node.int_or("recheck_minutes", RECHECK_MINUTES.into()), 0, 1440);
+    let pace = pace(node);
     let word = node.text("kind")?;
     let is_mail = matches!(word.as_str(), "folder" | "smtp");
     let from = if is_mail { sender(node) } else { Some(String::new()) };
@@ -89,7 +90,31 @@ fn channel(node: &Node<'_>, agency: Option<&Agency>) -> Option<Channel> {
     };
     let (kind, recheck_minutes) = (kind?, u16::try_from(recheck_minutes?).ok()?);
     let name = name.unwrap_or_else(|| kind.word().to_owned());
-    Some(Channel { name, from: from?, from_name: from_name?, recheck_minutes, kind })
+    Some(Channel { name, from: from?, from_name: from_name?, recheck_minutes, pace: pace?, kind })
+}
+
+/// `per_second = 100` and `per_domain = { "gmail.com" = 20, "*" = 50 }`.
+fn pace(node: &Node<'_>) -> Option<ChannelPace> {
+    let per_second = attention::rate(node, "per_second");
+    let mut per_domain = Vec::new();
+    let mut is_whole = true;
+    if let Some(domains) = node.table_or_none("per_domain") {
+        for domain in domains.keys() {
+            let is_domain = domain == "*" || domain.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+            if !is_domain {
+                let what = format!("\"{domain}\" is not a domain");
+                let next = "write it like \"gmail.com\", or \"*\" for every other; a domain in other letters in its \
+                            form xn--...";
+                domains.fault(&domain, "pipeline.domain", what, next);
+            }
+            match attention::rate(&domains, &domain) {
+                Some(Some(rate)) => per_domain.push((domain.to_ascii_lowercase(), rate)),
+                _ => is_whole = false,
+            }
+        }
+        domains.done();
+    }
+    Some(ChannelPace { per_second: per_second?, per_domain }).filter(|_| is_whole)
 }
 
 /// A short message begins with who sends it: the agency, where the channel has no shorter name for it.

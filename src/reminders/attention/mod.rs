@@ -68,6 +68,17 @@ fn rank<'r>(reminder: &'r Reminder<'_>) -> (bool, Consequence, i32, &'r str) {
     (is_calm, reminder.item.consequence, reminder.days_left, &reminder.key)
 }
 
+/// How urgent a reminder is, for who shares what is scarce: 0 for what is due within [`URGENT_DAYS`] days, then by
+/// consequence.
+pub fn lane(reminder: &Reminder<'_>) -> u8 {
+    match reminder.item.consequence {
+        _ if reminder.days_left <= URGENT_DAYS => 0,
+        Consequence::LossOfRight => 1,
+        Consequence::Fine => 2,
+        Consequence::Inconvenience => 3,
+    }
+}
+
 fn job<'r>(reminder: &'r Reminder<'_>) -> Job<'r> {
     Job {
         planned_on: reminder.planned_on,

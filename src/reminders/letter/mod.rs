@@ -70,6 +70,8 @@ pub struct Occasion<'a> {
     pub reasons: &'a [Reason],
     /// Which rules were applied.
     pub rules: &'a [RuleReference],
+    /// Whether the letter leaves late, and says so: what it speaks of may be done already.
+    pub is_late: bool,
 }
 
 /// A source whose data was used.
@@ -314,7 +316,7 @@ impl Templates {
 const MESSAGE: &str = "message";
 
 /// What every template may print, beside the facts of its item.
-const SHARED: [&str; 13] = [
+const SHARED: [&str; 14] = [
     "name",
     "title",
     "due_on",
@@ -328,6 +330,7 @@ const SHARED: [&str; 13] = [
     "contact",
     "reasons",
     "rules",
+    "is_late",
 ];
 
 fn values(occasion: &Occasion<'_>) -> BTreeMap<String, Value> {
@@ -368,6 +371,7 @@ fn values(occasion: &Occasion<'_>) -> BTreeMap<String, Value> {
         text(&agency.contact),
         reasons.collect(),
         rules.collect(),
+        Value::from(occasion.is_late),
     ];
     values.extend(SHARED.iter().map(|name| (*name).to_owned()).zip(shared));
     values

@@ -237,6 +237,7 @@ impl<'a> Trial<'a> {
             facts,
             reasons: &self.reasons,
             rules: &self.rules,
+            is_late: self.stage == 1,
         })?;
         let path = message_path(&self.item.id, self.language);
         for what in self.unsaid(&letter) {

@@ -1,8 +1,10 @@
 //! Step three: decide, reserve, write, record, send, settle.
 
+mod admit;
 pub mod convoy;
 mod give_up;
 pub mod retry;
+mod stop;
 mod write;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -16,6 +18,7 @@ use super::Night;
 use super::build::Built;
 use super::channels::Senders;
 use crate::calendar::{now, vietnam};
+use crate::delivery::breaker::Breakers;
 use crate::delivery::{self, Address, Class, Code, Outcome, Post};
 use crate::fault::{Explain, Fault};
 use crate::ledger::{self, Ledger, MessageKey, MessageState, OutboxRow, Preference, Record, Stance};
@@ -51,6 +54,8 @@ impl Night<'_> {
         self.give_up(ledger, built, obligations, people.as_ref(), &plan)?;
         let mut reminders = VecDeque::from(std::mem::take(&mut plan.reminders));
         self.hold_for_window(&mut reminders, &mut plan);
+        let mut breakers = self.breakers(ledger, people.as_ref())?;
+        stop::hold_stopped(&breakers, &mut reminders, &mut plan);
         if !reminders.is_empty() {
             self.world.progress.step(format!("opening the channels for {} reminders", reminders.len()));
             self.open_post()?;
@@ -59,7 +64,7 @@ impl Night<'_> {
             let standing = self.standing();
             self.account(ledger, built, &reminders).await;
             self.reserve(ledger, &reminders)?;
-            self.send_all(ledger, &mut senders, &standing, &mut reminders, &mut plan).await?;
+            self.send_all(ledger, &mut senders, &standing, &mut breakers, &mut reminders, &mut plan).await?;
             senders.close().await;
         }
         self.count_held(&plan);
@@ -104,33 +109,45 @@ impl Night<'_> {
         ledger: &mut Ledger,
         senders: &mut Senders,
         standing: &BTreeMap<String, Standing>,
+        breakers: &mut Breakers,
         reminders: &mut VecDeque<Reminder<'o>>,
         plan: &mut Plan<'o>,
     ) -> Result<(), Fault> {
         let patience = SignedDuration::from_mins(i64::from(self.world.retry_minutes));
         let until = (!patience.is_zero()).then(|| now().checked_add(patience).unwrap_or(Timestamp::MAX));
         let mut retries = Retries::until(until);
+        let mut gate = self.gate();
+        let mut stopped = breakers.stopped();
         let mut convoy: Convoy<Reminder<'o>> = Convoy::default();
         loop {
             let again = retries.due(now());
             if !again.is_empty() {
                 senders.forgive();
-                reminders.extend(self.prepare(senders, again, plan).await?);
+                let mut again = again.into_iter().flat_map(Reminder::apart).collect();
+                stop::hold_stopped(breakers, &mut again, plan);
+                // They were more urgent than what is left in the line.
+                let again = self.prepare(senders, again.into(), plan).await?;
+                again.into_iter().rev().for_each(|reminder| reminders.push_front(reminder));
             }
             self.hold_for_window(reminders, plan);
+            self.hold_expired(&mut gate, reminders, plan);
             let is_stale = self.is_stale();
             if is_stale && convoy.is_empty() {
                 self.recheck(ledger, reminders, plan).await?;
             }
             self.hold_refused(ledger, reminders, plan)?;
+            if breakers.stopped() != stopped {
+                stopped = breakers.stopped();
+                stop::hold_stopped(breakers, reminders, plan);
+            }
             // What is stale is looked at again when those before it have left.
             let most = senders.group(&self.checked.pipeline.channels);
-            let size = if is_stale && !convoy.is_empty() { 0 } else { most.min(reminders.len()) };
-            let batch: Vec<Reminder<'o>> = reminders.drain(..size).collect();
+            let size = if is_stale && !convoy.is_empty() { 0 } else { most };
+            let (batch, has_token_at) = self.admit(&mut gate, reminders, size);
             self.tell_others(&batch)?;
             if batch.is_empty() && convoy.is_empty() {
-                match retries.first() {
-                    Some(at) => pause_until(at).await,
+                match retries.first().into_iter().chain(has_token_at).min() {
+                    Some(at) => pause_until(self.or_closing(at)).await,
                     None => return Ok(()),
                 }
                 continue;
@@ -152,9 +169,10 @@ impl Night<'_> {
                 ledger.drop_messages(&run, &left).map_err(|error| error.fault())?;
             }
             turn.unwritten.into_iter().for_each(|(reminder, why)| self.unwritten(&reminder, why, plan));
-            let again = self.ended(ledger, turn.ended, &mut convoy, &mut retries)?;
+            let mut again = VecDeque::from(self.ended(ledger, turn.ended, &mut convoy, &mut retries, breakers)?);
+            stop::hold_stopped(breakers, &mut again, plan);
             if !again.is_empty() {
-                reminders.extend(self.prepare(senders, again, plan).await?);
+                reminders.extend(self.prepare(senders, again.into(), plan).await?);
             }
             let waiting = std::mem::take(reminders);
             *reminders = self.after_trouble(senders, waiting, plan).await?;
@@ -178,6 +196,7 @@ impl Night<'_> {
         ended: Vec<(Reminder<'o>, String, Outcome)>,
         convoy: &mut Convoy<Reminder<'o>>,
         retries: &mut Retries<Reminder<'o>>,
+        breakers: &mut Breakers,
     ) -> Result<Vec<Reminder<'o>>, Fault> {
         let (mut again, mut opted_out) = (Vec::new(), Vec::new());
         for (reminder, key, outcome) in ended {
@@ -187,6 +206,9 @@ impl Night<'_> {
             let retry_at = settlement.retry_at;
             let state = settlement.state;
             convoy.settle(settlement);
+            if let Some(end) = stop::end(outcome, state) {
+                self.count_end(ledger, breakers, &stop::scopes_of(&reminder, &key), end)?;
+            }
             if let Some(at) = retry_at {
                 retries.wait(at, reminder);
                 continue;

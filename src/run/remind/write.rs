@@ -84,6 +84,7 @@ impl Night<'_> {
             facts: &obligation.facts,
             reasons: &standing.reasons,
             rules: &rules,
+            is_late: reminder.is_late,
         };
         let letter = self.checked.letters.render(&occasion).map_err(|error| Unwritten::Fault(error.fault()))?;
         let form = if reminder.channel.carries_letters() {
