@@ -29,7 +29,14 @@ fn channel(name: &str, is_phone: bool) -> Channel {
         connections: 1,
     };
     let kind = if is_phone { ChannelKind::Sms(Box::new(gateway)) } else { ChannelKind::Folder };
-    Channel { name: name.into(), from: String::new(), from_name: Text::new("", ""), recheck_minutes: 30, kind }
+    Channel {
+        name: name.into(),
+        from: String::new(),
+        from_name: Text::new("", ""),
+        recheck_minutes: 30,
+        pace: Default::default(),
+        kind,
+    }
 }
 
 /// A town where an item leaves by Zalo, then by text message, then by mail.

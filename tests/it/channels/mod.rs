@@ -57,7 +57,14 @@ impl Stand {
 
     fn channel(&self, kind: ChannelKind) -> Channel {
         let from_name = Text::new("Tỉnh An Bình", "An Bình Province");
-        Channel { name: kind.word().into(), from: String::new(), from_name, recheck_minutes: 30, kind }
+        Channel {
+            name: kind.word().into(),
+            from: String::new(),
+            from_name,
+            recheck_minutes: 30,
+            pace: Default::default(),
+            kind,
+        }
     }
 
     fn zns(&self) -> Channel {

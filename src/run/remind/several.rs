@@ -1,0 +1,105 @@
+//! One letter for several reminders of a person: what each of them says, and the rows of all in the ledger.
+
+use std::collections::BTreeMap;
+
+use super::super::Night;
+use super::{Standing, Unwritten};
+use crate::delivery::{self, Address, Envelope, Form, Message};
+use crate::fault::Explain;
+use crate::ledger::Record;
+use crate::personal::{Personal, sha256};
+use crate::pipeline::Agency;
+use crate::reminders::letter::{Letter, Occasion, Reason as Source, RuleReference};
+use crate::reminders::plan::{Reason, Reminder};
+
+impl Night<'_> {
+    /// Writes the letter of a reminder and of those that leave together with it.
+    pub(super) fn write_several(
+        &self,
+        reminder: &Reminder<'_>,
+        standing: &BTreeMap<String, Standing>,
+    ) -> Result<(Record, Message), Unwritten> {
+        let members: Vec<&Reminder<'_>> = std::iter::once(reminder).chain(&reminder.together).collect();
+        let agency = self.agency_to_all(reminder).map_err(Unwritten::Fault)?;
+        let (sources, rules) = self.shared_by(&members, standing);
+        let occasions: Vec<Occasion<'_>> = members
+            .iter()
+            .map(|member| Occasion {
+                item: member.item,
+                agency: &agency,
+                language: member.language,
+                as_of: self.as_of,
+                name: &member.recipient.full_name,
+                due_on: member.obligation.due_on,
+                stage: member.stage,
+                facts: &member.obligation.facts,
+                reasons: &sources,
+                rules: &rules,
+                is_late: member.is_late,
+            })
+            .collect();
+        let letter = self.checked.letters.render_several(&occasions);
+        let letter = letter.map_err(|error| Unwritten::Fault(error.fault()))?;
+        let envelope = self.envelope_of(reminder, &several_key(&members), &letter, &agency)?;
+        let from: Address = reminder.channel.from.parse().map_err(|_| Unwritten::Held(Reason::NotWritten))?;
+        let record = |member: &Reminder<'_>| Record {
+            template_version: letter.template_version.clone(),
+            rendered_hash: letter.rendered_hash.clone(),
+            explanation: self.sealed(member),
+            message: Some(envelope.message_id.clone()),
+            ..self.record(member, delivery::message_id(&member.key, &from))
+        };
+        let others = reminder.together.iter().map(record).collect();
+        let record = Record { others, ..record(reminder) };
+        Ok((record, Message { channel: reminder.channel.name.clone(), form: Form::Letter(envelope) }))
+    }
+
+    /// The sources and the rules of all, each once.
+    fn shared_by(
+        &self,
+        members: &[&Reminder<'_>],
+        standing: &BTreeMap<String, Standing>,
+    ) -> (Vec<Source>, Vec<RuleReference>) {
+        let (mut sources, mut rules) = (Vec::new(), Vec::new());
+        for member in members {
+            let of_item = standing.get(&member.item.id).map(|standing| standing.reasons.as_slice()).unwrap_or_default();
+            for source in of_item {
+                if !sources.contains(source) {
+                    sources.push(source.clone());
+                }
+            }
+            let law = &self.checked.pipeline.law;
+            for rule in RuleReference::applied(law, member.item, self.day(), &member.obligation.rule_version) {
+                if !rules.contains(&rule) {
+                    rules.push(rule);
+                }
+            }
+        }
+        (sources, rules)
+    }
+
+    /// The letter as a message of RFC 5322, under a key of its own.
+    fn envelope_of(
+        &self,
+        reminder: &Reminder<'_>,
+        key: &str,
+        letter: &Letter,
+        agency: &Agency,
+    ) -> Result<Envelope, Unwritten> {
+        let email = reminder.recipient.email.as_ref().ok_or(Unwritten::Held(Reason::NoAddress))?;
+        let address = delivery::recipient(email.reveal()).map_err(|_| Unwritten::Held(Reason::BadAddress))?;
+        let to = Personal::new(address);
+        let head = delivery::Head { key, channel: reminder.channel, agency, as_of: self.as_of, to: &to };
+        let refuse = self.checked.pipeline.serve.as_ref().map(|_| agency.refuse.as_str());
+        let post = self.post.get().ok_or(Unwritten::Held(Reason::NotWritten))?;
+        post.compose(letter, &head, refuse).map_err(|error| Unwritten::Fault(error.fault()))
+    }
+}
+
+/// The key of a letter: the same for the same reminders in whatever order, and another where one of them is not in it.
+fn several_key(members: &[&Reminder<'_>]) -> String {
+    let mut keys: Vec<&str> = members.iter().map(|member| member.key.as_str()).collect();
+    keys.sort_unstable();
+    let digest = sha256(keys.join(" ").as_bytes());
+    digest.get(..32).unwrap_or_default().to_owned()
+}
