@@ -21,9 +21,16 @@ impl Ledger {
     /// each message. A digest has one Message-ID and is one; what is uncertain or in flight may have arrived and counts.
     pub fn sent_between(&self, after: Date, up_to: Date) -> Result<HashMap<String, Vec<Date>>, Error> {
         let failed = |source| self.failed("read to whom messages went", source);
-        let sql = "select subject, substr(run, 1, 10) as day, count(distinct message_id) from outbox
-                   where state in ('accepted', 'uncertain', 'in_flight') and day > ?1 and day <= ?2 group by 1, 2";
-        let mut select = self.connection.prepare(sql).map_err(failed)?;
+        // A ledger of an earlier version gets the table when it is next written.
+        let (message, from) = match self.has_table("together")? {
+            true => ("coalesce(message, message_id)", "outbox left join together using (key)"),
+            false => ("message_id", "outbox"),
+        };
+        let sql = format!(
+            "select subject, substr(run, 1, 10) as day, count(distinct {message}) from {from}
+             where state in ('accepted', 'uncertain', 'in_flight') and day > ?1 and day <= ?2 group by 1, 2"
+        );
+        let mut select = self.connection.prepare(&sql).map_err(failed)?;
         let mut rows = select.query(params![after.to_string(), up_to.to_string()]).map_err(failed)?;
         let mut sent: HashMap<String, Vec<Date>> = HashMap::new();
         while let Some(row) = rows.next().map_err(failed)? {

@@ -33,6 +33,7 @@ mod pulls;
 mod runs;
 mod shared;
 mod suppression;
+mod together;
 pub mod verify;
 
 use std::path::{Path, PathBuf};
@@ -67,6 +68,7 @@ const TABLES: &[&str] = &[
     suppression::TABLES,
     preferences::TABLES,
     breakers::TABLES,
+    together::TABLES,
 ];
 
 /// Pages of the file that are kept in memory, in KiB.
@@ -81,6 +83,8 @@ pub struct Ledger {
     journal: Option<journal::Journal>,
     /// The right to write to the outbox; taken with the first write.
     lease: Option<lease::Lease>,
+    /// Letters of several messages that are on their way.
+    letters: together::Letters,
 }
 
 impl Ledger {
@@ -101,7 +105,13 @@ impl Ledger {
         connection.pragma_update(None, "wal_autocheckpoint", 8192).map_err(at)?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(at)?;
         connection.set_prepared_statement_cache_capacity(64);
-        let mut ledger = Ledger { connection, path: path.clone(), journal: None, lease: None };
+        let mut ledger = Ledger {
+            connection,
+            path: path.clone(),
+            journal: None,
+            lease: None,
+            letters: together::Letters::default(),
+        };
         if ledger.has_table("meta")? && ledger.owner()?.is_some() {
             ledger.claim(agency)?;
             ledger.migrate()?;
@@ -131,7 +141,7 @@ impl Ledger {
         // Where not even the helper files can be made, as on an auditor's read-only copy, nobody writes either.
         let is_still = probe.is_err_and(|error| error.sqlite_error_code() == Some(ErrorCode::CannotOpen));
         let connection = if is_still && !is_log_left { open_still(&path).map_err(at)? } else { connection };
-        Ok(Ledger { connection, path, journal: None, lease: None })
+        Ok(Ledger { connection, path, journal: None, lease: None, letters: together::Letters::default() })
     }
 
     /// The file it is in.

@@ -156,7 +156,9 @@ impl Ledger {
             return Ok(about);
         }
         let failed = |source| self.failed("read the outbox", source);
-        let sql = "select message_id, key, channel, state, address from outbox";
+        let sql = "select message_id, key, channel, state, address from outbox
+                   union all
+                   select message, key, channel, state, address from together join outbox using (key)";
         let mut select = self.connection.prepare(sql).map_err(failed)?;
         let mut rows = select.query([]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {

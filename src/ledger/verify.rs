@@ -6,6 +6,7 @@ mod life;
 mod messages;
 mod preferences;
 mod suppression;
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -241,6 +242,7 @@ struct Projection {
     explanations: explanation::Explanations,
     suppressions: suppression::Suppressions,
     stops: breakers::Stops,
+    letters: together::Letters,
     preferences: preferences::Preferences,
 }
 
@@ -253,6 +255,7 @@ impl Projection {
         self.explanations.take(entry, &body);
         self.suppressions.take(entry, &body);
         self.stops.take(entry, &body);
+        self.letters.take(entry, &body);
         if self.messages.take(entry, &body) {
             return;
         }
@@ -323,6 +326,7 @@ impl Projection {
         found.extend(std::mem::take(&mut self.explanations).differences(ledger));
         found.extend(self.suppressions.differences(ledger));
         found.extend(self.stops.differences(ledger));
+        found.extend(self.letters.differences(ledger));
         found.extend(self.preferences.differences(ledger));
         for shape in &SHAPES {
             match shape.read(ledger) {

@@ -231,6 +231,11 @@ impl<'a> Reminder<'a> {
             && std::ptr::eq(self.recipient, other.recipient)
     }
 
+    /// The last day on which the message may leave: that of the reminder in it that is the first to expire.
+    pub fn last_day(&self) -> Date {
+        self.together.iter().map(|other| other.valid_until).fold(self.valid_until, Date::min)
+    }
+
     /// The reminders of one message, each by itself.
     pub fn apart(mut self) -> Vec<Reminder<'a>> {
         let others = std::mem::take(&mut self.together);

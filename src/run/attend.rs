@@ -122,11 +122,19 @@ impl Night<'_> {
 
     /// The agency as one letter names it: where people refuse is the recipient's own link, if somebody answers there.
     pub(super) fn agency_to<'s>(&'s self, reminder: &Reminder<'_>) -> Result<Cow<'s, Agency>, Fault> {
+        self.agency_for(reminder, Some(reminder.item.id.as_str()))
+    }
+
+    /// The agency as a letter of several names it: its link refuses every item by this channel.
+    pub(super) fn agency_to_all(&self, reminder: &Reminder<'_>) -> Result<Cow<'_, Agency>, Fault> {
+        self.agency_for(reminder, None)
+    }
+
+    fn agency_for(&self, reminder: &Reminder<'_>, item: Option<&str>) -> Result<Cow<'_, Agency>, Fault> {
         let pipeline = &self.checked.pipeline;
         let Some(serve) = &pipeline.serve else { return Ok(Cow::Borrowed(&pipeline.agency)) };
         let links = Links::new(&self.key, &serve.base_url);
-        let (item, channel) = (Some(reminder.item.id.as_str()), Some(reminder.channel.name()));
-        let link = links.refuse(&reminder.subject, item, channel, self.as_of.date());
+        let link = links.refuse(&reminder.subject, item, Some(reminder.channel.name()), self.as_of.date());
         let refuse = link.map_err(|error| error.fault())?;
         Ok(Cow::Owned(Agency { refuse, ..pipeline.agency.clone() }))
     }

@@ -18,6 +18,8 @@ pub(super) struct Line<'a> {
     explanation: Option<String>,
     item: &'a str,
     key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
     message_id: &'a str,
     obligation: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -41,6 +43,7 @@ impl<'a> Line<'a> {
             explanation: record.explanation.as_deref().map(sha256),
             item: &record.item,
             key: &record.key.0,
+            message: record.message.as_deref(),
             message_id: &record.message_id,
             obligation: &record.obligation,
             rendered_hash: &record.rendered_hash,

@@ -64,6 +64,10 @@ pub struct Record {
     pub address: Option<String>,
     /// The last day on which it may leave.
     pub valid_until: Option<Date>,
+    /// The Message-ID of the letter that carries it together with others; none where it leaves by itself.
+    pub message: Option<String>,
+    /// The others that leave in the same message: recorded with this one and settled with it.
+    pub others: Vec<Record>,
 }
 
 /// A value whose intent is in the ledger. Only the ledger makes one.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::line::{Line, append_lines, count};
 use super::{MessageKey, MessageState, Record, Recorded, Settlement};
 use crate::ledger::journal::{Ends, Event, Leaves};
-use crate::ledger::{Error, Ledger, append, explanations, one_row};
+use crate::ledger::{Error, Ledger, append, explanations, one_row, together};
 
 /// Messages in one commit of reservations: many, because none of them is on its way.
 const RESERVED_PER_COMMIT: usize = 10_000;
@@ -71,16 +71,22 @@ impl Ledger {
         if settlements.is_empty() && messages.is_empty() {
             return Ok(Vec::new());
         }
+        let all = self.letters.of_all(settlements);
+        let settlements = all.as_deref().unwrap_or(settlements);
         let ends = settlements.iter().map(|settlement| {
             Event::Ends(Ends { key: settlement.key.0.clone(), state: settlement.state.word().to_owned() })
         });
         let known_bytes = self.journaled(ends)?;
-        let (recorded, leaves) = self.write_outbox("settle and record the messages", |transaction| {
+        let (recorded, leaves, letters) = self.write_outbox("settle and record the messages", |transaction| {
             settle(transaction, run, settlements)?;
             let written = record(transaction, run, messages)?;
             mark(transaction, known_bytes)?;
             Ok(written)
         })?;
+        self.letters.ended(settlements);
+        for (first, others) in letters {
+            self.letters.left(&first, others);
+        }
         self.journaled(leaves.into_iter().map(Event::Leaves))?;
         Ok(recorded)
     }
@@ -243,37 +249,84 @@ fn record<T>(
     transaction: &Transaction<'_>,
     run: &str,
     messages: Vec<(Record, T)>,
-) -> rusqlite::Result<(Vec<Recorded<T>>, Vec<Leaves>)> {
+) -> rusqlite::Result<(Vec<Recorded<T>>, Vec<Leaves>, Vec<Together>)> {
     let mut going = Vec::with_capacity(messages.len());
     let mut seen = std::collections::HashSet::with_capacity(messages.len());
-    for (record, value) in messages {
-        let attempt = match state_of(transaction, &record.key)? {
-            None => 1,
-            Some((state, attempts)) => match state.as_str() {
-                "reserved" | "deferred" | "uncertain" | "dropped" => attempts.saturating_add(1),
-                _ => continue,
-            },
-        };
-        if seen.insert(record.key.clone()) {
-            going.push((record, attempt, value));
+    for (mut record, value) in messages {
+        let others = std::mem::take(&mut record.others);
+        let Some(attempt) = attempt(transaction, &record.key)? else { continue };
+        // What cannot leave keeps the whole letter: the next run puts together what is left.
+        let mut attempts = Vec::with_capacity(others.len());
+        for other in &others {
+            attempts.extend(attempt_of(transaction, other, &seen)?);
+        }
+        if attempts.len() == others.len() && seen.insert(record.key.clone()) {
+            seen.extend(others.iter().map(|other| other.key.clone()));
+            let others: Vec<(Record, i64)> = others.into_iter().zip(attempts).collect();
+            going.push((record, attempt, value, others));
         }
     }
     if going.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok((Vec::new(), Vec::new(), Vec::new()));
     }
-    let lines: Vec<Line<'_>> = going.iter().map(|(record, attempt, _)| Line::leaving(record, *attempt)).collect();
+    let rows = going.iter().flat_map(|(record, attempt, _, others)| {
+        std::iter::once((record, *attempt)).chain(others.iter().map(|(other, attempt)| (other, *attempt)))
+    });
+    let lines: Vec<Line<'_>> = rows.map(|(record, attempt)| Line::leaving(record, attempt)).collect();
     let entry = append_lines(transaction, run, RECORDED, &lines)?;
     let mut recorded = Vec::with_capacity(going.len());
-    let mut leaves = Vec::with_capacity(going.len());
-    for (record, attempt, value) in going {
-        put(transaction, run, entry, &record, MessageState::InFlight, attempt)?;
-        if let Some(sealed) = &record.explanation {
-            explanations::put(transaction, &record.key, sealed, entry)?;
-        }
+    let (mut leaves, mut letters) = (Vec::with_capacity(going.len()), Vec::new());
+    for (record, attempt, value, others) in going {
+        put_leaving(transaction, run, entry, &record, attempt)?;
         leaves.push(Leaves::of(&record, attempt));
+        for (other, attempt) in &others {
+            put_leaving(transaction, run, entry, other, *attempt)?;
+            leaves.push(Leaves::of(other, *attempt));
+        }
+        if !others.is_empty() {
+            letters.push((record.key.clone(), others.into_iter().map(|(other, _)| other.key).collect()));
+        }
         recorded.push(Recorded { value, entry, key: record.key });
     }
-    Ok((recorded, leaves))
+    Ok((recorded, leaves, letters))
+}
+
+/// The first message of a letter, and the others that leave in it.
+type Together = (MessageKey, Vec<MessageKey>);
+
+/// Which attempt it is to send a message; none where it is not to be sent.
+fn attempt(transaction: &Transaction<'_>, key: &MessageKey) -> rusqlite::Result<Option<i64>> {
+    Ok(match state_of(transaction, key)? {
+        None => Some(1),
+        Some((state, attempts)) => match state.as_str() {
+            "reserved" | "deferred" | "uncertain" | "dropped" => Some(attempts.saturating_add(1)),
+            _ => None,
+        },
+    })
+}
+
+/// The same for one of several, unless it leaves already in the same commit.
+fn attempt_of(
+    transaction: &Transaction<'_>,
+    record: &Record,
+    seen: &std::collections::HashSet<MessageKey>,
+) -> rusqlite::Result<Option<i64>> {
+    if seen.contains(&record.key) { Ok(None) } else { attempt(transaction, &record.key) }
+}
+
+fn put_leaving(
+    transaction: &Transaction<'_>,
+    run: &str,
+    entry: i64,
+    record: &Record,
+    attempt: i64,
+) -> rusqlite::Result<()> {
+    put(transaction, run, entry, record, MessageState::InFlight, attempt)?;
+    together::put(transaction, record, attempt, entry)?;
+    match &record.explanation {
+        Some(sealed) => explanations::put(transaction, &record.key, sealed, entry),
+        None => Ok(()),
+    }
 }
 
 fn settle(transaction: &Transaction<'_>, run: &str, settlements: &[Settlement]) -> rusqlite::Result<()> {

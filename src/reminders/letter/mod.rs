@@ -12,6 +12,7 @@
 mod document;
 mod parts;
 mod proof;
+mod several;
 mod words;
 mod worst;
 

@@ -12,6 +12,7 @@ use jiff::ToSpan;
 use jiff::civil::{Date, date};
 
 use super::document::{Flaw, is_shield};
+use super::several::{SEVERAL, several_path};
 use super::words::{date_in_words, environment};
 use super::{Error, Fact, FactNames, Letter, MESSAGE, Occasion, Reason, RuleReference, SHARED, Templates};
 use super::{layout_path, mentions, message_path, sha256};
@@ -64,7 +65,19 @@ pub(super) fn read(root: &Path, items: &[Item], facts: &FactNames, language: Lan
             templates.versions.remove(&item.id);
         }
     }
+    several(root, &mut templates, language, faults);
     templates
+}
+
+/// Compiles the template of a letter for several obligations, where the installation has one.
+fn several(root: &Path, templates: &mut Templates, language: Language, faults: &Faults) {
+    let path = several_path(language);
+    if !root.join(&path).exists() {
+        return;
+    }
+    let Some(text) = read_text(root, Path::new(&path), faults) else { return };
+    compile(templates, &path, &text, faults);
+    unknown_names(templates, &path, &SEVERAL.into_iter().collect(), "a letter of several", faults);
 }
 
 fn check_layout(templates: &mut Templates, path: &str, text: &str, faults: &Faults) {

@@ -4,6 +4,7 @@ mod admit;
 pub mod convoy;
 mod give_up;
 pub mod retry;
+mod several;
 mod stop;
 mod write;
 
@@ -168,7 +169,7 @@ impl Night<'_> {
             if !left.is_empty() {
                 ledger.drop_messages(&run, &left).map_err(|error| error.fault())?;
             }
-            turn.unwritten.into_iter().for_each(|(reminder, why)| self.unwritten(&reminder, why, plan));
+            turn.unwritten.into_iter().for_each(|(reminder, why)| self.not_written(reminder, why, reminders, plan));
             let mut again = VecDeque::from(self.ended(ledger, turn.ended, &mut convoy, &mut retries, breakers)?);
             stop::hold_stopped(breakers, &mut again, plan);
             if !again.is_empty() {
@@ -201,24 +202,28 @@ impl Night<'_> {
         let (mut again, mut opted_out) = (Vec::new(), Vec::new());
         for (reminder, key, outcome) in ended {
             let mut settlement = settlement(&key, outcome);
-            let last = end_of(reminder.valid_until);
+            let last = end_of(reminder.last_day());
             settlement.retry_at = retries.next(&key, outcome, now(), last);
             let retry_at = settlement.retry_at;
             let state = settlement.state;
             convoy.settle(settlement);
             if let Some(end) = stop::end(outcome, state) {
-                self.count_end(ledger, breakers, &stop::scopes_of(&reminder, &key), end)?;
+                self.count_end(ledger, breakers, &stop::scopes_of_message(&reminder, &key), end)?;
             }
             if let Some(at) = retry_at {
                 retries.wait(at, reminder);
                 continue;
             }
             retries.forget(&key);
-            self.tally_outcome(&reminder, state);
-            if outcome.code().is_some_and(|code| code.class() == Class::OptedOut) {
-                opted_out.extend(self.opting_out(&reminder, &key));
+            for (place, one) in reminder.apart().into_iter().enumerate() {
+                // Only what leaves by itself may have taken another channel than its first.
+                let key = if place == 0 { &key } else { &one.key };
+                self.tally_outcome(&one, state);
+                if outcome.code().is_some_and(|code| code.class() == Class::OptedOut) {
+                    opted_out.extend(self.opting_out(&one, key));
+                }
+                again.extend(elsewhere(&one, key, state));
             }
-            again.extend(elsewhere(&reminder, &key, state));
         }
         if !opted_out.is_empty() {
             ledger.prefer(&opted_out, &[]).map_err(|error| error.fault())?;

@@ -138,11 +138,22 @@ pub(super) fn scopes(reminder: &Reminder<'_>) -> Vec<Scope> {
 }
 
 /// What a message is counted by that left under this key, perhaps by a channel after the first.
-pub(super) fn scopes_of(reminder: &Reminder<'_>, key: &str) -> Vec<Scope> {
+fn scopes_of(reminder: &Reminder<'_>, key: &str) -> Vec<Scope> {
     match reminder.otherwise.iter().position(|way| way.key == key) {
         Some(way) => scopes(&reminder.clone().by(way + 1)),
         None => scopes(reminder),
     }
+}
+
+/// What a letter is counted by: its domain once, and each item that it speaks of.
+pub(super) fn scopes_of_message(reminder: &Reminder<'_>, key: &str) -> Vec<Scope> {
+    let mut all = scopes_of(reminder, key);
+    for scope in reminder.together.iter().flat_map(scopes) {
+        if !all.contains(&scope) {
+            all.push(scope);
+        }
+    }
+    all
 }
 
 /// What an outcome is to a breaker; nothing for what is tried again.

@@ -1,11 +1,11 @@
 //! Writes the message of a reminder, and what the ledger keeps of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::super::{Night, channels};
 use super::{Standing, Unwritten};
 use crate::delivery::{self, Envelope, Form, Message};
-use crate::fault::Explain;
+use crate::fault::{Explain, Fault};
 use crate::ledger::{MessageKey, Record};
 use crate::personal::{Personal, PseudonymKey, hex};
 use crate::pipeline::{Agency, Reach};
@@ -38,6 +38,9 @@ impl Night<'_> {
         reminder: &Reminder<'_>,
         standing: &BTreeMap<String, Standing>,
     ) -> Result<(Record, Message), Unwritten> {
+        if !reminder.together.is_empty() {
+            return self.write_several(reminder, standing);
+        }
         let standing = standing.get(&reminder.item.id).ok_or(Unwritten::Held(Reason::NotWritten))?;
         let mut refused = match self.write_one(reminder, standing) {
             Err(Unwritten::Held(reason)) => reason,
@@ -55,15 +58,38 @@ impl Night<'_> {
         Err(Unwritten::Held(refused))
     }
 
+    /// Holds what could not be written; of a letter of several, each is tried by itself.
+    pub(super) fn not_written<'o>(
+        &mut self,
+        reminder: Reminder<'o>,
+        why: Unwritten,
+        line: &mut VecDeque<Reminder<'o>>,
+        plan: &mut Plan<'o>,
+    ) {
+        if reminder.together.is_empty() {
+            return self.unwritten(&reminder, why, plan);
+        }
+        if let Unwritten::Fault(fault) = &why {
+            self.tell_once(fault);
+        }
+        for one in reminder.apart().into_iter().rev() {
+            line.push_front(Reminder { is_alone: true, ..one });
+        }
+    }
+
+    /// One fault of a template is every letter's: it is said once.
+    fn tell_once(&mut self, fault: &Fault) {
+        if !self.report.faults.iter().any(|line| line.what == fault.what) {
+            self.report.faults.push(FaultLine::from(fault));
+        }
+    }
+
     pub(super) fn unwritten(&mut self, reminder: &Reminder<'_>, why: Unwritten, plan: &mut Plan<'_>) {
         match why {
             Unwritten::Held(reason) => plan.hold(&reminder.item.id, reason),
             Unwritten::Fault(fault) => {
                 plan.hold(&reminder.item.id, Reason::NotWritten);
-                // One fault of a template is every letter's: it is said once.
-                if !self.report.faults.iter().any(|line| line.what == fault.what) {
-                    self.report.faults.push(FaultLine::from(&fault));
-                }
+                self.tell_once(&fault);
             }
         }
     }
