@@ -80,6 +80,11 @@ pub fn wish(item: &str, language: Language) -> Wish<'_> {
 
 impl Wish<'_> {
     pub fn render(&self) -> Result<Letter, Error> {
+        self.told(|occasion| SAMPLE.letters.render(occasion))
+    }
+
+    /// Shows the occasion of the wish.
+    pub fn told<T>(&self, show: impl FnOnce(&Occasion<'_>) -> T) -> T {
         let pipeline = &SAMPLE.pipeline;
         let item = pipeline.item(self.item).unwrap();
         let as_of = AsOf::new(date(2026, 11, 21));
@@ -91,7 +96,7 @@ impl Wish<'_> {
         let mut names = vec!["population", source];
         names.dedup();
         let reasons: Vec<Reason> = names.iter().filter_map(|name| pipeline.source(name)).map(Reason::of).collect();
-        SAMPLE.letters.render(&Occasion {
+        show(&Occasion {
             item,
             agency: &pipeline.agency,
             language: self.language,
@@ -384,6 +389,26 @@ fn missing_files_are_faults() {
     let faults = read(folder.path(), &["driving_licence"]);
     assert_eq!(faults.len(), 4, "{faults:?}");
     assert!(faults.iter().all(|fault| fault.contains("file.unreadable")), "{faults:?}");
+}
+
+#[test]
+fn several_obligations_are_one_letter_in_both_languages() {
+    for language in Language::ALL {
+        let (first, second) = (wish("driving_licence", language), wish("vehicle_inspection", language));
+        let (first, second) = (Wish { is_late: true, ..first }, Wish { due_on: date(2026, 12, 20), ..second });
+        let render = |first: &Occasion<'_>, second: &Occasion<'_>| {
+            SAMPLE.letters.render_several(&[first.clone(), second.clone()]).unwrap()
+        };
+        let letter = first.told(|first| second.told(|second| render(first, second)));
+        let name = format!("digest_{}", language.tag());
+        insta::assert_snapshot!(name, format!("Subject: {}\n\n{}", letter.subject, letter.text));
+        // One greeting, one way to refuse, a section for each.
+        assert_eq!(letter.text.matches(first.name).count(), 1);
+        assert_eq!(letter.text.matches(&SAMPLE.pipeline.agency.refuse).count(), 1);
+        assert_eq!(letter.html.matches("<h1").count(), 1);
+        let other = first.told(|first| second.told(|second| render(second, first)));
+        assert_ne!(letter.rendered_hash, other.rendered_hash);
+    }
 }
 
 #[test]

@@ -28,6 +28,11 @@ impl Bucket {
         self.full_at_ns = from.saturating_add(interval_ns(per_second));
     }
 
+    /// Keeps what is believed of it: a wait that moved with the clock would never end.
+    pub(super) fn settle(&mut self, per_second: u32, now: Timestamp) {
+        self.full_at_ns = self.believed(per_second, now);
+    }
+
     /// An empty bucket is full after the time of all its tokens. More is not believed: the clock was put back.
     fn believed(self, per_second: u32, now: Timestamp) -> i64 {
         let most = SECOND_NS.saturating_add(interval_ns(per_second));

@@ -168,6 +168,7 @@ impl Pace {
 impl Alone {
     fn take(&mut self, now: Timestamp, most: usize, wants: &[Want]) -> Taken {
         let mut tally = Tally::new(now, most);
+        self.bucket.settle(self.per_second, now);
         for want in wants {
             if tally.is_full() {
                 break;

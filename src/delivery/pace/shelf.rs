@@ -172,10 +172,13 @@ fn open_bucket(
         .optional()?;
     // No claim is as far ahead as that: the clock was put back.
     let furthest = now.checked_add(CLAIM * 2).unwrap_or(Timestamp::MAX);
+    let per_second = smallest.min(limit.per_second).max(1);
+    let mut bucket = Bucket { full_at_ns: full_at_ns.unwrap_or(0) };
+    bucket.settle(per_second, now);
     Ok(Shared {
         digest,
-        bucket: Bucket { full_at_ns: full_at_ns.unwrap_or(0) },
-        per_second: smallest.min(limit.per_second).max(1),
+        bucket,
+        per_second,
         claim: claim.map(|(lane, until)| (Lane(lane), instant(until).min(furthest))),
         short: None,
     })
