@@ -245,11 +245,7 @@ fn reserve(transaction: &Transaction<'_>, run: &str, records: &[&Record]) -> rus
     Ok(fresh.len())
 }
 
-fn record<T>(
-    transaction: &Transaction<'_>,
-    run: &str,
-    messages: Vec<(Record, T)>,
-) -> rusqlite::Result<(Vec<Recorded<T>>, Vec<Leaves>, Vec<Together>)> {
+fn record<T>(transaction: &Transaction<'_>, run: &str, messages: Vec<(Record, T)>) -> rusqlite::Result<Written<T>> {
     let mut going = Vec::with_capacity(messages.len());
     let mut seen = std::collections::HashSet::with_capacity(messages.len());
     for (mut record, value) in messages {
@@ -290,6 +286,9 @@ fn record<T>(
     }
     Ok((recorded, leaves, letters))
 }
+
+/// What was recorded: what may leave, what the journal is told, and the letters of several.
+type Written<T> = (Vec<Recorded<T>>, Vec<Leaves>, Vec<Together>);
 
 /// The first message of a letter, and the others that leave in it.
 type Together = (MessageKey, Vec<MessageKey>);
