@@ -170,6 +170,7 @@ impl Nation {
                 facts: &reminder.obligation.facts,
                 reasons: &reasons,
                 rules: &rules,
+                is_late: false,
             })
             .map_err(|error| error.to_string())?;
         let email = reminder.recipient.email.as_ref().ok_or("no address")?;

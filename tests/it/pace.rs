@@ -282,7 +282,7 @@ fn a_stop_is_kept_until_it_is_lifted_and_the_chain_knows() {
     };
     ledger.stop(&run, std::slice::from_ref(&stop)).unwrap();
     ledger.stop(&run, &[Stop { sent: 2_000, ..stop.clone() }]).unwrap();
-    assert_eq!(ledger.stops().unwrap(), [stop.clone()]);
+    assert_eq!(ledger.stops().unwrap(), std::slice::from_ref(&stop));
     ledger.anchor().unwrap();
     assert_eq!(verify(folder.path()).unwrap().faults.len(), 0);
     assert!(ledger.lift_stop(&stop.scope, "clerk").unwrap() && !ledger.lift_stop(&stop.scope, "clerk").unwrap());
