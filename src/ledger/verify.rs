@@ -33,8 +33,13 @@ pub fn verify(state: &Path) -> Result<Verified, Error> {
     let ledger = Ledger::read(state)?;
     let mut faults = Vec::new();
     let fault = |what: String| Fault::new("ledger.broken", Place::file(ledger.path()), what, NEXT);
-    for what in file_faults(&ledger) {
-        faults.push(fault(what));
+    match file_faults(&ledger) {
+        Ok(found) => faults.extend(found.into_iter().map(fault)),
+        // What cannot be read at all says nothing about its entries and tables.
+        Err(what) => {
+            faults.push(fault(what));
+            return Ok(Verified { head: Head { seq: 0, hash: hex(&[0; 32]) }, entries: 0, faults });
+        }
     }
     let mut tables = Projection::default();
     // One look at everything: a person may refuse while the ledger is read.
@@ -57,16 +62,16 @@ pub fn verify(state: &Path) -> Result<Verified, Error> {
 
 const NEXT: &str = "keep this file as evidence, find out who changed it, and restore the newest backup that verifies";
 
-/// SQLite's own check: pages, indexes, records.
-fn file_faults(ledger: &Ledger) -> Vec<String> {
+/// SQLite's own check: pages, indexes, records. An error where the file is no database that could be checked.
+fn file_faults(ledger: &Ledger) -> Result<Vec<String>, String> {
     let check = || -> rusqlite::Result<Vec<String>> {
         let mut select = ledger.connection.prepare("pragma integrity_check(20)")?;
         select.query_map([], |row| row.get::<_, String>(0))?.collect()
     };
     match check() {
-        Ok(lines) if lines == ["ok"] => Vec::new(),
-        Ok(lines) => lines.into_iter().map(|line| format!("the file is damaged: {}", one_line(&line))).collect(),
-        Err(error) => vec![format!("the file is damaged: {error}")],
+        Ok(lines) if lines == ["ok"] => Ok(Vec::new()),
+        Ok(lines) => Ok(lines.into_iter().map(|line| format!("the file is damaged: {}", one_line(&line))).collect()),
+        Err(error) => Err(format!("the file is damaged: {error}")),
     }
 }
 
