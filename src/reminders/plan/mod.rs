@@ -35,14 +35,14 @@ pub fn plan<'a>(obligations: &'a [Obligation], history: &History, now: &Circumst
     let mut plan = Plan::default();
     let Some(people) = now.people else {
         let open = obligations.iter().filter(|obligation| obligation.is_open(now.as_of));
-        open.for_each(|obligation| plan.hold(&obligation.item, Reason::NoRegister));
+        open.for_each(|obligation| plan.hold_back(obligation, Reason::NoRegister));
         return plan;
     };
     for obligation in obligations.iter().filter(|obligation| obligation.is_open(now.as_of)) {
         let Some(item) = now.items.iter().find(|item| item.id == obligation.item) else { continue };
         match decide(obligation, item, people, history, now) {
             Ok(reminder) => plan.reminders.push(reminder),
-            Err(reason) => plan.hold(&item.id, reason),
+            Err(reason) => plan.hold_back(obligation, reason),
         }
     }
     plan.reminders.sort_by(|a, b| (a.days_left, &a.key).cmp(&(b.days_left, &b.key)));
@@ -73,12 +73,22 @@ pub struct Plan<'a> {
     pub reminders: Vec<Reminder<'a>>,
     /// How many are held, by item and reason.
     pub held: BTreeMap<(String, Reason), u64>,
+    /// Which of those that were held say why nowhere else: item and reason, by the key of the obligation.
+    pub unsent: BTreeMap<String, (String, Reason)>,
 }
 
 impl Plan<'_> {
     /// Counts one message that is not sent.
     pub fn hold(&mut self, item: &str, reason: Reason) {
         *self.held.entry((item.to_owned(), reason)).or_default() += 1;
+    }
+
+    /// Counts the message of an obligation that is not sent, and remembers why.
+    pub fn hold_back(&mut self, obligation: &Obligation, reason: Reason) {
+        self.hold(&obligation.item, reason);
+        if !reason.is_told_elsewhere() {
+            self.unsent.insert(obligation.key.clone(), (obligation.item.clone(), reason));
+        }
     }
 }
 
@@ -112,8 +122,13 @@ pub fn objection(
     match people?.get(&decided.subject_id, reminder.item.audience) {
         None => Some(Reason::NotInRegister),
         Some(recipient) => not_written_to(recipient).or_else(|| {
-            let is_reached = recipient.address(reminder.channel.reach()).is_some();
-            (!is_reached).then_some(Reason::NoAddress)
+            let reach = reminder.channel.reach();
+            match (recipient.address(reach), reminder.recipient.address(reach)) {
+                (None, _) => Some(Reason::NoAddress),
+                // What was decided for one address is decided anew for another.
+                (Some(now), Some(then)) if now != then => Some(Reason::AddressChanged),
+                _ => None,
+            }
         }),
     }
 }

@@ -56,9 +56,16 @@ pub enum Reason {
     LateLeftToClerk,
     /// The last day on which it was worth sending went by.
     Expired,
+    /// The register has another address for the person than the one it was to go to.
+    AddressChanged,
 }
 
 impl Reason {
+    /// Whether the outbox or the calendar tell it anyway: a message left before, or the first notice lies ahead.
+    pub fn is_told_elsewhere(self) -> bool {
+        matches!(self, Reason::AlreadySent | Reason::LaterStageSent | Reason::TooEarly)
+    }
+
     /// In words, for the summary.
     pub fn words(self) -> &'static str {
         match self {
@@ -88,6 +95,7 @@ impl Reason {
             Reason::LateDropped => "too late for this notice",
             Reason::LateLeftToClerk => "late, left to a clerk",
             Reason::Expired => "no longer valid",
+            Reason::AddressChanged => "address changed",
         }
     }
 }

@@ -45,10 +45,19 @@ pub struct Recipients {
 }
 
 impl Recipients {
+    /// The subjects that have an address of a kind, with it as the register writes it: persons, or businesses.
+    pub fn addresses_by(
+        &self,
+        reach: Reach,
+        of_businesses: bool,
+    ) -> impl Iterator<Item = (&Personal<String>, &Personal<String>)> {
+        let register = if of_businesses { &self.businesses } else { &self.people };
+        register.iter().filter_map(move |(subject, recipient)| Some((subject, recipient.address(reach)?)))
+    }
+
     /// The subjects that have a mail address, with it: persons, or businesses.
     pub fn addresses(&self, of_businesses: bool) -> impl Iterator<Item = (&Personal<String>, &Personal<String>)> {
-        let register = if of_businesses { &self.businesses } else { &self.people };
-        register.iter().filter_map(|(subject, recipient)| Some((subject, recipient.email.as_ref()?)))
+        self.addresses_by(Reach::Email, of_businesses)
     }
 
     /// Whom to write to about an item. A household business may bear the number of its owner: an item for businesses
