@@ -16,7 +16,7 @@ use crate::world::World;
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(super) struct Asked {
-    /// One message: its key, its Message-ID, the name of its file, or the beginning of it.
+    /// One message: its key or the beginning of it, its Message-ID, or the name of its file.
     #[arg(long, value_name = "ID", conflicts_with_all = ["subject", "subject_file"])]
     message: Option<String>,
     /// A person, by the pseudonym that the ledger has; without it, the number is read from standard input.

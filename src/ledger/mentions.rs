@@ -35,6 +35,16 @@ const UNTIL: &str = "mentions";
 const PART: &str = "mentions.part";
 const ROWS: &str = "mentions.rows";
 
+/// What some entries speak of.
+struct Read {
+    /// Words with the numbers of their entries, sorted.
+    words: Vec<(i64, i64)>,
+    /// The last entry that was read.
+    until: i64,
+    /// How many were read.
+    entries: u64,
+}
+
 /// Looks entries up by what they speak of.
 #[derive(Debug)]
 pub(super) struct Finder<'l> {
@@ -55,7 +65,7 @@ impl Ledger {
         let mut read = 0;
         loop {
             let from = self.mentions_mark(UNTIL)?;
-            let (words, until, entries) = self.words_after(from, WORDS_PER_COMMIT)?;
+            let Read { words, until, entries } = self.words_after(from, WORDS_PER_COMMIT)?;
             read += entries;
             if entries == 0 {
                 return Ok(read);
@@ -92,7 +102,7 @@ impl Ledger {
             true => (self.mentions_mark(UNTIL)?, self.mentions_mark(PART)?),
             false => (0, 0),
         };
-        let (words, ..) = self.words_after(from, usize::MAX)?;
+        let Read { words, .. } = self.words_after(from, usize::MAX)?;
         let mut tail: HashMap<i64, BTreeSet<i64>> = HashMap::new();
         words.into_iter().for_each(|(word, entry)| {
             tail.entry(word).or_default().insert(entry);
@@ -108,8 +118,8 @@ impl Ledger {
             .map_err(|source| self.failed("read how far the entries are indexed", source))
     }
 
-    /// The words of the entries after one, sorted, the last entry that was read, and how many were.
-    fn words_after(&self, from: i64, most: usize) -> Result<(Vec<(i64, i64)>, i64, u64), Error> {
+    /// The words of the entries after one: of so many words, and of the entry that has the last of them.
+    fn words_after(&self, from: i64, most: usize) -> Result<Read, Error> {
         let failed = |source| self.failed("read what the entries speak of", source);
         let sql = "select seq, at, run, kind, key, body, prev, hash from entry where seq > ?1 order by seq";
         let mut select = self.connection.prepare(sql).map_err(failed)?;
@@ -126,7 +136,7 @@ impl Ledger {
         }
         words.sort_unstable();
         words.dedup();
-        Ok((words, until, count))
+        Ok(Read { words, until, entries: count })
     }
 }
 
@@ -163,7 +173,9 @@ fn each_word(entry: &Entry, seen: &mut HashSet<i64>, mut add: impl FnMut(i64)) {
                 let Some(key) = text(line, "key") else { continue };
                 add(key);
                 if line.get("subject").is_some() && seen.insert(key) {
-                    ["subject", "obligation"].iter().filter_map(|name| text(line, name)).for_each(&mut add);
+                    // A Message-ID is digits of its own and the sender's domain.
+                    let names = ["subject", "obligation", "message_id"];
+                    names.iter().filter_map(|name| text(line, name)).for_each(&mut add);
                 }
             }
         }

@@ -85,7 +85,8 @@ pub struct Traced {
 }
 
 impl Ledger {
-    /// The keys and persons of the messages whose key or Message-ID begins so: no more than so many.
+    /// The keys and persons of the messages whose key begins so: no more than so many. Where there is none, of those
+    /// whose Message-ID begins so, from 16 digits on.
     ///
     /// # Errors
     ///
@@ -96,7 +97,16 @@ impl Ledger {
         let sql = "select key, subject from outbox where key >= ?1 and key < ?1 || 'g' order by key limit ?2";
         let mut select = self.connection.prepare(sql).map_err(failed)?;
         let rows = select.query_map(params![prefix, most], |row| Ok((row.get(0)?, row.get(1)?)));
-        rows.and_then(Iterator::collect).map_err(failed)
+        let found: Vec<(String, String)> = rows.and_then(Iterator::collect).map_err(failed)?;
+        if !found.is_empty() || prefix.len() < 16 {
+            return Ok(found);
+        }
+        let text = |line: &Value, name: &str| line.get(name).and_then(Value::as_str).map(str::to_owned);
+        let is_meant = |line: &Value| text(line, "message_id").is_some_and(|id| id.starts_with(prefix));
+        let told = self.told(self.finder()?.entries(prefix)?, is_meant)?;
+        let parties = told.iter().filter_map(|told| Some((text(&told.says, "key")?, text(&told.says, "subject")?)));
+        let parties: BTreeSet<(String, String)> = parties.collect();
+        Ok(parties.into_iter().take(usize::try_from(most).unwrap_or(usize::MAX)).collect())
     }
 
     /// Everything about one message: its life, that of its obligation, what was read for it, and what its person
@@ -165,8 +175,7 @@ impl Ledger {
         }
         for key in obligations {
             let mut told = self.told(finder.entries(key)?, |line| holds(line, key))?;
-            told.retain(|told| !told.kind.starts_with("message."));
-            told.retain(|told| !told.kind.starts_with("messages.") || told.kind == super::unsent::KIND);
+            told.retain(|told| !told.kind.starts_with("message"));
             traced.obligations.insert(key.clone(), told);
         }
         let subject = traced.subject.as_str();

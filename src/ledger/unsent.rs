@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use super::{Error, Ledger, append};
 
 /// The kind of its entries.
-pub(super) const KIND: &str = "messages.unsent";
+pub(super) const KIND: &str = "reminders.unsent";
 
 /// Makes the table.
 pub(super) const TABLES: &str = "
--- Why nothing was sent about an obligation on the newest night, made from entries of kind messages.unsent.
+-- Why nothing was sent about an obligation on the newest night, made from entries of kind reminders.unsent.
 create table if not exists unsent (
     obligation text primary key,
     item text not null,

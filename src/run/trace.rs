@@ -164,10 +164,10 @@ fn answer(traced: &Traced, obligation: &str, told: &[Told], day: &str) -> String
     // Each change holds until the next one.
     let cell = |told: &Told, at: usize| told.says.get(at).and_then(Value::as_str).map(str::to_owned);
     let until_then = |kind: &str, night_at: usize| {
-        let of_kind = told.iter().filter(move |told| told.kind == kind);
-        of_kind.filter(|told| cell(told, night_at).is_some_and(|night| night.as_str() <= day)).next_back().cloned()
+        let is_before = |told: &Told| cell(told, night_at).is_some_and(|night| night.as_str() <= day);
+        told.iter().rfind(|told| told.kind == kind && is_before(told)).cloned()
     };
-    if let Some((reason, since)) = until_then("messages.unsent", 3).and_then(|last| cell(&last, 2).zip(cell(&last, 3)))
+    if let Some((reason, since)) = until_then("reminders.unsent", 3).and_then(|last| cell(&last, 2).zip(cell(&last, 3)))
     {
         return format!("nothing was sent: {reason} (since {since})");
     }

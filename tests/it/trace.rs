@@ -270,7 +270,7 @@ fn a_reason_is_written_down_when_it_changes_and_not_every_night() {
     // Of an item that a night could not compute, what was known stays.
     assert_eq!(ledger.not_sent(&run, date(2026, 11, 4), &BTreeSet::new(), &BTreeMap::new()).unwrap(), 0);
     ledger.anchor().unwrap();
-    let entries = ledger.list(Some("messages.unsent"), 10).unwrap();
+    let entries = ledger.list(Some("reminders.unsent"), 10).unwrap();
     assert_eq!(entries.len(), 4, "a thousand changes in an entry, and one for the two");
     let first: Value = serde_json::from_str(&entries[0].body).unwrap();
     assert_eq!(first["counts"], json!([["driving_licence", "no address", 2_500]]));
@@ -517,7 +517,7 @@ fn why_a_person_got_nothing_is_told_and_old_addresses_go() {
     // Somebody was held for a reason; the ledger says which, for the night and the nights after.
     let connection = rusqlite::Connection::open(world.state().join("ledger.sqlite")).unwrap();
     let sql = "select obligation.subject, unsent.obligation, reason from unsent
-               join obligation on obligation.key = unsent.obligation where since = '2026-11-18' limit 1";
+               join obligation on obligation.key = unsent.obligation where unsent.since = '2026-11-18' limit 1";
     let (subject, obligation, reason): (String, String, String) =
         connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
     drop(connection);
