@@ -13,6 +13,7 @@
 //! SQLite with a write-ahead log and `synchronous = full`: a commit that
 //! returned survives a power loss. One process writes at a time; [`Lock`] sees to it.
 
+mod addresses;
 mod attention;
 mod budget;
 mod chain;
@@ -22,6 +23,7 @@ mod history;
 mod journal;
 mod lease;
 mod lock;
+mod mentions;
 mod migrate;
 mod obligations;
 mod outbox;
@@ -32,6 +34,8 @@ mod pulls;
 mod runs;
 mod shared;
 mod suppression;
+mod trace;
+mod unsent;
 pub mod verify;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +44,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, params};
 use serde_json::Value;
 
+pub use addresses::{ADDRESS_CHANGED, Forgotten, sealed_name};
 pub use budget::{Publication, Reservation, StoredRelease};
 pub use chain::{Entry, Head};
 pub use error::Error;
@@ -51,7 +56,8 @@ pub use preferences::{ALL, Asked, Preference, Request, Stance};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
 pub use runs::{Run, RunOutcome};
 pub use shared::Shared;
-pub use suppression::{AddressAct, Returned, Suppression, Taken};
+pub use suppression::{AddressAct, RefusedAddress, Returned, Suppression, Taken};
+pub use trace::{Told, Traced, TracedMessage};
 
 const SCHEMA_VERSION: i64 = 2;
 
@@ -59,8 +65,15 @@ const SCHEMA_VERSION: i64 = 2;
 ///
 /// Each text makes only what is not there yet: a ledger that an earlier version began gets its newer tables
 /// when it is next opened for writing.
-const TABLES: &[&str] =
-    &[include_str!("schema.sql"), include_str!("outbox.sql"), suppression::TABLES, preferences::TABLES];
+const TABLES: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("outbox.sql"),
+    suppression::TABLES,
+    preferences::TABLES,
+    mentions::TABLES,
+    unsent::TABLES,
+    addresses::TABLES,
+];
 
 /// Pages of the file that are kept in memory, in KiB.
 const CACHE_KIB: i64 = 64 * 1024;

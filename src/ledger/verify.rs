@@ -1,10 +1,12 @@
 //! Finds any changed, removed or reordered entry, and names it.
 
+mod addresses;
 mod explanation;
 mod life;
 mod messages;
 mod preferences;
 mod suppression;
+mod unsent;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -170,6 +172,7 @@ fn walk(ledger: &Ledger, tables: &mut Projection, report: &mut dyn FnMut(String)
             if entry.hash != entry.expected_hash() {
                 report(format!("{} was changed", entry.name()));
             }
+            tables.addresses.take(ledger, &entry);
             tables.take(&entry);
             last = entry;
         }
@@ -245,12 +248,14 @@ struct Projection {
     explanations: explanation::Explanations,
     suppressions: suppression::Suppressions,
     preferences: preferences::Preferences,
+    unsent: unsent::Unsent,
+    addresses: addresses::Addresses,
 }
 
 impl Projection {
     fn take(&mut self, entry: &Entry) {
         let body: Value = serde_json::from_str(&entry.body).unwrap_or(Value::Null);
-        if self.lives.take(entry, &body) {
+        if self.lives.take(entry, &body) || self.unsent.take(entry, &body) {
             return;
         }
         self.explanations.take(entry, &body);
@@ -325,6 +330,8 @@ impl Projection {
         found.extend(std::mem::take(&mut self.explanations).differences(ledger));
         found.extend(self.suppressions.differences(ledger));
         found.extend(self.preferences.differences(ledger));
+        found.extend(self.unsent.differences(ledger));
+        found.extend(std::mem::take(&mut self.addresses).differences(ledger));
         for shape in &SHAPES {
             match shape.read(ledger) {
                 Ok(actual) => self.compare(shape, &actual, &mut found),

@@ -114,7 +114,7 @@ impl Night<'_> {
             for reminder in &allotted.later {
                 let is_down = senders.down.contains(&reminder.channel.name);
                 let reason = if is_down { Reason::ChannelFailed } else { Reason::WaitsForQuota };
-                plan.hold(&reminder.item.id, reason);
+                plan.hold_back(reminder.obligation, reason);
             }
             reminders = allotted.today;
             let is_needed =

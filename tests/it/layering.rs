@@ -141,6 +141,7 @@ const HOMES: [(&str, &[&str]); 29] = [
             "cli/preferences.rs",
             "cli/preview.rs",
             "cli/quality.rs",
+            "cli/trace.rs",
         ],
     ),
     ("clap_complete", &["cli/mod.rs"]),

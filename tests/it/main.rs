@@ -95,6 +95,7 @@ mod suppression;
 /// Large tables are read where they lie.
 mod through;
 /// Every declared type from sources with types and without, and the golden table of awkward dates.
+mod trace;
 mod types;
 
 /// The case files prove the models, and a changed law is noticed.

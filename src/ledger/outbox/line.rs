@@ -23,6 +23,8 @@ pub(super) struct Line<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     rendered_hash: &'a str,
     rule_version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed_address: Option<String>,
     stage: u16,
     subject: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -45,6 +47,7 @@ impl<'a> Line<'a> {
             obligation: &record.obligation,
             rendered_hash: &record.rendered_hash,
             rule_version: &record.rule_version,
+            sealed_address: record.sealed_address.as_deref().map(sha256),
             stage: record.stage_notice_days,
             subject: &record.subject,
             template_version: &record.template_version,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::line::{Line, append_lines, count};
 use super::{MessageKey, MessageState, Record, Recorded, Settlement};
 use crate::ledger::journal::{Ends, Event, Leaves};
-use crate::ledger::{Error, Ledger, append, explanations, one_row};
+use crate::ledger::{Error, Ledger, addresses, append, explanations, one_row};
 
 /// Messages in one commit of reservations: many, because none of them is on its way.
 const RESERVED_PER_COMMIT: usize = 10_000;
@@ -87,6 +87,16 @@ impl Ledger {
 
     /// Writes down that messages are not sent any more, each with its reason. One that has left is left alone.
     pub fn drop_messages(&mut self, run: &str, dropped: &[(MessageKey, String)]) -> Result<usize, Error> {
+        self.drop_those(run, dropped, &[MessageState::Reserved, MessageState::Deferred])
+    }
+
+    /// Drops those of the messages that are in one of these states.
+    pub(in crate::ledger) fn drop_those(
+        &mut self,
+        run: &str,
+        dropped: &[(MessageKey, String)],
+        from: &[MessageState],
+    ) -> Result<usize, Error> {
         if dropped.is_empty() {
             return Ok(0);
         }
@@ -94,7 +104,7 @@ impl Ledger {
             let mut lines = Vec::with_capacity(dropped.len());
             for (key, reason) in dropped {
                 let state = state_of(transaction, key)?;
-                if state.is_some_and(|(state, _)| matches!(state.as_str(), "reserved" | "deferred")) {
+                if state.is_some_and(|(state, _)| from.iter().any(|from| from.word() == state)) {
                     lines.push((key, reason));
                 }
             }
@@ -269,6 +279,9 @@ fn record<T>(
         put(transaction, run, entry, &record, MessageState::InFlight, attempt)?;
         if let Some(sealed) = &record.explanation {
             explanations::put(transaction, &record.key, sealed, entry)?;
+        }
+        if let Some(sealed) = &record.sealed_address {
+            addresses::put(transaction, &record.key, sealed, entry)?;
         }
         leaves.push(Leaves::of(&record, attempt));
         recorded.push(Recorded { value, entry, key: record.key });

@@ -26,7 +26,7 @@ use crate::reminders::plan::{self, Before, Circumstances, History, Plan, Reason,
 use crate::report::ItemLine;
 use crate::tables::TableName;
 
-pub(super) use self::write::address_index;
+pub(super) use self::write::{address_index, index_of};
 
 /// What is the same in every letter of an item.
 pub(super) struct Standing {
@@ -44,6 +44,7 @@ impl Night<'_> {
         let people = self.recipients(built)?;
         let suppressions = self.close_channels(ledger, people.as_ref())?;
         self.list_wrong_addresses(&suppressions, people.as_ref())?;
+        self.drop_moved(ledger, people.as_ref())?;
         let history = self.attended(ledger, history(ledger, |_| true)?)?;
         let mut plan = self.decide(obligations, people.as_ref(), &history)?;
         drop(history);
@@ -59,9 +60,15 @@ impl Night<'_> {
             let standing = self.standing();
             self.account(ledger, built, &reminders).await;
             self.reserve(ledger, &reminders)?;
-            self.send_all(ledger, &mut senders, &standing, &mut reminders, &mut plan).await?;
+            let sent = self.send_all(ledger, &mut senders, &standing, &mut reminders, &mut plan).await;
+            if sent.is_err() {
+                // What is known of the others is kept; the fault that stopped the night is the one that is told.
+                drop(self.remember_unsent(ledger, built, &plan));
+            }
+            sent?;
             senders.close().await;
         }
+        self.remember_unsent(ledger, built, &plan)?;
         self.count_held(&plan);
         Ok(())
     }
@@ -179,7 +186,7 @@ impl Night<'_> {
         convoy: &mut Convoy<Reminder<'o>>,
         retries: &mut Retries<Reminder<'o>>,
     ) -> Result<Vec<Reminder<'o>>, Fault> {
-        let (mut again, mut opted_out) = (Vec::new(), Vec::new());
+        let (mut again, mut opted_out, mut unreached) = (Vec::new(), Vec::new(), Vec::new());
         for (reminder, key, outcome) in ended {
             let mut settlement = settlement(&key, outcome);
             let last = end_of(reminder.valid_until);
@@ -196,8 +203,10 @@ impl Night<'_> {
             if outcome.code().is_some_and(|code| code.class() == Class::OptedOut) {
                 opted_out.extend(self.opting_out(&reminder, &key));
             }
+            unreached.extend(self.refused_number(&reminder, &key, outcome));
             again.extend(elsewhere(&reminder, &key, state));
         }
+        ledger.suppress_refused(&self.run, self.as_of.date(), &unreached).map_err(|error| error.fault())?;
         if !opted_out.is_empty() {
             ledger.prefer(&opted_out, &[]).map_err(|error| error.fault())?;
         }
