@@ -6,10 +6,16 @@
     reason = "a test may stop at the first surprise, and two print their tables"
 )]
 
+mod canary;
+mod image;
 mod kill;
+mod restored;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Child, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use chudong::ledger::Ledger;
 
 use crate::support::smtp::Server;
 use crate::support::world::World;
@@ -43,7 +49,9 @@ fn town(server: &Server, people: usize, policy: &str) -> World {
     let channel =
         format!("kind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nconnections = 1", server.port);
     world.edit(PIPELINE, "kind = \"folder\"", &channel);
-    world.edit("pipelines/items/temporary_residence/item.toml", "\"resend\"", &format!("\"{policy}\""));
+    // A first night without obligations is no reason to hold the second.
+    let policy = format!("\"{policy}\"\nhold_change = {{ percent = 400, least = 1000000 }}");
+    world.edit("pipelines/items/temporary_residence/item.toml", "\"resend\"", &policy);
     world
 }
 
@@ -94,10 +102,18 @@ fn message_id(bytes: &[u8]) -> String {
     line.split_once('>').unwrap().0.to_owned()
 }
 
+/// The binary on the installation of a world, with another state folder.
+fn command_in(world: &World, state: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chudong"));
+    command.args(arguments).stdin(Stdio::null()).env("TMPDIR", world.temporary()).env_remove("CHUDONG_LOG");
+    command.arg("--root").arg(world.root()).args(["--agency", "an-binh"]).arg("--state").arg(state);
+    command
+}
+
 /// The keys of the messages that each run found, or left, uncertain.
-fn uncertain(world: &World) -> BTreeMap<String, BTreeSet<String>> {
+fn uncertain_in(state: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let mut uncertain: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for entry in world.entries("messages.") {
+    for entry in Ledger::read(state).unwrap().list(Some("messages."), usize::MAX).unwrap() {
         let body: serde_json::Value = serde_json::from_str(&entry.body).unwrap();
         let lines = body["messages"].as_array().unwrap().iter().filter(|line| line["state"] == "uncertain");
         let keys: Vec<String> = lines.map(|line| line["key"].as_str().unwrap().to_owned()).collect();
@@ -109,6 +125,7 @@ fn uncertain(world: &World) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// The key of each message, by its Message-ID.
-fn keys(world: &World) -> BTreeMap<String, String> {
-    world.outbox().into_iter().map(|row| (row.message_id, row.key.0)).collect()
+fn keys_in(state: &Path) -> BTreeMap<String, String> {
+    let rows = Ledger::read(state).unwrap().outbox().unwrap();
+    rows.into_iter().map(|row| (row.message_id, row.key.0)).collect()
 }
