@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 
-use jiff::ToSpan;
+use jiff::{Timestamp, ToSpan};
 
 use super::Night;
 use crate::calendar::{now, vietnam};
@@ -136,6 +136,14 @@ impl Night<'_> {
             "{count} requests under the data law are open, the first due on {next}{late}: see `chudong preferences requests`"
         ));
         Ok(())
+    }
+
+    /// When the sending window closes; none where it never does.
+    pub(super) fn window_end(&self) -> Option<Timestamp> {
+        match self.sending_window().at(now()) {
+            Hour::Open(until) => until,
+            Hour::Closed(_) => Some(now()),
+        }
     }
 
     fn sending_window(&self) -> Window {

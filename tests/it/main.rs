@@ -76,6 +76,8 @@ mod postgres;
 mod postgres_faults;
 /// Every type of PostgreSQL there and back, and the totals that prove it.
 mod postgres_types;
+/// Proofs on the real binary: killed, without power, restored, and searched for people.
+mod proof;
 /// Released tables on the shelf and on the page.
 mod publication;
 /// What a pull leaves in the ledger, and when a table waits for a person.

@@ -28,6 +28,12 @@ use crate::tables::TableName;
 
 pub(super) use self::write::{address_index, index_of};
 
+/// Messages on their way, and those that wait for another try.
+struct Way<'o> {
+    convoy: Convoy<Reminder<'o>>,
+    retries: Retries<Reminder<'o>>,
+}
+
 /// What is the same in every letter of an item.
 pub(super) struct Standing {
     reasons: Vec<letter::Reason>,
@@ -116,12 +122,31 @@ impl Night<'_> {
     ) -> Result<(), Fault> {
         let patience = SignedDuration::from_mins(i64::from(self.world.retry_minutes));
         let until = (!patience.is_zero()).then(|| now().checked_add(patience).unwrap_or(Timestamp::MAX));
-        let mut retries = Retries::until(until);
-        let mut convoy: Convoy<Reminder<'o>> = Convoy::default();
+        // Nothing waits beyond the sending window: the next run looks again first.
+        let until = until.map(|until| self.window_end().map_or(until, |end| until.min(end)));
+        let mut way = Way { convoy: Convoy::default(), retries: Retries::until(until) };
+        let sent = self.send_on(ledger, senders, standing, reminders, plan, &mut way).await;
+        if sent.is_err() {
+            // The first error is the one to report. What the wire said is kept, or it would leave again.
+            drop(way.convoy.leave(ledger, &self.run));
+        }
+        sent
+    }
+
+    async fn send_on<'o>(
+        &mut self,
+        ledger: &mut Ledger,
+        senders: &mut Senders,
+        standing: &BTreeMap<String, Standing>,
+        reminders: &mut VecDeque<Reminder<'o>>,
+        plan: &mut Plan<'o>,
+        way: &mut Way<'o>,
+    ) -> Result<(), Fault> {
+        let Way { convoy, retries } = way;
         loop {
             let again = retries.due(now());
             if !again.is_empty() {
-                senders.forgive();
+                let again = self.reopen(senders, again, retries).await?;
                 reminders.extend(self.prepare(senders, again, plan).await?);
             }
             self.hold_for_window(reminders, plan);
@@ -159,12 +184,12 @@ impl Night<'_> {
                 ledger.drop_messages(&run, &left).map_err(|error| error.fault())?;
             }
             turn.unwritten.into_iter().for_each(|(reminder, why)| self.unwritten(&reminder, why, plan));
-            let again = self.ended(ledger, turn.ended, &mut convoy, &mut retries)?;
+            let again = self.ended(ledger, turn.ended, convoy, retries)?;
             if !again.is_empty() {
                 reminders.extend(self.prepare(senders, again, plan).await?);
             }
             let waiting = std::mem::take(reminders);
-            *reminders = self.after_trouble(senders, waiting, plan).await?;
+            *reminders = self.after_trouble(senders, waiting, plan, retries).await?;
         }
     }
 
@@ -324,7 +349,7 @@ impl Night<'_> {
 }
 
 /// The last instant of a day in Vietnam: what is not sent by then is sent no more.
-fn end_of(day: jiff::civil::Date) -> Timestamp {
+pub(super) fn end_of(day: jiff::civil::Date) -> Timestamp {
     let next = day.tomorrow().ok().and_then(|next| next.to_zoned(vietnam()).ok());
     next.map_or(Timestamp::MAX, |next| next.timestamp())
 }
