@@ -110,16 +110,6 @@ pub(super) fn append(
     append_text(transaction, run, kind, key, body.to_string())
 }
 
-/// The number that the next entry of this transaction gets.
-pub(super) fn next(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
-    let newest: Option<i64> = transaction
-        .prepare_cached("select seq from entry order by seq desc limit 1")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
-    let newest = newest.unwrap_or(0);
-    newest.checked_add(1).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, newest))
-}
-
 /// Appends an entry whose body is written already.
 pub(super) fn append_text(
     transaction: &Transaction<'_>,

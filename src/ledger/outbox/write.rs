@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::line::{EndLine, Line, append_lines, count};
 use super::{MessageKey, MessageState, Record, Recorded, Settlement};
 use crate::ledger::journal::{Ends, Event, Leaves};
-use crate::ledger::{Error, Ledger, append, chain, explanations, one_row};
+use crate::ledger::{Error, Ledger, append, explanations, one_row};
 
 /// Messages in one commit of reservations: many, because none of them is on its way.
 const RESERVED_PER_COMMIT: usize = 10_000;
@@ -219,48 +219,24 @@ fn state_of(transaction: &Transaction<'_>, key: &MessageKey) -> rusqlite::Result
         .optional()
 }
 
-/// One statement for each row says whether it is new: the entry, which names the new ones alone, is written after them.
 fn reserve(transaction: &Transaction<'_>, run: &str, records: &[&Record]) -> rusqlite::Result<usize> {
-    // The rows name an entry that is there when the transaction ends.
-    transaction.pragma_update(None, "defer_foreign_keys", true)?;
-    let entry = chain::next(transaction)?;
     let mut fresh = Vec::with_capacity(records.len());
+    let mut seen = std::collections::HashSet::with_capacity(records.len());
     for record in records {
-        if put_reserved(transaction, run, entry, record)? {
-            fresh.push(Line::of(record));
+        let known = state_of(transaction, &record.key)?;
+        if known.is_none_or(|(state, _)| state == "dropped") && seen.insert(&record.key) {
+            fresh.push(*record);
         }
     }
     if fresh.is_empty() {
         return Ok(0);
     }
-    one_row(usize::from(append_lines(transaction, run, RESERVED, &fresh)? == entry))?;
+    let lines: Vec<Line<'_>> = fresh.iter().map(|record| Line::of(record)).collect();
+    let entry = append_lines(transaction, run, RESERVED, &lines)?;
+    for record in &fresh {
+        put(transaction, run, entry, record, MessageState::Reserved, 0)?;
+    }
     Ok(fresh.len())
-}
-
-/// Whether the row is new or was dropped; every other stays as it is.
-fn put_reserved(transaction: &Transaction<'_>, run: &str, entry: i64, record: &Record) -> rusqlite::Result<bool> {
-    let changed = transaction
-        .prepare_cached(
-            "insert into outbox (key, subject, obligation, item, stage, channel, message_id, address, valid_until,
-                                 state, reason, retry_at, attempts, run, entry)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'reserved', null, null, 0, ?10, ?11)
-             on conflict (key) do update set address = ?8, valid_until = ?9, state = 'reserved', reason = null,
-                 retry_at = null, run = ?10, entry = ?11 where outbox.state = 'dropped'",
-        )?
-        .execute(params![
-            record.key.0,
-            record.subject,
-            record.obligation,
-            record.item,
-            record.stage_notice_days,
-            record.channel,
-            record.message_id,
-            record.address,
-            record.valid_until.map(|day| day.to_string()),
-            run,
-            entry
-        ])?;
-    Ok(changed > 0)
 }
 
 fn record<T>(
