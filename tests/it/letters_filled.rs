@@ -255,7 +255,7 @@ proptest! {
         let pipeline = &SAMPLE.pipeline;
         let to = Personal::new("van@example.com".parse().unwrap());
         let as_of = AsOf::new(date(2026, 11, 21));
-        let head = Head { key: "k", channel: &pipeline.channels[0], agency: &pipeline.agency, as_of, to: &to };
+        let head = Head { key: "k", channel: pipeline.channels.first().unwrap(), agency: &pipeline.agency, as_of, to: &to };
         let ours = delivery::build(&letter, &head).unwrap();
         let bytes = String::from_utf8(ours.bytes).unwrap();
         let boundary = bytes.split("boundary=\"").nth(1).unwrap().split('"').next().unwrap();

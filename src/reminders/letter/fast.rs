@@ -53,7 +53,8 @@ impl Templates {
     /// The letter for one occasion, if a form of it is kept.
     pub(super) fn filled(&self, occasion: &Occasion<'_>) -> Option<Letter> {
         let forms = self.forms(occasion)?;
-        self.fill(&*forms.get(&key(occasion, forms))??, occasion, forms)
+        let form = forms.get(&key(occasion, forms))??;
+        self.fill(&form, occasion, forms)
     }
 
     fn forms(&self, occasion: &Occasion<'_>) -> Option<&Forms> {

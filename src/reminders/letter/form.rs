@@ -170,14 +170,14 @@ impl Form {
         }
         for (words, address) in &self.links {
             let (mut one, mut other) = (String::new(), String::new());
-            words.write(&known, str_of, &mut one);
-            address.write(&known, str_of, &mut other);
+            words.write(&known, as_it_is, &mut one);
+            address.write(&known, as_it_is, &mut other);
             if one == other {
                 return None;
             }
         }
         let mut subject = String::with_capacity(128);
-        self.subject.write(&known, str_of, &mut subject);
+        self.subject.write(&known, as_it_is, &mut subject);
         let mut html = String::with_capacity(self.html.len() + 512);
         self.html.write(&known, escape, &mut html);
         self.filled.fetch_add(1, Relaxed);
@@ -196,7 +196,7 @@ impl Form {
                 Passage::Fixed(text) => out.push_str(text),
                 Passage::Words { words, first, rest, underline } => {
                     filled.clear();
-                    words.write(known, str_of, &mut filled);
+                    words.write(known, as_it_is, &mut filled);
                     out.words(&filled, first, rest, *underline);
                 }
             }
@@ -205,7 +205,7 @@ impl Form {
     }
 }
 
-fn str_of(text: &str, out: &mut String) {
+fn as_it_is(text: &str, out: &mut String) {
     out.push_str(text);
 }
 
