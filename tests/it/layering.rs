@@ -126,7 +126,7 @@ const HOMES: [(&str, &[&str]); 29] = [
     ("axum", &["serve/", "simulate/"]),
     ("calamine", &["sources/excel.rs"]),
     ("object_store", &["sources/objects.rs", "sql/engine.rs"]),
-    ("memchr", &["sources/csv/", "sources/ndjson.rs"]),
+    ("memchr", &["delivery/eml/mime.rs", "sources/csv/", "sources/ndjson.rs"]),
     ("cron", &["calendar/cron.rs"]),
     ("chrono", &["calendar/cron.rs"]),
     ("minijinja", &["publication/error.rs", "publication/page/", "reminders/letter/"]),

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::{Value, json};
 
-use super::line::{Line, append_lines, count};
+use super::line::{EndLine, Line, append_lines, count};
 use super::{MessageKey, MessageState, Record, Recorded, Settlement};
 use crate::ledger::journal::{Ends, Event, Leaves};
 use crate::ledger::{Error, Ledger, addresses, append, explanations, one_row};
@@ -293,18 +293,8 @@ fn settle(transaction: &Transaction<'_>, run: &str, settlements: &[Settlement]) 
     if settlements.is_empty() {
         return Ok(());
     }
-    let lines: Vec<Value> = settlements
-        .iter()
-        .map(|settlement| {
-            let mut line =
-                json!({ "key": settlement.key.0, "state": settlement.state.word(), "reason": settlement.reason });
-            if let (Some(at), Some(line)) = (settlement.retry_at, line.as_object_mut()) {
-                line.insert("retry_at".into(), at.to_string().into());
-            }
-            line
-        })
-        .collect();
-    let entry = append(transaction, run, SETTLED, &count(lines.len()), &json!({ "messages": lines }))?;
+    let lines: Vec<EndLine<'_>> = settlements.iter().map(EndLine::of).collect();
+    let entry = append_lines(transaction, run, SETTLED, &lines)?;
     for Settlement { key, state, reason, retry_at } in settlements {
         let retry_at = retry_at.map(|at| at.to_string());
         put_end(transaction, run, entry, &key.0, state.word(), reason, retry_at.as_deref())?;
