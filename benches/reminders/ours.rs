@@ -225,6 +225,7 @@ fn recipients(people: u64) -> Fallible<Recipients> {
         ("full_name", texts(&|number| format!("{} {}", pick(&family, number), pick(&given, number / 8)))),
         ("language", texts(&|_| "vi".into())),
         ("email", texts(&|number| format!("citizen.{number}@example.com"))),
+        ("phone", texts(&|number| format!("+8490{number:07}"))),
         ("is_deceased", no()),
         ("is_closed", no()),
         ("refuses_reminders", no()),

@@ -27,7 +27,7 @@ pub(super) fn erase(root: PathBuf, agency: &str, state: PathBuf, file: Option<&P
 }
 
 /// The number, from a file that only its owner may read, or from standard input.
-fn subject(file: Option<&Path>) -> Result<Personal<String>, Vec<Fault>> {
+pub(super) fn subject(file: Option<&Path>) -> Result<Personal<String>, Vec<Fault>> {
     let text = match file {
         Some(path) => {
             let secret = SecretRef::File(path.to_path_buf()).resolve().map_err(explained)?;
@@ -79,6 +79,9 @@ fn said(world: &World, erased: &run::Erased) -> String {
     }
     if erased.explanations > 0 {
         text.push_str(&format!("  the ledger: {} explanations stored with messages\n", erased.explanations));
+    }
+    if erased.addresses > 0 {
+        text.push_str(&format!("  the ledger: {} sealed addresses of messages\n", erased.addresses));
     }
     text.push_str("\nWhat stays elsewhere, and why\n");
     if !erased.unsearched.is_empty() {

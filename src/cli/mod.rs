@@ -15,6 +15,7 @@ mod dumps;
 mod erase;
 mod explain;
 mod keeper;
+mod lineage;
 mod new;
 mod plan;
 mod preferences;
@@ -44,7 +45,6 @@ use book::look;
 use cases::{mutate, test};
 use keeper::{keep_running, list_times};
 use prove::{check_all, read_pipeline};
-use trace::trace;
 
 /// What a newcomer asks next.
 const AFTER: &str = "\
@@ -170,6 +170,15 @@ enum Verb {
     Explain {
         #[command(flatten)]
         asked: explain::Asked,
+    },
+    /// Say everything that was used, decided and sent about one message or one person, from the ledger alone.
+    ///
+    /// A person is named by the pseudonym or by the number, which is read from standard input or from a file that only
+    /// its owner may read: an argument would stay in the shell's history. It is told under pseudonyms; --explain opens
+    /// what is sealed.
+    Trace {
+        #[command(flatten)]
+        asked: trace::Asked,
     },
     /// Show the message of an item as it would be in the worst case: longest names, no facts, odd characters.
     Preview {
@@ -480,8 +489,9 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
                 Limits { time: Duration::from_secs(timeout_seconds), rows: (!all_rows).then_some(QUERY_ROWS_MAX) };
             ask(&state, select.filter(|_| !tables), format, limits).await
         }
-        Verb::Lineage { model, format } => trace(&root, &agency, &model, format).await,
+        Verb::Lineage { model, format } => lineage::trace(&root, &agency, &model, format).await,
         Verb::Explain { asked } => explain::explain(root, &agency, state, asked).await,
+        Verb::Trace { asked } => trace::trace(root, &agency, state, asked),
         Verb::Preview { asked } => preview::preview(&root, &agency, asked).await,
         Verb::Bounces => bounces::bounces(root, &agency, state).await,
         Verb::Quality { asked } => quality::quality(root, &agency, state, asked).await,

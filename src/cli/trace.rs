@@ -1,36 +1,145 @@
-//! The verb `lineage`: which column reaches which.
+//! The verb `trace`: everything that was used, decided and sent, about one message or one person.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{Ended, ReportFormat, json, print};
-use crate::calendar;
-use crate::check;
-use crate::fault::{Fault, Place};
-use crate::lineage::{self, Ending, Job, Told};
-use crate::tables::TableName;
+use clap::Args;
+use serde_json::Value;
 
-/// Prints the lineage of a model. What is wrong with the installation is said after it: a use that was not
-/// granted is what somebody looks for here.
-pub(super) async fn trace(root: &Path, agency: &str, model: &str, format: ReportFormat) -> Result<Ended, Vec<Fault>> {
-    let (checked, faults) = check::read(root, agency).await;
-    let Some(checked) = checked else { return Err(faults) };
-    let found = checked.library.models.iter().find(|known| known.name.to_string() == model);
-    let Some(name) = found.map(|found| &found.name).filter(|name| checked.graph.reach(name).is_some()) else {
-        return Err(if faults.is_empty() { vec![unknown(&checked.library.models, model)] } else { faults });
-    };
-    match format {
-        ReportFormat::Text => print(&lineage::text(&checked, name).unwrap_or_default()),
-        ReportFormat::Json => {
-            let told = Told { run: "", as_of: None, at: calendar::now(), ending: Ending::Design };
-            print(&json(&lineage::event(&checked, Job::Reach(name), told)))
-        }
-    }?;
-    if faults.is_empty() { Ok(Ended::Done) } else { Err(faults) }
+use super::erase::subject;
+use super::{Ended, Fault, ReportFormat, json, one, print, read_pipeline};
+use crate::calendar::AsOf;
+use crate::ledger::{Told, TracedMessage};
+use crate::run::{self, Opened, Question, Story, Whom};
+use crate::world::World;
+
+/// What is traced.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(super) struct Asked {
+    /// One message: its key or the beginning of it, its Message-ID, or the name of its file.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["subject", "subject_file"])]
+    message: Option<String>,
+    /// A person, by the pseudonym that the ledger has; without it, the number is read from standard input.
+    #[arg(
+        long,
+        value_name = "PSEUDONYM",
+        num_args = 0..=1,
+        default_missing_value = "",
+        required_unless_present_any = ["message", "subject_file"]
+    )]
+    subject: Option<String>,
+    /// The file that holds the person's number, which only its owner may read.
+    #[arg(long, value_name = "FILE", conflicts_with = "subject")]
+    subject_file: Option<PathBuf>,
+    /// Say what this night did for each obligation: what it sent, or why nothing.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    night: Option<AsOf>,
+    /// Open what is sealed: why each message was sent, and where it went. Mind who reads the screen.
+    #[arg(long)]
+    explain: bool,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    format: ReportFormat,
 }
 
-fn unknown(models: &[crate::sql::Model], model: &str) -> Fault {
-    let names: Vec<&TableName> = models.iter().map(|model| &model.name).collect();
-    let list = names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let place = Place::Thing("the table".into());
-    Fault::new("lineage.no-table", place, format!("no file in sql/ makes {model}"), format!("name one of {list}"))
+pub(super) fn trace(root: PathBuf, agency: &str, state: PathBuf, asked: Asked) -> Result<Ended, Vec<Fault>> {
+    let whom = match (asked.message, asked.subject_file.as_deref(), asked.subject) {
+        (Some(message), ..) => Whom::Message(message),
+        (None, Some(file), _) => Whom::Person(subject(Some(file))?),
+        (None, None, Some(pseudonym)) if !pseudonym.is_empty() => Whom::Subject(pseudonym),
+        (None, None, _) => Whom::Person(subject(None::<&Path>)?),
+    };
+    // What was done stays traceable where today's files are at fault.
+    let pipeline = read_pipeline(&root, agency).ok();
+    let question = Question { whom, night: asked.night, opens: asked.explain };
+    let story = run::trace(&World::new(root, state), pipeline.as_ref(), &question).map_err(one)?;
+    match asked.format {
+        ReportFormat::Json => print(&json(&story)),
+        ReportFormat::Text => print(&told(&story)),
+    }?;
+    Ok(Ended::Done)
+}
+
+fn told(story: &Story) -> String {
+    let traced = &story.traced;
+    let mut text = format!("Person {}\n", traced.subject);
+    for answer in &story.nights {
+        text.push_str(&format!(
+            "\nThe night of {}, obligation {}\n  {}\n",
+            answer.night, answer.obligation, answer.answer
+        ));
+    }
+    for message in &traced.messages {
+        text.push_str(&of_message(message, story.most_per_week));
+        if let Some(opened) = story.opened.get(&message.key) {
+            text.push_str(&of_opened(opened));
+        }
+    }
+    for (key, told) in &traced.obligations {
+        section(&mut text, &format!("Obligation {key}"), told);
+    }
+    section(&mut text, "What the person wants and asked for", &traced.wishes);
+    section(&mut text, "Addresses left alone", &traced.suppressions);
+    for (run, told) in &traced.pulls {
+        section(&mut text, &format!("What run {run} read"), told);
+    }
+    text
+}
+
+fn of_message(message: &TracedMessage, most_per_week: Option<u16>) -> String {
+    let TracedMessage { key, item, stage_notice_days, channel, state, attempts, .. } = message;
+    let reason = message.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let mut text =
+        format!("\nMessage {key}\n  {item}, notice of {stage_notice_days} days, by {channel}: {state}{reason}\n");
+    text.push_str(&format!("  attempts {attempts}, Message-ID {}\n", message.message_id));
+    if message.week_messages > 0 {
+        let most = most_per_week.map(|most| format!(" of {most}")).unwrap_or_default();
+        text.push_str(&format!("  messages to the person in its week: {}{most}\n", message.week_messages));
+    }
+    message.events.iter().for_each(|told| text.push_str(&line(told, &OF_MESSAGE)));
+    text
+}
+
+fn of_opened(opened: &Opened) -> String {
+    let mut text = String::new();
+    for (entry, address) in &opened.addresses {
+        text.push_str(&format!("  went to {address} (entry {entry})\n"));
+    }
+    match &opened.explanation {
+        Some(explanation) => explanation.lines().for_each(|line| text.push_str(&format!("  | {line}\n"))),
+        None => text.push_str("  no explanation is kept: it was erased, or its term is over\n"),
+    }
+    text
+}
+
+fn section(text: &mut String, title: &str, told: &[Told]) {
+    if told.is_empty() {
+        return;
+    }
+    text.push_str(&format!("\n{title}\n"));
+    told.iter().for_each(|told| text.push_str(&line(told, &OF_OTHERS)));
+}
+
+/// One thing that happened: instant, run, entry and kind, then what it says.
+fn line(told: &Told, known: &[&str]) -> String {
+    let says = match &told.says {
+        Value::Object(fields) => {
+            let shown = fields.iter().filter(|(name, value)| !value.is_null() && !known.contains(&name.as_str()));
+            shown.map(|(name, value)| format!("{name}={}", word(value))).collect::<Vec<_>>().join(" ")
+        }
+        Value::Array(cells) => cells.iter().filter(|cell| !cell.is_null()).map(word).collect::<Vec<_>>().join(" "),
+        other => word(other),
+    };
+    let run = if told.run.is_empty() { "-" } else { &told.run };
+    format!("  {} {run} #{} {} {says}\n", told.at, told.entry, told.kind)
+}
+
+/// Fields that the head of a message has said.
+const OF_MESSAGE: [&str; 6] = ["key", "item", "channel", "message_id", "obligation", "subject"];
+
+/// Fields that say nothing to a reader.
+const OF_OTHERS: [&str; 2] = ["asked", "columns"];
+
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

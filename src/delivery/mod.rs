@@ -172,9 +172,6 @@ pub enum Error {
     /// The address of the sender is not one.
     #[error("the address of the sender is not a mail address")]
     From(#[source] lettre::address::AddressError),
-    /// A message cannot be put together.
-    #[error("the message cannot be put together")]
-    Message(#[source] lettre::error::Error),
     /// A key is not one that messages can be signed with.
     #[error("the key of the signature {selector} {why}")]
     Dkim {
@@ -240,7 +237,6 @@ impl Explain for Error {
             Error::Server { .. } => "delivery.server-refuses",
             Error::Account { .. } => "delivery.account-refused",
             Error::From(_) => "delivery.sender-address",
-            Error::Message(_) => "delivery.message",
             Error::Dkim { .. } => "delivery.dkim-key",
             Error::Random => "delivery.no-random",
             Error::Service { .. } => "delivery.service-unusable",
@@ -268,7 +264,6 @@ impl Explain for Error {
             Error::Vault { path, .. } | Error::Sealed(path) => Place::file(path),
             Error::NoVault => Place::Thing("state folder".into()),
             Error::From(_) => Place::Thing("channel.from of the pipeline".into()),
-            Error::Message(_) => Place::Thing("message".into()),
             Error::Dkim { selector, .. } => Place::Thing(format!("mail.dkim {selector} of the pipeline")),
             Error::Random => Place::Thing("the operating system".into()),
             Error::Date(_) => Place::Thing("--as-of".into()),
@@ -307,7 +302,6 @@ impl Explain for Error {
             }
             Error::NoVault => "open the channel with a vault in the state folder".into(),
             Error::From(_) => "correct channel.from in pipeline.toml".into(),
-            Error::Message(_) => "report this, with the message's number in the ledger".into(),
             Error::Dkim { .. } => "make one: openssl genrsa 2048, or openssl genpkey -algorithm ed25519".into(),
             Error::Random => "check that /dev/urandom can be read".into(),
             Error::Date(_) => "run with a date of 1970 or later".into(),

@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::eml::stuffed;
 use super::{Code, Envelope, Error, Outcome, Timeouts, tls};
 use crate::pipeline::{Smtp, Tls};
 
@@ -227,7 +228,7 @@ async fn talk(line: &mut Line, envelope: &Envelope, timeouts: &Timeouts) -> (Out
         };
     }
     // From here on a silence does not tell whether the server has taken the message.
-    match timeout(timeouts.data, connection.message(&envelope.bytes)).await {
+    match timeout(timeouts.data, contents(connection, &envelope.bytes)).await {
         Ok(Ok(reply)) if is_completion(&reply) => (Outcome::Accepted, After::Ready),
         Ok(Ok(_)) => (Outcome::Uncertain { code: Code::NoAnswer }, After::Broken),
         Ok(Err(error)) => match replied(&error) {
@@ -235,6 +236,14 @@ async fn talk(line: &mut Line, envelope: &Envelope, timeouts: &Timeouts) -> (Out
             None => (Outcome::Uncertain { code: Code::ConnectionLost }, After::Broken),
         },
         Err(_) => (Outcome::Uncertain { code: Code::TimedOut }, After::Broken),
+    }
+}
+
+/// The message and its end in one packet: lettre sends the end in one of its own.
+async fn contents(connection: &mut AsyncSmtpConnection, message: &[u8]) -> Result<response::Response, smtp::Error> {
+    match std::str::from_utf8(&stuffed(message)) {
+        Ok(text) => connection.command(text).await,
+        Err(_) => connection.message(message).await,
     }
 }
 

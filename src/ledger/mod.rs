@@ -13,6 +13,7 @@
 //! SQLite with a write-ahead log and `synchronous = full`: a commit that
 //! returned survives a power loss. One process writes at a time; [`Lock`] sees to it.
 
+mod addresses;
 mod attention;
 mod breakers;
 mod budget;
@@ -23,6 +24,7 @@ mod history;
 mod journal;
 mod lease;
 mod lock;
+mod mentions;
 mod migrate;
 mod obligations;
 mod outbox;
@@ -34,6 +36,8 @@ mod runs;
 mod shared;
 mod suppression;
 mod together;
+mod trace;
+mod unsent;
 pub mod verify;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +46,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, params};
 use serde_json::Value;
 
+pub use addresses::{ADDRESS_CHANGED, Forgotten, sealed_name};
 pub use breakers::{Ended, Stop};
 pub use budget::{Publication, Reservation, StoredRelease};
 pub use chain::{Entry, Head};
@@ -54,7 +59,8 @@ pub use preferences::{ALL, Asked, Preference, Request, Stance};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
 pub use runs::{Run, RunOutcome};
 pub use shared::Shared;
-pub use suppression::{AddressAct, Returned, Suppression, Taken};
+pub use suppression::{AddressAct, RefusedAddress, Returned, Suppression, Taken};
+pub use trace::{Told, Traced, TracedMessage};
 
 const SCHEMA_VERSION: i64 = 2;
 
@@ -69,6 +75,9 @@ const TABLES: &[&str] = &[
     preferences::TABLES,
     breakers::TABLES,
     together::TABLES,
+    mentions::TABLES,
+    unsent::TABLES,
+    addresses::TABLES,
 ];
 
 /// Pages of the file that are kept in memory, in KiB.

@@ -110,6 +110,25 @@ pub struct Suppression {
     pub message: String,
 }
 
+/// An address that a channel said it cannot reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedAddress {
+    /// Its keyed blind index, in hexadecimal.
+    pub address: String,
+    /// The channel.
+    pub channel: String,
+    /// What the channel answered, in a code without personal data.
+    pub code: String,
+    /// The message that was refused.
+    pub message: String,
+}
+
+/// How long a number that a channel cannot reach is left alone, in days: numbers are given out again.
+const REFUSED_DAYS: u16 = 180;
+
+/// Why such an address is suppressed.
+const NUMBER_REFUSED: &str = "number_refused";
+
 /// Reports on days further back than this are not counted together, in days.
 const COUNTED_DAYS: i32 = 30;
 
@@ -174,9 +193,49 @@ impl Ledger {
         Ok(about)
     }
 
+    /// The person and the channel of the messages that these are about, by the local part of their Message-ID.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn parties(&self, messages: &HashSet<String>) -> Result<Vec<(String, String)>, Error> {
+        let mut parties = Vec::new();
+        if messages.is_empty() {
+            return Ok(parties);
+        }
+        let failed = |source| self.failed("read the outbox", source);
+        let mut select = self.connection.prepare("select message_id, subject, channel from outbox").map_err(failed)?;
+        let mut rows = select.query([]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let id = row.get_ref(0).and_then(|cell| Ok(cell.as_str()?)).map_err(failed)?;
+            if messages.contains(id.split('@').next().unwrap_or_default()) {
+                parties.push((row.get(1).map_err(failed)?, row.get(2).map_err(failed)?));
+            }
+        }
+        Ok(parties)
+    }
+
     fn is_known(&self, report: &str) -> Result<bool, Error> {
         let known = self.connection.prepare_cached("select 1 from returned where report = ?1");
         known.and_then(|mut known| known.exists([report])).map_err(|source| self.failed("read what came back", source))
+    }
+
+    /// Writes down the addresses that a channel said it cannot reach: nobody writes to them over it for half a year.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written.
+    pub fn suppress_refused(&mut self, run: &str, on: Date, refused: &[RefusedAddress]) -> Result<(), Error> {
+        if refused.is_empty() {
+            return Ok(());
+        }
+        self.write("write down which addresses cannot be reached", |transaction| {
+            for RefusedAddress { address, channel, code, message } in refused {
+                let why = Why { reason: NUMBER_REFUSED, code: Some(code), channel, message };
+                suppress(transaction, run, on, Some(REFUSED_DAYS), &why, address)?;
+            }
+            Ok(())
+        })
     }
 
     /// All suppressions, expired ones too, in order of channel and address.
@@ -296,8 +355,17 @@ fn take(
             Some(days)
         }
     };
-    suppress(transaction, run, on, days, returned, about, address)?;
+    let (channel, message, code) = (about.channel.as_str(), about.key.as_str(), returned.code.as_deref());
+    suppress(transaction, run, on, days, &Why { reason: returned.verdict, code, channel, message }, address)?;
     Ok(Taken::New)
+}
+
+/// What a suppression rests on.
+struct Why<'a> {
+    reason: &'a str,
+    code: Option<&'a str>,
+    channel: &'a str,
+    message: &'a str,
 }
 
 fn suppress(
@@ -305,14 +373,13 @@ fn suppress(
     run: &str,
     on: Date,
     days: Option<u16>,
-    returned: &Returned,
-    about: &About,
+    why: &Why<'_>,
     address: &str,
 ) -> rusqlite::Result<()> {
     let until = days.map(|days| on.saturating_add(i64::from(days).days()).to_string());
     let sql = "select until from suppression where address = ?1 and channel = ?2";
     let before: Option<Option<String>> =
-        transaction.prepare_cached(sql)?.query_row([address, &about.channel], |row| row.get(0)).optional()?;
+        transaction.prepare_cached(sql)?.query_row([address, why.channel], |row| row.get(0)).optional()?;
     // What holds longer stays: a complaint is not shortened by a full mailbox. Dates are in order as text.
     let holds_longer = before.is_some_and(|before| match (&before, &until) {
         (None, _) => true,
@@ -324,15 +391,15 @@ fn suppress(
     }
     let since = on.to_string();
     let body = json!({
-        "channel": about.channel, "reason": returned.verdict, "code": returned.code,
-        "since": since, "until": until, "message": about.key,
+        "channel": why.channel, "reason": why.reason, "code": why.code,
+        "since": since, "until": until, "message": why.message,
     });
     let entry = append(transaction, run, "suppression.set", address, &body)?;
     let sql = "insert into suppression (address, channel, reason, code, since, until, message, entry)
                values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                on conflict (address, channel) do update set reason = ?3, code = ?4, since = ?5, until = ?6,
                    message = ?7, entry = ?8";
-    let row = params![address, about.channel, returned.verdict, returned.code, since, until, about.key, entry];
+    let row = params![address, why.channel, why.reason, why.code, since, until, why.message, entry];
     transaction.prepare_cached(sql)?.execute(row).map(drop)
 }
 

@@ -1,5 +1,6 @@
 //! Finds any changed, removed or reordered entry, and names it.
 
+mod addresses;
 mod breakers;
 mod explanation;
 mod life;
@@ -7,6 +8,7 @@ mod messages;
 mod preferences;
 mod suppression;
 mod together;
+mod unsent;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -35,8 +37,13 @@ pub fn verify(state: &Path) -> Result<Verified, Error> {
     let ledger = Ledger::read(state)?;
     let mut faults = Vec::new();
     let fault = |what: String| Fault::new("ledger.broken", Place::file(ledger.path()), what, NEXT);
-    for what in file_faults(&ledger) {
-        faults.push(fault(what));
+    match file_faults(&ledger) {
+        Ok(found) => faults.extend(found.into_iter().map(fault)),
+        // What cannot be read at all says nothing about its entries and tables.
+        Err(what) => {
+            faults.push(fault(what));
+            return Ok(Verified { head: Head { seq: 0, hash: hex(&[0; 32]) }, entries: 0, faults });
+        }
     }
     let mut tables = Projection::default();
     // One look at everything: a person may refuse while the ledger is read.
@@ -59,16 +66,16 @@ pub fn verify(state: &Path) -> Result<Verified, Error> {
 
 const NEXT: &str = "keep this file as evidence, find out who changed it, and restore the newest backup that verifies";
 
-/// SQLite's own check: pages, indexes, records.
-fn file_faults(ledger: &Ledger) -> Vec<String> {
+/// SQLite's own check: pages, indexes, records. An error where the file is no database that could be checked.
+fn file_faults(ledger: &Ledger) -> Result<Vec<String>, String> {
     let check = || -> rusqlite::Result<Vec<String>> {
         let mut select = ledger.connection.prepare("pragma integrity_check(20)")?;
         select.query_map([], |row| row.get::<_, String>(0))?.collect()
     };
     match check() {
-        Ok(lines) if lines == ["ok"] => Vec::new(),
-        Ok(lines) => lines.into_iter().map(|line| format!("the file is damaged: {}", one_line(&line))).collect(),
-        Err(error) => vec![format!("the file is damaged: {error}")],
+        Ok(lines) if lines == ["ok"] => Ok(Vec::new()),
+        Ok(lines) => Ok(lines.into_iter().map(|line| format!("the file is damaged: {}", one_line(&line))).collect()),
+        Err(error) => Err(format!("the file is damaged: {error}")),
     }
 }
 
@@ -167,6 +174,7 @@ fn walk(ledger: &Ledger, tables: &mut Projection, report: &mut dyn FnMut(String)
             if entry.hash != entry.expected_hash() {
                 report(format!("{} was changed", entry.name()));
             }
+            tables.addresses.take(ledger, &entry);
             tables.take(&entry);
             last = entry;
         }
@@ -244,12 +252,14 @@ struct Projection {
     stops: breakers::Stops,
     letters: together::Letters,
     preferences: preferences::Preferences,
+    unsent: unsent::Unsent,
+    addresses: addresses::Addresses,
 }
 
 impl Projection {
     fn take(&mut self, entry: &Entry) {
         let body: Value = serde_json::from_str(&entry.body).unwrap_or(Value::Null);
-        if self.lives.take(entry, &body) {
+        if self.lives.take(entry, &body) || self.unsent.take(entry, &body) {
             return;
         }
         self.explanations.take(entry, &body);
@@ -328,6 +338,8 @@ impl Projection {
         found.extend(self.stops.differences(ledger));
         found.extend(self.letters.differences(ledger));
         found.extend(self.preferences.differences(ledger));
+        found.extend(self.unsent.differences(ledger));
+        found.extend(std::mem::take(&mut self.addresses).differences(ledger));
         for shape in &SHAPES {
             match shape.read(ledger) {
                 Ok(actual) => self.compare(shape, &actual, &mut found),

@@ -14,6 +14,7 @@ pub mod indices;
 pub mod law;
 pub mod mail;
 pub mod reader;
+pub mod retention;
 pub mod secret;
 
 mod channel;
@@ -59,6 +60,8 @@ pub struct Pipeline {
     pub attention: Attention,
     /// The process that answers when a person refuses; none where refusals come in by another way.
     pub serve: Option<Serve>,
+    /// For how long what is sealed in the ledger stays there.
+    pub retention: retention::Retention,
     /// Where it is responsible.
     pub unit: Unit,
     /// Procedure groups, a code list shared by all agencies.

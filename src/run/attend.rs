@@ -83,7 +83,7 @@ impl Night<'_> {
         let at = until.to_zoned(vietnam()).strftime("%H:%M").to_string();
         self.report.notes.push(format!("{} reminders wait for {at}, when the sending window opens", reminders.len()));
         for reminder in reminders.drain(..) {
-            plan.hold(&reminder.item.id, Reason::WaitsForWindow);
+            plan.hold_back(reminder.obligation, Reason::WaitsForWindow);
         }
     }
 
@@ -111,10 +111,10 @@ impl Night<'_> {
         let closed = &self.closed;
         let decided = std::mem::take(reminders);
         for reminder in decided {
-            let item = reminder.item;
+            let obligation = reminder.obligation;
             match reminder.by_open(closed) {
                 Some(reminder) => reminders.push_back(reminder),
-                None => plan.hold(&item.id, Reason::Refuses),
+                None => plan.hold_back(obligation, Reason::Refuses),
             }
         }
         Ok(())
@@ -152,6 +152,14 @@ impl Night<'_> {
             "{count} requests under the data law are open, the first due on {next}{late}: see `chudong preferences requests`"
         ));
         Ok(())
+    }
+
+    /// When the sending window closes; none where it never does.
+    pub(super) fn window_end(&self) -> Option<Timestamp> {
+        match self.sending_window().at(now()) {
+            Hour::Open(until) => until,
+            Hour::Closed(_) => Some(now()),
+        }
     }
 
     fn sending_window(&self) -> Window {

@@ -9,15 +9,15 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use super::Night;
-use super::remind::address_index;
+use super::remind::{address_index, index_of};
 use crate::bounces::{self, Report, Reports, Shelf, Verdict};
 use crate::calendar::AsOf;
 use crate::fault::{Explain, Fault, Place};
 use crate::files;
-use crate::ledger::{Ledger, Lock, Returned, Suppression, Taken};
+use crate::ledger::{self, Ledger, Lock, Preference, Returned, Stance, Suppression, Taken};
 use crate::personal::PseudonymKey;
-use crate::pipeline::Pipeline;
 use crate::pipeline::mail::Mailbox;
+use crate::pipeline::{Pipeline, Reach};
 use crate::reminders::plan::{self, Recipients};
 use crate::report::FaultLine;
 use crate::sql::lineage::ColumnName;
@@ -90,6 +90,7 @@ async fn read(ledger: &mut Ledger, mailbox: &Mailbox, key: &PseudonymKey, run: &
         let returned: Vec<Returned> =
             letters.iter().zip(&read).filter_map(|(letter, report)| returned(&letter.id, report)).collect();
         let taken = ledger.take_returned(run, on, &returned).map_err(|error| error.fault())?;
+        refuse_after_complaints(ledger, &read, on)?;
         let mut taken = taken.into_iter();
         for (letter, report) in letters.iter().zip(&read) {
             back.letters += 1;
@@ -99,6 +100,33 @@ async fn read(ledger: &mut Ledger, mailbox: &Mailbox, key: &PseudonymKey, run: &
     }
     reports.close(on).await.map_err(|error| error.fault())?;
     Ok(back)
+}
+
+/// Who called a message unwanted refuses its channel, for every item: they said so to their mail provider.
+///
+/// Also where the report was taken already: a run may have ended between the two.
+fn refuse_after_complaints(ledger: &mut Ledger, read: &[Report], on: Date) -> Result<(), Fault> {
+    let complaints = read.iter().filter_map(|report| match report {
+        Report::About { message, verdict: Verdict::Complaint, .. } => Some(message.clone()),
+        _ => None,
+    });
+    let parties = ledger.parties(&complaints.collect()).map_err(|error| error.fault())?;
+    let refused: Vec<Preference> = parties
+        .into_iter()
+        .map(|(subject, channel)| Preference {
+            subject,
+            item: ledger::ALL.to_owned(),
+            channel,
+            stance: Some(Stance::Refused),
+            language: None,
+            since: on,
+            how: "complaint",
+        })
+        .collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    ledger.prefer(&refused, &[]).map(drop).map_err(|error| error.fault())
 }
 
 fn returned(id: &str, report: &Report) -> Option<Returned> {
@@ -164,11 +192,13 @@ impl Night<'_> {
         for suppression in &suppressions {
             channels.entry(&suppression.address).or_default().push(&suppression.channel);
         }
-        for (subject, email) in people.addresses(false).chain(people.addresses(true)) {
-            let index = address_index(email.reveal(), &self.key);
-            for channel in index.and_then(|index| channels.get(index.as_str())).into_iter().flatten() {
-                let closed = (self.key.pseudonym(subject), plan::ALL.to_owned(), (*channel).to_owned());
-                self.closed.suppressed.insert(closed);
+        for reach in [Reach::Email, Reach::Phone] {
+            for (subject, address) in people.addresses_by(reach, false).chain(people.addresses_by(reach, true)) {
+                let index = index_of(address.reveal(), reach, &self.key);
+                for channel in index.and_then(|index| channels.get(index.as_str())).into_iter().flatten() {
+                    let closed = (self.key.pseudonym(subject), plan::ALL.to_owned(), (*channel).to_owned());
+                    self.closed.suppressed.insert(closed);
+                }
             }
         }
         Ok(suppressions)

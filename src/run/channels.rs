@@ -6,7 +6,10 @@ use futures::future::join_all;
 
 use super::Night;
 use super::remind::convoy::{self, Wire};
-use crate::delivery::{self, Body, Destination, Form, Message, Outcome, Rooms, Sender, Slip, Timeouts, Vault};
+use super::remind::end_of;
+use super::remind::retry::Retries;
+use crate::calendar::now;
+use crate::delivery::{self, Body, Class, Destination, Form, Message, Outcome, Rooms, Sender, Slip, Timeouts, Vault};
 use crate::fault::{Explain, Fault};
 use crate::ledger::Recorded;
 use crate::personal::Personal;
@@ -21,8 +24,12 @@ use crate::report::FaultLine;
 #[derive(Debug, Default)]
 pub(super) struct Senders {
     open: BTreeMap<String, Sender>,
-    /// Those that failed: nothing more leaves by them tonight.
+    /// Those that failed: nothing leaves by them until they are opened again.
     down: BTreeSet<String>,
+    /// Those of them that stay closed tonight: a person must act, or another day begin.
+    shut: BTreeSet<String>,
+    /// Whether messages have left: a channel that fails from then on is no error of the night.
+    has_begun: bool,
     places: HashMap<String, Places>,
 }
 
@@ -62,11 +69,37 @@ impl Senders {
         open.map(convoy::group).max().unwrap_or(1)
     }
 
-    /// Forgets that channels failed: they are opened again for what is tried again.
-    pub(super) fn forgive(&mut self) {
-        for name in std::mem::take(&mut self.down) {
+    /// Forgets that channels failed, where another try may find them well: they are opened again.
+    fn forgive(&mut self) {
+        let shut = &self.shut;
+        let forgiven: Vec<String> = self.down.extract_if(.., |name| !shut.contains(name)).collect();
+        for name in forgiven {
             self.places.remove(&name);
         }
+    }
+
+    /// Takes a channel out of use.
+    fn fails(&mut self, name: &str, error: &delivery::Error) {
+        self.down.insert(name.to_owned());
+        if is_lasting(error) {
+            self.shut.insert(name.to_owned());
+        }
+    }
+
+    /// Lets wait what goes by a channel that is out for now, as if the channel had said so, and gives back the rest.
+    fn let_wait<'r>(&self, reminders: Vec<Reminder<'r>>, retries: &mut Retries<Reminder<'r>>) -> Vec<Reminder<'r>> {
+        let outcome = Outcome::Deferred { code: delivery::Code::NotConnected };
+        let mut going = Vec::with_capacity(reminders.len());
+        for reminder in reminders {
+            let name = &reminder.channel.name;
+            let is_out = self.down.contains(name) && !self.shut.contains(name);
+            let last = end_of(reminder.valid_until);
+            match is_out.then(|| retries.next(&reminder.key, outcome, now(), last)).flatten() {
+                Some(at) => retries.wait(at, reminder),
+                None => going.push(reminder),
+            }
+        }
+        going
     }
 
     /// Takes leave of all channels.
@@ -78,13 +111,10 @@ impl Senders {
 
     /// Takes the channels that have failed out of use, and says why.
     fn leave_failed(&mut self) -> Vec<delivery::Error> {
-        let mut troubles = Vec::new();
-        for (name, sender) in &mut self.open {
-            if let Some(trouble) = sender.trouble() {
-                self.down.insert(name.clone());
-                troubles.push(trouble);
-            }
-        }
+        let found: Vec<(String, delivery::Error)> =
+            self.open.iter_mut().filter_map(|(name, sender)| Some((name.clone(), sender.trouble()?))).collect();
+        found.iter().for_each(|(name, trouble)| self.fails(name, trouble));
+        let troubles = found.into_iter().map(|(_, trouble)| trouble).collect();
         // A connection that failed has nobody to take leave of.
         self.open.retain(|name, _| !self.down.contains(name));
         troubles
@@ -114,7 +144,7 @@ impl Night<'_> {
             for reminder in &allotted.later {
                 let is_down = senders.down.contains(&reminder.channel.name);
                 let reason = if is_down { Reason::ChannelFailed } else { Reason::WaitsForQuota };
-                plan.hold(&reminder.item.id, reason);
+                plan.hold_back(reminder.obligation, reason);
             }
             reminders = allotted.today;
             let is_needed =
@@ -124,11 +154,37 @@ impl Night<'_> {
             needed.sort_by(|a, b| a.name.cmp(&b.name));
             needed.dedup_by(|a, b| a.name == b.name);
             if needed.is_empty() {
+                senders.has_begun = true;
                 return Ok(reminders.into());
             }
             for channel in needed {
                 self.open_channel(senders, channel).await?;
             }
+        }
+    }
+
+    /// Opens the channels that failed once more, for what is to be tried again. Gives back what may leave now; what
+    /// goes by a channel that is still out waits for its next try, as if the channel had said so.
+    pub(super) async fn reopen<'r>(
+        &mut self,
+        senders: &mut Senders,
+        again: Vec<Reminder<'r>>,
+        retries: &mut Retries<Reminder<'r>>,
+    ) -> Result<Vec<Reminder<'r>>, Fault> {
+        senders.forgive();
+        for channel in again.iter().map(|reminder| reminder.channel) {
+            if !senders.open.contains_key(&channel.name) && !senders.down.contains(&channel.name) {
+                self.open_channel(senders, channel).await?;
+            }
+        }
+        Ok(senders.let_wait(again, retries))
+    }
+
+    /// Says what is wrong with a channel, once: in an outage every try finds the same.
+    fn tell_trouble(&mut self, trouble: &delivery::Error) {
+        let fault = trouble.fault();
+        if !self.report.faults.iter().any(|line| line.what == fault.what && line.code == fault.code) {
+            self.report.faults.push(FaultLine::from(&fault));
         }
     }
 
@@ -150,34 +206,47 @@ impl Night<'_> {
                 senders.open.insert(channel.name.clone(), sender);
                 Ok(())
             }
-            Err(error) if self.checked.pipeline.channels.len() == 1 => Err(error.fault()),
+            Err(error) if self.checked.pipeline.channels.len() == 1 && !senders.has_begun => Err(error.fault()),
             Err(error) => {
-                self.report.faults.push(FaultLine::from(&error.fault()));
-                senders.down.insert(channel.name.clone());
+                self.tell_trouble(&error);
+                senders.fails(&channel.name, &error);
                 senders.places.insert(channel.name.clone(), DOWN);
                 Ok(())
             }
         }
     }
 
-    /// What is to be sent yet, after a channel may have failed: by another channel where it cannot wait.
+    /// What is to be sent yet, after a channel may have failed: later in this run where there is one, and otherwise by
+    /// another channel where it cannot wait.
     pub(super) async fn after_trouble<'r>(
         &mut self,
         senders: &mut Senders,
         reminders: VecDeque<Reminder<'r>>,
         plan: &mut Plan<'_>,
+        retries: &mut Retries<Reminder<'r>>,
     ) -> Result<VecDeque<Reminder<'r>>, Fault> {
         let troubles = senders.leave_failed();
         if troubles.is_empty() {
             return Ok(reminders);
         }
-        for trouble in troubles {
-            self.report.faults.push(FaultLine::from(&trouble.fault()));
-        }
+        troubles.iter().for_each(|trouble| self.tell_trouble(trouble));
         for name in &senders.down {
             senders.places.insert(name.clone(), DOWN);
         }
-        self.prepare(senders, reminders.into(), plan).await
+        let reminders = senders.let_wait(reminders.into(), retries);
+        self.prepare(senders, reminders, plan).await
+    }
+}
+
+/// Whether a channel that failed so fails until a person has acted, or until another day.
+fn is_lasting(error: &delivery::Error) -> bool {
+    use delivery::Error;
+    match error {
+        Error::Provider { code, .. } | Error::Account { code, .. } | Error::Token { code, .. } => {
+            matches!(code.class(), Class::Ours | Class::Quota)
+        }
+        Error::Connect { .. } | Error::Server { .. } | Error::Tls { .. } | Error::Folder { .. } => false,
+        _ => true,
     }
 }
 

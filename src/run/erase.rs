@@ -24,6 +24,8 @@ pub struct Erased {
     pub unsearched: Vec<(String, &'static str)>,
     /// Explanations stored with messages to the person that were taken out of the ledger.
     pub explanations: usize,
+    /// Sealed addresses of messages to the person that were taken out of the ledger.
+    pub addresses: usize,
     /// Messages to the person that the ledger knows of.
     pub messages: usize,
 }
@@ -54,12 +56,14 @@ pub fn erase(world: &World, pipeline: &Pipeline, subject: &Personal<String>, acc
         erasures.extend(erased);
     }
     let explanations = ledger.erase_explanations(&pseudonym, account).map_err(|error| error.fault())?;
+    let addresses = ledger.erase_addresses(&pseudonym, account).map_err(|error| error.fault())?;
     ledger.anchor().map_err(|error| error.fault())?;
     world.progress.done();
     Ok(Erased {
         tables: erasures,
         searched: tables.len(),
         explanations,
+        addresses,
         unsearched: unsearched(world, pipeline, &names),
         messages: ledger.messages_to(&pseudonym).map_err(|error| error.fault())?,
     })

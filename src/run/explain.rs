@@ -122,7 +122,7 @@ pub(super) fn none_yet(world: &World) -> Fault {
     Fault::new("explain.no-night", Place::file(&world.state), "no night has ended here", next)
 }
 
-fn key_prefix(prefix: &str) -> Result<String, Fault> {
+pub(super) fn key_prefix(prefix: &str) -> Result<String, Fault> {
     let prefix = prefix.trim().to_ascii_lowercase();
     let is_key = (PREFIX_MIN..=32).contains(&prefix.len()) && prefix.chars().all(|c| c.is_ascii_hexdigit());
     is_key.then_some(prefix).ok_or_else(|| {
@@ -250,6 +250,13 @@ pub(super) struct Accounts {
     told: HashMap<String, String>,
     provenance: Provenance,
     key: Option<SealingKey>,
+}
+
+impl Accounts {
+    /// The key of sealing, once there is something to seal.
+    pub(super) fn key(&self) -> Option<&SealingKey> {
+        self.key.as_ref()
+    }
 }
 
 impl super::Night<'_> {

@@ -17,10 +17,12 @@ mod erase;
 mod explain;
 mod figures;
 mod follow;
+mod lineage;
 mod pull;
 mod quality;
 mod recheck;
 pub mod remind;
+mod sealed;
 mod trace;
 mod window;
 
@@ -46,6 +48,7 @@ pub use bounces::{Back, bounces};
 pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
 pub use quality::{Asked, judge, prove, quality};
+pub use trace::{NightAnswer, Opened, Question, Story, Whom, trace};
 pub use window::{NIGHTS_MAX, window};
 
 /// Runs the night of `as_of` and reports it.
@@ -126,6 +129,10 @@ async fn run_for(
         report.notes.push(NOTHING_NEW.into());
     }
     look(world, &mut report);
+    // It is a finding aid: what it lacks is read when somebody asks, and the night is as good without it.
+    if let Err(error) = ledger.index_mentions() {
+        report.faults.push(FaultLine::from(&error.fault()));
+    }
     let outcome = match (purpose, report.settle()) {
         // It proves no night: what the night has to do beside sending is not done by it.
         (Purpose::Send, RunOutcome::Done | RunOutcome::Held) => RunOutcome::Sent,
@@ -257,6 +264,7 @@ impl Night<'_> {
         self.follow(ledger, &built, &obligations)?;
         self.send(ledger, &built, &obligations).await?;
         self.tell_requests(ledger)?;
+        self.forget_sealed(ledger)?;
         if purpose == Purpose::Send {
             return Ok(());
         }

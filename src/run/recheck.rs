@@ -50,7 +50,7 @@ impl Night<'_> {
             let seen = fresh.told.contains(item).then(|| fresh.obligations.get(&reminder.obligation.key));
             let objection = plan::objection(reminder, seen, fresh.people.as_ref());
             if let Some(reason) = objection {
-                plan.hold(item, reason);
+                plan.hold_back(reminder.obligation, reason);
                 dropped.push((MessageKey(reminder.key.clone()), reason.words().to_owned()));
             }
             objection.is_none()

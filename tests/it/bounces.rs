@@ -191,6 +191,9 @@ fn a_wrong_address_is_not_written_to_again_and_its_register_is_told() {
     assert_eq!(ended.out.lines().count(), 2, "{}", ended.out);
     assert!(ended.out.contains("address_wrong 550 5.1.1") && !ended.out.contains('@'), "{}", ended.out);
     post.world.ledger_is_sound();
+    // Who called it unwanted is not written to by that channel any more, about nothing.
+    let wishes = chudong::ledger::Ledger::read(&post.world.state()).unwrap().refused().unwrap();
+    assert_eq!(wishes.iter().filter(|(_, item, channel)| item == "*" && channel != "*").count(), 1);
 
     // The next night: the full mailbox is tried again, the wrong one is not, and its register is told.
     post.world.night("2026-11-22").with(0);

@@ -43,6 +43,8 @@ mod landing_nights;
 mod landing_order;
 /// Dated rules: in force on a day, as known on a day.
 mod law;
+/// A filled-in letter is the one of its template, and its message the one that lettre writes.
+mod letters_filled;
 /// What becomes of an obligation from night to night, and what no longer stands when a message is to leave.
 mod life;
 /// Which column reaches which, who may use it for what, and how it is told.
@@ -77,6 +79,8 @@ mod postgres;
 mod postgres_faults;
 /// Every type of PostgreSQL there and back, and the totals that prove it.
 mod postgres_types;
+/// Proofs on the real binary: killed, without power, restored, and searched for people.
+mod proof;
 /// Released tables on the shelf and on the page.
 mod publication;
 /// What a pull leaves in the ledger, and when a table waits for a person.
@@ -96,6 +100,7 @@ mod suppression;
 /// Large tables are read where they lie.
 mod through;
 /// Every declared type from sources with types and without, and the golden table of awkward dates.
+mod trace;
 mod types;
 
 /// The case files prove the models, and a changed law is noticed.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chudong::calendar::AsOf;
-use chudong::delivery::{Code, Envelope, Outcome, Sender, Timeouts};
+use chudong::delivery::{Class, Code, Envelope, Outcome, Sender, Timeouts};
 use chudong::fault::Explain;
 use chudong::ledger::verify::verify;
 use chudong::ledger::{Entry, Ledger, Lock, MessageKey, MessageState, Record, Recovered, RunOutcome, Settlement};
@@ -542,4 +542,55 @@ fn only_what_was_put_off_is_tried_again_and_not_beyond_the_end() {
     assert_eq!(retries.next("c", grey, now, now + SignedDuration::from_mins(2)), None);
     assert_eq!(retries.next("d", grey, end, Timestamp::MAX), None);
     assert_eq!(Retries::<()>::until(None).next("e", grey, now, Timestamp::MAX), None);
+}
+
+#[test]
+fn only_patience_is_a_reason_to_try_again_in_the_same_run() {
+    let now: Timestamp = "2026-11-21T01:00:00Z".parse().unwrap();
+    let mut retries: Retries<()> = Retries::until(Some(now + SignedDuration::from_hours(24)));
+    let mut pause = |code: Code| {
+        let at = retries.next(&format!("{code}"), Outcome::Deferred { code }, now, Timestamp::MAX);
+        at.map(|at| at.duration_since(now).as_secs())
+    };
+    // Whose class is another's matter is left to another day, or to a person.
+    for code in [Code::Zns(-115), Code::Zns(-124), Code::Http { status: 402, said: None }, Code::NoToken] {
+        assert_ne!(code.class(), Class::RetryLater);
+        assert_eq!(pause(code), None, "{code}");
+    }
+    for code in [Code::NotConnected, Code::Stopped, Code::TimedOut, Code::Zns(-100)] {
+        assert!((30..=90).contains(&pause(code).unwrap()), "{code}");
+    }
+    // A closed hour is not over in a minute.
+    assert!(pause(Code::Closed).unwrap() >= 900);
+    assert!(pause(Code::Http { status: 429, said: None }).unwrap() >= 150);
+}
+
+#[test]
+fn what_was_certain_when_a_run_gave_up_is_certain_for_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start("220 test.example", &["PIPELINING"], usize::MAX);
+    let channel = channel(server.port);
+    let (mut ledger, run) = opened(folder.path());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut sender = Sender::open(&channel, folder.path(), Timeouts::default()).await.unwrap();
+        let mut convoy = Convoy::default();
+        let write = |key: &String| Ok::<_, ()>((record(key), envelope(key)));
+        // The first is on the wire in the third turn; the second is recorded then, and the third written.
+        for batch in ["sent", "recorded", "written"] {
+            let turn = convoy.turn(&mut ledger, &mut sender, &run, vec![batch.to_owned()], &write).await.unwrap();
+            turn.ended.into_iter().for_each(|(_, key, outcome)| convoy.settle(settlement(&key, outcome)));
+        }
+        assert_eq!(server.recipients(), ["sent@example.com"]);
+        convoy.leave(&mut ledger, &run).unwrap();
+        sender.close().await;
+    });
+    let now = states(&ledger);
+    assert_eq!(now["sent"].0, MessageState::Accepted);
+    assert_eq!(now["recorded"], (MessageState::Deferred, Some("channel had stopped".into())));
+    assert!(!now.contains_key("written"));
+    let run = ledger.begin_run(AsOf::new(date(2026, 11, 21))).unwrap();
+    assert_eq!(ledger.recover(&run).unwrap(), Recovered::default(), "nothing is uncertain");
+    ledger.anchor().unwrap();
+    is_sound(folder.path());
 }

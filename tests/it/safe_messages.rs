@@ -48,7 +48,7 @@ fn composed(post: &Post, subject: Option<&str>, refuse: Option<&str>) -> Envelop
     let pipeline = &SAMPLE.pipeline;
     let to = Personal::new("van@example.com".parse().unwrap());
     let as_of = AsOf::new(date(2026, 11, 21));
-    let head = Head { key: "k", channel: &pipeline.channels[0], agency: &pipeline.agency, as_of, to: &to };
+    let head = Head { key: "k", channel: pipeline.channels.first().unwrap(), agency: &pipeline.agency, as_of, to: &to };
     post.compose(&letter, &head, refuse).unwrap()
 }
 

@@ -6,11 +6,11 @@
 
 mod address;
 mod dkim;
+mod mime;
 mod verp;
 
-use lettre::Message;
-use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::message::header::{self, Header, HeaderName, HeaderValue, Headers};
+use lettre::message::{Mailbox, Mailboxes};
 use sha2::{Digest, Sha256};
 
 use super::{Address, Envelope, Error};
@@ -21,6 +21,7 @@ use crate::pipeline::{Agency, Channel};
 use crate::reminders::letter::Letter;
 
 pub use address::{BadAddress, recipient};
+pub(super) use mime::stuffed;
 pub use verp::{Sign, envelope_sender, sign};
 
 /// What stands above a letter.
@@ -103,24 +104,35 @@ fn unsigned(letter: &Letter, head: &Head<'_>, refuse: Option<&str>) -> Result<En
     if head.as_of.morning().as_second() < 0 {
         return Err(Error::Date(head.as_of.date()));
     }
+    let mut headers = Headers::new();
     let from_name = head.channel.from_name.get(letter.language).to_owned();
-    let parts = MultiPart::alternative()
-        .boundary(format!("=_{}", digest("boundary", head.key)))
-        .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(letter.text.clone()))
-        .singlepart(SinglePart::builder().header(ContentType::TEXT_HTML).body(letter.html.clone()));
-    let mut message = Message::builder()
-        .from(Mailbox::new(Some(from_name), from.clone()))
-        .to(Mailbox::new(None, head.to.reveal().clone()))
-        .subject(letter.subject.clone())
-        .date(head.as_of.morning().into())
-        .message_id(Some(format!("<{message_id}>")))
-        .header(ContentLanguage(letter.language.tag().to_owned()))
-        .header(AutoSubmitted("auto-generated".to_owned()))
-        .header(ListUnsubscribe(format!("<{}>", refuse.unwrap_or(&head.agency.refuse))));
+    headers.set(header::From::from(Mailboxes::new().with(Mailbox::new(Some(from_name), from.clone()))));
+    headers.set(header::To::from(Mailboxes::new().with(Mailbox::new(None, head.to.reveal().clone()))));
+    headers.set(header::Subject::from(letter.subject.clone()));
+    headers.set(header::Date::new(head.as_of.morning().into()));
+    headers.set(header::MessageId::from(format!("<{message_id}>")));
+    headers.set(ContentLanguage(letter.language.tag().to_owned()));
+    headers.set(AutoSubmitted("auto-generated".to_owned()));
+    headers.set(ListUnsubscribe(format!("<{}>", refuse.unwrap_or(&head.agency.refuse))));
     if refuse.is_some() {
-        message = message.header(ListUnsubscribePost("List-Unsubscribe=One-Click".to_owned()));
+        headers.set(ListUnsubscribePost("List-Unsubscribe=One-Click".to_owned()));
     }
-    let bytes = message.multipart(parts).map_err(Error::Message)?.formatted();
+    let boundary = digest("boundary", head.key);
+    // What base64 makes of a part, and its headers.
+    let mut bytes = Vec::with_capacity((letter.text.len() + letter.html.len()) * 3 / 2 + 2048);
+    bytes.extend(headers.to_string().as_bytes());
+    bytes.extend(b"MIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary=\"=_");
+    bytes.extend(boundary.as_bytes());
+    bytes.extend(b"\"\r\n\r\n");
+    for (subtype, text) in [("plain", &letter.text), ("html", &letter.html)] {
+        bytes.extend(b"--=_");
+        bytes.extend(boundary.as_bytes());
+        bytes.extend(b"\r\n");
+        mime::part(subtype, text, &mut bytes);
+    }
+    bytes.extend(b"--=_");
+    bytes.extend(boundary.as_bytes());
+    bytes.extend(b"--\r\n");
     Ok(Envelope { key: head.key.to_owned(), message_id, from, to: head.to.clone(), bytes })
 }
 

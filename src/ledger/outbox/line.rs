@@ -2,7 +2,7 @@
 
 use rusqlite::Transaction;
 
-use super::Record;
+use super::{Record, Settlement};
 use crate::personal::sha256;
 
 /// A message in an entry. The names are in alphabetical order, as in every other body.
@@ -25,6 +25,8 @@ pub(super) struct Line<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     rendered_hash: &'a str,
     rule_version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed_address: Option<String>,
     stage: u16,
     subject: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -48,6 +50,7 @@ impl<'a> Line<'a> {
             obligation: &record.obligation,
             rendered_hash: &record.rendered_hash,
             rule_version: &record.rule_version,
+            sealed_address: record.sealed_address.as_deref().map(sha256),
             stage: record.stage_notice_days,
             subject: &record.subject,
             template_version: &record.template_version,
@@ -60,16 +63,37 @@ impl<'a> Line<'a> {
     }
 }
 
-pub(super) fn append_lines(
+/// What became of a message, in an entry.
+#[derive(serde::Serialize)]
+pub(super) struct EndLine<'a> {
+    key: &'a str,
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_at: Option<String>,
+    state: &'static str,
+}
+
+impl<'a> EndLine<'a> {
+    pub(super) fn of(settlement: &'a Settlement) -> Self {
+        EndLine {
+            key: &settlement.key.0,
+            reason: &settlement.reason,
+            retry_at: settlement.retry_at.map(|at| at.to_string()),
+            state: settlement.state.word(),
+        }
+    }
+}
+
+pub(super) fn append_lines<L: serde::Serialize>(
     transaction: &Transaction<'_>,
     run: &str,
     kind: &str,
-    lines: &[Line<'_>],
+    lines: &[L],
 ) -> rusqlite::Result<i64> {
     /// The body, written at once: a tree of a thousand messages would be built only to be written.
     #[derive(serde::Serialize)]
-    struct Body<'a> {
-        messages: &'a [Line<'a>],
+    struct Body<'a, L> {
+        messages: &'a [L],
     }
     let text = serde_json::to_string(&Body { messages: lines })
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;

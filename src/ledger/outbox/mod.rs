@@ -60,6 +60,8 @@ pub struct Record {
     pub rendered_hash: String,
     /// Why it is sent, sealed under the message's key; none where it could not be told.
     pub explanation: Option<Vec<u8>>,
+    /// The address it goes to, sealed under [`sealed_name`](super::sealed_name); none where nothing may be sealed.
+    pub sealed_address: Option<Vec<u8>>,
     /// Keyed digest of the address it goes to: for comparing, never for reading.
     pub address: Option<String>,
     /// The last day on which it may leave.

@@ -3,10 +3,10 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::{Value, json};
 
-use super::line::{Line, append_lines, count};
+use super::line::{EndLine, Line, append_lines, count};
 use super::{MessageKey, MessageState, Record, Recorded, Settlement};
 use crate::ledger::journal::{Ends, Event, Leaves};
-use crate::ledger::{Error, Ledger, append, explanations, one_row, together};
+use crate::ledger::{Error, Ledger, addresses, append, explanations, one_row, together};
 
 /// Messages in one commit of reservations: many, because none of them is on its way.
 const RESERVED_PER_COMMIT: usize = 10_000;
@@ -93,6 +93,16 @@ impl Ledger {
 
     /// Writes down that messages are not sent any more, each with its reason. One that has left is left alone.
     pub fn drop_messages(&mut self, run: &str, dropped: &[(MessageKey, String)]) -> Result<usize, Error> {
+        self.drop_those(run, dropped, &[MessageState::Reserved, MessageState::Deferred])
+    }
+
+    /// Drops those of the messages that are in one of these states.
+    pub(in crate::ledger) fn drop_those(
+        &mut self,
+        run: &str,
+        dropped: &[(MessageKey, String)],
+        from: &[MessageState],
+    ) -> Result<usize, Error> {
         if dropped.is_empty() {
             return Ok(0);
         }
@@ -100,7 +110,7 @@ impl Ledger {
             let mut lines = Vec::with_capacity(dropped.len());
             for (key, reason) in dropped {
                 let state = state_of(transaction, key)?;
-                if state.is_some_and(|(state, _)| matches!(state.as_str(), "reserved" | "deferred")) {
+                if state.is_some_and(|(state, _)| from.iter().any(|from| from.word() == state)) {
                     lines.push((key, reason));
                 }
             }
@@ -322,28 +332,21 @@ fn put_leaving(
 ) -> rusqlite::Result<()> {
     put(transaction, run, entry, record, MessageState::InFlight, attempt)?;
     together::put(transaction, record, attempt, entry)?;
-    match &record.explanation {
-        Some(sealed) => explanations::put(transaction, &record.key, sealed, entry),
-        None => Ok(()),
+    if let Some(sealed) = &record.explanation {
+        explanations::put(transaction, &record.key, sealed, entry)?;
     }
+    if let Some(sealed) = &record.sealed_address {
+        addresses::put(transaction, &record.key, sealed, entry)?;
+    }
+    Ok(())
 }
 
 fn settle(transaction: &Transaction<'_>, run: &str, settlements: &[Settlement]) -> rusqlite::Result<()> {
     if settlements.is_empty() {
         return Ok(());
     }
-    let lines: Vec<Value> = settlements
-        .iter()
-        .map(|settlement| {
-            let mut line =
-                json!({ "key": settlement.key.0, "state": settlement.state.word(), "reason": settlement.reason });
-            if let (Some(at), Some(line)) = (settlement.retry_at, line.as_object_mut()) {
-                line.insert("retry_at".into(), at.to_string().into());
-            }
-            line
-        })
-        .collect();
-    let entry = append(transaction, run, SETTLED, &count(lines.len()), &json!({ "messages": lines }))?;
+    let lines: Vec<EndLine<'_>> = settlements.iter().map(EndLine::of).collect();
+    let entry = append_lines(transaction, run, SETTLED, &lines)?;
     for Settlement { key, state, reason, retry_at } in settlements {
         let retry_at = retry_at.map(|at| at.to_string());
         put_end(transaction, run, entry, &key.0, state.word(), reason, retry_at.as_deref())?;

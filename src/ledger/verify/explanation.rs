@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::super::addresses::FORGOTTEN;
 use super::super::explanations::ERASED;
 use super::super::outbox::RECORDED;
 use super::super::{Entry, Ledger};
@@ -18,6 +19,8 @@ pub(super) struct Explanations {
     /// By message: the pseudonym, the SHA-256 and the entry.
     rows: HashMap<String, (String, String, i64)>,
     has_any: bool,
+    /// Up to this entry their term was over and they were removed.
+    forgotten_until: i64,
 }
 
 impl Explanations {
@@ -43,6 +46,10 @@ impl Explanations {
                 let gone = subject(body);
                 self.rows.retain(|_, (subject, ..)| *subject != gone);
             }
+            FORGOTTEN => {
+                let until = body.get("explanations_until").and_then(Value::as_i64).unwrap_or(0);
+                self.forgotten_until = self.forgotten_until.max(until);
+            }
             _ => {}
         }
     }
@@ -57,6 +64,8 @@ impl Explanations {
     /// Says where the table differs from what the entries say.
     pub(super) fn differences(mut self, ledger: &Ledger) -> Vec<String> {
         let mut found = Vec::new();
+        let until = self.forgotten_until;
+        self.rows.retain(|_, (_, _, entry)| *entry > until);
         let tables = "select count(*) from sqlite_schema where type || ' ' || name = ?1";
         if self.is_empty() && ledger.connection.query_row(tables, [TABLE], |row| row.get(0)) == Ok(0) {
             return found;

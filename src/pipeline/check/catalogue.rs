@@ -51,6 +51,7 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
         mail: Default::default(),
         attention: Attention::ANY_TIME,
         serve: None,
+        retention: Default::default(),
         unit: Unit { code: String::new(), name: nothing(), communes: Vec::new() },
         procedure_groups: read_procedure_groups(root, faults),
         sources: Vec::new(),

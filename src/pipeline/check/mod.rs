@@ -9,6 +9,7 @@ mod item;
 mod law;
 mod mail;
 mod privacy;
+mod retention;
 mod shared;
 mod source;
 mod zns;
@@ -72,6 +73,8 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
     let schedule = node.table("schedule").and_then(|n| done(&n, schedule));
     let channels = channels(node, agency.as_ref());
     let attention = attention::attention(node, channels.as_deref());
+    let retention =
+        node.table_or_none("retention").map_or_else(|| Some(Default::default()), |n| done(&n, retention::retention));
     let serve = node.table_or_none("serve").map(|n| done(&n, attention::serve));
     let items = node.table("items").and_then(|n| {
         let names = n.texts("use");
@@ -130,6 +133,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         mail: mail?,
         attention: attention?,
         serve: serve.map_or(Some(None), |serve| serve.map(Some))?,
+        retention: retention?,
         unit: unit?,
         procedure_groups: parts.procedure_groups,
         sources,

@@ -132,11 +132,11 @@ impl Sheet {
         line(format_args!("{}\n\n", words.private));
         let header =
             ["", words.numerator, words.denominator, words.percent, words.score, words.maximum].map(str::to_owned);
-        line(format_args!("{}", row(&header)));
+        let mut rows = vec![header];
         for group in &self.groups {
             let points = [group.title.get(language), "", "", ""].map(str::to_owned);
             let [title, a, b, c] = points;
-            line(format_args!("{}", row(&[title, a, b, c, shown(group.score), shown(group.maximum)])));
+            rows.push([title, a, b, c, shown(group.score), shown(group.maximum)]);
             for metric in &group.metrics {
                 let cells = [
                     format!("  {}", metric.title.get(language)),
@@ -146,9 +146,11 @@ impl Sheet {
                     if metric.lacks.is_empty() { shown(metric.score) } else { "?".to_owned() },
                     shown(metric.maximum),
                 ];
-                line(format_args!("{}", row(&cells)));
+                rows.push(cells);
             }
         }
+        let name_width = rows.iter().map(|[name, ..]| name.chars().count()).max().unwrap_or(0);
+        rows.iter().for_each(|cells| line(format_args!("{}", row(cells, name_width))));
         if let Some(total) = self.total {
             let class = self.class.as_ref().map(|class| format!(": {}", class.get(language))).unwrap_or_default();
             line(format_args!("\n{} {total} / {}{class}\n", words.total, shown(self.maximum)));
@@ -184,11 +186,8 @@ fn shown(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| value.to_string())
 }
 
-/// Signs that the name of a metric may take; a longer one is followed by its numbers all the same.
-const NAME_WIDTH: usize = 58;
-
-fn row([name, cells @ ..]: &[String; 6]) -> String {
-    let mut row = format!("{name:<NAME_WIDTH$}");
+fn row([name, cells @ ..]: &[String; 6], name_width: usize) -> String {
+    let mut row = format!("{name:<name_width$}");
     for cell in cells {
         row.push_str(&format!(" {cell:>10}"));
     }

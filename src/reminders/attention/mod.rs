@@ -50,7 +50,7 @@ pub fn arrange(plan: &mut Plan<'_>, sent: &Sent, window: &Window, pipeline: &Pip
         for (reminder, goes) in reminders.into_iter().zip(goes) {
             match goes {
                 true => group.push(reminder),
-                false => plan.hold(&reminder.item.id, waits(&reminder, as_of)),
+                false => plan.hold_back(reminder.obligation, waits(&reminder, as_of)),
             }
         }
         match attention.is_digested {

@@ -6,6 +6,9 @@
 //! So a name such as `<b>*x*` or `[a](http://evil)` is text whatever it holds,
 //! and the number of headings, links and elements depends on the template alone.
 //!
+//! A hole stands for a value that is not known yet, as one more private-use character:
+//! Markdown takes it for a letter too, so the tree is that of any value in its place.
+//!
 //! This module must not know what a letter is about, nor how it is written out.
 
 use std::fmt::Write;
@@ -15,6 +18,12 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TextMergeStream};
 
 /// The byte 0 as a private-use character; the byte 255 is 255 characters further.
 const SHIELD: u32 = 0xE100;
+/// The first hole in a text; one inside an address, and one that begins an address, are further up by [`HOLES`].
+const HOLE: u32 = 0xE200;
+/// How many holes there can be.
+pub(super) const HOLES: u32 = 128;
+/// What a link may lead to.
+const SCHEMES: [&str; 4] = ["https://", "http://", "mailto:", "tel:"];
 /// Deeper nesting than this is a mistake, and would make the writers recurse without end.
 const DEPTH_MAX: usize = 8;
 
@@ -81,6 +90,11 @@ pub enum Flaw {
 /// cannot begin a new line; characters that turn the direction of writing are dropped,
 /// so that it cannot show the words around it in another order.
 pub(super) fn shield(value: &str) -> String {
+    tidy(value).bytes().filter_map(|byte| char::from_u32(SHIELD + u32::from(byte))).collect()
+}
+
+/// A value as it stands in a letter: what [`shield`] hides.
+pub(super) fn tidy(value: &str) -> String {
     let mut tidy = String::with_capacity(value.len());
     for word in value.split(|c: char| c.is_whitespace() || c.is_control()) {
         let mut letters = word.chars().filter(|c| !turns_direction(*c)).peekable();
@@ -91,12 +105,62 @@ pub(super) fn shield(value: &str) -> String {
             tidy.extend(letters);
         }
     }
-    tidy.bytes().filter_map(|byte| char::from_u32(SHIELD + u32::from(byte))).collect()
+    tidy
 }
 
-/// Whether a character is one that [`shield`] uses; a template must not hold any.
+/// Whether a character is one that [`shield`] uses, or a hole; a template must not hold any.
 pub(super) fn is_shield(c: char) -> bool {
-    (SHIELD..SHIELD + 256).contains(&u32::from(c))
+    (SHIELD..HOLE + 3 * HOLES).contains(&u32::from(c))
+}
+
+/// Where a hole stands, which tells what its value must become there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Within {
+    /// Among words.
+    Words,
+    /// In an address, after its scheme.
+    Address,
+    /// At the beginning of an address, of which it gives the scheme.
+    Scheme,
+}
+
+/// The character of a hole among words.
+pub(super) fn hole(number: u32) -> Option<char> {
+    if number < HOLES { char::from_u32(HOLE + number) } else { None }
+}
+
+/// Which hole a character is, and where; none where it is itself.
+pub(super) fn as_hole(c: char) -> Option<(u32, Within)> {
+    let number = u32::from(c).checked_sub(HOLE)?;
+    let within = match number / HOLES {
+        0 => Within::Words,
+        1 => Within::Address,
+        2 => Within::Scheme,
+        _ => return None,
+    };
+    Some((number % HOLES, within))
+}
+
+/// Whether a text has a hole.
+pub(super) fn has_holes(text: &str) -> bool {
+    text.contains(|c| as_hole(c).is_some())
+}
+
+/// Whether a link may lead there.
+pub(super) fn is_address(text: &str) -> bool {
+    SCHEMES.iter().any(|scheme| text.starts_with(scheme))
+}
+
+/// A text with all that a URL cannot hold percent-encoded.
+pub(super) fn percent_encode(text: &str, url: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~:/?#@!$&'()*+,;=%[]".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
 }
 
 fn turns_direction(c: char) -> bool {
@@ -130,8 +194,17 @@ fn flush(bytes: &mut Vec<u8>, out: &mut String) {
 
 /// The tree of a Markdown source with shielded values.
 pub(super) fn parse(markdown: &str) -> Result<Document, Flaw> {
+    read(markdown, false)
+}
+
+/// Like [`parse`], for a source that has holes: no value in it may be of the characters that stand for holes.
+pub(super) fn parse_with_holes(markdown: &str) -> Result<Document, Flaw> {
+    read(markdown, true)
+}
+
+fn read(markdown: &str, keeps_holes: bool) -> Result<Document, Flaw> {
     let events = TextMergeStream::new(Parser::new_ext(markdown, Options::empty()));
-    let mut reader = Reader { events: events.peekable() };
+    let mut reader = Reader { events: events.peekable(), keeps_holes };
     let blocks = reader.blocks(0)?;
     let subject = match blocks.first() {
         Some(Block::Heading(1, words)) => plain(words),
@@ -173,6 +246,7 @@ fn headings_in_order(blocks: &[Block]) -> Result<(), Flaw> {
 
 struct Reader<'a, I: Iterator<Item = Event<'a>>> {
     events: Peekable<I>,
+    keeps_holes: bool,
 }
 
 impl<'a, I: Iterator<Item = Event<'a>>> Reader<'a, I> {
@@ -236,7 +310,7 @@ impl<'a, I: Iterator<Item = Event<'a>>> Reader<'a, I> {
                 Event::Start(Tag::Strong) => Inline::Strong(self.inside(depth)?),
                 Event::Start(Tag::Emphasis) => Inline::Emphasis(self.inside(depth)?),
                 Event::Start(Tag::Link { dest_url, .. }) => {
-                    Inline::Link { address: address(&dest_url)?, words: self.inside(depth)? }
+                    Inline::Link { address: address(&dest_url, self.keeps_holes)?, words: self.inside(depth)? }
                 }
                 _ => Inline::Break,
             });
@@ -293,19 +367,24 @@ fn snippet(text: &str) -> String {
 }
 
 /// The address of a link as a URL: of a known scheme, all that a URL cannot hold percent-encoded.
-fn address(shielded: &str) -> Result<String, Flaw> {
+fn address(shielded: &str, keeps_holes: bool) -> Result<String, Flaw> {
     let address = unshield(shielded);
-    let known = ["https://", "http://", "mailto:", "tel:"];
-    if !known.iter().any(|scheme| address.starts_with(scheme)) {
+    let begins_with_hole = keeps_holes && address.chars().next().is_some_and(|c| as_hole(c).is_some());
+    if !is_address(&address) && !begins_with_hole {
         return Err(Flaw::Link { snippet: snippet(shielded) });
     }
     let mut url = String::with_capacity(address.len());
-    for byte in address.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~:/?#@!$&'()*+,;=%[]".contains(&byte) {
-            url.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(url, "%{byte:02X}");
+    if !keeps_holes {
+        percent_encode(&address, &mut url);
+        return Ok(url);
+    }
+    for (at, c) in address.char_indices() {
+        match as_hole(c) {
+            Some((number, _)) => {
+                let places = if at == 0 { 2 } else { 1 };
+                url.extend(char::from_u32(HOLE + places * HOLES + number));
+            }
+            None => percent_encode(c.encode_utf8(&mut [0; 4]), &mut url),
         }
     }
     Ok(url)

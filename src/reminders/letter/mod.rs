@@ -10,6 +10,9 @@
 //! letter is due, whether one was sent before, or how it leaves the building.
 
 mod document;
+mod fast;
+mod form;
+mod open;
 mod parts;
 mod proof;
 mod several;
@@ -35,6 +38,7 @@ use crate::pipeline::{Agency, Item, Source};
 
 pub use crate::obligations::Fact;
 pub use document::Flaw;
+use form::Forms;
 use words::{NOT_A_DATE, NOT_A_TEXT};
 pub use worst::Worst;
 
@@ -146,6 +150,13 @@ pub struct Letter {
     pub rendered_hash: String,
 }
 
+impl Letter {
+    fn new(subject: String, text: String, html: String, language: Language, template_version: &str) -> Self {
+        let rendered_hash = sha256(&[&subject, &text, &html]);
+        Letter { subject, text, html, language, template_version: template_version.to_owned(), rendered_hash }
+    }
+}
+
 impl fmt::Debug for Letter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Letter")
@@ -242,6 +253,8 @@ struct Templates {
     environment: Environment<'static>,
     /// By item: version of the template together with its layout.
     versions: BTreeMap<String, String>,
+    /// By item: the letters that were rendered already, to be filled in with other values.
+    forms: BTreeMap<String, Forms>,
 }
 
 impl Letters {
@@ -255,36 +268,68 @@ impl Letters {
         Letters { vi: templates(Language::Vi), en: templates(Language::En) }
     }
 
-    /// The letter for one occasion.
+    /// The letter for one occasion: filled into the form of one that was rendered before, where that gives the same.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no template, a value is missing, or what was rendered is not fit for a letter.
     pub fn render(&self, occasion: &Occasion<'_>) -> Result<Letter, Error> {
-        let templates = match occasion.language {
+        self.of(occasion.language).letter(occasion)
+    }
+
+    /// Like [`Letters::render`], by the template alone: a letter that was rendered for somebody else is not asked.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Letters::render`].
+    pub fn render_anew(&self, occasion: &Occasion<'_>) -> Result<Letter, Error> {
+        self.of(occasion.language).render(occasion)
+    }
+
+    /// Like [`Letters::render`], by filling alone: none where the template must be asked.
+    pub fn filled(&self, occasion: &Occasion<'_>) -> Option<Letter> {
+        self.of(occasion.language).filled(occasion)
+    }
+
+    fn of(&self, language: Language) -> &Templates {
+        match language {
             Language::Vi => &self.vi,
             Language::En => &self.en,
-        };
-        templates.render(occasion)
+        }
     }
 }
 
 impl Templates {
     fn render(&self, occasion: &Occasion<'_>) -> Result<Letter, Error> {
-        let (item, language) = (&occasion.item.id, occasion.language);
-        let missing = || Error::NoTemplate { item: item.clone(), language };
-        let version = self.versions.get(item).ok_or_else(missing)?;
-        let path = message_path(item, language);
-        let message = self.environment.get_template(&path).map_err(|_| missing())?;
-        let layout = self.environment.get_template(&layout_path(language)).map_err(|_| missing())?;
+        let language = occasion.language;
+        let version = self.version(occasion)?;
+        let markdown = self.markdown(occasion, values(occasion))?;
+        let path = message_path(&occasion.item.id, language);
+        let document = document::parse(&markdown).map_err(|flaw| Error::Flaw { path: path.into(), flaw })?;
+        let (text, html) = (parts::text(&document), parts::html(&document, language));
+        Ok(Letter::new(document.subject, text, html, language, version))
+    }
 
-        let mut values = values(occasion);
+    /// The version of an item's template.
+    fn version(&self, occasion: &Occasion<'_>) -> Result<&str, Error> {
+        let version = self.versions.get(&occasion.item.id).map(String::as_str);
+        version.ok_or_else(|| self.missing(occasion))
+    }
+
+    fn missing(&self, occasion: &Occasion<'_>) -> Error {
+        Error::NoTemplate { item: occasion.item.id.clone(), language: occasion.language }
+    }
+
+    /// The message inside its layout, with these values.
+    fn markdown(&self, occasion: &Occasion<'_>, mut values: BTreeMap<String, Value>) -> Result<String, Error> {
+        let (item, language) = (&occasion.item.id, occasion.language);
+        let missing = |_| self.missing(occasion);
+        let message = self.environment.get_template(&message_path(item, language)).map_err(missing)?;
+        let layout = self.environment.get_template(&layout_path(language)).map_err(missing)?;
         let refused = |error: minijinja::Error, values: &BTreeMap<String, Value>| self.refused(&error, values);
         let body = message.render(Value::from(values.clone())).map_err(|error| refused(error, &values))?;
         values.insert(MESSAGE.into(), Value::from_safe_string(body));
-        let markdown = layout.render(Value::from(values.clone())).map_err(|error| refused(error, &values))?;
-
-        let document = document::parse(&markdown).map_err(|flaw| Error::Flaw { path: path.into(), flaw })?;
-        let (text, html) = (parts::text(&document), parts::html(&document, language));
-        let rendered_hash = sha256(&[&document.subject, &text, &html]);
-        let template_version = version.clone();
-        Ok(Letter { subject: document.subject, text, html, language, template_version, rendered_hash })
+        layout.render(Value::from(values.clone())).map_err(|error| refused(error, &values))
     }
 
     /// An error of the engine, without its words where they may hold a value.

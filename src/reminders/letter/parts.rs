@@ -14,37 +14,63 @@ const WIDTH: usize = 72;
 /// The text part: UTF-8, lines of at most [`WIDTH`] columns, `\n` between them.
 pub(super) fn text(document: &Document) -> String {
     let mut out = String::with_capacity(2048);
-    write_blocks(&document.blocks, "", &mut out);
+    write_text(document, &mut out);
     out
 }
 
-fn write_blocks(blocks: &[Block], indent: &str, out: &mut String) {
+/// What the text part is written into.
+pub(super) trait Lines {
+    /// Signs as they are.
+    fn literal(&mut self, text: &str);
+    /// Words that fill lines, the first of which begins with `first` and the others with `rest`; a heading is
+    /// underlined with a sign.
+    fn words(&mut self, words: &str, first: &str, rest: &str, underline: Option<char>);
+}
+
+impl Lines for String {
+    fn literal(&mut self, text: &str) {
+        self.push_str(text);
+    }
+
+    fn words(&mut self, words: &str, first: &str, rest: &str, underline: Option<char>) {
+        let from = self.len();
+        wrap(words, first, rest, self);
+        if let Some(line) = underline {
+            let written = self.get(from..).unwrap_or("");
+            let columns = written.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+            self.extend(std::iter::repeat_n(line, columns));
+            self.push('\n');
+        }
+    }
+}
+
+/// Writes the text part.
+pub(super) fn write_text(document: &Document, out: &mut impl Lines) {
+    write_blocks(&document.blocks, "", out);
+}
+
+fn write_blocks(blocks: &[Block], indent: &str, out: &mut impl Lines) {
     for (index, block) in blocks.iter().enumerate() {
         if index > 0 {
-            out.push('\n');
+            out.literal("\n");
         }
         match block {
             Block::Heading(level, words) => {
                 let line = if *level == 1 { '=' } else { '-' };
-                let from = out.len();
-                wrap(&with_addresses(words), indent, indent, out);
-                let written = out.get(from..).unwrap_or("");
-                let columns = written.lines().map(|line| line.chars().count()).max().unwrap_or(0);
-                out.extend(std::iter::repeat_n(line, columns));
-                out.push('\n');
+                out.words(&with_addresses(words), indent, indent, Some(line));
             }
-            Block::Paragraph(words) => wrap(&with_addresses(words), indent, indent, out),
+            Block::Paragraph(words) => out.words(&with_addresses(words), indent, indent, None),
             Block::List(first, items) => write_list(*first, items, indent, out),
             Block::Quote(blocks) => write_blocks(blocks, &format!("{indent}> "), out),
             Block::Rule => {
-                out.push_str(indent);
-                out.push_str("* * *\n");
+                out.literal(indent);
+                out.literal("* * *\n");
             }
         }
     }
 }
 
-fn write_list(first: Option<u64>, items: &[Vec<Block>], indent: &str, out: &mut String) {
+fn write_list(first: Option<u64>, items: &[Vec<Block>], indent: &str, out: &mut impl Lines) {
     for (index, item) in items.iter().enumerate() {
         let mark = match first {
             Some(first) => format!("{}. ", first.saturating_add(index as u64)),
@@ -55,7 +81,7 @@ fn write_list(first: Option<u64>, items: &[Vec<Block>], indent: &str, out: &mut 
             Some((Block::Paragraph(words), rest)) => (with_addresses(words), rest),
             _ => (String::new(), item.as_slice()),
         };
-        wrap(&head, &format!("{indent}{mark}"), &inner, out);
+        out.words(&head, &format!("{indent}{mark}"), &inner, None);
         write_blocks(rest, &inner, out);
     }
 }
@@ -218,7 +244,8 @@ fn html_inlines(inlines: &[Inline], out: &mut String) {
     }
 }
 
-fn escape(text: &str, out: &mut String) {
+/// Text as it stands in HTML, in an attribute as well.
+pub(super) fn escape(text: &str, out: &mut String) {
     for c in text.chars() {
         match c {
             '&' => out.push_str("&amp;"),

@@ -12,6 +12,7 @@ use jiff::ToSpan;
 use jiff::civil::{Date, date};
 
 use super::document::{Flaw, is_shield};
+use super::fast;
 use super::several::{SEVERAL, several_path};
 use super::words::{date_in_words, environment};
 use super::{Error, Fact, FactNames, Letter, MESSAGE, Occasion, Reason, RuleReference, SHARED, Templates};
@@ -29,7 +30,8 @@ const IDENTIFIERS: [&str; 6] =
 
 /// Reads the templates of one language; those with a fault are left out.
 pub(super) fn read(root: &Path, items: &[Item], facts: &FactNames, language: Language, faults: &Faults) -> Templates {
-    let mut templates = Templates { environment: environment(language), versions: BTreeMap::new() };
+    let mut templates =
+        Templates { environment: environment(language), versions: BTreeMap::new(), forms: BTreeMap::new() };
     let layout = layout_path(language);
     let before = faults.len();
     let layout_text = read_text(root, Path::new(&layout), faults);
@@ -59,6 +61,7 @@ pub(super) fn read(root: &Path, items: &[Item], facts: &FactNames, language: Lan
         if let Some(layout_text) = layout_text.as_ref().filter(|_| faults.len() == before) {
             let version = sha256(&[layout_text, &text]).chars().take(12).collect();
             templates.versions.insert(item.id.clone(), version);
+            templates.forms.insert(item.id.clone(), fast::forms([layout_text, &text]));
             prove(&templates, item, facts.get(&item.id), language, faults);
         }
         if faults.len() > before {

@@ -7,7 +7,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
-use super::document::shield;
+use super::document::{HOLES, as_hole, hole, shield};
 use crate::language::{self, Language};
 
 /// What `date` says to anything else.
@@ -40,20 +40,83 @@ pub(super) fn environment(language: Language) -> Environment<'static> {
     });
     // With it, a template could print a value as Markdown.
     environment.remove_filter("safe");
-    environment.add_filter("date", move |value: &Value| date_of(value).map(|date| date_in_words(date, language)));
-    environment.add_filter("short_date", move |value: &Value| {
-        date_of(value).map(|date| language::date(date).get(language).to_owned())
-    });
-    environment.add_filter("mask", |value: &Value| text_of(value).map(mask));
+    for shape in Shape::ALL {
+        let Some(name) = shape.filter() else { continue };
+        environment.add_filter(name, move |value: &Value| match shaped(value, shape) {
+            Some(hole) => Ok(hole),
+            None => text_of(value).and_then(|text| shape.of(text, language)).map(Value::from),
+        });
+    }
     if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
         environment.set_syntax(syntax);
     }
     environment
 }
 
-fn date_of(value: &Value) -> Result<Date, Error> {
-    let date = text_of(value)?.parse();
-    date.map_err(|_| Error::new(ErrorKind::InvalidOperation, NOT_A_DATE))
+/// In which of our ways a value is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// As it is.
+    Plain,
+    /// A date written out in full.
+    Date,
+    /// A date as in a subject line.
+    ShortDate,
+    /// The last characters of an identifier.
+    Mask,
+}
+
+impl Shape {
+    /// All of them, each at the place that its holes have.
+    pub(super) const ALL: [Shape; 4] = [Shape::Plain, Shape::Date, Shape::ShortDate, Shape::Mask];
+
+    /// The filter that gives it; none for the plain value.
+    pub(super) fn filter(self) -> Option<&'static str> {
+        match self {
+            Shape::Plain => None,
+            Shape::Date => Some("date"),
+            Shape::ShortDate => Some("short_date"),
+            Shape::Mask => Some("mask"),
+        }
+    }
+
+    /// A text in this shape.
+    pub(super) fn of(self, text: &str, language: Language) -> Result<String, Error> {
+        let date = || text.parse::<Date>().map_err(|_| Error::new(ErrorKind::InvalidOperation, NOT_A_DATE));
+        Ok(match self {
+            Shape::Plain => text.to_owned(),
+            Shape::Date => date_in_words(date()?, language),
+            Shape::ShortDate => language::date(date()?).get(language).to_owned(),
+            Shape::Mask => mask(text),
+        })
+    }
+}
+
+/// A value that is not known yet: the hole of its number, of which there is one for each shape.
+pub(super) fn open_value(number: u32) -> Option<Value> {
+    let sign = hole(number.checked_mul(SHAPES)?)?;
+    Some(Value::from_safe_string(sign.to_string()))
+}
+
+/// Which value a hole stands for, and in which shape.
+pub(super) fn value_of_hole(hole: u32) -> (u32, Shape) {
+    let shape = Shape::ALL.get((hole % SHAPES) as usize).copied().unwrap_or(Shape::Plain);
+    (hole / SHAPES, shape)
+}
+
+/// How many holes one value has.
+const SHAPES: u32 = Shape::ALL.len() as u32;
+
+/// How many values can be left open.
+pub(super) const OPEN_VALUES: u32 = HOLES / SHAPES;
+
+/// The hole of an open value in another shape; none for a value that is known, which is never marked as safe.
+fn shaped(value: &Value, shape: Shape) -> Option<Value> {
+    let mut signs = value.as_str().filter(|_| value.is_safe())?.chars();
+    let (number, _) = as_hole(signs.next()?)?;
+    let place = Shape::ALL.iter().position(|other| *other == shape)? as u32;
+    let sign = hole(number / SHAPES * SHAPES + place).filter(|_| signs.next().is_none())?;
+    Some(Value::from_safe_string(sign.to_string()))
 }
 
 fn text_of(value: &Value) -> Result<&str, Error> {

@@ -12,7 +12,7 @@ use std::thread;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-use crate::delivery::{Message, Outcome, Outgoing, Sender};
+use crate::delivery::{Code, Message, Outcome, Outgoing, Sender};
 use crate::ledger::{self, Ledger, Record, Recorded, Settlement};
 use crate::pipeline::{Channel, ChannelKind};
 
@@ -136,6 +136,15 @@ impl<M: Send + Sync, P: Send + Sync> Convoy<M, P> {
             }
         }
         Ok(Turn { ended, unwritten })
+    }
+
+    /// Writes down what is certain when the sender gives up: what became of those that were sent, and that those
+    /// which were recorded and never given to the wire have not left.
+    pub fn leave(&mut self, ledger: &mut Ledger, run: &str) -> Result<(), ledger::Error> {
+        let mut settled = std::mem::take(&mut self.settled);
+        let stopped = Outcome::Deferred { code: Code::Stopped };
+        settled.extend(self.on_wire.drain(..).map(|message| settlement(&message.key().0, stopped)));
+        ledger.settle(run, &settled)
     }
 
     fn ended(&mut self, on_wire: Vec<Recorded<P>>, outcomes: Vec<Outcome>) -> Vec<(M, String, Outcome)> {

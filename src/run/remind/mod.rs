@@ -30,7 +30,13 @@ use crate::reminders::plan::{self, Before, Circumstances, History, Plan, Reason,
 use crate::report::ItemLine;
 use crate::tables::TableName;
 
-pub(super) use self::write::address_index;
+pub(super) use self::write::{address_index, index_of};
+
+/// Messages on their way, and those that wait for another try.
+struct Way<'o> {
+    convoy: Convoy<Reminder<'o>>,
+    retries: Retries<Reminder<'o>>,
+}
 
 /// What is the same in every letter of an item.
 pub(super) struct Standing {
@@ -48,6 +54,7 @@ impl Night<'_> {
         let people = self.recipients(built)?;
         let suppressions = self.close_channels(ledger, people.as_ref())?;
         self.list_wrong_addresses(&suppressions, people.as_ref())?;
+        self.drop_moved(ledger, people.as_ref())?;
         let history = self.attended(ledger, history(ledger, |_| true)?)?;
         let mut plan = self.decide(obligations, people.as_ref(), &history)?;
         drop(history);
@@ -65,9 +72,15 @@ impl Night<'_> {
             let standing = self.standing();
             self.account(ledger, built, &reminders).await;
             self.reserve(ledger, &reminders)?;
-            self.send_all(ledger, &mut senders, &standing, &mut breakers, &mut reminders, &mut plan).await?;
+            let sent = self.send_all(ledger, &mut senders, &standing, &mut breakers, &mut reminders, &mut plan).await;
+            if sent.is_err() {
+                // What is known of the others is kept; the fault that stopped the night is the one that is told.
+                drop(self.remember_unsent(ledger, built, &plan));
+            }
+            sent?;
             senders.close().await;
         }
+        self.remember_unsent(ledger, built, &plan)?;
         self.count_held(&plan);
         Ok(())
     }
@@ -116,14 +129,35 @@ impl Night<'_> {
     ) -> Result<(), Fault> {
         let patience = SignedDuration::from_mins(i64::from(self.world.retry_minutes));
         let until = (!patience.is_zero()).then(|| now().checked_add(patience).unwrap_or(Timestamp::MAX));
-        let mut retries = Retries::until(until);
+        // Nothing waits beyond the sending window: the next run looks again first.
+        let until = until.map(|until| self.window_end().map_or(until, |end| until.min(end)));
+        let mut way = Way { convoy: Convoy::default(), retries: Retries::until(until) };
+        let sent = self.send_on(ledger, senders, standing, breakers, reminders, plan, &mut way).await;
+        if sent.is_err() {
+            // The first error is the one to report. What the wire said is kept, or it would leave again.
+            drop(way.convoy.leave(ledger, &self.run));
+        }
+        sent
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what the loop of sending is made of, each on loan from its caller")]
+    async fn send_on<'o>(
+        &mut self,
+        ledger: &mut Ledger,
+        senders: &mut Senders,
+        standing: &BTreeMap<String, Standing>,
+        breakers: &mut Breakers,
+        reminders: &mut VecDeque<Reminder<'o>>,
+        plan: &mut Plan<'o>,
+        way: &mut Way<'o>,
+    ) -> Result<(), Fault> {
+        let Way { convoy, retries } = way;
         let mut gate = self.gate();
         let mut stopped = breakers.stopped();
-        let mut convoy: Convoy<Reminder<'o>> = Convoy::default();
         loop {
             let again = retries.due(now());
             if !again.is_empty() {
-                senders.forgive();
+                let again = self.reopen(senders, again, retries).await?;
                 let mut again = again.into_iter().flat_map(Reminder::apart).collect();
                 stop::hold_stopped(breakers, &mut again, plan);
                 // They were more urgent than what is left in the line.
@@ -170,13 +204,13 @@ impl Night<'_> {
                 ledger.drop_messages(&run, &left).map_err(|error| error.fault())?;
             }
             turn.unwritten.into_iter().for_each(|(reminder, why)| self.not_written(reminder, why, reminders, plan));
-            let mut again = VecDeque::from(self.ended(ledger, turn.ended, &mut convoy, &mut retries, breakers)?);
+            let mut again = VecDeque::from(self.ended(ledger, turn.ended, convoy, retries, breakers)?);
             stop::hold_stopped(breakers, &mut again, plan);
             if !again.is_empty() {
                 reminders.extend(self.prepare(senders, again.into(), plan).await?);
             }
             let waiting = std::mem::take(reminders);
-            *reminders = self.after_trouble(senders, waiting, plan).await?;
+            *reminders = self.after_trouble(senders, waiting, plan, retries).await?;
         }
     }
 
@@ -199,7 +233,7 @@ impl Night<'_> {
         retries: &mut Retries<Reminder<'o>>,
         breakers: &mut Breakers,
     ) -> Result<Vec<Reminder<'o>>, Fault> {
-        let (mut again, mut opted_out) = (Vec::new(), Vec::new());
+        let (mut again, mut opted_out, mut unreached) = (Vec::new(), Vec::new(), Vec::new());
         for (reminder, key, outcome) in ended {
             let mut settlement = settlement(&key, outcome);
             let last = end_of(reminder.last_day());
@@ -222,9 +256,11 @@ impl Night<'_> {
                 if outcome.code().is_some_and(|code| code.class() == Class::OptedOut) {
                     opted_out.extend(self.opting_out(&one, key));
                 }
+                unreached.extend(self.refused_number(&one, key, outcome));
                 again.extend(elsewhere(&one, key, state));
             }
         }
+        ledger.suppress_refused(&self.run, self.as_of.date(), &unreached).map_err(|error| error.fault())?;
         if !opted_out.is_empty() {
             ledger.prefer(&opted_out, &[]).map_err(|error| error.fault())?;
         }
@@ -342,7 +378,7 @@ impl Night<'_> {
 }
 
 /// The last instant of a day in Vietnam: what is not sent by then is sent no more.
-fn end_of(day: jiff::civil::Date) -> Timestamp {
+pub(super) fn end_of(day: jiff::civil::Date) -> Timestamp {
     let next = day.tomorrow().ok().and_then(|next| next.to_zoned(vietnam()).ok());
     next.map_or(Timestamp::MAX, |next| next.timestamp())
 }

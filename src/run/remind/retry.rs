@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::delivery::{Code, Outcome};
+use crate::delivery::{Class, Code, Outcome};
 
 /// The longest pause between two tries.
 const MOST: SignedDuration = SignedDuration::from_mins(30);
@@ -27,10 +27,14 @@ impl<M> Retries<M> {
     }
 
     /// The instant at which a deferred message is tried again; none where that is not before the end, or where
-    /// another try changes nothing. `last` is the last instant at which it may leave.
+    /// another try changes nothing: a used-up quota is a matter of another day, and what the agency must set right
+    /// is not set right by waiting. `last` is the last instant at which it may leave.
     pub fn next(&mut self, key: &str, outcome: Outcome, now: Timestamp, last: Timestamp) -> Option<Timestamp> {
         let until = self.until?.min(last);
         let Outcome::Deferred { code } = outcome else { return None };
+        if code.class() != Class::RetryLater {
+            return None;
+        }
         let tries = self.tries.entry(key.to_owned()).or_default();
         *tries = tries.saturating_add(1);
         let at = now.checked_add(pause(code, *tries, spread(key, *tries))).ok()?;
@@ -73,7 +77,9 @@ fn pause(code: Code, tries: u32, spread_permille: i32) -> SignedDuration {
         // A full mailbox is emptied by a person.
         Code::Reply { reply: 452, .. } | Code::Reply { enhanced: Some([4, 2, 2]), .. } => SignedDuration::from_mins(15),
         // Greylisting lets nobody in before five minutes, as a rule.
-        Code::Reply { reply: 450 | 451, .. } => SignedDuration::from_mins(5),
+        Code::Reply { reply: 450 | 451, .. } | Code::Http { status: 429, .. } => SignedDuration::from_mins(5),
+        // It opens at an hour, not after a moment.
+        Code::Closed => MOST,
         _ => SignedDuration::from_mins(1),
     };
     let doubled = first.checked_mul(1 << tries.saturating_sub(1).min(10)).unwrap_or(MOST);

@@ -10,6 +10,7 @@ use crate::ledger::{MessageKey, Record};
 use crate::personal::{Personal, PseudonymKey, hex};
 use crate::pipeline::{Agency, Reach};
 use crate::reminders::letter::{Letter, Occasion, RuleReference};
+use crate::reminders::phone::Phone;
 use crate::reminders::plan::{Plan, Reason, Reminder};
 use crate::report::FaultLine;
 
@@ -86,9 +87,9 @@ impl Night<'_> {
 
     pub(super) fn unwritten(&mut self, reminder: &Reminder<'_>, why: Unwritten, plan: &mut Plan<'_>) {
         match why {
-            Unwritten::Held(reason) => plan.hold(&reminder.item.id, reason),
+            Unwritten::Held(reason) => plan.hold_back(reminder.obligation, reason),
             Unwritten::Fault(fault) => {
-                plan.hold(&reminder.item.id, Reason::NotWritten);
+                plan.hold_back(reminder.obligation, Reason::NotWritten);
                 self.tell_once(&fault);
             }
         }
@@ -124,6 +125,7 @@ impl Night<'_> {
             template_version,
             rendered_hash,
             explanation: self.sealed(reminder),
+            sealed_address: self.sealed_address(reminder),
             ..self.record(reminder, message.message_id().to_owned())
         };
         Ok((record, message))
@@ -145,12 +147,8 @@ impl Night<'_> {
     /// What the ledger writes about a reminder, before its message is written.
     pub(super) fn record(&self, reminder: &Reminder<'_>, message_id: String) -> Record {
         let obligation = reminder.obligation;
-        let address = match reminder.channel.reach() {
-            Reach::Email => {
-                reminder.recipient.email.as_ref().and_then(|email| address_index(email.reveal(), &self.key))
-            }
-            Reach::Phone => None,
-        };
+        let reach = reminder.channel.reach();
+        let address = reminder.recipient.address(reach).and_then(|to| index_of(to.reveal(), reach, &self.key));
         Record {
             key: MessageKey(reminder.key.clone()),
             subject: reminder.subject.clone(),
@@ -164,6 +162,17 @@ impl Night<'_> {
             address,
             valid_until: Some(reminder.valid_until),
             ..Record::default()
+        }
+    }
+}
+
+/// The keyed blind index of what a channel writes to; none where nobody can.
+pub(in crate::run) fn index_of(address: &str, reach: Reach, key: &PseudonymKey) -> Option<String> {
+    match reach {
+        Reach::Email => address_index(address, key),
+        Reach::Phone => {
+            let phone: Phone = address.parse().ok()?;
+            Some(hex(key.digest("phone", &[phone.reveal().as_bytes()]).get(..16).unwrap_or_default()))
         }
     }
 }

@@ -126,7 +126,7 @@ async fn send(sender: &mut Sender, channel: &Channel, numbers: &[&str]) -> Vec<S
     sender.send(&recorded(slips)).await.iter().map(said).collect()
 }
 
-fn secret(folder: &Path, name: &str, text: &str) {
+pub(crate) fn secret(folder: &Path, name: &str, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();

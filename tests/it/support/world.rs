@@ -255,7 +255,8 @@ pub fn differences(before: &Tree, after: &Tree) -> Vec<String> {
     names.iter().filter_map(how).collect()
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies everything below a folder.
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for (name, bytes) in tree(from) {
         match bytes {

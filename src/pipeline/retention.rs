@@ -1,0 +1,19 @@
+//! For how long an agency keeps what is sealed in its ledger: `[retention]` of a pipeline.
+
+/// The terms, in days after the night that wrote it. What is over is removed by the next night.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Of the address that each message went to.
+    pub addresses_days: u16,
+    /// Of why each message was sent.
+    pub explanations_days: u16,
+}
+
+/// A year: as long as somebody may ask why they were written to.
+pub const RETENTION_DAYS: u16 = 365;
+
+impl Default for Retention {
+    fn default() -> Self {
+        Retention { addresses_days: RETENTION_DAYS, explanations_days: RETENTION_DAYS }
+    }
+}

@@ -1,0 +1,36 @@
+//! What was recorded earlier, as far as planning cares. It does not know where that is kept.
+
+use std::collections::HashMap;
+
+use jiff::civil::Date;
+
+use crate::language::Language;
+use crate::reminders::attention;
+
+/// What became of a message earlier, as far as planning cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// It was taken: this stage is over.
+    Sent,
+    /// It was refused for good: this stage is over.
+    Refused,
+    /// The peer said later: send it again.
+    Deferred,
+    /// Unknown whether it was taken: the item says what to do.
+    Uncertain,
+}
+
+/// What became of everything that was ever recorded.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// By message key.
+    pub messages: HashMap<String, Before>,
+    /// By obligation key: the shortest notice, in days, of a message that was sent.
+    pub shortest_sent: HashMap<String, u16>,
+    /// On which days messages went to each subject, for as long as they count.
+    pub sent: attention::Sent,
+    /// By obligation key: the night on which it was first seen to be open. Those that are not in it are new.
+    pub known_on: HashMap<String, Date>,
+    /// The language that a subject chose, where it is not the register's.
+    pub languages: HashMap<String, Language>,
+}

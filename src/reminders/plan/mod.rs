@@ -1,0 +1,266 @@
+//! Which obligations deserve a message today, the most urgent first.
+//!
+//! Pure: it is given the obligations, the people, the day, and the state of
+//! every message that was ever recorded, and returns what to send and what not,
+//! with the reason.
+
+mod history;
+mod reason;
+mod recipients;
+mod ways;
+
+use std::collections::BTreeMap;
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+
+pub use history::{Before, History};
+pub use reason::Reason;
+pub use recipients::{Recipient, Recipients, recipients};
+pub use ways::{ALL, Reminder, Standing, Way};
+
+use super::phone::Phone;
+use crate::calendar::AsOf;
+use crate::obligations::Obligation;
+use crate::personal::PseudonymKey;
+use crate::pipeline::attention::Late;
+use crate::pipeline::{Channel, Item, Reach};
+
+use recipients::not_written_to;
+use ways::{under_way, ways};
+
+/// Decides for every obligation whether its message goes out today, and by which channel: the first of the item's that
+/// is open to the person.
+pub fn plan<'a>(obligations: &'a [Obligation], history: &History, now: &Circumstances<'a, '_>) -> Plan<'a> {
+    let mut plan = Plan::default();
+    let Some(people) = now.people else {
+        let open = obligations.iter().filter(|obligation| obligation.is_open(now.as_of));
+        open.for_each(|obligation| plan.hold_back(obligation, Reason::NoRegister));
+        return plan;
+    };
+    for obligation in obligations.iter().filter(|obligation| obligation.is_open(now.as_of)) {
+        let Some(item) = now.items.iter().find(|item| item.id == obligation.item) else { continue };
+        match decide(obligation, item, people, history, now) {
+            Ok(reminder) => plan.reminders.push(reminder),
+            Err(reason) => plan.hold_back(obligation, reason),
+        }
+    }
+    plan.reminders.sort_by(|a, b| (a.days_left, &a.key).cmp(&(b.days_left, &b.key)));
+    plan
+}
+
+/// What a plan is made with, beside the obligations.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances<'a, 'n> {
+    /// The items that are switched on.
+    pub items: &'a [Item],
+    /// The channels, which the items name.
+    pub channels: &'a [Channel],
+    /// Who is written to; none when they could not be looked up.
+    pub people: Option<&'a Recipients>,
+    /// Which channels are closed to whom.
+    pub standing: &'n Standing,
+    /// The day.
+    pub as_of: AsOf,
+    /// Turns people into pseudonyms, and names messages.
+    pub key: &'n PseudonymKey,
+}
+
+/// What to send today, and what not.
+#[derive(Debug, Default)]
+pub struct Plan<'a> {
+    /// The most urgent first: by days left, then by key.
+    pub reminders: Vec<Reminder<'a>>,
+    /// How many are held, by item and reason.
+    pub held: BTreeMap<(String, Reason), u64>,
+    /// Which of those that were held say why nowhere else: item and reason, by the key of the obligation.
+    pub unsent: BTreeMap<String, (String, Reason)>,
+}
+
+impl Plan<'_> {
+    /// Counts one message that is not sent.
+    pub fn hold(&mut self, item: &str, reason: Reason) {
+        *self.held.entry((item.to_owned(), reason)).or_default() += 1;
+    }
+
+    /// Counts the message of an obligation that is not sent, and remembers why.
+    pub fn hold_back(&mut self, obligation: &Obligation, reason: Reason) {
+        self.hold(&obligation.item, reason);
+        if !reason.is_told_elsewhere() {
+            self.unsent.insert(obligation.key.clone(), (obligation.item.clone(), reason));
+        }
+    }
+}
+
+/// The stage that an obligation is in: the shortest notice that covers the days left.
+///
+/// A night that was missed does not send two messages on the next: the later
+/// stage takes the place of the earlier one.
+pub fn stage(notice_days: &[u16], days_left: i32) -> Option<u16> {
+    notice_days.iter().copied().filter(|notice| days_left <= i32::from(*notice)).min()
+}
+
+/// What speaks against a reminder that was decided earlier, by what is seen now: `seen` is none when the
+/// obligations of its item could not be computed again, and holds none when this one is not among them.
+pub fn objection(
+    reminder: &Reminder<'_>,
+    seen: Option<Option<&Obligation>>,
+    people: Option<&Recipients>,
+) -> Option<Reason> {
+    let decided = reminder.obligation;
+    let obligation = match (seen, people) {
+        (None, _) | (_, None) => return Some(Reason::NotRechecked),
+        (Some(None), _) => return Some(Reason::Withdrawn),
+        (Some(Some(obligation)), _) => obligation,
+    };
+    if obligation.fulfilled_on.is_some() {
+        return Some(Reason::Fulfilled);
+    }
+    if (obligation.due_on, &obligation.rule_version) != (decided.due_on, &decided.rule_version) {
+        return Some(Reason::DueDateMoved);
+    }
+    match people?.get(&decided.subject_id, reminder.item.audience) {
+        None => Some(Reason::NotInRegister),
+        Some(recipient) => not_written_to(recipient).or_else(|| {
+            let reach = reminder.channel.reach();
+            match (recipient.address(reach), reminder.recipient.address(reach)) {
+                (None, _) => Some(Reason::NoAddress),
+                // What was decided for one address is decided anew for another.
+                (Some(now), Some(then)) if now != then => Some(Reason::AddressChanged),
+                _ => None,
+            }
+        }),
+    }
+}
+
+fn decide<'a>(
+    obligation: &'a Obligation,
+    item: &'a Item,
+    people: &'a Recipients,
+    history: &History,
+    now: &Circumstances<'a, '_>,
+) -> Result<Reminder<'a>, Reason> {
+    let days_left = days_between(now.as_of.date(), obligation.due_on);
+    let of_stage = |notice| decide_stage(obligation, item, people, history, now, notice);
+    // What would be held without looking ahead is held for the same reason where looking ahead finds nothing.
+    let reason = match stage(&item.notice_days, days_left) {
+        None => Reason::TooEarly,
+        Some(notice) => match of_stage(notice) {
+            Err(Reason::AlreadySent) => Reason::AlreadySent,
+            decided => return decided,
+        },
+    };
+    let ahead = upcoming(&item.notice_days, days_left, item.lead_days);
+    ahead.and_then(|notice| of_stage(notice).ok()).ok_or(reason)
+}
+
+/// The next stage that an obligation comes into, if that is within so many days.
+fn upcoming(notice_days: &[u16], days_left: i32, lead_days: u16) -> Option<u16> {
+    let next = notice_days.iter().copied().filter(|notice| days_left > i32::from(*notice)).max()?;
+    (days_left - i32::from(lead_days) <= i32::from(next)).then_some(next)
+}
+
+fn decide_stage<'a>(
+    obligation: &'a Obligation,
+    item: &'a Item,
+    people: &'a Recipients,
+    history: &History,
+    now: &Circumstances<'a, '_>,
+    stage_notice_days: u16,
+) -> Result<Reminder<'a>, Reason> {
+    let days_left = days_between(now.as_of.date(), obligation.due_on);
+    let ways = ways(obligation, item, stage_notice_days, now.channels, now.key);
+    let mut ways = under_way(ways, item, history)?;
+    match history.shortest_sent.get(&obligation.key) {
+        Some(sent) if *sent < stage_notice_days => return Err(Reason::LaterStageSent),
+        // By a channel that the item no longer has.
+        Some(sent) if *sent == stage_notice_days => return Err(Reason::AlreadySent),
+        _ => {}
+    }
+    let recipient = people.get(&obligation.subject_id, item.audience).ok_or(Reason::NotInRegister)?;
+    if let Some(reason) = not_written_to(recipient) {
+        return Err(reason);
+    }
+    let Days { planned_on, valid_until, is_late } = Days::of(obligation, item, history, now.as_of, stage_notice_days)?;
+    let subject = now.key.pseudonym(&obligation.subject_id);
+    let mut closed = None;
+    ways.retain(|way| {
+        let objection = match recipient.address(way.channel.reach()) {
+            None => Some(Reason::NoAddress),
+            // It would take a place of the channel's quota on every night, and never leave.
+            Some(number) if way.channel.reach() == Reach::Phone && number.reveal().parse::<Phone>().is_err() => {
+                Some(Reason::BadAddress)
+            }
+            Some(_) => now.standing.objection(&subject, &item.id, &way.channel.name),
+        };
+        closed = closed.or(objection);
+        objection.is_none()
+    });
+    // The reason of the first channel is told: it is the one that the agency would rather use.
+    let mut ways = ways.into_iter();
+    let way = ways.next().ok_or(closed.unwrap_or(Reason::RefusedByServer))?;
+    // The notices fall: the longest is the first stage. There are at most 730 of them.
+    let place = item.notice_days.iter().position(|notice| *notice == stage_notice_days).unwrap_or(0);
+    let stage = u16::try_from(place).unwrap_or(0).saturating_add(1);
+    let language = history.languages.get(&subject).copied().unwrap_or(recipient.language);
+    let Way { channel, key } = way;
+    Ok(Reminder {
+        key,
+        obligation,
+        item,
+        recipient,
+        subject,
+        stage_notice_days,
+        stage,
+        days_left,
+        language,
+        planned_on,
+        valid_until,
+        channel,
+        otherwise: ways.collect(),
+        is_late,
+        together: Vec::new(),
+        is_alone: false,
+    })
+}
+
+/// The days between which a message leaves.
+struct Days {
+    planned_on: Date,
+    valid_until: Date,
+    is_late: bool,
+}
+
+impl Days {
+    /// Those of a stage, or why it is past them. A message is late only for as long as its obligation was known.
+    fn of(
+        obligation: &Obligation,
+        item: &Item,
+        history: &History,
+        as_of: AsOf,
+        notice_days: u16,
+    ) -> Result<Days, Reason> {
+        let today = as_of.date();
+        let planned_on = obligation.due_on.saturating_sub(i64::from(notice_days).days());
+        let valid = item.valid_days.map(|days| planned_on.saturating_add(i64::from(days).days()));
+        let valid_until = valid.map_or(obligation.due_on, |valid| valid.min(obligation.due_on));
+        if today > valid_until {
+            return Err(Reason::Expired);
+        }
+        let could_leave = history.known_on.get(&obligation.key).map_or(today, |known_on| planned_on.max(*known_on));
+        let late_days = u16::try_from(days_between(could_leave, today)).unwrap_or(0);
+        if late_days <= item.late_after_days {
+            return Ok(Days { planned_on, valid_until, is_late: false });
+        }
+        match item.late {
+            Late::Send => Ok(Days { planned_on, valid_until, is_late: false }),
+            Late::Soften => Ok(Days { planned_on, valid_until, is_late: true }),
+            Late::Drop => Err(Reason::LateDropped),
+            Late::Escalate => Err(Reason::LateLeftToClerk),
+        }
+    }
+}
+
+fn days_between(from: Date, to: Date) -> i32 {
+    crate::calendar::to_days(to) - crate::calendar::to_days(from)
+}
