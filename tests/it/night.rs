@@ -567,6 +567,34 @@ fn messages_leave_by_smtp_and_each_answer_of_the_server_is_kept() {
     world.ledger_is_sound();
 }
 
+/// The mail server refuses the agency, and says nothing about anybody: what it refused waits until a person has set it
+/// right and lifts the stop, and then everybody is written to, once.
+#[test]
+fn a_server_that_refuses_the_agency_ends_nobodys_stage() {
+    let server = smtp::Server::start("220 test.example", &["PIPELINING"], 1000);
+    let world = over_smtp(&server);
+    server.set_moods(|_| Mood::AtEnd("554 5.7.1 bad reputation"));
+    let refused = world.chudong(&["run", "--as-of", NIGHT]);
+    assert!(refused.out.contains("ledger breakers"), "{}", refused.out);
+    let rows = world.outbox();
+    assert!(!rows.is_empty());
+    let waits = |state| matches!(state, MessageState::Deferred | MessageState::Reserved);
+    assert!(rows.iter().all(|row| waits(row.state)), "{rows:?}");
+    // As long as it is stopped nothing is tried.
+    server.set_moods(|_| Mood::Takes);
+    world.chudong(&["run", "--as-of", NIGHT]);
+    assert_eq!(server.recipients().len(), 0);
+    let stops = world.chudong(&["ledger", "breakers", "--format", "json"]).with(0).out;
+    for stop in serde_json::Deserializer::from_str(&stops).into_iter::<serde_json::Value>() {
+        let stop = stop.unwrap();
+        world.chudong(&["ledger", "breakers", "--lift", stop["scope"].as_str().unwrap()]).with(0);
+    }
+    smtp_night(&world, 0);
+    assert_eq!(server.recipients().len(), rows.len());
+    assert!(world.outbox().iter().all(|row| row.state == MessageState::Accepted));
+    world.ledger_is_sound();
+}
+
 #[test]
 fn a_connection_lost_after_the_message_is_settled_by_the_policy_of_the_item() {
     let server = smtp::Server::start("220 test.example", &[], 1000);

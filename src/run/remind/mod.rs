@@ -412,6 +412,9 @@ fn state(outcome: Outcome) -> MessageState {
         // A file of this key in the folder is this message as it left on an earlier night.
         Outcome::Accepted | Outcome::Refused { code: Code::AnotherInPlace } => MessageState::Accepted,
         Outcome::Deferred { .. } => MessageState::Deferred,
+        // A mail server that refuses us (reputation, signature, relaying) says nothing about the person: one wrong
+        // setting there must not end everybody's stage.
+        Outcome::Refused { code: code @ Code::Reply { .. } } if code.class() == Class::Ours => MessageState::Deferred,
         Outcome::Refused { .. } => MessageState::Refused,
         Outcome::Uncertain { .. } => MessageState::Uncertain,
     }
