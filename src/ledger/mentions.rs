@@ -55,7 +55,7 @@ pub(super) struct Finder<'l> {
 }
 
 impl Ledger {
-    /// Notes which entries speak of what, for [`Ledger::trace`]: those that were written since the last time. Says how
+    /// Notes which entries speak of what, for [`Ledger::trace_message`]: those that were written since the last time. Says how
     /// many entries were read. A run does it when it ends.
     ///
     /// # Errors

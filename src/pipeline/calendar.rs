@@ -83,7 +83,7 @@ impl LegalCalendar {
     }
 
     /// The days off of each Tết (*Tết Nguyên đán*), as they were known on a day: those that the calendar names within
-    /// [`TET_DAYS`] of the first day of the lunar year. A weekend before or after is none of them.
+    /// `TET_DAYS` of the first day of the lunar year. A weekend before or after is none of them.
     pub fn tet(&self, known_on: Date) -> BTreeSet<Date> {
         let known = self.years.iter().filter(|year| known_from(year.year) <= known_on);
         let mut tet = BTreeSet::new();
