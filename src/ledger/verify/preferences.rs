@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::super::{Entry, Ledger};
-
-/// A row as text, its columns in order.
-type Cells = Vec<Option<String>>;
+use super::suppression::{Cells, compare};
 
 /// The preferences and requests that the entries speak of.
 #[derive(Debug, Default)]
@@ -44,36 +42,8 @@ impl Preferences {
                            cast(entry as text) from preference";
         let requests = "select subject || ' ' || kind || ' ' || item || ' ' || channel || ' ' || received_on,
                         acknowledge_by, due_on, acknowledged_on, done_on, cast(entry as text) from request";
-        let mut found = compare(ledger, "preference", preferences, &self.preferences);
-        found.extend(compare(ledger, "request", requests, &self.requests));
+        let mut found = compare(ledger, "preference", "preference", preferences, &self.preferences);
+        found.extend(compare(ledger, "request", "request", requests, &self.requests));
         found
     }
-}
-
-fn compare(ledger: &Ledger, table: &str, sql: &str, expected: &BTreeMap<String, Cells>) -> Vec<String> {
-    let tables = "select count(*) from sqlite_schema where type = 'table' and name = ?1";
-    if expected.is_empty() && ledger.connection.query_row(tables, [table], |row| row.get(0)) == Ok(0) {
-        return Vec::new();
-    }
-    let read = || -> rusqlite::Result<BTreeMap<String, Cells>> {
-        let mut select = ledger.connection.prepare(sql)?;
-        let columns = select.column_count();
-        let rows = select.query_map([], |row| {
-            let cells = (1..columns).map(|at| row.get(at)).collect::<Result<Cells, _>>()?;
-            Ok((row.get(0)?, cells))
-        })?;
-        rows.collect()
-    };
-    let actual = match read() {
-        Ok(actual) => actual,
-        Err(error) => return vec![format!("the table {table} cannot be read: {error}")],
-    };
-    let removed = expected.keys().filter(|key| !actual.contains_key(*key));
-    let mut found: Vec<String> = removed.map(|key| format!("the {table} {key} was removed")).collect();
-    found.extend(actual.iter().filter_map(|(key, cells)| match expected.get(key) {
-        Some(expected) if expected == cells => None,
-        Some(_) => Some(format!("the {table} {key} is not what its entry says")),
-        None => Some(format!("the {table} {key} is there but no entry speaks of it")),
-    }));
-    found
 }
