@@ -718,12 +718,56 @@ fn several_connections_see_one_state_of_a_file_that_others_write_to() {
         });
         let answer = answer.unwrap();
         assert_eq!(answer.counted, answer.received);
+        assert!(answer.counted.keys.is_some_and(|digest| digest != 0));
         assert_eq!(answer.counted.sums["fee"], (220_000, 9_000_000_000_000_000_000 * 220_000));
         assert_eq!(answer.counted.sums["due"], (220_000, 20_778 * 220_000));
         assert!(numbers.into_inner().unwrap().iter().all(|seen| *seen));
         let is_alone = std::thread::available_parallelism().map_or(1, usize::from) == 1;
         assert!(is_alone || threads.into_inner().unwrap().len() > 1);
     }
+}
+
+#[test]
+fn sqlite_digests_the_keys_of_the_rows_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fees.sqlite");
+    let writer = rusqlite::Connection::open(&path).unwrap();
+    writer
+        .execute_batch(
+            "create table fees (code, part real, bytes blob);
+             with recursive n (i) as (select 1 union all select i + 1 from n where i < 2000)
+             insert into fees select case i % 3 when 0 then i else 'Hà' || i end, i / 4.0, randomblob(i % 5) from n;
+             insert into fees values (null, null, null)",
+        )
+        .unwrap();
+    let mut wanted =
+        table("fees", vec![column("code", Type::Text), column("part", Type::Float), column("bytes", Type::Bytes)]);
+    wanted.key = ["code", "part", "bytes"].map(str::to_owned).to_vec();
+    let ask = |wanted: &SourceTable| {
+        let mut snapshot =
+            Snapshot::open(&source(SourceKind::Sqlite { path: path.clone() }, vec![wanted.clone()]), crate::root());
+        let condition = condition("part <= 300", &wanted.columns);
+        let request = Request { table: wanted, condition: Some(&condition) };
+        snapshot.as_mut().unwrap().read(request, &|_| Ok(())).unwrap()
+    };
+    let before = ask(&wanted);
+    assert_eq!(before.counted, before.received);
+    assert!(before.counted.keys.is_some() && (1200..2000).contains(&before.counted.rows));
+    // A row that is not asked for is in no digest.
+    writer.execute("delete from fees where part > 400", []).unwrap();
+    assert_eq!(ask(&wanted).counted, before.counted);
+    // One row less and another twice: the same number of rows, but not the same keys.
+    writer
+        .execute_batch("delete from fees where code = 'Hà5'; insert into fees select * from fees where code = 'Hà7'")
+        .unwrap();
+    let after = ask(&wanted);
+    assert_eq!((&after.counted, after.counted.rows), (&after.received, before.counted.rows));
+    assert_ne!(after.counted.keys, before.counted.keys);
+    writer.execute("delete from fees", []).unwrap();
+    let empty = ask(&wanted);
+    assert_eq!((&empty.counted, empty.counted.keys), (&empty.received, Some(0)));
+    wanted.key.clear();
+    assert_eq!(ask(&wanted).counted.keys, None);
 }
 
 // ---- Objects --------------------------------------------------------------------

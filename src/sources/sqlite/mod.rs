@@ -13,7 +13,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-use self::proof::Tally;
+use self::proof::{Keys, Read, Tally};
 use self::readers::Parted;
 use super::values::{Raw, Reason, Rows};
 use super::{ANY, Answer, Error, Found, Request, Take, selects};
@@ -70,34 +70,38 @@ impl Database {
         let shown = self.shown.clone();
         let failed = move |error| Error::Sqlite { path: shown.clone(), error };
         let sums = proof::selected(table, &|name| Dialect::Sqlite.quote(name));
+        // By itself, a count may go by an index, and tells when the index and the table disagree.
         let list = std::iter::once("count(*)").chain(sums.iter().map(|(_, select)| select.as_str()));
         let total = count.replacen("count(*)", &list.collect::<Vec<_>>().join(", "), 1);
         let totals = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, proof::counted(&sums, row)?));
-        let (counted, counted_sums) = self.connection.query_row(&total, [], totals).map_err(&failed)?;
-        let counted = u64::try_from(counted).unwrap_or(0);
+        let (rows, counted_sums) = self.connection.query_row(&total, [], totals).map_err(&failed)?;
+        let rows = u64::try_from(rows).unwrap_or(0);
+        let parts = if rows < readers::SMALL_ROWS { None } else { self.parts(table).map_err(&failed)? };
+        let keys = proof::keys(table, &|name| Dialect::Sqlite.quote(name));
         let tally = Tally::new(table, &sums);
         let take: &Take<'_> = &|batch| {
             tally.add(&batch);
             take(batch)
         };
-        let parts = if counted < readers::SMALL_ROWS { None } else { self.parts(table).map_err(&failed)? };
-        let received = match parts {
+        let (counted, received) = match parts {
             Some((rowid, range)) => {
                 let rows = request.condition.map(|condition| format!("({}) and ", condition.sql(Dialect::Sqlite)));
                 let part = format!(" where {}t.{rowid} between ?1 and ?2", rows.unwrap_or_default());
                 let (all, _) = selects(Request { condition: None, ..request }, &relation, Dialect::Sqlite);
-                let count = format!("select count(*) from {relation} as t{part}");
+                let count = format!("select count(*), {keys} from {relation} as t{part}");
                 let parted = Parted { table, select: &format!("{all}{part}"), count: &count, range };
                 let mut connections: Vec<_> = std::iter::once(&mut self.connection).chain(&mut self.others).collect();
                 parted.read(&mut connections, &failed, take)?
             }
             None => {
+                let keyed = count.replacen("count(*)", &format!("count(*), {keys}"), 1);
+                let counted = self.connection.query_row(&keyed, [], Read::counted).map_err(&failed)?;
                 let mut statement = self.connection.prepare(&select).map_err(&failed)?;
                 let cursor = statement.query([]).map_err(&failed)?;
-                read_rows(cursor, table, 1, &failed, take)?
+                (counted, read_rows(cursor, table, 1, &failed, take)?)
             }
         };
-        let (counted, received) = tally.compared(counted, counted_sums, received);
+        let (counted, received) = tally.compared(Read { rows, ..counted }, counted_sums, received);
         Ok(Answer { asked: select, counted, received })
     }
 
@@ -132,16 +136,19 @@ fn begin(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("select count(*) from sqlite_schema", [], |_| Ok(()))
 }
 
-/// Gives the rows of a select; the number of its first row is `first_row`.
+/// Gives the rows of a select, and says what was read; the number of its first row is `first_row`.
 fn read_rows(
     mut cursor: rusqlite::Rows<'_>,
     table: &SourceTable,
     first_row: u64,
     failed: &dyn Fn(rusqlite::Error) -> Error,
     take: &Take<'_>,
-) -> Result<u64, Error> {
-    let mut rows = Rows::numbered_from(table, first_row);
+) -> Result<Read, Error> {
+    let (mut rows, mut keys) = (Rows::numbered_from(table, first_row), Keys::default());
+    let places: Vec<_> =
+        (table.key.iter()).filter_map(|name| table.columns.iter().position(|column| column.name == *name)).collect();
     while let Some(row) = cursor.next().map_err(failed)? {
+        keys.add(places.iter().map(|place| row.get_ref(*place).unwrap_or(ValueRef::Null)));
         rows.row(|column| match row.get_ref(column) {
             Ok(ValueRef::Null) => Raw::Null,
             Ok(ValueRef::Integer(value)) => Raw::Int(value),
@@ -154,5 +161,5 @@ fn read_rows(
         rows.hand_over_when_full(take)?;
     }
     rows.hand_over(take)?;
-    Ok(rows.taken())
+    Ok(Read { rows: rows.taken(), keys: keys.digest() })
 }

@@ -16,6 +16,7 @@ use rusqlite::{Connection, OpenFlags, Result};
 
 use super::super::blocks::{locked, threads};
 use super::super::{Error, Take};
+use super::proof::{self, Read};
 use super::{begin, read_rows};
 use crate::pipeline::SourceTable;
 
@@ -36,6 +37,7 @@ pub(super) fn open(path: &Path, busy_wait: Duration) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(busy_wait)?;
+    proof::register(&connection)?;
     Ok(connection)
 }
 
@@ -83,7 +85,7 @@ pub(super) fn rowid(connection: &Connection, table: &str) -> Result<Option<&'sta
     Ok(["rowid", "_rowid_", "oid"].into_iter().find(|name| !columns.iter().any(|column| column == name)))
 }
 
-/// What is read: `select` and `count` take the first and the last rowid of a part.
+/// What is read: `select` and `count`, of rows and keys, take the first and the last rowid of a part.
 pub(super) struct Parted<'a> {
     pub(super) table: &'a SourceTable,
     pub(super) select: &'a str,
@@ -93,30 +95,28 @@ pub(super) struct Parted<'a> {
 }
 
 impl Parted<'_> {
-    /// Reads all parts on all connections, and gives how many rows there were. Rows are numbered in the
-    /// order of their rowids, which is that of one reader.
+    /// Reads all parts on all connections; gives what SQLite counted and what was read. Rows are numbered in
+    /// the order of their rowids, which is that of one reader.
     pub(super) fn read(
         &self,
         connections: &mut [&mut Connection],
         failed: &(dyn Fn(rusqlite::Error) -> Error + Sync),
         take: &Take<'_>,
-    ) -> std::result::Result<u64, Error> {
+    ) -> std::result::Result<(Read, Read), Error> {
         let parts = parts(self.range, connections.len());
         let counts = on_all(connections, parts.len(), &|connection, part| {
             let range = parts.get(part).copied().unwrap_or((0, -1));
-            let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
-            let count =
-                connection.prepare_cached(self.count).and_then(|mut count_rows| count_rows.query_row(range, count));
-            count.map(|count| u64::try_from(count).unwrap_or(0)).map_err(failed)
+            let mut statement = connection.prepare_cached(self.count).map_err(failed)?;
+            statement.query_row(range, Read::counted).map_err(failed)
         })?;
-        let first_row = |part: usize| 1 + counts.iter().take(part).sum::<u64>();
+        let first_row = |part: usize| 1 + counts.iter().take(part).map(|part| part.rows).sum::<u64>();
         let taken = on_all(connections, parts.len(), &|connection, part| {
             let range = parts.get(part).copied().unwrap_or((0, -1));
             let mut statement = connection.prepare_cached(self.select).map_err(failed)?;
             let cursor = statement.query(range).map_err(failed)?;
             read_rows(cursor, self.table, first_row(part), failed, take)
         })?;
-        Ok(taken.iter().sum())
+        Ok((Read::sum(&counts), Read::sum(&taken)))
     }
 }
 
@@ -142,9 +142,9 @@ fn parts((least, greatest): (i64, i64), readers: usize) -> Vec<(i64, i64)> {
 fn on_all(
     connections: &mut [&mut Connection],
     parts: usize,
-    work: &(dyn Fn(&Connection, usize) -> std::result::Result<u64, Error> + Sync),
-) -> std::result::Result<Vec<u64>, Error> {
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Ok(vec![0; parts])));
+    work: &(dyn Fn(&Connection, usize) -> std::result::Result<Read, Error> + Sync),
+) -> std::result::Result<Vec<Read>, Error> {
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Ok(vec![Read::default(); parts])));
     let reader = |connection: &Connection| {
         loop {
             let part = next.fetch_add(1, Ordering::Relaxed);
