@@ -84,7 +84,8 @@ impl Verdict {
             Verdict::MailboxClosed => (refused, suppress(CLOSED_DAYS)),
             Verdict::MailboxFull | Verdict::GaveUp => (again, count),
             Verdict::Refused => (refused, count),
-            Verdict::Ours => (refused, AddressAct::Nothing),
+            // On the wire the same code defers: when it is set right, the message is still of use.
+            Verdict::Ours => (again, AddressAct::Nothing),
             // Who delays or hands on a message has taken it.
             Verdict::Delayed | Verdict::Relayed => (Some((MessageState::Accepted, OPEN)), AddressAct::Nothing),
             Verdict::Delivered => (Some((MessageState::Accepted, NOT_KNOWN_TO_HAVE_ARRIVED)), AddressAct::Lift),

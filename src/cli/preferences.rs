@@ -68,7 +68,10 @@ fn import(world: &World, pipeline: &Pipeline, file: &Path) -> Result<Ended, Vec<
     let mut ledger = Ledger::open(&world.state, &pipeline.id).map_err(explained)?;
     let added = ledger.prefer(&wishes.preferences, &wishes.requests).map_err(explained)?;
     let rows = wishes.preferences.len() + wishes.requests.len();
-    print(&format!("{added} written down, {} known already\n", rows.saturating_sub(added)))?;
+    let late = wishes.requests.iter().filter(|request| request.is_late(reader.today)).count();
+    // A refusal is done by being written down, and may have waited for that for longer than it may.
+    let past = if late > 0 { format!("; {late} past their day") } else { String::new() };
+    print(&format!("{added} written down, {} known already{past}\n", rows.saturating_sub(added)))?;
     Ok(Ended::Done)
 }
 

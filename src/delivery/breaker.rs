@@ -53,6 +53,8 @@ pub enum End {
     Refused,
     /// It was refused because of something that the agency must set right.
     Ours,
+    /// It was refused with a code that speaks of the agency, or of this person: others will tell.
+    Doubtful,
 }
 
 /// What became of a scope just now.
@@ -76,11 +78,16 @@ pub struct Count {
     pub refused: u64,
 }
 
+/// So many doubtful refusals of a template, and nothing taken between them, are the agency's own matter.
+pub const DOUBTFUL_MAX: u64 = 10;
+
 /// The breakers of a run.
 #[derive(Debug)]
 pub struct Breakers {
     settings: Breaker,
     counts: BTreeMap<Scope, Count>,
+    /// By template: the doubtful refusals since something was taken.
+    doubtful: BTreeMap<Scope, u64>,
     warned: BTreeSet<Scope>,
     /// As they are written: those of earlier runs are known by that alone.
     stopped: BTreeSet<String>,
@@ -89,7 +96,13 @@ pub struct Breakers {
 impl Breakers {
     /// Breakers of which these are stopped already.
     pub fn new(settings: Breaker, stopped: impl IntoIterator<Item = String>) -> Self {
-        Breakers { settings, counts: BTreeMap::new(), warned: BTreeSet::new(), stopped: stopped.into_iter().collect() }
+        Breakers {
+            settings,
+            counts: BTreeMap::new(),
+            doubtful: BTreeMap::new(),
+            warned: BTreeSet::new(),
+            stopped: stopped.into_iter().collect(),
+        }
     }
 
     /// Counts the end of a message in each of its scopes, and says what changed.
@@ -135,9 +148,25 @@ impl Breakers {
         changes
     }
 
+    /// Counts the doubtful refusals of a template in a row, and says whether they leave no doubt.
+    fn is_beyond_doubt(&mut self, scope: &Scope, end: End) -> bool {
+        match end {
+            End::Left => {
+                self.doubtful.remove(scope);
+                false
+            }
+            End::Doubtful => {
+                let row = self.doubtful.entry(scope.clone()).or_default();
+                *row = row.saturating_add(1);
+                *row >= DOUBTFUL_MAX
+            }
+            End::Refused | End::Ours => false,
+        }
+    }
+
     fn judge(&mut self, scope: &Scope, count: Count, end: End) -> Option<Change> {
         // What a template says, or the account that it is sent by, is not put right by trying the next person.
-        let is_ours = end == End::Ours && matches!(scope, Scope::Template { .. });
+        let is_ours = matches!(scope, Scope::Template { .. }) && (end == End::Ours || self.is_beyond_doubt(scope, end));
         let reaches = |percent: u64| {
             let refused = count.refused.saturating_mul(100);
             count.sent >= self.settings.from && refused >= count.sent.saturating_mul(percent)

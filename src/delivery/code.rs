@@ -122,7 +122,8 @@ fn reply_class(reply: u16, enhanced: Option<[u16; 3]>) -> Class {
         // A mailbox over its quota may be emptied; a server that asks for patience gets it.
         (400..=499, _) | (_, Some([4, _, _] | [5, 2, 2])) | (552, None) => Class::RetryLater,
         (_, Some([5, 1, 7 | 8])) => Class::Ours,
-        (_, Some([5, 1, _] | [5, 2, _])) => Class::Recipient,
+        // Microsoft refuses unknown recipients with 5.4.1; a domain without a route has 5.4.4, a closed mailbox 5.7.13.
+        (_, Some([5, 1, _] | [5, 2, _] | [5, 4, 1 | 4] | [5, 7, 13])) => Class::Recipient,
         (_, Some([5, 6, _] | [5, 3, 4])) => Class::Data,
         (_, Some([5, _, _])) => Class::Ours,
         (550 | 551 | 553 | 521 | 556, _) => Class::Recipient,

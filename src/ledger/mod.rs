@@ -55,11 +55,11 @@ pub use lock::Lock;
 pub use obligations::{Followed, ObligationCount};
 pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Recovered, Settlement};
 pub use outcomes::Outcomes;
-pub use preferences::{ALL, Asked, Preference, Request, Stance};
+pub use preferences::{ALL, Asked, Chosen, Preference, Request, Sent, Stance};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
 pub use runs::{Run, RunOutcome};
 pub use shared::Shared;
-pub use suppression::{AddressAct, RefusedAddress, Returned, Suppression, Taken};
+pub use suppression::{AddressAct, NUMBER_REFUSED, RefusedAddress, Returned, Suppression, Taken};
 pub use trace::{Told, Traced, TracedMessage};
 
 const SCHEMA_VERSION: i64 = 2;

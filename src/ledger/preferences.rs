@@ -6,8 +6,8 @@
 
 use std::collections::HashSet;
 
-use jiff::ToSpan;
 use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde_json::json;
 
@@ -87,6 +87,32 @@ pub struct Preference {
     pub since: Date,
     /// How it came in: `link`, `file`.
     pub how: &'static str,
+}
+
+/// The language that a person chose, of an item and a channel or of [`ALL`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// Keyed pseudonym.
+    pub subject: String,
+    /// The item, or [`ALL`].
+    pub item: String,
+    /// The channel, or [`ALL`].
+    pub channel: String,
+    /// As BCP 47 tag.
+    pub tag: String,
+}
+
+/// A message, as a link in it stands for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Keyed pseudonym.
+    pub subject: String,
+    /// What it was about.
+    pub item: String,
+    /// How it left.
+    pub channel: String,
+    /// When the ledger last wrote of it.
+    pub at: Timestamp,
 }
 
 /// A request of a data subject (Law 91/2025/QH15), with the days by which it has to be answered.
@@ -203,10 +229,24 @@ impl Ledger {
             .map(|rows| rows.into_iter().collect())
     }
 
-    /// The languages that people chose: subject and tag.
-    pub fn languages(&self) -> Result<Vec<(String, String)>, Error> {
-        let sql = "select subject, language from preference where language is not null order by entry";
-        self.each("read the languages people chose", sql, |row| Ok((row.get(0)?, row.get(1)?)))
+    /// The languages that people chose, and for what.
+    pub fn languages(&self) -> Result<Vec<Chosen>, Error> {
+        let sql = "select subject, item, channel, language from preference where language is not null order by entry";
+        self.each("read the languages people chose", sql, |row| {
+            Ok(Chosen { subject: row.get(0)?, item: row.get(1)?, channel: row.get(2)?, tag: row.get(3)? })
+        })
+    }
+
+    /// To whom a message went, about what and when, by its key; none where there is no such message.
+    pub fn sent_as(&self, key: &str) -> Result<Option<Sent>, Error> {
+        let sql = "select outbox.subject, outbox.item, outbox.channel, entry.at
+                   from outbox join entry on entry.seq = outbox.entry where outbox.key = ?1";
+        let sent = self.connection.query_row(sql, [key], |row| {
+            let at: String = row.get(3)?;
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, at))
+        });
+        let sent = sent.optional().map_err(|source| self.failed("look a message up", source))?;
+        Ok(sent.and_then(|(subject, item, channel, at)| Some(Sent { subject, item, channel, at: at.parse().ok()? })))
     }
 
     /// The entry of the newest preference: it changes when any of them does.

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::ToSpan;
@@ -30,11 +30,16 @@ pub struct Shared {
 
 impl Shared {
     /// Opens the folder for an agency, and makes its key and its table where there are none. The folder has to be there.
+    ///
+    /// Accounts of several agencies share what the folder's group may write to, whatever their umask is.
     pub fn open(folder: &Path, agency: &str) -> Result<Self, Error> {
         let path = folder.join("attention.sqlite");
         let key = key(&folder.join("attention.key")).map_err(|source| Error::Lock { path: path.clone(), source })?;
         let at = |source| Error::open(&path, source);
         let connection = Connection::open(&path).map_err(at)?;
+        // Its log and its index get what the file itself has.
+        let shared = share(&path, folder, 0o660).map_err(|source| Error::Lock { path: path.clone(), source });
+        shared?;
         connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(at)?;
         connection.pragma_update(None, "journal_mode", "wal").map_err(at)?;
         let table = "create table if not exists sent (
@@ -81,6 +86,17 @@ impl Shared {
     }
 }
 
+/// Gives a file of ours to the group, as far as the folder itself is the group's.
+fn share(path: &Path, folder: &Path, mode: u32) -> std::io::Result<()> {
+    let (file, folder) = (path.metadata()?, folder.metadata()?);
+    let mode = 0o600 | (mode & folder.mode() & 0o060);
+    // Only whoever made the file may change it, and has.
+    if file.uid() != rustix::process::geteuid().as_raw() || file.mode() & 0o777 == mode {
+        return Ok(());
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
 /// The folder's key; made whole under another name first, so that two agencies that begin at once take the same.
 fn key(path: &Path) -> std::io::Result<PseudonymKey> {
     let invalid = || std::io::Error::new(std::io::ErrorKind::InvalidData, "attention.key is not 32 bytes");
@@ -91,6 +107,7 @@ fn key(path: &Path) -> std::io::Result<PseudonymKey> {
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(&aside)?;
         file.write_all(&bytes)?;
         file.sync_all()?;
+        share(&aside, path.parent().unwrap_or(Path::new(".")), 0o640)?;
         let linked = std::fs::hard_link(&aside, path);
         std::fs::remove_file(&aside)?;
         if let Err(error) = linked

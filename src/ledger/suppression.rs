@@ -127,7 +127,7 @@ pub struct RefusedAddress {
 const REFUSED_DAYS: u16 = 180;
 
 /// Why such an address is suppressed.
-const NUMBER_REFUSED: &str = "number_refused";
+pub const NUMBER_REFUSED: &str = "number_refused";
 
 /// Reports on days further back than this are not counted together, in days.
 const COUNTED_DAYS: i32 = 30;

@@ -4,7 +4,10 @@
 //! with ChaCha20-Poly1305 (RFC 8439) under a key derived from the pseudonym key by HMAC-SHA-256. The nonce is a
 //! HMAC-SHA-256 of what is sealed, so that the same letter written again has the same bytes, and so that whoever
 //! reads a mail server's log learns neither whom nor which obligation a link is about. It is one-click
-//! unsubscription (RFC 8058): the link has to work without a log-in. This module must not know who asks, nor what
+//! unsubscription (RFC 8058): the link has to work without a log-in.
+//!
+//! A text message has no room for that: its token is the key of the message, which is keyed itself, with a signature,
+//! and the ledger knows what the message was about. This module must not know who asks, nor what
 //! is done with the answer.
 
 use jiff::ToSpan;
@@ -29,6 +32,10 @@ const SUBJECT_BYTES: usize = 16;
 const DATE_BYTES: usize = 4;
 /// No token of ours is longer, in characters; what is longer is not looked at.
 const TOKEN_CHARACTERS_MAX: usize = 512;
+
+/// Bytes of a message key and of the signature behind it.
+const KEY_BYTES: usize = 16;
+const SIGNATURE_BYTES: usize = 8;
 
 /// What a link stands for: this subject refuses this item over this channel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,6 +137,31 @@ impl Links {
             cipher.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from([VERSION]), &mut plain);
         sealed.map_err(|_| Error::TooLong)?;
         Ok(format!("{}{PATH}{}", self.base_url, hex(&[&[VERSION], nonce.as_slice(), &plain].concat())))
+    }
+
+    /// The short address by which the recipient of one message refuses its item over its channel: for text messages.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`] where the key of the message is not 32 hexadecimal digits.
+    pub fn brief(&self, message: &str) -> Result<String, Error> {
+        let key = unhex(message).filter(|bytes| bytes.len() == KEY_BYTES).ok_or(Error::TooLong)?;
+        Ok(format!("{}{PATH}{}{}", self.base_url, hex(&key), hex(&self.signature(&key))))
+    }
+
+    /// The key of the message that a short link was made for; none where it is no short link of ours.
+    pub fn open_brief(&self, token: &str) -> Option<String> {
+        let bytes = unhex(token).filter(|bytes| bytes.len() == KEY_BYTES + SIGNATURE_BYTES)?;
+        let (key, signature) = bytes.split_at_checked(KEY_BYTES)?;
+        // How long a comparison takes tells nothing of use: what is signed is no secret to whoever holds it.
+        (signature == self.signature(key)).then(|| hex(key))
+    }
+
+    fn signature(&self, key: &[u8]) -> [u8; SIGNATURE_BYTES] {
+        let digest = self.key.digest("brief link", &[key]);
+        let mut signature = [0; SIGNATURE_BYTES];
+        signature.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        signature
     }
 
     /// Opens the token of a link, or the whole link.

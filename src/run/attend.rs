@@ -9,13 +9,13 @@ use super::Night;
 use crate::calendar::{now, vietnam};
 use crate::fault::{Explain, Fault};
 use crate::language::Language;
-use crate::ledger::{Ledger, Shared};
+use crate::ledger::{Chosen, Ledger, Shared};
 use crate::obligations::life::State;
 use crate::personal::links::Links;
-use crate::pipeline::Agency;
 use crate::pipeline::attention::Late;
+use crate::pipeline::{Agency, ChannelKind};
 use crate::reminders::attention::{self, WEEK_DAYS};
-use crate::reminders::plan::{History, Plan, Reason, Reminder};
+use crate::reminders::plan::{self, History, Plan, Reason, Reminder};
 use crate::reminders::window::{Hour, Window};
 
 impl Night<'_> {
@@ -24,8 +24,10 @@ impl Night<'_> {
         let pipeline = &self.checked.pipeline;
         let today = self.as_of.date();
         let languages = ledger.languages().map_err(|error| error.fault())?;
-        let tag = |(subject, tag): (String, String)| (subject, Language::from_tag(Some(&tag)));
-        history.languages = languages.into_iter().map(tag).collect();
+        for Chosen { subject, item, channel, tag } in languages {
+            let language = Language::from_tag(Some(&tag));
+            history.languages.entry(subject).or_default().push(plan::Chosen { item, channel, language });
+        }
         if pipeline.attention.most_per_week.is_some() {
             let after = today.saturating_sub(WEEK_DAYS.days());
             history.sent = ledger.sent_between(after, today).map_err(|error| error.fault())?;
@@ -134,7 +136,11 @@ impl Night<'_> {
         let pipeline = &self.checked.pipeline;
         let Some(serve) = &pipeline.serve else { return Ok(Cow::Borrowed(&pipeline.agency)) };
         let links = Links::new(&self.key, &serve.base_url);
-        let link = links.refuse(&reminder.subject, item, Some(reminder.channel.name()), self.as_of.date());
+        let link = match (&reminder.channel.kind, item) {
+            // Every character of a text message is paid for.
+            (ChannelKind::Sms(_), Some(_)) => links.brief(&reminder.key),
+            _ => links.refuse(&reminder.subject, item, Some(reminder.channel.name()), self.as_of.date()),
+        };
         let refuse = link.map_err(|error| error.fault())?;
         Ok(Cow::Owned(Agency { refuse, ..pipeline.agency.clone() }))
     }

@@ -9,12 +9,12 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use super::Night;
-use super::remind::{address_index, index_of};
+use super::remind::index_of;
 use crate::bounces::{self, Report, Reports, Shelf, Verdict};
 use crate::calendar::AsOf;
 use crate::fault::{Explain, Fault, Place};
 use crate::files;
-use crate::ledger::{self, Ledger, Lock, Preference, Returned, Stance, Suppression, Taken};
+use crate::ledger::{self, Ledger, Lock, NUMBER_REFUSED, Preference, Returned, Stance, Suppression, Taken};
 use crate::personal::PseudonymKey;
 use crate::pipeline::mail::Mailbox;
 use crate::pipeline::{Pipeline, Reach};
@@ -216,40 +216,49 @@ impl Night<'_> {
         forget(&folder, self.as_of.date())?;
         let wrong: HashMap<&str, &Suppression> = suppressions
             .iter()
-            .filter(|suppression| suppression.reason == Verdict::AddressWrong.word())
+            .filter(|suppression| [Verdict::AddressWrong.word(), NUMBER_REFUSED].contains(&suppression.reason.as_str()))
             .map(|suppression| (suppression.address.as_str(), suppression))
             .collect();
         let Some(people) = people.filter(|_| !wrong.is_empty()) else { return Ok(()) };
-        for (audience, model) in [("person", "people"), ("business", "businesses")] {
+        let mut lists: BTreeMap<(String, &str), Vec<String>> = BTreeMap::new();
+        let kinds = [("person", "people"), ("business", "businesses")];
+        let reaches = [(Reach::Email, "email"), (Reach::Phone, "phone")];
+        for ((audience, model), (reach, column)) in
+            kinds.into_iter().flat_map(|kind| reaches.map(|reach| (kind, reach)))
+        {
             let mut rows = Vec::new();
-            for (subject, email) in people.addresses(audience == "business") {
-                let index = address_index(email.reveal(), &self.key);
+            for (subject, address) in people.addresses_by(reach, audience == "business") {
+                let index = index_of(address.reveal(), reach, &self.key);
                 if let Some(suppression) = index.and_then(|index| wrong.get(index.as_str()).copied()) {
                     let code = suppression.code.as_deref().unwrap_or_default();
-                    rows.push(
-                        [subject.reveal().as_str(), email.reveal(), &suppression.since, code].map(cell).join(","),
-                    );
+                    let cells = [subject.reveal().as_str(), address.reveal(), &suppression.since, code];
+                    rows.push(cells.map(cell).join(","));
                 }
             }
-            if rows.is_empty() {
-                continue;
-            }
             rows.sort();
-            for source in self.sources_of_addresses(model) {
-                let path = folder.join(format!("{source}-{}.csv", self.as_of));
-                let text = format!("subject_id,email,since,code\r\n{}\r\n", rows.join("\r\n"));
-                files::private_folder(&folder).map_err(unwritable(&folder))?;
-                files::replace(&path, text.as_bytes()).map_err(unwritable(&path))?;
-                self.report.look.insert("addresses".into(), folder.clone());
+            for source in self.sources_of_addresses(model, column).into_iter().filter(|_| !rows.is_empty()) {
+                let lists = lists.entry((source, column)).or_default();
+                lists.append(&mut rows.clone());
             }
+        }
+        for ((source, column), mut rows) in lists {
+            // Persons and businesses may come from one register.
+            rows.sort();
+            rows.dedup();
+            let what = if column == "email" { String::new() } else { format!("-{column}") };
+            let path = folder.join(format!("{source}{what}-{}.csv", self.as_of));
+            let text = format!("subject_id,{column},since,code\r\n{}\r\n", rows.join("\r\n"));
+            files::private_folder(&folder).map_err(unwritable(&folder))?;
+            files::replace(&path, text.as_bytes()).map_err(unwritable(&path))?;
+            self.report.look.insert("addresses".into(), folder.clone());
         }
         Ok(())
     }
 
     /// The sources whose columns reach the addresses of a staging table.
-    fn sources_of_addresses(&self, model: &str) -> BTreeSet<String> {
+    fn sources_of_addresses(&self, model: &str, column: &str) -> BTreeSet<String> {
         let reach = self.checked.graph.reach(&TableName::new("staging", model));
-        let flow = reach.and_then(|reach| reach.lineage.column("email"));
+        let flow = reach.and_then(|reach| reach.lineage.column(column));
         let columns = flow.into_iter().flat_map(|flow| flow.values());
         let sources: BTreeSet<String> = columns.map(|column: &ColumnName| column.table.schema.clone()).collect();
         sources.into_iter().filter(|name| self.checked.pipeline.source(name).is_some()).collect()

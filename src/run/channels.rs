@@ -274,7 +274,9 @@ pub(super) fn slip(reminder: &Reminder<'_>, letter: &Letter, occasion: &Occasion
     let address = reminder.recipient.address(channel.reach()).ok_or(Reason::NoAddress)?.reveal();
     let to = match channel.reach() {
         Reach::Phone => Destination::Phone(address.parse().map_err(|_| Reason::BadAddress)?),
-        Reach::Email => Destination::Email(Personal::new(address.parse().map_err(|_| Reason::BadAddress)?)),
+        Reach::Email => {
+            Destination::Email(Personal::new(delivery::recipient(address).map_err(|_| Reason::BadAddress)?))
+        }
     };
     let body = body(channel, letter, occasion).map_err(|_| Reason::DoesNotFit)?;
     Ok(Slip {

@@ -20,9 +20,10 @@ use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use jiff::ToSpan;
 use tokio::net::TcpListener;
 
-use crate::calendar::AsOf;
+use crate::calendar::{AsOf, vietnam};
 use crate::fault::{Explain, Fault, Place};
 use crate::language::{Language, Text};
 use crate::ledger::{self, ALL, Asked, Ledger, Preference, Request, Stance};
@@ -114,7 +115,7 @@ async fn ask(
     headers: HeaderMap,
 ) -> Response {
     let language = language(query.as_deref(), &headers);
-    match desk.links.open(&token, AsOf::today().date()) {
+    match desk.open(&token) {
         Ok(refusal) => desk.answer(StatusCode::OK, language, Told::Asking(desk.title(&refusal))),
         Err(error) => desk.refuse(&error, language),
     }
@@ -129,7 +130,7 @@ async fn apply(
     body: Bytes,
 ) -> Response {
     let language = language(query.as_deref(), &headers);
-    let refusal = match desk.links.open(&token, AsOf::today().date()) {
+    let refusal = match desk.open(&token) {
         Ok(refusal) => refusal,
         Err(error) => return desk.refuse(&error, language),
     };
@@ -206,6 +207,19 @@ impl Act {
 }
 
 impl Desk {
+    /// What a link stands for; of a short one, as the ledger knows its message.
+    fn open(&self, token: &str) -> Result<Refusal, links::Error> {
+        let today = AsOf::today().date();
+        let Some(key) = self.links.open_brief(token) else { return self.links.open(token, today) };
+        let sent = Ledger::read(&self.state).and_then(|ledger| ledger.sent_as(&key));
+        let Ok(Some(sent)) = sent else { return Err(links::Error::Forged) };
+        let issued_on = sent.at.to_zoned(vietnam()).date();
+        if issued_on.saturating_add(links::LIFETIME_DAYS.days()) < today {
+            return Err(links::Error::Expired);
+        }
+        Ok(Refusal { subject: sent.subject, item: Some(sent.item), channel: Some(sent.channel), issued_on })
+    }
+
     /// Writes down what a person does; it holds from the moment in which this returns. Whether what the link stands for
     /// is refused all the same, because something wider is.
     fn write(&self, refusal: &Refusal, act: Act) -> Result<bool, Fault> {
@@ -231,8 +245,24 @@ impl Desk {
             requests.push(Request { acknowledged_on: Some(today), done_on: Some(today), ..asked });
         }
         let (stance, language) = (Some(act.stance()), None);
-        let preference = Preference { subject, item, channel, stance, language, since, how };
-        ledger.prefer(&[preference], &requests).map_err(|error| error.fault())?;
+        let mut preferences = vec![Preference { subject, item, channel, stance, language, since, how }];
+        if act == Act::WantAll {
+            // Whoever wants all again wants what they refused one by one, too.
+            let before = ledger.refused().map_err(|error| error.fault())?;
+            let narrower = before.into_iter().filter(|(subject, item, channel)| {
+                *subject == refusal.subject && (item.as_str(), channel.as_str()) != (ALL, ALL)
+            });
+            preferences.extend(narrower.map(|(subject, item, channel)| Preference {
+                subject,
+                item,
+                channel,
+                stance,
+                language: None,
+                since,
+                how,
+            }));
+        }
+        ledger.prefer(&preferences, &requests).map_err(|error| error.fault())?;
         let refused = ledger.refused().map_err(|error| error.fault())?;
         let item = refusal.item.as_deref().unwrap_or(ALL);
         let channel = refusal.channel.as_deref().unwrap_or(ALL);

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::path::Path;
+
+use chudong::language::Language;
 use chudong::pipeline::attention::{Consequence, Quiet};
 use chudong::pipeline::reader::Faults;
 use chudong::reminders::attention::{Job, Limits, WEEK_DAYS, today};
@@ -293,6 +296,25 @@ fn agencies_that_share_a_folder_share_the_budget() {
     assert_eq!(week(&tax, on).get(&an).map(Vec::len), Some(2));
     assert!(week(&police, on).is_empty());
     assert!(week(&tax, on.saturating_add(7.days())).is_empty());
+    // Another account of the folder's group can write there, whatever the umask of the first was.
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let group = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(group.path(), PermissionsExt::from_mode(0o2770)).unwrap();
+    let mut first = Shared::open(group.path(), "police").unwrap();
+    first.note(on, &messages).unwrap();
+    for (name, expected) in [
+        ("attention.sqlite", 0o660),
+        ("attention.sqlite-wal", 0o660),
+        ("attention.sqlite-shm", 0o660),
+        ("attention.key", 0o640),
+    ] {
+        assert_eq!(mode(&group.path().join(name)), expected, "{name}");
+    }
+    // A folder of one account stays its own.
+    std::fs::set_permissions(group.path(), PermissionsExt::from_mode(0o700)).unwrap();
+    drop(Shared::open(group.path(), "police").unwrap());
+    assert_eq!(mode(&group.path().join("attention.sqlite")), 0o600);
     // After a week nothing is kept.
     police.note(on.saturating_add(7.days()), &[("c".to_owned(), an.clone())]).unwrap();
     assert!(week(&tax, on).is_empty());
@@ -310,4 +332,26 @@ fn agencies_that_share_a_folder_share_the_budget() {
     let told: usize = week(&tax, on).values().map(Vec::len).sum();
     assert!(sent > 0 && told == sent, "{told} of {sent}");
     world.ledger_is_sound();
+}
+
+#[test]
+fn a_language_chosen_for_one_item_or_channel_is_that_of_nothing_else() {
+    use chudong::reminders::plan::{Chosen, History};
+    let said = |item: &str, channel: &str, language| Chosen { item: item.into(), channel: channel.into(), language };
+    let chosen = vec![
+        said("*", "*", Language::Vi),
+        said("passport", "*", Language::En),
+        said("*", "sms", Language::En),
+        said("passport", "sms", Language::Vi),
+    ];
+    let mut history = History::default();
+    history.languages.insert("a".into(), chosen);
+    history.languages.insert("b".into(), vec![said("passport", "*", Language::En)]);
+    let of = |subject: &str, item: &str, channel: &str| history.language(subject, item, channel);
+    assert_eq!(of("a", "passport", "smtp"), Some(Language::En));
+    assert_eq!(of("a", "passport", "sms"), Some(Language::Vi));
+    assert_eq!(of("a", "identity_card", "sms"), Some(Language::En));
+    assert_eq!(of("a", "identity_card", "smtp"), Some(Language::Vi));
+    // Nothing was said of other items: the register's holds.
+    assert_eq!((of("b", "passport", "smtp"), of("b", "identity_card", "smtp")), (Some(Language::En), None));
 }

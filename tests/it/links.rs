@@ -42,6 +42,27 @@ fn a_link_says_nothing_about_the_person() {
 }
 
 #[test]
+fn a_short_link_holds_the_key_of_its_message_and_a_signature() {
+    let message = "0123456789abcdef0123456789abcdef";
+    let link = links().brief(message).unwrap();
+    assert_eq!(link.len(), BASE.len() + "/refuse/".len() + 48, "{link}");
+    let token = link.rsplit_once('/').unwrap().1;
+    assert_eq!(links().open_brief(token).as_deref(), Some(message));
+    // It is no long link, and a long one is no short one.
+    assert_eq!(links().open(token, ISSUED), Err(Error::Forged));
+    let long = links().refuse(&subject("1"), None, None, ISSUED).unwrap();
+    assert_eq!(links().open_brief(long.rsplit_once('/').unwrap().1), None);
+    assert_eq!(Links::new(&key(8), BASE).open_brief(token), None);
+    for at in 0..token.len() {
+        let digit = if token.as_bytes().get(at) == Some(&b'0') { "1" } else { "0" };
+        let mut changed = token.to_owned();
+        changed.replace_range(at..=at, digit);
+        assert_eq!(links().open_brief(&changed), None, "{at}");
+    }
+    assert_eq!(links().brief("0123"), Err(Error::TooLong));
+}
+
+#[test]
 fn a_link_ends_after_its_days() {
     let link = links().refuse(&subject("1"), None, None, ISSUED).unwrap();
     let at = |days: i32| links().open(&link, ISSUED.saturating_add(days.days())).map(|refusal| refusal.issued_on);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use chudong::calendar::AsOf;
-use chudong::delivery::breaker::{Breakers, Change, Count, End, Scope};
+use chudong::delivery::breaker::{Breakers, Change, Count, DOUBTFUL_MAX, End, Scope};
 use chudong::delivery::pace::{Lane, Limit, Pace, Want};
 use chudong::fault::Explain;
 use chudong::language::Language;
@@ -199,6 +199,26 @@ fn a_failure_of_our_side_stops_the_template_at_once() {
     assert!(breakers.is_stopped(&to("x.example", "a")) && !breakers.is_stopped(&to("x.example", "b")));
     // What an earlier run stopped is stopped.
     assert!(breakers.is_stopped(&to("x.example", "c")));
+}
+
+#[test]
+fn what_a_mail_server_says_of_single_people_stops_nobody_else() {
+    let code = |reply, enhanced| chudong::delivery::Code::Reply { reply, enhanced }.class();
+    // Exchange's unknown recipient, a domain that nobody serves, a mailbox that is closed.
+    for enhanced in [[5, 4, 1], [5, 4, 4], [5, 7, 13]] {
+        assert_eq!(code(550, Some(enhanced)), chudong::delivery::Class::Recipient);
+    }
+    let mut breakers = Breakers::new(Breaker::USUAL, []);
+    for number in 0..1_000 {
+        let end = if number % 4 == 0 { End::Left } else { End::Doubtful };
+        let stopped: Vec<_> = breakers.count(&to("x.example", "a"), end).into_iter().map(|change| change.2).collect();
+        assert!(stopped.iter().all(|change| *change != Change::Stopped { is_ours: true }), "{number}");
+    }
+    // A server that takes nothing any more says it of everybody.
+    let mut breakers = Breakers::new(Breaker::USUAL, []);
+    let mut stops = (1..=DOUBTFUL_MAX).filter(|_| !breakers.count(&to("x.example", "a"), End::Doubtful).is_empty());
+    assert_eq!((stops.next(), stops.next()), (Some(DOUBTFUL_MAX), None));
+    assert!(breakers.is_stopped(&to("y.example", "a")));
 }
 
 // ---- one letter for several ------------------------------------------------------

@@ -157,6 +157,34 @@ fn a_refusal_at_the_last_minute_is_heard_by_the_next_run() {
 }
 
 #[test]
+fn a_short_link_stands_for_the_message_that_held_it() {
+    let world = with_links();
+    world.night(NIGHT).with(0);
+    let row = world.outbox().into_iter().next().unwrap();
+    let link = links(&world).brief(&row.key.0).unwrap();
+    let desk = Desk::start(&world);
+    assert!(desk.get(path(&link)).2.contains("Từ chối nhận tin nhắc"));
+    assert_eq!(desk.post(path(&link), "act=refuse").0, 200);
+    let all = world.ledger().refused().unwrap();
+    let [(subject, item, channel)] = &*all.into_iter().collect::<Vec<_>>() else { panic!("one refusal") };
+    assert_eq!((item, channel.as_str()), (&row.item, "folder"));
+    let mut of_obligation = None;
+    world
+        .ledger()
+        .standings(&row.item, |standing| {
+            if standing.key == row.obligation {
+                of_obligation = Some(standing.subject);
+            }
+        })
+        .unwrap();
+    assert_eq!(of_obligation.as_ref(), Some(subject));
+    // One of a message that never was is no link.
+    let link = links(&world).brief(&"0".repeat(32)).unwrap();
+    assert_eq!(desk.get(path(&link)).0, 404);
+    world.ledger_is_sound();
+}
+
+#[test]
 fn a_refusal_is_taken_back_as_widely_as_it_was_made() {
     let world = with_links();
     world.night(NIGHT).with(0);
@@ -164,11 +192,15 @@ fn a_refusal_is_taken_back_as_widely_as_it_was_made() {
     let subject = links(&world).open(&link, AsOf::today().date()).unwrap().subject;
     let desk = Desk::start(&world);
     let refused = || world.ledger().refused().unwrap().len();
+    // Refused one by one first: whoever wants all again wants that, too.
+    assert_eq!(desk.post(path(&link), "List-Unsubscribe=One-Click").0, 200);
     assert!(desk.post(path(&link), "act=refuse_all").2.contains("mọi tin nhắc"));
     assert!(world.ledger().refused().unwrap().contains(&(subject, ALL.to_owned(), ALL.to_owned())));
     // Of one item alone it is not: all are refused, and the page says so.
     assert!(desk.post(path(&link), "act=want").2.contains("vẫn đang từ chối"));
     assert_eq!(refused(), 1);
+    assert_eq!(desk.post(path(&link), "List-Unsubscribe=One-Click").0, 200);
+    assert_eq!(refused(), 2);
     assert!(desk.post(path(&link), "act=want_all").2.contains("Đã ghi nhận"));
     assert_eq!(refused(), 0);
     world.ledger_is_sound();
@@ -224,10 +256,13 @@ fn a_file_of_wishes_is_taken_whole_or_not_at_all() {
     assert!(world.entries("preference.").is_empty() && world.entries("request.").is_empty());
 
     let rows = "097000000001,refuse,,,,2026-11-20,,\n097000000001,language,,,en,2026-11-20,,\n097000000002,access,,,,2026-01-05,,\n";
-    assert_eq!(import(rows, 0).out, "4 written down, 0 known already\n");
+    assert_eq!(import(rows, 0).out, "4 written down, 0 known already; 1 past their day\n");
     // The language did not take the refusal back.
     assert_eq!(world.ledger().refused().unwrap().len(), 1);
     assert_eq!(world.ledger().languages().unwrap().len(), 1);
+    // A refusal that lay on a desk for a month was heard too late, and that is said.
+    let said = import("097000000003,refuse,,,,2026-01-05,,\n", 0).out;
+    assert_eq!(said, "2 written down, 0 known already; 1 past their day\n");
     let ended = world.chudong(&["preferences", "requests"]).with(3);
     assert!(ended.out.contains("acknowledge by 2026-01-07  due 2026-01-15  LATE"), "{}", ended.out);
     assert!(ended.out.ends_with("1 open, 1 past their day\n"), "{}", ended.out);

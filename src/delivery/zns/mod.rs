@@ -131,6 +131,9 @@ impl Peer for Account {
                     self.tokens.spoil(&token).await;
                 }
                 Err(Unanswered::Error(error)) => return refused(error),
+                Err(Unanswered::Status(status)) => {
+                    return Outcome::Deferred { code: Code::Http { status, said: None } };
+                }
                 Err(Unanswered::NotConnected) => return Outcome::Deferred { code: Code::NotConnected },
                 Err(Unanswered::Lost(code)) => return self.settle(slip, code).await,
             }
@@ -145,6 +148,8 @@ impl Peer for Account {
 /// Why there is no success in an answer.
 enum Unanswered {
     Error(i32),
+    /// An answer that is not Zalo's.
+    Status(u16),
     NotConnected,
     Lost(Code),
 }
@@ -161,6 +166,8 @@ fn answered(answer: &Answer) -> Result<Value, Unanswered> {
     match (said, error) {
         (Some(said), Some(0)) if status < 500 => Ok(said),
         (_, Some(error)) if error != 0 && status < 500 => Err(Unanswered::Error(error)),
+        // Who answers so has no message of ours: a proxy, a wrong address, a service that wants patience.
+        (None, _) if matches!(status, 300..=499) && status != 408 => Err(Unanswered::Status(status)),
         _ if status >= 300 => Err(Unanswered::Lost(Code::Http { status, said: None })),
         _ => Err(Unanswered::Lost(Code::Unreadable)),
     }
@@ -179,7 +186,8 @@ fn is_token(error: i32) -> bool {
 /// Whether a failure is that of the whole channel: sending on would fail each time.
 fn stops(code: Code) -> bool {
     match code {
-        Code::NoToken => true,
+        // Whatever stands between us and Zalo answers each message alike.
+        Code::NoToken | Code::Http { status: 300..=499, .. } => true,
         // A template stops the messages made from it, and a person's own limit those to that person.
         Code::Zns(-109 | -117 | -131 | -138 | -145 | -146 | -147 | -218 | -1441 | -1471) => false,
         Code::Zns(_) => matches!(code.class(), Class::Ours | Class::Quota) || matches!(code, Code::Zns(-133 | -234)),

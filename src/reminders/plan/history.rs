@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::civil::Date;
 
+use super::ALL;
 use crate::language::Language;
 use crate::reminders::attention;
 
@@ -31,6 +32,28 @@ pub struct History {
     pub sent: attention::Sent,
     /// By obligation key: the night on which it was first seen to be open. Those that are not in it are new.
     pub known_on: HashMap<String, Date>,
-    /// The language that a subject chose, where it is not the register's.
-    pub languages: HashMap<String, Language>,
+    /// The languages that subjects chose, where they are not the register's.
+    pub languages: HashMap<String, Vec<Chosen>>,
+}
+
+/// A language that a subject chose, of an item and a channel, or of [`ALL`] of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// The item.
+    pub item: String,
+    /// The channel.
+    pub channel: String,
+    /// The language.
+    pub language: Language,
+}
+
+impl History {
+    /// The language that a subject chose for an item and a channel: what was said of one item goes before what was said
+    /// of one channel, and that before what was said of all.
+    pub fn language(&self, subject: &str, item: &str, channel: &str) -> Option<Language> {
+        let chosen = self.languages.get(subject)?;
+        let fits = |said: &&Chosen| [ALL, item].contains(&&*said.item) && [ALL, channel].contains(&&*said.channel);
+        let narrowest = chosen.iter().filter(fits).max_by_key(|said| (said.item != ALL, said.channel != ALL));
+        narrowest.map(|said| said.language)
+    }
 }

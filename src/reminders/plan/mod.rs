@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use jiff::ToSpan;
 use jiff::civil::Date;
 
-pub use history::{Before, History};
+pub use history::{Before, Chosen, History};
 pub use reason::Reason;
 pub use recipients::{Recipient, Recipients, recipients};
 pub use ways::{ALL, Reminder, Standing, Way};
@@ -202,8 +202,8 @@ fn decide_stage<'a>(
     // The notices fall: the longest is the first stage. There are at most 730 of them.
     let place = item.notice_days.iter().position(|notice| *notice == stage_notice_days).unwrap_or(0);
     let stage = u16::try_from(place).unwrap_or(0).saturating_add(1);
-    let language = history.languages.get(&subject).copied().unwrap_or(recipient.language);
     let Way { channel, key } = way;
+    let language = history.language(&subject, &item.id, channel.name()).unwrap_or(recipient.language);
     Ok(Reminder {
         key,
         obligation,

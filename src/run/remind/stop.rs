@@ -8,7 +8,7 @@ use super::super::Night;
 use super::address_index;
 use crate::calendar::now;
 use crate::delivery::breaker::{Breakers, Change, Count, End, Scope};
-use crate::delivery::{Class, Outcome};
+use crate::delivery::{Class, Code, Outcome};
 use crate::fault::{Explain, Fault, Place};
 use crate::language::Language;
 use crate::ledger::{Ledger, MessageState, Stop};
@@ -158,8 +158,10 @@ pub(super) fn scopes_of_message(reminder: &Reminder<'_>, key: &str) -> Vec<Scope
 
 /// What an outcome is to a breaker; nothing for what is tried again.
 pub(super) fn end(outcome: Outcome, state: MessageState) -> Option<End> {
-    let class = outcome.code().map(crate::delivery::Code::class);
+    let class = outcome.code().map(Code::class);
     match (state, class) {
+        // A mail server says of one person what it says of the agency: 554, 5.7.1.
+        (_, Some(Class::Ours)) if matches!(outcome.code(), Some(Code::Reply { .. })) => Some(End::Doubtful),
         (MessageState::Refused | MessageState::Deferred, Some(Class::Ours)) => Some(End::Ours),
         // Who does not want it is no sign that something is broken.
         (MessageState::Refused, Some(Class::OptedOut)) => Some(End::Left),

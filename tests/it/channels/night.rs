@@ -193,6 +193,17 @@ fn an_account_that_is_refused_leaves_the_other_channels_at_work() {
     assert_eq!(sent, by_sms);
     let waiting = held(&report, "channel failed tonight");
     assert!(waiting > 0);
+    // With the link by which it is refused it still fits into what the gateway may be given.
+    let world = town(&simulator, NUMBERS);
+    let pipeline = "pipelines/binh-minh/pipeline.toml";
+    let text = std::fs::read_to_string(world.root().join(pipeline)).unwrap();
+    let serve = "[serve]\nbase_url = \"https://nhac-viec.binhminh.example\"\n";
+    world.put(pipeline, format!("{text}\n{serve}").as_bytes());
+    secret(&world.root(), "refresh", "worth nothing");
+    let before = taken(&simulator, "sms").len() as u64;
+    let (report, [sent, ..]) = night(&world, 1);
+    assert_eq!((sent, held(&report, "does not fit the channel")), (by_sms, 0), "{report:?}");
+    assert_eq!(taken(&simulator, "sms").len() as u64, before + by_sms);
     // A new refresh token, and the rest leaves.
     secret(&world.root(), "refresh", simulate::REFRESH_TOKEN);
     let (_, [sent, ..]) = night(&world, 0);
