@@ -78,16 +78,16 @@ pub struct Count {
     pub refused: u64,
 }
 
-/// So many doubtful refusals of a template, and nothing taken between them, are the agency's own matter.
-pub const DOUBTFUL_MAX: u64 = 10;
+/// So many doubtful refusals on a channel, and nothing taken between them, are the agency's own matter.
+pub const DOUBTFUL_MAX: u64 = 5;
 
 /// The breakers of a run.
 #[derive(Debug)]
 pub struct Breakers {
     settings: Breaker,
     counts: BTreeMap<Scope, Count>,
-    /// By template: the doubtful refusals since something was taken.
-    doubtful: BTreeMap<Scope, u64>,
+    /// By channel: the doubtful refusals since something was taken.
+    doubtful: BTreeMap<String, u64>,
     warned: BTreeSet<Scope>,
     /// As they are written: those of earlier runs are known by that alone.
     stopped: BTreeSet<String>,
@@ -148,15 +148,15 @@ impl Breakers {
         changes
     }
 
-    /// Counts the doubtful refusals of a template in a row, and says whether they leave no doubt.
-    fn is_beyond_doubt(&mut self, scope: &Scope, end: End) -> bool {
+    /// Counts the doubtful refusals on a channel in a row, and says whether they leave no doubt.
+    fn is_beyond_doubt(&mut self, channel: &str, end: End) -> bool {
         match end {
             End::Left => {
-                self.doubtful.remove(scope);
+                self.doubtful.remove(channel);
                 false
             }
             End::Doubtful => {
-                let row = self.doubtful.entry(scope.clone()).or_default();
+                let row = self.doubtful.entry(channel.to_owned()).or_default();
                 *row = row.saturating_add(1);
                 *row >= DOUBTFUL_MAX
             }
@@ -166,7 +166,10 @@ impl Breakers {
 
     fn judge(&mut self, scope: &Scope, count: Count, end: End) -> Option<Change> {
         // What a template says, or the account that it is sent by, is not put right by trying the next person.
-        let is_ours = matches!(scope, Scope::Template { .. }) && (end == End::Ours || self.is_beyond_doubt(scope, end));
+        let is_ours = match scope {
+            Scope::Template { channel, .. } => end == End::Ours || self.is_beyond_doubt(channel, end),
+            _ => false,
+        };
         let reaches = |percent: u64| {
             let refused = count.refused.saturating_mul(100);
             count.sent >= self.settings.from && refused >= count.sent.saturating_mul(percent)
