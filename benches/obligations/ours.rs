@@ -236,7 +236,9 @@ async fn catalogue(root: &Path, folder: &Path) -> Fallible<u64> {
     for table in &night.pipeline.standard_tables {
         let file = folder.join(format!("{}.parquet", table.name));
         let line = sorted_by.lines().find_map(|line| line.strip_prefix(table.name.as_str())?.strip_prefix(' '));
-        let driving = line.filter(|column| !column.is_empty());
+        // Those that no item reads are empty.
+        let Some(column) = line else { continue };
+        let driving = Some(column).filter(|column| !column.is_empty());
         let stored = stored(&table.columns, &table.grain, driving, file);
         night.engine.register_stored(&TableName::new("staging", &table.name), &stored)?;
     }
