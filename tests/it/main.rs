@@ -1,5 +1,7 @@
 //! The one integration binary.
 
+/// Several tables made at once.
+mod ahead;
 /// Whom, when, and how often: the sending window, and the budget of a person's attention.
 mod attention;
 /// What comes back: reports of every common server, complaints, forgeries, and what follows from them.
