@@ -11,6 +11,7 @@
 //! read in the same snapshot.
 
 mod binary;
+mod cells;
 mod connection;
 mod decode;
 mod hash;
