@@ -14,7 +14,7 @@ use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, Int64Type, S
 use jiff::tz::TimeZone;
 
 use super::cells::Cells;
-use super::proof::KeyPart;
+use super::proof::{KeyPart, Proof};
 use super::types::Decode;
 use crate::pipeline::SourceTable;
 use crate::sources::values::Reason;
@@ -77,6 +77,17 @@ pub(super) struct CopyRows {
     header_seen: bool,
     finished: bool,
     received: Totals,
+    /// Where each row has the server's totals behind its columns: how they are read, and what they are.
+    counted: Option<(Proof, Option<Totals>)>,
+}
+
+/// What came of a copy.
+#[derive(Debug)]
+pub(super) struct Copied {
+    /// Our totals of it.
+    pub(super) received: Totals,
+    /// The server's, where they came with the rows.
+    pub(super) counted: Option<Totals>,
 }
 
 impl CopyRows {
@@ -103,7 +114,13 @@ impl CopyRows {
             header_seen: false,
             finished: false,
             received: Totals { rows: 0, keys, sums },
+            counted: None,
         }
+    }
+
+    /// Where each row has the server's totals behind its columns.
+    pub(super) fn with_totals(self, proof: Proof) -> Self {
+        CopyRows { counted: Some((proof, None)), ..self }
     }
 
     /// Whether a batch has to be taken before the next row.
@@ -129,13 +146,37 @@ impl CopyRows {
                 self.finished = true;
                 Ok(())
             }
-            count if usize::try_from(count) == Ok(self.columns.len()) => self.fields(fields),
+            count if usize::try_from(count) == Ok(self.width()) => self.fields(fields),
             _ => Err(Malformed),
         }
     }
 
     #[inline]
+    fn width(&self) -> usize {
+        self.columns.len() + self.counted.as_ref().map_or(0, |(proof, _)| proof.width())
+    }
+
+    /// Reads the totals behind the columns of the first row; whether there is a row at all.
+    #[cold]
+    fn count(&mut self, mut rest: &[u8]) -> Result<bool, Malformed> {
+        let mut fields = Vec::with_capacity(self.width());
+        for _ in 0..self.width() {
+            let (value, after) = field(rest)?;
+            fields.push(value);
+            rest = after;
+        }
+        let Some((proof, totals)) = &mut self.counted else { return Ok(true) };
+        let totals = totals.insert(proof.received(fields.get(self.columns.len()..).unwrap_or_default())?);
+        Ok(totals.rows > 0)
+    }
+
+    #[inline]
     fn fields(&mut self, mut rest: &[u8]) -> Result<(), Malformed> {
+        if let Some((_, None)) = &self.counted
+            && !self.count(rest)?
+        {
+            return Ok(());
+        }
         let mut key = Some(0);
         for (index, (cells, plan)) in self.columns.iter_mut().zip(&self.plans).enumerate() {
             let (length, after) = rest.split_first_chunk::<4>().ok_or(Malformed)?;
@@ -173,6 +214,9 @@ impl CopyRows {
             *keys ^= key;
         }
         self.row += 1;
+        for _ in self.columns.len()..self.width() {
+            rest = field(rest)?.1;
+        }
         if rest.is_empty() { Ok(()) } else { Err(Malformed) }
     }
 
@@ -213,8 +257,24 @@ impl CopyRows {
     }
 
     /// What was received, once the stream has said that it is at its end.
-    pub(super) fn finish(self) -> Result<Totals, Malformed> {
-        if self.finished && self.row == 0 { Ok(self.received) } else { Err(Malformed) }
+    pub(super) fn finish(self) -> Result<Copied, Malformed> {
+        match self.counted {
+            _ if !self.finished || self.row > 0 => Err(Malformed),
+            Some((_, None)) => Err(Malformed),
+            counted => Ok(Copied { received: self.received, counted: counted.and_then(|(_, totals)| totals) }),
+        }
+    }
+}
+
+/// The next field, none when it is empty, and what stands behind it.
+fn field(rest: &[u8]) -> Result<(Option<&[u8]>, &[u8]), Malformed> {
+    let (length, after) = rest.split_first_chunk::<4>().ok_or(Malformed)?;
+    match i32::from_be_bytes(*length) {
+        -1 => Ok((None, after)),
+        length => {
+            let length = usize::try_from(length).map_err(|_| Malformed)?;
+            after.split_at_checked(length).map(|(value, after)| (Some(value), after)).ok_or(Malformed)
+        }
     }
 }
 
