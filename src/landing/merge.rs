@@ -312,7 +312,8 @@ impl Floor<'_, '_> {
         sorted.order.clear();
         let mut end = 0;
         for bucket in buckets {
-            (sorted.loaded.clear(), sorted.begins.clear());
+            sorted.loaded.clear();
+            sorted.begins.clear();
             shed.load(bucket, &mut sorted.loaded, &mut sorted.begins)?;
             if !self.job.twins.is_empty() {
                 self.leave_out(sorted)?;

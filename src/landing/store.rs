@@ -257,7 +257,7 @@ fn sync<'f>(files: impl Iterator<Item = &'f File>) -> std::io::Result<()> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = files.map(|file| scope.spawn(|| file.sync_all())).collect();
         let crashed = |_| Err(std::io::Error::other("a thread crashed"));
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(crashed)).collect()
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(crashed))
     })
 }
 
