@@ -57,15 +57,18 @@ pub enum ExactDimension {
     Timeliness,
     /// Online, or by another way.
     Channel,
+    /// The parts of the shares of score sheets.
+    Metric,
 }
 
 impl ExactDimension {
     /// The words of the file, which are the names of the dimensions, too.
-    pub const WORDS: [(&'static str, ExactDimension); 4] = [
+    pub const WORDS: [(&'static str, ExactDimension); 5] = [
         ("commune", ExactDimension::Commune),
         ("procedure_group", ExactDimension::ProcedureGroup),
         ("timeliness", ExactDimension::Timeliness),
         ("channel", ExactDimension::Channel),
+        ("metric", ExactDimension::Metric),
     ];
 
     /// Its word.

@@ -30,7 +30,8 @@ impl Closing<'_> {
     ///
     /// A table of another shape, or code lists that cannot be decided together.
     pub fn count(&self, month: Month, counts: &Table) -> Result<(Cube, u64), Fault> {
-        let mut cube = Cube::new(self.due_trees(month).map_err(|error| error.fault())?).map_err(|error| error.fault())?;
+        let mut cube =
+            Cube::new(self.due_trees(month).map_err(|error| error.fault())?).map_err(|error| error.fault())?;
         let fault = |error: crate::tables::Error| error.fault();
         let texts = |column: &str| counts.texts(column).map_err(fault);
         let bools = |column: &str| counts.bools(column).map_err(fault);
@@ -86,8 +87,7 @@ impl Closing<'_> {
         let trees = cube.trees().to_vec();
         let (rules, noisy) = (self.rules(&trees), self.noisy(&trees, month));
         let gate = self.gate(trees, &[]);
-        let way =
-            Way { rules: &rules, rounding: self.policy.rounding, gate: &gate, noisy: &noisy, earlier: &earlier };
+        let way = Way { rules: &rules, rounding: self.policy.rounding, gate: &gate, noisy: &noisy, earlier: &earlier };
         let (settled, held) = settle(cube, &candidates, &way);
         let name = |place: usize| open.get(place).map(|table| table.table.clone()).unwrap_or_default();
         let mut outcome = Outcome {
@@ -135,9 +135,7 @@ impl Closing<'_> {
             }
         }
         // What leaves is told by this table's own cells; those beside them are remembered by theirs.
-        let is_own = |at: &&Vec<String>| {
-            layouts(table, month).iter().any(|layout| shows(layout, cube.trees(), at))
-        };
+        let is_own = |at: &&Vec<String>| layouts(table, month).iter().any(|layout| shows(layout, cube.trees(), at));
         let cells = settled.cells.iter().filter(|(at, _)| is_own(at)).map(|(_, cell)| cell.clone()).collect();
         Decided::new(Parts {
             table: table.table.clone(),
@@ -233,16 +231,28 @@ fn percent(part: u64, all: u64) -> Option<String> {
 fn columns(table: &ExactTable) -> Vec<Column> {
     let none = || Text::new("", "");
     let words = |vi: &str, en: &str| Text::new(vi, en);
-    let mut columns = vec![Column::new(PERIOD, Kind::Dimension, words("Tháng", "Month"), none(), words("Tháng mà hồ sơ đến hạn (2026-10)", "The month in which the dossiers were due (2026-10)"))];
+    let mut columns = vec![Column::new(
+        PERIOD,
+        Kind::Dimension,
+        words("Tháng", "Month"),
+        none(),
+        words("Tháng mà hồ sơ đến hạn (2026-10)", "The month in which the dossiers were due (2026-10)"),
+    )];
     for dimension in &table.by {
         let (title, meaning) = match dimension {
             Dimension::Commune => (
                 words("Xã, phường", "Commune"),
-                words("Mã xã, phường, đặc khu; mã của tỉnh là toàn địa bàn", "Code of the commune; the code of the province is the whole area"),
+                words(
+                    "Mã xã, phường, đặc khu; mã của tỉnh là toàn địa bàn",
+                    "Code of the commune; the code of the province is the whole area",
+                ),
             ),
             Dimension::ProcedureGroup => (
                 words("Nhóm thủ tục", "Procedure group"),
-                words("Nhóm thủ tục hành chính; \"all\" là mọi nhóm", "Group of administrative procedures; \"all\" is every group"),
+                words(
+                    "Nhóm thủ tục hành chính; \"all\" là mọi nhóm",
+                    "Group of administrative procedures; \"all\" is every group",
+                ),
             ),
         };
         columns.push(Column::new(dimension.column(), Kind::Dimension, title, none(), meaning));
@@ -251,7 +261,9 @@ fn columns(table: &ExactTable) -> Vec<Column> {
     for measure in &table.measures {
         let meaning = match measure {
             ExactMeasure::Dossiers => words("Số hồ sơ đến hạn trong tháng", "Dossiers that were due in the month"),
-            ExactMeasure::OnTime => words("Số hồ sơ giải quyết trước và đúng hạn", "Dossiers finished on or before the day they were due"),
+            ExactMeasure::OnTime => {
+                words("Số hồ sơ giải quyết trước và đúng hạn", "Dossiers finished on or before the day they were due")
+            }
             ExactMeasure::Late => words("Số hồ sơ quá hạn", "Dossiers finished later, or not finished"),
             ExactMeasure::Online => words("Số hồ sơ nộp trực tuyến", "Dossiers submitted online"),
         };

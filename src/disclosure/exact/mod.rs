@@ -116,7 +116,9 @@ impl Closing<'_> {
         let (small, width) = (rules.small_below, rules.interval_min);
         if let Some(base) = self.policy.rounding {
             return vec![Text::new(
-                format!("Số nhỏ hơn {base} được làm tròn thành 0 hoặc {base}; mọi số trong các bảng được cộng lại từ đó"),
+                format!(
+                    "Số nhỏ hơn {base} được làm tròn thành 0 hoặc {base}; mọi số trong các bảng được cộng lại từ đó"
+                ),
                 format!("Counts below {base} are rounded to 0 or {base}, and every figure is added up anew from them"),
             )];
         }
@@ -130,8 +132,14 @@ impl Closing<'_> {
                 format!("Counts from 1 to {} are withheld in the procedure groups: {groups}", small.saturating_sub(1)),
             ),
             Text::new(
-                format!("Không công bố thêm những số mà từ đó có thể tính ra các số trên; mỗi số không công bố vẫn còn ít nhất {} giá trị có thể", width.saturating_add(1)),
-                format!("So are the counts from which those could be computed; at least {} values stay possible for each that is withheld for its own sake", width.saturating_add(1)),
+                format!(
+                    "Không công bố thêm những số mà từ đó có thể tính ra các số trên; mỗi số không công bố vẫn còn ít nhất {} giá trị có thể",
+                    width.saturating_add(1)
+                ),
+                format!(
+                    "So are the counts from which those could be computed; at least {} values stay possible for each that is withheld for its own sake",
+                    width.saturating_add(1)
+                ),
             ),
         ];
         if let Some(dimension) = rules.unanimous_by {

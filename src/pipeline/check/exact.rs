@@ -128,7 +128,7 @@ fn table(node: &Node<'_>) -> Option<ExactTable> {
         match dimension {
             ExactDimension::Commune => by.push(Dimension::Commune),
             ExactDimension::ProcedureGroup => by.push(Dimension::ProcedureGroup),
-            ExactDimension::Timeliness | ExactDimension::Channel => {
+            ExactDimension::Timeliness | ExactDimension::Channel | ExactDimension::Metric => {
                 let what = format!("{} is counted in columns, not in rows", dimension.word());
                 node.fault("by", "pipeline.exact-rows", what, "name it by its measures: on_time, late, online");
             }
