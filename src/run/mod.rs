@@ -14,6 +14,7 @@ mod build;
 mod change;
 mod channels;
 mod erase;
+mod exact;
 mod explain;
 mod figures;
 mod follow;
@@ -162,6 +163,7 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     night.followed(ledger.as_ref(), &built, &obligations)?;
     night.preview(ledger.as_ref(), &built, &obligations)?;
     night.foresee(ledger.as_ref(), &built)?;
+    night.foresee_exact(ledger.as_ref())?;
     world.progress.done();
     let mut report = night.report;
     compare(ledger.as_ref(), &mut report)?;
@@ -268,7 +270,10 @@ impl Night<'_> {
         if purpose == Purpose::Send {
             return Ok(());
         }
-        self.publish(ledger, &built)
+        // Neither kind of figures waits for the other.
+        let noisy = self.publish(ledger, &built);
+        self.publish_exact(ledger, &built).await?;
+        noisy
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::cells::{Earlier, Status};
+use super::super::cells::{Cells, Cube, Earlier, Status};
 use super::super::gate::Admitted;
 use super::super::released::{ExactAccount, Provenance};
 use super::super::{Error, Month};
@@ -173,6 +173,11 @@ impl Decided {
     /// Whether it is this table of this month.
     pub fn is(&self, table: &str, month: Month) -> bool {
         self.table == table && self.period == month
+    }
+
+    /// Whether the records of a cube give other figures than those that were decided.
+    pub fn has_changed(&self, cube: &Cube) -> bool {
+        self.scope == super::counted::DUE && Cells::new(cube, &[], &self.cells).is_err()
     }
 
     /// The stored form: JSON with sorted keys and without spaces. The same table always gives the same bytes.
