@@ -128,10 +128,15 @@ impl Ledger {
         rows.map_err(failed)?.collect::<rusqlite::Result<_>>().map_err(failed)
     }
 
-    /// Commits that an analyst asked: the account, and the question in its canonical form, which names codes and columns.
-    pub fn record_question(&mut self, analyst: &str, question: &str) -> Result<(), Error> {
+    /// Commits that an analyst asked: the account, and the question in its canonical form, which names columns and codes;
+    /// none where it was refused, since nobody knows what stood in it.
+    pub fn record_question(&mut self, analyst: &str, question: Option<&str>) -> Result<(), Error> {
         self.write("record the question of an analyst", |transaction| {
-            append(transaction, "-", "analyst.asked", analyst, &json!({ "question": question })).map(drop)
+            let (kind, body) = match question {
+                Some(question) => ("analyst.asked", json!({ "question": question })),
+                None => ("analyst.refused", json!({})),
+            };
+            append(transaction, "-", kind, analyst, &body).map(drop)
         })
     }
 

@@ -8,6 +8,7 @@
 //! Each step is in a file of its own beside this one; each decision is in its
 //! chapter. This is where the world meets them.
 
+mod analyst;
 mod attend;
 mod bounces;
 mod build;
@@ -45,6 +46,7 @@ use crate::report::change::Changes;
 use crate::report::{FaultLine, Report};
 use crate::world::World;
 
+pub use analyst::{inquire, listed};
 pub use bounces::{Back, bounces};
 pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
