@@ -12,6 +12,8 @@ pub(super) struct Sheet<'a> {
     pub(super) name: &'a str,
     /// Month or quarter.
     pub(super) period: Period,
+    /// Where it is published: the period, and a mark of its edition where that is not the final one.
+    pub(super) folder: String,
     /// The rows.
     pub(super) table: &'a RecordBatch,
     /// What each column means, in the order of the table.
@@ -40,6 +42,7 @@ impl<'a> Sheet<'a> {
         Ok(Sheet {
             name,
             period,
+            folder: released.folder(),
             table,
             columns: released.columns(),
             account,

@@ -9,13 +9,11 @@ use std::path::PathBuf;
 use super::Night;
 use super::build::Built;
 use crate::disclosure::exact::{Closing, Decided, Outcome};
-use crate::disclosure::{Hashed, Month, Provenance, Released, closed_months};
+use crate::disclosure::{Month, Released, closed_months};
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{ExactDecision, KeptExact, Ledger};
-use crate::personal::sha256;
 use crate::pipeline::exact::ExactPolicy;
 use crate::publication::{self, Labels};
-use crate::quality;
 use crate::report::{ExactLine, FaultLine};
 use crate::tables::{Table, TableName};
 
@@ -27,9 +25,6 @@ struct Shown {
 
 /// How many days before the end of a month the newest dossier may lie: a weekend and a holiday.
 const REACH_DAYS: i64 = 7;
-
-/// What the figures mean, whatever the policy.
-const DEFINITION: &str = "chudong.dossiers_due";
 
 impl Night<'_> {
     /// Decides about what has closed, and publishes what is decided or proves that it stands as it was published.
@@ -88,9 +83,9 @@ impl Night<'_> {
         month: Month,
         shown: &[Shown],
     ) -> Result<Vec<Decided>, Fault> {
-        let Some(counts) = built.tables.get(&counts()) else {
+        let Some(counts) = built.tables.get(&counted()) else {
             // The source failed, which is a fault of its own, or a check holds it.
-            if built.is_held(&counts()) {
+            if built.is_held(&counted()) {
                 self.hold_exact(month, "a check holds the dossiers");
             }
             return Ok(Vec::new());
@@ -104,7 +99,7 @@ impl Night<'_> {
         if policy.tables.iter().any(|table| !before.iter().any(|known| known.is(&table.table, month))) {
             let closing = self.closing(policy);
             let (cube, left_out) = closing.count(month, counts)?;
-            outcomes.push(closing.decide(month, &cube, &before, &self.provenance()));
+            outcomes.push(closing.decide(month, &cube, &before, &self.provenance(built, &counted())));
             if left_out > 0 {
                 let what = "with a commune or procedure outside the public lists";
                 self.report.notes.push(format!("{month}: {left_out} dossiers not in exact tables: {what}"));
@@ -195,7 +190,7 @@ impl Night<'_> {
     /// Says of a decided month that its records have changed since; its figures stay.
     fn tell_changed(&mut self, built: &Built, month: Month, shown: &[Shown]) -> Result<(), Fault> {
         let Some(policy) = self.checked.pipeline.exact.as_ref() else { return Ok(()) };
-        let Some(counts) = built.tables.get(&counts()) else { return Ok(()) };
+        let Some(counts) = built.tables.get(&counted()) else { return Ok(()) };
         let closing = self.closing(policy);
         if policy.rounding.is_some() {
             return Ok(());
@@ -213,22 +208,10 @@ impl Night<'_> {
         self.report.notes.push(format!("Exact tables of {month} are not decided: {why}"));
         self.report.exact.push(ExactLine { period: month.to_string(), status: "held".into(), ..ExactLine::default() });
     }
-
-    fn provenance(&self) -> Provenance {
-        let queries = [counts(), quality::table()].iter().filter_map(|name| self.query(name)).collect();
-        let version = self.checked.pipeline.exact.as_ref().map(|policy| policy.policy.clone()).unwrap_or_default();
-        Provenance { definition: DEFINITION.into(), inputs: Vec::new(), queries, version }
-    }
-
-    /// The hash of a model's select as it is understood, so that a comment does not change it.
-    pub(super) fn query(&self, name: &TableName) -> Option<Hashed> {
-        let model = self.checked.library.model(name)?;
-        Some(Hashed { name: model.path.display().to_string(), sha256: sha256(model.query.to_string().as_bytes()) })
-    }
 }
 
 /// The private counts of dossiers, by month.
-fn counts() -> TableName {
+fn counted() -> TableName {
     TableName::new("quality", "counts")
 }
 

@@ -11,6 +11,7 @@
 mod analyst;
 mod attend;
 mod bounces;
+mod budget;
 mod build;
 mod change;
 mod channels;
@@ -48,6 +49,7 @@ use crate::world::World;
 
 pub use analyst::{inquire, listed};
 pub use bounces::{Back, bounces};
+pub use budget::{Budget, budget};
 pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
 pub use quality::{Asked, judge, prove, quality};

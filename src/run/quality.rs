@@ -212,7 +212,17 @@ impl super::Night<'_> {
             let counts = read(&scope)?;
             by_unit.push((scope, counts));
         }
-        let sheets = policy.scores.iter().map(|wanted| self.score_sheet(wanted, month, &by_unit));
+        let mut source = Provenance::default();
+        for (name, _) in &tables {
+            let own = self.provenance(built, name);
+            source.inputs.extend(own.inputs);
+            source.queries.extend(own.queries);
+        }
+        for hashed in [&mut source.inputs, &mut source.queries] {
+            hashed.sort();
+            hashed.dedup();
+        }
+        let sheets = policy.scores.iter().map(|wanted| self.score_sheet(wanted, month, &by_unit, &source));
         let sheets = sheets.collect::<Result<Vec<_>, Fault>>()?;
         let columns = sheets.iter().flat_map(|sheet| &sheet.metrics).flat_map(|m| [&m.numerator, &m.denominator]);
         let columns: BTreeSet<&str> = columns.map(String::as_str).chain([flags::BASE]).collect();
@@ -229,6 +239,7 @@ impl super::Night<'_> {
         wanted: &ExactScores,
         month: Month,
         by_unit: &[(Scope, Counts)],
+        source: &Provenance,
     ) -> Result<scores::Sheet, Fault> {
         let definition = definition(&self.checked.pipeline, &wanted.decision)?;
         let period: Span = month.to_string().parse().map_err(|_| unknown_month(month))?;
@@ -262,9 +273,8 @@ impl super::Night<'_> {
                 metric.shown.insert(scope.unit.clone(), shown);
             }
         }
-        let queries = self.checked.library.folder(INDICES).filter_map(|model| self.query(&model.name)).collect();
         let metrics = wanted.metrics.iter().filter_map(|code| found.remove(code)).collect();
-        let provenance = Provenance { definition: definition.name.clone(), inputs: Vec::new(), queries, version };
+        let provenance = Provenance { definition: definition.name.clone(), version, ..source.clone() };
         Ok(scores::Sheet { table: wanted.table.clone(), title: wanted.title.clone(), metrics, provenance })
     }
 }

@@ -41,10 +41,11 @@ pub(super) fn settle(cube: &Cube, candidates: &[Candidate], way: &Way<'_>) -> (O
     while let Some(last) = kept.last().copied() {
         let tables: Vec<&Candidate> = kept.iter().filter_map(|place| candidates.get(*place)).collect();
         let layouts: Vec<Layout> = tables.iter().flat_map(|table| table.layouts.clone()).collect();
-        let (named, fault) = match try_all(cube, &layouts, way) {
+        let refused = match try_all(cube, &layouts, way) {
             Ok((cells, admitted)) => return (Some(Settled { kept, cells, admitted }), held),
             Err(refused) => refused,
         };
+        let (named, fault) = *refused;
         let is_named = |place: &usize| candidates.get(*place).is_some_and(|table| Some(&table.table) == named.as_ref());
         let out = kept.iter().copied().find(is_named).unwrap_or(last);
         kept.retain(|place| *place != out);
@@ -54,15 +55,18 @@ pub(super) fn settle(cube: &Cube, candidates: &[Candidate], way: &Way<'_>) -> (O
     (None, held)
 }
 
+/// The table that stands in the way, if one is known, and why.
+type InTheWay = (Option<String>, Fault);
+
 type Found = (BTreeMap<Vec<String>, Earlier>, Admitted);
 
-/// The cells of all tables, admitted; or the table that stands in the way, if one is known, and why.
-fn try_all(cube: &Cube, layouts: &[Layout], way: &Way<'_>) -> Result<Found, (Option<String>, Fault)> {
+/// The cells of all tables, admitted.
+fn try_all(cube: &Cube, layouts: &[Layout], way: &Way<'_>) -> Result<Found, Box<InTheWay>> {
     let offer = |layout: &Layout| Offer { engine: Engine::E, records: DOSSIERS.into(), layout: layout.clone() };
     let offers: Vec<Offer> = layouts.iter().map(offer).collect();
-    let refused = |error: Refused| (named(&error), error.fault());
+    let refused = |error: Refused| Box::new((named(&error), error.fault()));
     if let Some(base) = way.rounding {
-        let rounded = rounding::round(cube, layouts, base).map_err(|error| (None, error.fault()))?;
+        let rounded = rounding::round(cube, layouts, base).map_err(|error| Box::new((None, error.fault())))?;
         let handed = [(DOSSIERS.to_owned(), &rounded)];
         let admitted = way.gate.admit_rounded(offers, way.noisy, &handed).map_err(refused)?;
         let cell = |(at, count): (Vec<String>, u64)| {
@@ -70,7 +74,7 @@ fn try_all(cube: &Cube, layouts: &[Layout], way: &Way<'_>) -> Result<Found, (Opt
         };
         return Ok((rounded.tables.into_values().flatten().map(cell).collect(), admitted));
     }
-    let cells = protect(cube, layouts, way.earlier, way.rules).map_err(|error| (None, error.fault()))?;
+    let cells = protect(cube, layouts, way.earlier, way.rules).map_err(|error| Box::new((None, error.fault())))?;
     let admitted = way.gate.admit(offers, way.noisy, &[(DOSSIERS.to_owned(), &cells)]).map_err(refused)?;
     Ok((by_codes(&cells), admitted))
 }
