@@ -190,6 +190,11 @@ fn scores_are_those_of_the_sheet_or_withheld() {
     world.night(NIGHT).with(0);
     let published = rows(&world, "scores_766", "2026-10");
     assert!(published.iter().any(|row| text(row, "status") == "withheld"));
+    for row in published.iter().filter(|row| text(row, "status") == "published") {
+        let [part, whole] = ["numerator", "denominator"].map(|column| text(row, column).parse::<u64>().unwrap());
+        // Neither the part nor what is left without it is small.
+        assert!(!(1..5).contains(&part) && !(1..5).contains(&(whole - part)), "{row:?}");
+    }
     for unit in ["97", "97002", "97008"] {
         let asked = ["quality", "--unit", unit, "--period", "2026-10", "--as-of", NIGHT, "--format", "json"];
         let sheet: serde_json::Value = serde_json::from_str(&world.chudong(&asked).with(0).out).unwrap();
