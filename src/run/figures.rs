@@ -9,12 +9,9 @@ use jiff::ToSpan;
 
 use super::Night;
 use super::build::Built;
-use crate::disclosure::{
-    self, Draws, Edition, Hashed, Month, Part, Period, Provenance, Released, Request, closed_months, whole_quarters,
-};
+use crate::disclosure::{self, Draws, Edition, Month, Part, Period, Released, Request, closed_months, whole_quarters};
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{Ledger, Publication, Reservation};
-use crate::personal::{hex, sha256};
 use crate::pipeline::{Counted, PrivacyPolicy, Rho, add_rho};
 use crate::publication::{self, Labels};
 use crate::report::{FaultLine, ReleaseLine};
@@ -269,34 +266,6 @@ impl Night<'_> {
         Ok(Some(tables.into_iter().fold(request, with)))
     }
 
-    /// Where the records of a table come from tonight: every query on the way, and every generation that they read.
-    pub(super) fn provenance(&self, built: &Built, table: &TableName) -> Provenance {
-        let mut names = vec![table.clone()];
-        let mut queries = Vec::new();
-        // The list grows while it is walked; a table is on it once.
-        let mut place = 0;
-        while let Some(model) = names.get(place).map(|name| self.checked.library.model(name)) {
-            place += 1;
-            let Some(model) = model else { continue };
-            let sha256 = sha256(model.query.to_string().as_bytes());
-            queries.push(Hashed { name: model.name.to_string(), sha256 });
-            for read in &model.reads {
-                if !names.contains(read) {
-                    names.push(read.clone());
-                }
-            }
-        }
-        let read = built.generations().filter(|(name, _)| names.contains(name));
-        let hashed = |(name, digest): (&TableName, &[u8])| {
-            let keyed = self.key.digest("provenance", &[name.to_string().as_bytes(), digest]);
-            Hashed { name: name.to_string(), sha256: hex(&keyed) }
-        };
-        let mut inputs: Vec<Hashed> = read.map(hashed).collect();
-        inputs.sort();
-        queries.sort();
-        Provenance { definition: format!("chudong.{table}"), inputs, queries, version: DEFINITION_VERSION.into() }
-    }
-
     /// The tables of these editions.
     fn release(&self, policy: &PrivacyPolicy, made_from: &[MadeFrom<'_>]) -> Result<Vec<Released>, Fault> {
         let pipeline = &self.checked.pipeline;
@@ -388,9 +357,6 @@ fn months(policy: &PrivacyPolicy, night: &Night<'_>) -> Vec<Month> {
 fn is_held(built: &Built) -> bool {
     built.is_held(&satisfaction::table()) || built.is_held(&quality::table())
 }
-
-/// The version of what the figures mean: it changes with what a bin counts, or who is counted.
-const DEFINITION_VERSION: &str = "2026-1";
 
 /// How many days before the end of a month the newest rating and the newest dossier may lie: a weekend and a holiday.
 const REACH_DAYS: i64 = 7;

@@ -21,6 +21,7 @@ mod explain;
 mod figures;
 mod follow;
 mod lineage;
+mod provenance;
 mod pull;
 mod quality;
 mod recheck;

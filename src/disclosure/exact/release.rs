@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray}
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::super::columns::{ColumnKind, ColumnSheet};
-use super::super::released::{Account, Edition, Released};
+use super::super::released::{Account, Edition, Facts, Released};
 use super::super::{Error, Period};
 use super::{Column, Decided, Kind, Value};
 
@@ -19,7 +19,7 @@ impl Released {
     pub fn exact(decided: &Decided) -> Result<Self, Error> {
         let period = Period::Month(decided.period());
         let failed = |source| Error::Build { table: decided.table().to_owned(), period, source };
-        Ok(Released {
+        Ok(Released::from(Facts {
             name: decided.table().to_owned(),
             title: decided.title.clone(),
             period,
@@ -28,7 +28,7 @@ impl Released {
             table: batch(decided).map_err(failed)?,
             account: Account::Exact(Box::new(decided.account.clone())),
             provenance: decided.provenance.clone(),
-        })
+        }))
     }
 }
 
