@@ -146,7 +146,7 @@ impl Closing<'_> {
             rows,
             cells,
             policy: self.policy.policy.clone(),
-            rules: self.told(),
+            rules: self.told(true),
             admitted: &settled.admitted,
             provenance: provenance.clone(),
         })

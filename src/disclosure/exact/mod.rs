@@ -72,7 +72,7 @@ impl Closing<'_> {
                 groups.iter().map(|code| (group.to_owned(), code.clone())).collect()
             }
             // The total of any dimension makes everything sensitive.
-            _ => vec![(PERIOD.to_owned(), trees.iter().find(|tree| tree.name() == PERIOD).map_or(String::new(), root))],
+            _ => vec![(PERIOD.to_owned(), total_of(trees, PERIOD))],
         };
         let is_there = |dimension: &ExactDimension| trees.iter().any(|tree| tree.name() == dimension.word());
         Rules {
@@ -110,8 +110,8 @@ impl Closing<'_> {
         offers.collect()
     }
 
-    /// The rules, in words that every table prints.
-    fn told(&self) -> Vec<Text> {
+    /// The rules, in words that every table prints. Cells that are by no group are of all of them.
+    fn told(&self, is_by_group: bool) -> Vec<Text> {
         let rules = &self.policy.rules;
         let (small, width) = (rules.small_below, rules.interval_min);
         if let Some(base) = self.policy.rounding {
@@ -123,8 +123,8 @@ impl Closing<'_> {
             )];
         }
         let groups = match &rules.sensitive_groups {
-            Some(groups) => groups.join(", "),
-            None => "*".to_owned(),
+            Some(groups) if is_by_group => groups.join(", "),
+            _ => "*".to_owned(),
         };
         let mut told = vec![
             Text::new(
@@ -152,11 +152,11 @@ impl Closing<'_> {
     }
 }
 
-fn root(tree: &Tree) -> String {
-    tree.total().to_owned()
+fn total_of(trees: &[Tree], dimension: &str) -> String {
+    trees.iter().find(|tree| tree.name() == dimension).map(|tree| tree.total().to_owned()).unwrap_or_default()
 }
 
-/// Whether a table shows these cells: used where a decided table is made of several layouts.
+/// The name of one layout of a table: it has one for each way in which it counts.
 fn names(table: &str, part: &str) -> String {
     format!("{table}:{part}")
 }

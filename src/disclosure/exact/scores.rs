@@ -180,7 +180,7 @@ impl Closing<'_> {
             rows,
             cells,
             policy: self.policy.policy.clone(),
-            rules: self.told(),
+            rules: self.told(false),
             admitted: &settled.admitted,
             provenance: sheet.provenance.clone(),
         })
