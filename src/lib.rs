@@ -30,7 +30,7 @@
 //! - [`obligations`]: who must do what, by when; what became of it, and why that day.
 //! - [`reminders`]: who is written to today, and the letter.
 //! - [`satisfaction`], [`quality`]: what the figures are counted from, and score sheets; still private.
-//! - [`disclosure`]: the only way from private to public: bounding, noise, roll-up; suppression and cell keys, not yet in a night.
+//! - [`disclosure`]: the only way from private to public: bounding and noise, suppression of exact counts, cell keys; one gate.
 //!
 //! Taking in, computing:
 //!

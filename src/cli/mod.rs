@@ -41,7 +41,7 @@ use crate::report::Report;
 use crate::run;
 use crate::samples;
 use crate::world::World;
-use ask::{Limits, QUERY_ROWS_MAX, ask};
+use ask::{Inquiry, Limits, QUERY_ROWS_MAX, ask, inquire};
 use book::look;
 use cases::{mutate, test};
 use keeper::{keep_running, list_times};
@@ -154,6 +154,9 @@ enum Verb {
         /// Print every row, however many there are; otherwise more than 100,000 are refused.
         #[arg(long)]
         all_rows: bool,
+        /// Ask as this analyst, about the tables of [analysts]: counts by cell key, each question written down.
+        #[arg(long, value_name = "NAME")]
+        analyst: Option<String>,
     },
     /// Say which columns of which sources reach a table of sql/, and what decides its rows.
     Lineage {
@@ -491,9 +494,13 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Schedule { list: false } => keep_running(&root, &agency, state).await,
         Verb::Serve => serve::serve(&root, &agency, state).await,
         Verb::Preferences { verb } => preferences::preferences(root, &agency, state, &verb),
-        Verb::Query { select, format, tables, timeout_seconds, all_rows } => {
+        Verb::Query { select, format, tables, timeout_seconds, all_rows, analyst } => {
             let limits =
                 Limits { time: Duration::from_secs(timeout_seconds), rows: (!all_rows).then_some(QUERY_ROWS_MAX) };
+            if let Some(analyst) = analyst {
+                let asked = Inquiry { agency: &agency, analyst: &analyst, select: select.filter(|_| !tables) };
+                return inquire(root, state, asked, format, limits).await;
+            }
             ask(&state, select.filter(|_| !tables), format, limits).await
         }
         Verb::Lineage { model, format } => lineage::trace(&root, &agency, &model, format).await,

@@ -32,6 +32,7 @@ mod outcomes;
 
 mod preferences;
 mod pulls;
+mod released;
 mod runs;
 mod shared;
 mod suppression;
@@ -57,6 +58,7 @@ pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Recovere
 pub use outcomes::Outcomes;
 pub use preferences::{ALL, Asked, Chosen, Preference, Request, Sent, Stance};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
+pub use released::{ExactDecision, KeptExact};
 pub use runs::{Run, RunOutcome};
 pub use shared::Shared;
 pub use suppression::{AddressAct, NUMBER_REFUSED, RefusedAddress, Returned, Suppression, Taken};
@@ -78,6 +80,7 @@ const TABLES: &[&str] = &[
     mentions::TABLES,
     unsent::TABLES,
     addresses::TABLES,
+    released::TABLES,
 ];
 
 /// Pages of the file that are kept in memory, in KiB.

@@ -6,6 +6,7 @@ mod explanation;
 mod life;
 mod messages;
 mod preferences;
+mod released;
 mod suppression;
 mod together;
 mod unsent;
@@ -254,6 +255,7 @@ struct Projection {
     preferences: preferences::Preferences,
     unsent: unsent::Unsent,
     addresses: addresses::Addresses,
+    exact: released::Exact,
 }
 
 impl Projection {
@@ -266,6 +268,7 @@ impl Projection {
         self.suppressions.take(entry, &body);
         self.stops.take(entry, &body);
         self.letters.take(entry, &body);
+        self.exact.take(entry, &body);
         if self.messages.take(entry, &body) {
             return;
         }
@@ -338,6 +341,7 @@ impl Projection {
         found.extend(self.stops.differences(ledger));
         found.extend(self.letters.differences(ledger));
         found.extend(self.preferences.differences(ledger));
+        found.extend(self.exact.differences(ledger));
         found.extend(self.unsent.differences(ledger));
         found.extend(std::mem::take(&mut self.addresses).differences(ledger));
         for shape in &SHAPES {

@@ -9,6 +9,7 @@ pub mod attention;
 pub mod authorisation;
 pub mod calendar;
 pub mod check;
+pub mod exact;
 pub mod filter;
 pub mod indices;
 pub mod law;
@@ -78,6 +79,10 @@ pub struct Pipeline {
     pub calendar: LegalCalendar,
     /// How published figures are protected; without one, nothing is published.
     pub privacy: Option<PrivacyPolicy>,
+    /// Which exact counts are published; without one, none is.
+    pub exact: Option<exact::ExactPolicy>,
+    /// What analysts may ask; without it, nobody may.
+    pub analysts: Option<exact::Analysts>,
 }
 
 impl Pipeline {

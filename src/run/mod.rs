@@ -8,6 +8,7 @@
 //! Each step is in a file of its own beside this one; each decision is in its
 //! chapter. This is where the world meets them.
 
+mod analyst;
 mod attend;
 mod bounces;
 mod budget;
@@ -15,6 +16,7 @@ mod build;
 mod change;
 mod channels;
 mod erase;
+mod exact;
 mod explain;
 mod figures;
 mod follow;
@@ -46,6 +48,7 @@ use crate::report::change::Changes;
 use crate::report::{FaultLine, Report};
 use crate::world::World;
 
+pub use analyst::{inquire, listed};
 pub use bounces::{Back, bounces};
 pub use budget::{Budget, budget};
 pub use erase::{Erased, erase};
@@ -165,6 +168,7 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     night.followed(ledger.as_ref(), &built, &obligations)?;
     night.preview(ledger.as_ref(), &built, &obligations)?;
     night.foresee(ledger.as_ref(), &built)?;
+    night.foresee_exact(ledger.as_ref())?;
     world.progress.done();
     let mut report = night.report;
     compare(ledger.as_ref(), &mut report)?;
@@ -271,7 +275,10 @@ impl Night<'_> {
         if purpose == Purpose::Send {
             return Ok(());
         }
-        self.publish(ledger, &built)
+        // Neither kind of figures waits for the other.
+        let noisy = self.publish(ledger, &built);
+        self.publish_exact(ledger, &built).await?;
+        noisy
     }
 }
 

@@ -18,6 +18,8 @@ mod delivery;
 mod disclosure;
 /// One person leaves the landed tables.
 mod erasure;
+/// Exact tables of closed months, through the real binary: withheld, attacked, frozen, killed.
+mod exact;
 /// How a due date came about, in words that can be done again.
 mod explain;
 /// What a clerk is told when a file is wrong, and what a night does when its disk or a source fails.

@@ -4,6 +4,7 @@ mod attention;
 mod calendar;
 mod catalogue;
 mod channel;
+mod exact;
 mod indices;
 mod item;
 mod law;
@@ -123,7 +124,18 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         None => None,
         Some(checked) => Some(checked?),
     };
-    Some(Pipeline {
+    let exact =
+        node.table_or_none("exact").map(|n| done(&n, |n| exact::exact(n, &parts.procedure_groups, &parts.indices)));
+    let exact = match exact {
+        None => None,
+        Some(checked) => Some(checked?),
+    };
+    let analysts = node.table_or_none("analysts").map(|n| done(&n, exact::analysts));
+    let analysts = match analysts {
+        None => None,
+        Some(checked) => Some(checked?),
+    };
+    let pipeline = Pipeline {
         id: id.to_owned(),
         path,
         agency: agency?,
@@ -142,7 +154,11 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         indices: parts.indices,
         calendar: parts.calendar,
         privacy,
-    })
+        exact,
+        analysts,
+    };
+    exact::together(node, &pipeline);
+    Some(pipeline)
 }
 
 fn done<T>(node: &Node<'_>, read: impl FnOnce(&Node<'_>) -> Option<T>) -> Option<T> {
