@@ -13,6 +13,7 @@ pub mod filter;
 pub mod indices;
 pub mod law;
 pub mod mail;
+pub mod publication;
 pub mod reader;
 pub mod retention;
 pub mod secret;
@@ -78,6 +79,10 @@ pub struct Pipeline {
     pub calendar: LegalCalendar,
     /// How published figures are protected; without one, nothing is published.
     pub privacy: Option<PrivacyPolicy>,
+    /// How published figures stand on the shelf: where, signed with what, held when.
+    pub publication: publication::Terms,
+    /// The rating system that is told of published figures; none where it is not.
+    pub push: Option<publication::Push>,
 }
 
 impl Pipeline {

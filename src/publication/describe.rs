@@ -10,30 +10,26 @@ use arrow::datatypes::DataType;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Error, Labels, Sheet};
+use super::{Error, Labels, Sheet, text};
 use crate::language::{Language, Text};
 use crate::personal::hex;
 use crate::pipeline::Counted;
 use crate::tables::Table;
 
 /// Under what terms published figures may be used.
-const LICENCE_NAME: &str = "CC BY 4.0";
-const LICENCE_URL: &str = "https://creativecommons.org/licenses/by/4.0/";
+pub(super) const LICENCE_NAME: &str = "CC-BY-4.0";
+pub(super) const LICENCE_TITLE: &str = "CC BY 4.0";
+pub(super) const LICENCE_URL: &str = "https://creativecommons.org/licenses/by/4.0/";
 
 /// The sheet of a table, as the text of a JSON file.
 pub(super) fn bytes(sheet: &Sheet, labels: &Labels, csv: &[u8], parquet: &[u8]) -> Result<String, Error> {
-    let title = sheet.title();
-    let title = Language::ALL.map(|language| {
-        format!("{}, {}, {}", title.get(language), labels.unit.get(language), sheet.period.words(language))
-    });
-    let [vi, en] = title;
     let described = Described {
         format: "chudong.sheet.1",
         table: sheet.name,
         period: sheet.period.to_string(),
-        title: Text::new(vi, en),
+        title: full_title(sheet, labels),
         publisher: &labels.agency,
-        licence: Licence { name: LICENCE_NAME, url: LICENCE_URL },
+        licence: Licence { name: LICENCE_TITLE, url: LICENCE_URL },
         files: vec![
             file(sheet, "csv", "text/csv; charset=utf-8; header=present", csv),
             file(sheet, "parquet", "application/vnd.apache.parquet", parquet),
@@ -44,7 +40,16 @@ pub(super) fn bytes(sheet: &Sheet, labels: &Labels, csv: &[u8], parquet: &[u8]) 
         rolled_up: rolled_up(sheet)?,
         protection: protection(sheet),
     };
-    json(sheet.name, &described)
+    text::json(sheet.name, &described)
+}
+
+/// "Mức độ hài lòng theo xã, phường, Tỉnh An Bình, tháng 10/2026".
+pub(super) fn full_title(sheet: &Sheet, labels: &Labels) -> Text {
+    let title = sheet.title();
+    let [vi, en] = Language::ALL.map(|language| {
+        format!("{}, {}, {}", title.get(language), labels.unit.get(language), sheet.period.words(language))
+    });
+    Text::new(vi, en)
 }
 
 /// The names behind commune codes and procedure groups, as the text of a JSON file.
@@ -64,7 +69,7 @@ pub(super) fn codes(labels: &Labels) -> Result<String, Error> {
         commune_code: by_code(&labels.communes),
         procedure_group: by_code(&labels.procedure_groups),
     };
-    json("codes", &codes)
+    text::json("codes", &codes)
 }
 
 fn by_code(list: &[(String, Text)]) -> BTreeMap<&str, &Text> {
@@ -257,11 +262,4 @@ fn protection<'a>(sheet: &'a Sheet) -> Protection<'a> {
         },
         min_count: account.min_count,
     }
-}
-
-fn json(table: &str, value: &impl Serialize) -> Result<String, Error> {
-    let mut text =
-        serde_json::to_string_pretty(value).map_err(|source| Error::Json { table: table.to_owned(), source })?;
-    text.push('\n');
-    Ok(text)
 }

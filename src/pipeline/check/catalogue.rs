@@ -60,5 +60,7 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
         indices: read_indices(root, faults),
         calendar: read_calendar(root, faults),
         privacy: None,
+        publication: Default::default(),
+        push: None,
     }
 }
