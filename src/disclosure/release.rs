@@ -22,103 +22,17 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use serde::{Serialize, Serializer};
 
-use super::bins::{Keys, Share, counted_word, dimension_word, names, shares};
+use super::bins::{Keys, names, shares};
 use super::bounding::per_person;
-use super::columns::{self, ColumnSheet};
+use super::columns;
 use super::draws::{Draws, Measured};
+use super::released::{Account, Edition, Measurement, NoiseAccount, Provenance, Released};
 use super::{Error, Month, Period, budget, request};
-use crate::pipeline::{Bins, Counted, Dimension, Measure, PrivacyPolicy, ProcedureGroup, Rho, Unit};
+use crate::pipeline::{Dimension, Measure, PrivacyPolicy, ProcedureGroup, Rho, Unit};
 
 /// The 97.5th percentile of the normal distribution: an interval of this many standard deviations to each side holds 95 %.
 const NORMAL_975: f64 = 1.959_963_984_540_054;
-
-/// A table that anybody may see, and the account of how it was protected.
-///
-/// Only this module makes one. Whoever publishes takes nothing else, so that no private column can leave by mistake.
-#[derive(Debug)]
-pub struct Released {
-    table: RecordBatch,
-    account: Account,
-}
-
-impl Released {
-    /// The name of the table, `satisfaction_by_commune`.
-    pub fn name(&self) -> &str {
-        &self.account.table
-    }
-
-    /// The month or the quarter it speaks of.
-    pub fn period(&self) -> Period {
-        self.account.period
-    }
-
-    /// The figures: one row per cell of the public code lists, in the order of their codes.
-    pub fn table(&self) -> &RecordBatch {
-        &self.table
-    }
-
-    /// How they were protected.
-    pub fn account(&self) -> &Account {
-        &self.account
-    }
-
-    /// What the columns mean, in their order.
-    pub fn columns(&self) -> Vec<ColumnSheet> {
-        columns::sheets(self.account.of, &self.account.by, self.account.bins)
-    }
-}
-
-/// How a released table was protected. Public facts only: nothing here is computed from a row.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Account {
-    /// The table.
-    pub table: String,
-    /// Its period.
-    pub period: Period,
-    /// The months that were measured.
-    pub months: Vec<Month>,
-    /// The identities of the draws, month by month.
-    pub release_ids: Vec<String>,
-    /// Name and version of the policy.
-    pub policy: String,
-    /// What is counted.
-    #[serde(serialize_with = "counted")]
-    pub of: Counted,
-    /// By what; nothing for the whole unit.
-    #[serde(serialize_with = "dimensions")]
-    pub by: Vec<Dimension>,
-    /// Into which bins.
-    #[serde(serialize_with = "bin_names")]
-    pub bins: Bins,
-    /// The measured table that this one sums, for a table that was not measured itself.
-    pub derived_from: Option<String>,
-    /// Parameter of the discrete Gaussian noise in each measured count.
-    pub sigma: u32,
-    /// How many measured counts are added up in each published count: months, times communes for the province.
-    pub counts_added: u32,
-    /// Standard deviation of the noise in each published bin: `σ √counts_added`, rounded up to two decimals.
-    pub bin_noise: f64,
-    /// How much of the noise the intervals hold, in percent.
-    pub interval_percent: u8,
-    /// Records of one person that count in a month.
-    pub per_person: u32,
-    /// What measuring this table (or the one it sums) cost each person in each month, zCDP.
-    #[serde(serialize_with = "exact")]
-    pub rho_table: Rho,
-    /// What all tables of a month together cost each person active in it, zCDP.
-    #[serde(serialize_with = "exact")]
-    pub rho_month: Rho,
-    /// The probability that goes with `epsilon_month`.
-    pub delta: f64,
-    /// `rho_month` said as (epsilon, delta), rounded up to two decimals; see [`super::epsilon`].
-    pub epsilon_month: f64,
-    /// Cells whose noisy total is below this are rolled up.
-    pub min_count: u32,
-    /// Where to: `quarter`, the name of a wider table, or nowhere.
-    pub rolled_up_to: Option<String>,
-}
 
 /// The tables of one month, or of a quarter from the draws of its three months: the province, then each measure of the
 /// policy, in its order.
@@ -248,34 +162,48 @@ impl<'a> Figures<'a> {
         let account = self.account(draws, policy)?;
         let failed = |source| Error::Build { table: self.table.clone(), period: self.period, source };
         let table = self.batch().map_err(failed)?;
-        Ok(Released { table, account })
+        Ok(Released {
+            name: self.table.clone(),
+            title: columns::title(self.measure.of, &self.by),
+            period: self.period,
+            edition: Edition::Final,
+            columns: columns::sheets(self.measure.of, &self.by, self.measure.bins, false, false),
+            table,
+            account: Account::Noise(Box::new(account)),
+            provenance: Provenance::default(),
+        })
     }
 
-    fn account(&self, draws: &[&Draws], policy: &PrivacyPolicy) -> Result<Account, Error> {
+    fn account(&self, draws: &[&Draws], policy: &PrivacyPolicy) -> Result<NoiseAccount, Error> {
         let bound = per_person(self.measure, policy);
         let rho_month = request::cost_of(policy)?;
         let noise = f64::from(self.measure.sigma) * f64::from(self.counts_added).sqrt();
-        Ok(Account {
-            table: self.table.clone(),
-            period: self.period,
+        let bins = names(self.measure.bins).len();
+        Ok(NoiseAccount {
             months: draws.iter().map(|draws| draws.month()).collect(),
             release_ids: draws.iter().map(|draws| draws.release_id().to_owned()).collect(),
             policy: policy.policy.clone(),
             of: self.measure.of,
             by: self.by.clone(),
             bins: self.measure.bins,
-            derived_from: self.derived_from.clone(),
+            is_measured: self.derived_from.is_none(),
             sigma: self.measure.sigma,
-            counts_added: self.counts_added,
-            bin_noise: up(noise),
+            fitted_to: vec![Measurement {
+                table: self.measure.table.clone(),
+                editions: vec!["whole".into()],
+                sigma_squared: vec![Rho::from_integer(i64::from(self.measure.sigma).pow(2))],
+                rho: vec![budget::cost(bound, self.measure.sigma)?],
+            }],
+            bin_noise: vec![up(noise); bins],
+            count_noise: up(noise * (bins as f64).sqrt()),
             interval_percent: 95,
             per_person: bound,
-            rho_table: budget::cost(bound, self.measure.sigma)?,
             rho_month,
             delta: policy.delta,
             epsilon_month: up(budget::epsilon(rho_month, policy.delta)),
             min_count: self.measure.min_count,
             rolled_up_to: self.rolled_up_to.clone(),
+            invariants: Vec::new(),
         })
     }
 
@@ -296,11 +224,19 @@ impl<'a> Figures<'a> {
             let values = rows.iter().map(|row| row.as_ref().and_then(|row| row.counts.get(place)).copied());
             columns.add(name, DataType::Int64, true, Arc::new(Int64Array::from_iter(values)));
         }
-        let ends =
-            |share: &Share| ["_percent", "_percent_low", "_percent_high"].map(|end| format!("{}{end}", share.name));
-        for (place, name) in shares(self.measure.bins).iter().flat_map(ends).enumerate() {
-            let values = rows.iter().map(|row| row.as_ref().and_then(|row| row.percents.get(place)).copied());
-            columns.add(&name, DataType::Float64, true, Arc::new(Float64Array::from_iter(values)));
+        for (share, first) in shares(self.measure.bins).iter().zip((0..).step_by(3)) {
+            for (place, end) in (first..).zip(["_percent", "_percent_low", "_percent_high"]) {
+                let values = rows.iter().map(|row| row.as_ref().and_then(|row| row.percents.get(place)).copied());
+                let name = format!("{}{end}", share.name);
+                columns.add(&name, DataType::Float64, true, Arc::new(Float64Array::from_iter(values)));
+            }
+            let reliability = |row: &Figure| match row.percents.get(first + 1..first + 3) {
+                Some([low, high]) if high - low <= 10.0 => "good".to_owned(),
+                Some([low, high]) if high - low <= 20.0 => "fair".to_owned(),
+                _ => "poor".to_owned(),
+            };
+            let values = rows.iter().map(|row| row.as_ref().map(reliability));
+            columns.texts(&format!("{}_reliability", share.name), true, values);
         }
         RecordBatch::try_new(Arc::new(Schema::new(columns.fields)), columns.arrays)
     }
@@ -395,20 +331,4 @@ fn parent(measure: &Measure, policy: &PrivacyPolicy) -> Option<String> {
         1 => province(),
         _ => measured(&[Dimension::ProcedureGroup]).or_else(|| measured(&[Dimension::Commune])).or_else(province),
     }
-}
-
-fn counted<S: Serializer>(of: &Counted, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(counted_word(*of))
-}
-
-fn dimensions<S: Serializer>(by: &[Dimension], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(by.iter().map(|dimension| dimension_word(*dimension)))
-}
-
-fn bin_names<S: Serializer>(bins: &Bins, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(names(*bins))
-}
-
-fn exact<S: Serializer>(rho: &Rho, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(rho)
 }

@@ -35,7 +35,7 @@ fn described(sheet: &Sheet, column: &ColumnSheet) -> Value {
         "name": name,
         "titles": name,
         "dc:description": text::both(&column.meaning),
-        "datatype": datatype(sheet, name),
+        "datatype": datatype(sheet, column),
         // A blank cell has no figure, and is never zero; `status` says why.
         "null": [""],
     });
@@ -50,14 +50,18 @@ fn described(sheet: &Sheet, column: &ColumnSheet) -> Value {
     described
 }
 
-fn datatype(sheet: &Sheet, name: &str) -> Value {
-    match sheet.kind(name) {
-        DataType::Int64 => json!({ "base": "integer", "minimum": 0 }),
-        DataType::Float64 if super::sheet::is_share(name) => json!({ "base": "decimal", "minimum": 0, "maximum": 100 }),
-        DataType::Float64 => json!({ "base": "decimal" }),
-        _ => match super::sheet::words(name) {
-            Some(words) => json!({ "base": "string", "format": words.join("|") }),
-            None => json!({ "base": "string" }),
-        },
+fn datatype(sheet: &Sheet, column: &ColumnSheet) -> Value {
+    let base = match sheet.kind(&column.name) {
+        DataType::Int64 => "integer",
+        DataType::Float64 => "decimal",
+        _ => "string",
+    };
+    let mut datatype = json!({ "base": base });
+    if let Some(object) = datatype.as_object_mut() {
+        let (least, most) = super::sheet::bounds(column);
+        object.extend(least.map(|least| ("minimum".to_owned(), least.into())));
+        object.extend(most.map(|most| ("maximum".to_owned(), most.into())));
+        object.extend(super::sheet::words(column).map(|words| ("format".to_owned(), words.join("|").into())));
     }
+    datatype
 }

@@ -1,7 +1,6 @@
-//! Columns that are made of released figures and of nothing else: how far a share can be trusted, and how many rated.
+//! Columns that are made of released figures and of nothing else: how many rated.
 //!
-//! **Reliability** is told by the half width of the widest 95 % interval of a row's shares: up to 5 points `good`, up to
-//! 10 `caution`, wider `poor`. **Response rate** is ratings per hundred dossiers of the same cell and period; its interval
+//! The **response rate** is ratings per hundred dossiers of the same cell and period; its interval
 //! is that of both counts at their worst together, so that it holds at least what it says. A person may rate later than
 //! the dossier was counted, so a rate may exceed a hundred: a gate sees to that.
 //!
@@ -10,42 +9,27 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
+use arrow::datatypes::{Field, Schema};
 
 use super::{Error, Sheet};
-use crate::disclosure::ColumnSheet;
+use crate::disclosure::{ColumnKind, ColumnSheet};
 use crate::language::Text;
 use crate::pipeline::Counted;
 use crate::tables::{self, Table};
 
-/// The column of reliability.
-pub(super) const RELIABILITY: &str = "reliability";
 /// The dossiers to which the ratings of a cell are compared.
 pub(super) const DOSSIERS: &str = "dossiers";
 /// Ratings per hundred dossiers; `_low` and `_high` are the ends of its interval.
 pub(super) const RESPONSE_RATE: &str = "response_rate_percent";
 
-/// The words of [`RELIABILITY`].
-pub(super) const WORDS: [&str; 3] = ["good", "caution", "poor"];
-
-/// Half widths in points up to which a share is `good`, and `caution`.
-const GOOD_POINTS: f64 = 5.0;
-const CAUTION_POINTS: f64 = 10.0;
-
-/// Adds to every table what follows from it, and to each table of ratings the response rate from that of dossiers.
+/// Adds to each table of ratings the response rate, from the table of dossiers of the same cells and period.
 pub(super) fn add(sheets: &mut [Sheet<'_>]) -> Result<(), Error> {
-    for sheet in sheets.iter_mut() {
-        let shares = shares(sheet);
-        if !shares.is_empty() && !sheet.has(RELIABILITY) {
-            add_reliability(sheet, &shares)?;
-        }
-    }
     let mut counted = BTreeMap::new();
-    for sheet in sheets.iter().filter(|sheet| sheet.account.of == Counted::Dossiers) {
+    for sheet in sheets.iter().filter(|sheet| counts(sheet, Counted::Dossiers)) {
         counted.entry((sheet.period, sheet.breakdown())).or_insert(totals(sheet)?);
     }
-    for sheet in sheets.iter_mut().filter(|sheet| sheet.account.of == Counted::Ratings) {
+    for sheet in sheets.iter_mut().filter(|sheet| counts(sheet, Counted::Ratings)) {
         if let Some(dossiers) = counted.get(&(sheet.period, sheet.breakdown())) {
             add_response_rate(sheet, dossiers)?;
         }
@@ -53,40 +37,8 @@ pub(super) fn add(sheets: &mut [Sheet<'_>]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The stems of the shares: `satisfied_percent` of a table that has both ends of its interval.
-pub(super) fn shares(sheet: &Sheet<'_>) -> Vec<String> {
-    let names = sheet.table.schema_ref().fields().iter().map(|field| field.name().clone());
-    let is_share = |name: &String| {
-        name != RESPONSE_RATE
-            && name.ends_with("_percent")
-            && sheet.has(&format!("{name}_low"))
-            && sheet.has(&format!("{name}_high"))
-    };
-    names.filter(is_share).collect()
-}
-
-fn add_reliability(sheet: &mut Sheet<'_>, shares: &[String]) -> Result<(), Error> {
-    let mut widest: Vec<Option<f64>> = vec![None; sheet.table.num_rows()];
-    for share in shares {
-        let low = floats(sheet, &format!("{share}_low"))?;
-        let high = floats(sheet, &format!("{share}_high"))?;
-        for (widest, ends) in widest.iter_mut().zip(low.into_iter().zip(high)) {
-            if let (Some(low), Some(high)) = ends {
-                *widest = Some(widest.unwrap_or(0.0).max((high - low) / 2.0));
-            }
-        }
-    }
-    let word = |points: f64| match points {
-        points if points <= GOOD_POINTS => "good",
-        points if points <= CAUTION_POINTS => "caution",
-        _ => "poor",
-    };
-    let words: StringArray = widest.iter().map(|points| points.map(word)).collect();
-    let meaning = Text::new(
-        "Độ tin cậy của các tỷ lệ trong dòng: \"good\" khi nửa khoảng 95 % không quá 5 điểm, \"caution\" không quá 10, \"poor\" nếu rộng hơn",
-        "How far the shares of the row can be trusted: \"good\" where half of the widest 95 % interval is 5 points or less, \"caution\" up to 10, \"poor\" beyond",
-    );
-    append(sheet, RELIABILITY, Text::new("", ""), meaning, Arc::new(words))
+fn counts(sheet: &Sheet<'_>, of: Counted) -> bool {
+    sheet.noise.is_some_and(|noise| noise.of == of)
 }
 
 /// Total and the ends of its interval.
@@ -136,37 +88,42 @@ fn add_response_rate(sheet: &mut Sheet<'_>, dossiers: &BTreeMap<Vec<String>, Tot
         "Số hồ sơ của cùng ô và kỳ, đã cộng nhiễu: mẫu số của tỷ lệ phản hồi",
         "Dossiers of the same cell and period, with noise: the denominator of the response rate",
     );
-    append(sheet, DOSSIERS, records, about, shown)?;
+    let title = Text::new("Hồ sơ", "Dossiers");
+    append(sheet, (DOSSIERS, ColumnKind::Count), title, records, about, shown)?;
     let about = |vi: &str, en: &str| Text::new(vi, en);
     let columns = [
-        (point, "", about("Lượt đánh giá trên 100 hồ sơ", "Ratings per 100 dossiers")),
-        (low, "_low", about("Đầu dưới khoảng của tỷ lệ phản hồi", "Lower end of the interval of the response rate")),
-        (high, "_high", about("Đầu trên khoảng của tỷ lệ phản hồi", "Upper end of the interval of the response rate")),
+        (point, "", ColumnKind::Share, about("Lượt đánh giá trên 100 hồ sơ", "Ratings per 100 dossiers")),
+        (low, "_low", ColumnKind::Low, about("Đầu dưới khoảng của tỷ lệ phản hồi", "Lower end of the interval of the response rate")),
+        (high, "_high", ColumnKind::High, about("Đầu trên khoảng của tỷ lệ phản hồi", "Upper end of the interval of the response rate")),
     ];
-    for (values, end, about) in columns {
-        append(sheet, &format!("{RESPONSE_RATE}{end}"), Text::new("%", "%"), about, values)?;
+    for (values, end, kind, about) in columns {
+        let name = format!("{RESPONSE_RATE}{end}");
+        let title = Text::new("Tỷ lệ phản hồi", "Response rate");
+        append(sheet, (&name, kind), title, Text::new("%", "%"), about, values)?;
     }
     Ok(())
 }
 
-fn append(sheet: &mut Sheet<'_>, name: &str, unit: Text, meaning: Text, values: ArrayRef) -> Result<(), Error> {
+fn append(
+    sheet: &mut Sheet<'_>,
+    (name, kind): (&str, ColumnKind),
+    title: Text,
+    unit: Text,
+    meaning: Text,
+    values: ArrayRef,
+) -> Result<(), Error> {
     let mut fields: Vec<Arc<Field>> = sheet.table.schema_ref().fields().iter().cloned().collect();
-    let kind: DataType = values.data_type().clone();
-    fields.push(Arc::new(Field::new(name, kind, true)));
+    fields.push(Arc::new(Field::new(name, values.data_type().clone(), true)));
     let mut columns = sheet.table.columns().to_vec();
     columns.push(values);
     let table = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns);
     sheet.table = table.map_err(|source| Error::Derive { table: sheet.name.to_owned(), source })?;
-    sheet.columns.push(ColumnSheet { name: name.to_owned(), unit, meaning });
+    sheet.columns.push(ColumnSheet { name: name.to_owned(), kind, title, unit, meaning });
     Ok(())
 }
 
 fn ints(sheet: &Sheet<'_>, column: &str) -> Result<Vec<Option<i64>>, Error> {
     Table::from_batch(sheet.table.clone()).ints(column).map_err(column_error(sheet))
-}
-
-pub(super) fn floats(sheet: &Sheet<'_>, column: &str) -> Result<Vec<Option<f64>>, Error> {
-    Table::from_batch(sheet.table.clone()).floats(column).map_err(column_error(sheet))
 }
 
 fn column_error(sheet: &Sheet<'_>) -> impl FnOnce(tables::Error) -> Error {

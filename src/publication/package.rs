@@ -55,17 +55,12 @@ fn field(sheet: &Sheet, column: &crate::disclosure::ColumnSheet) -> Value {
     if !sheet.is_nullable(name) {
         constraints.insert("required".into(), true.into());
     }
-    if kind == "integer" || super::sheet::is_share(name) {
-        constraints.insert("minimum".into(), 0.into());
-    }
-    if super::sheet::is_share(name) {
-        constraints.insert("maximum".into(), 100.into());
-    }
-    if let Some(words) = super::sheet::words(name) {
-        constraints.insert("enum".into(), json!(words));
-    }
+    let (least, most) = super::sheet::bounds(column);
+    constraints.extend(least.map(|least| ("minimum".to_owned(), least.into())));
+    constraints.extend(most.map(|most| ("maximum".to_owned(), most.into())));
+    constraints.extend(super::sheet::words(column).map(|words| ("enum".to_owned(), json!(words))));
     json!({
-        "name": name, "type": kind, "title": column.meaning.get(Language::Vi),
+        "name": name, "type": kind, "title": column.title.get(Language::Vi),
         "description": column.meaning.get(Language::En), "constraints": constraints,
     })
 }

@@ -4,9 +4,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 
 use super::{Error, Period};
-use crate::disclosure::{Account, ColumnSheet, Released};
+use crate::disclosure::{Account, ColumnKind, ColumnSheet, Edition, NoiseAccount, Provenance, Released};
 use crate::language::Text;
-use crate::pipeline::Counted;
 
 /// A released table, its period read and its name proved to be a plain word.
 pub(super) struct Sheet<'a> {
@@ -18,8 +17,15 @@ pub(super) struct Sheet<'a> {
     pub(super) table: RecordBatch,
     /// What each column means, in the order of the table.
     pub(super) columns: Vec<ColumnSheet>,
+    /// Which edition of its period it is.
+    pub(super) edition: Edition,
     /// How it was protected.
     pub(super) account: &'a Account,
+    /// The account of the noise, where it was protected by noise.
+    pub(super) noise: Option<&'a NoiseAccount>,
+    /// Where the figures come from.
+    pub(super) provenance: &'a Provenance,
+    title: &'a Text,
 }
 
 impl<'a> Sheet<'a> {
@@ -34,7 +40,17 @@ impl<'a> Sheet<'a> {
         let period =
             Period::parse(&period).ok_or_else(|| Error::Period { table: name.to_owned(), period: period.clone() })?;
         let (table, account) = (released.table().clone(), released.account());
-        Ok(Sheet { name, period, table, columns: released.columns(), account })
+        Ok(Sheet {
+            name,
+            period,
+            table,
+            columns: released.columns().to_vec(),
+            edition: released.edition(),
+            account,
+            noise: released.noise(),
+            provenance: released.provenance(),
+            title: released.title(),
+        })
     }
 
     /// Whether the table has a column of this name.
@@ -43,8 +59,13 @@ impl<'a> Sheet<'a> {
     }
 
     /// The columns that name a row: the period and the dimensions.
-    pub(super) fn keys(&self) -> Vec<&'static str> {
-        ["period", "commune_code", "procedure_group"].into_iter().filter(|key| self.has(key)).collect()
+    pub(super) fn keys(&self) -> Vec<&str> {
+        self.of_kind(ColumnKind::Dimension).map(|column| column.name.as_str()).collect()
+    }
+
+    /// The columns of a kind, in their order.
+    pub(super) fn of_kind(&self, kind: ColumnKind) -> impl Iterator<Item = &ColumnSheet> {
+        self.columns.iter().filter(move |column| column.kind == kind)
     }
 
     /// The type of a column.
@@ -69,31 +90,31 @@ impl<'a> Sheet<'a> {
     }
 
     /// "Mức độ hài lòng theo xã, phường"; "Satisfaction by commune".
-    pub(super) fn title(&self) -> Text {
-        let of = match self.account.of {
-            Counted::Ratings => Text::new("Mức độ hài lòng", "Satisfaction"),
-            Counted::Dossiers => Text::new("Chất lượng giải quyết hồ sơ", "Service quality"),
-        };
-        let by = self.breakdown().words();
-        Text::new(format!("{} {}", of.vi, by.vi), format!("{} {}", of.en, by.en))
+    pub(super) fn title(&self) -> &Text {
+        self.title
     }
 }
 
-/// Whether a column is a share in percent, or an end of its interval: it lies between 0 and 100.
-///
-/// A response rate is none: people may rate more often than dossiers were counted.
-pub(super) fn is_share(column: &str) -> bool {
-    let stem = column.strip_suffix("_low").or_else(|| column.strip_suffix("_high")).unwrap_or(column);
-    stem.ends_with("_percent") && stem != super::derived::RESPONSE_RATE
+/// The least and the most that a column of numbers may hold; none where there is no such bound.
+pub(super) fn bounds(column: &ColumnSheet) -> (Option<u8>, Option<u8>) {
+    let is_percent = column.unit.en == "%";
+    // People may rate more often than dossiers were counted: a response rate has no upper bound.
+    let is_rate = column.name.starts_with(super::derived::RESPONSE_RATE);
+    match column.kind {
+        ColumnKind::Count | ColumnKind::Score | ColumnKind::Band => (Some(0), None),
+        ColumnKind::Share | ColumnKind::Low | ColumnKind::High if is_percent && !is_rate => (Some(0), Some(100)),
+        ColumnKind::Share | ColumnKind::Low | ColumnKind::High => (Some(0), None),
+        ColumnKind::Dimension | ColumnKind::Measurement | ColumnKind::Flag => (None, None),
+    }
 }
 
 /// The words that a column of words is made of; none for every other column.
 ///
-/// A cell without a figure says which kind of nothing it is: counted elsewhere, withheld, or not known to anybody.
-pub(super) fn words(column: &str) -> Option<&'static [&'static str]> {
-    match column {
-        "status" => Some(&["published", "rolled_up", "suppressed", "no_information"]),
-        super::derived::RELIABILITY => Some(&super::derived::WORDS),
+/// A cell without a figure says which kind of nothing it is: counted elsewhere, withheld, or known to nobody.
+pub(super) fn words(column: &ColumnSheet) -> Option<&'static [&'static str]> {
+    match column.name.as_str() {
+        "status" => Some(&["published", "rolled_up", "withheld", "no_information"]),
+        name if name.ends_with("_reliability") => Some(&["good", "fair", "poor"]),
         _ => None,
     }
 }
@@ -106,17 +127,4 @@ pub(super) enum Breakdown {
     Commune,
     Group,
     CommuneAndGroup,
-}
-
-impl Breakdown {
-    fn words(self) -> Text {
-        match self {
-            Breakdown::Unit => Text::new("trên toàn địa bàn", "in the whole area"),
-            Breakdown::Commune => Text::new("theo xã, phường", "by commune"),
-            Breakdown::Group => Text::new("theo nhóm thủ tục", "by procedure group"),
-            Breakdown::CommuneAndGroup => {
-                Text::new("theo xã, phường và nhóm thủ tục", "by commune and procedure group")
-            }
-        }
-    }
 }
