@@ -22,6 +22,8 @@ mod preferences;
 mod preview;
 mod prove;
 mod quality;
+mod release;
+mod restate;
 mod serve;
 mod simulate;
 mod trace;
@@ -194,6 +196,25 @@ enum Verb {
     Quality {
         #[command(flatten)]
         asked: quality::Asked,
+    },
+    /// Let a period pass that a gate holds, for example since a source ends early: you have looked at it.
+    ///
+    /// It lets pass what was found and nothing else; the next run publishes the period.
+    Release {
+        #[command(flatten)]
+        asked: release::Asked,
+    },
+    /// Put a table as it is released now beside what was published of it, with every old and new value and the reason.
+    ///
+    /// Published files are never rewritten: the earlier ones stay. Nothing is drawn again, so it costs no privacy.
+    Restate {
+        #[command(flatten)]
+        asked: restate::Asked,
+    },
+    /// Take a table off the shelf, and leave a stone with its hashes and the reason.
+    Withdraw {
+        #[command(flatten)]
+        asked: restate::Asked,
     },
     /// Look at the ledger (what was pulled, sent and published), or verify it.
     Ledger {
@@ -495,6 +516,9 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Preview { asked } => preview::preview(&root, &agency, asked).await,
         Verb::Bounces => bounces::bounces(root, &agency, state).await,
         Verb::Quality { asked } => quality::quality(root, &agency, state, asked).await,
+        Verb::Release { asked } => release::release(root, &agency, state, asked).await,
+        Verb::Restate { asked } => restate::restate(root, &agency, state, asked).await,
+        Verb::Withdraw { asked } => restate::withdraw(root, &agency, state, asked).await,
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),
         Verb::Test { filter, mutate: false, format } => test(&root, filter.as_deref(), format).await,

@@ -31,6 +31,7 @@ mod outbox;
 mod outcomes;
 
 mod preferences;
+mod publications;
 mod pulls;
 mod runs;
 mod shared;
@@ -56,6 +57,7 @@ pub use obligations::{Followed, ObligationCount};
 pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Recovered, Settlement};
 pub use outcomes::Outcomes;
 pub use preferences::{ALL, Asked, Preference, Request, Stance};
+pub use publications::{Acknowledged, Amendment, Receipt, Withdrawn};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
 pub use runs::{Run, RunOutcome};
 pub use shared::Shared;

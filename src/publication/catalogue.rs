@@ -51,10 +51,7 @@ pub(super) fn dcat(stock: &Stock, labels: &Labels, issued: &Issued) -> Result<St
 }
 
 fn catalogue(labels: &Labels, listed: &[Value]) -> Value {
-    let title = Text::new(
-        format!("Dữ liệu mở: {}", labels.unit.vi),
-        format!("Open data: {}", labels.unit.en),
-    );
+    let title = Text::new(format!("Dữ liệu mở: {}", labels.unit.vi), format!("Open data: {}", labels.unit.en));
     let about = Text::new(
         "Số liệu chất lượng phục vụ, được bảo vệ để không nhận ra được người nào.",
         "Figures of service quality, protected so that nobody can be recognised in them.",
@@ -90,7 +87,10 @@ fn common(labels: &Labels, place: &Place, table: &str) -> Map<String, Value> {
         ("dct:accessRights", id(&format!("{AUTHORITY}/access-right/PUBLIC"))),
         ("dct:accrualPeriodicity", id(&format!("{AUTHORITY}/frequency/{frequency}"))),
         ("dct:spatial", place_of(labels)),
-        ("dct:temporal", json!({ "@type": "dct:PeriodOfTime", "dcat:startDate": day(&first), "dcat:endDate": day(&last) })),
+        (
+            "dct:temporal",
+            json!({ "@type": "dct:PeriodOfTime", "dcat:startDate": day(&first), "dcat:endDate": day(&last) }),
+        ),
         ("dcat:landingPage", json!({ "@id": format!("{}/", labels.base_url), "@type": "foaf:Document" })),
         ("dcat:inSeries", id(&series_id(labels, table))),
     ];
@@ -205,7 +205,8 @@ fn schema_dataset(place: &Place, sheet: &Sheet, labels: &Labels, issued: &Issued
     };
     let measured = |column: &super::stock::Column| {
         let unit = column.unit.text();
-        let mut value = json!({ "@type": "PropertyValue", "name": column.name, "description": column.meaning.text().vi });
+        let mut value =
+            json!({ "@type": "PropertyValue", "name": column.name, "description": column.meaning.text().vi });
         if let Some(object) = value.as_object_mut().filter(|_| !unit.vi.is_empty()) {
             object.insert("unitText".into(), unit.vi.into());
         }

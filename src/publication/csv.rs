@@ -43,9 +43,7 @@ pub(super) fn cells(table: &str, column: &str, array: &dyn Array) -> Result<Vec<
             .map(|(index, value)| match value {
                 None => Ok(String::new()),
                 Some(value) if value.is_finite() => Ok(value.to_string()),
-                Some(_) => {
-                    Err(Error::NotFinite { table: table.to_owned(), column: column.to_owned(), row: index + 1 })
-                }
+                Some(_) => Err(Error::NotFinite { table: table.to_owned(), column: column.to_owned(), row: index + 1 }),
             })
             .collect(),
         found => Err(Error::Type { table: table.to_owned(), column: column.to_owned(), found: found.clone() }),

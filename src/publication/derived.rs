@@ -93,8 +93,18 @@ fn add_response_rate(sheet: &mut Sheet<'_>, dossiers: &BTreeMap<Vec<String>, Tot
     let about = |vi: &str, en: &str| Text::new(vi, en);
     let columns = [
         (point, "", ColumnKind::Share, about("Lượt đánh giá trên 100 hồ sơ", "Ratings per 100 dossiers")),
-        (low, "_low", ColumnKind::Low, about("Đầu dưới khoảng của tỷ lệ phản hồi", "Lower end of the interval of the response rate")),
-        (high, "_high", ColumnKind::High, about("Đầu trên khoảng của tỷ lệ phản hồi", "Upper end of the interval of the response rate")),
+        (
+            low,
+            "_low",
+            ColumnKind::Low,
+            about("Đầu dưới khoảng của tỷ lệ phản hồi", "Lower end of the interval of the response rate"),
+        ),
+        (
+            high,
+            "_high",
+            ColumnKind::High,
+            about("Đầu trên khoảng của tỷ lệ phản hồi", "Upper end of the interval of the response rate"),
+        ),
     ];
     for (values, end, kind, about) in columns {
         let name = format!("{RESPONSE_RATE}{end}");

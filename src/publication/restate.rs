@@ -83,10 +83,9 @@ fn newest_before(shelf: &Path, sheet: &Sheet, number: u32) -> Result<String, Err
             && place.sheets.iter().any(|known| known.table == sheet.name)
     };
     let newest = stock.places.iter().filter(is_it).max_by_key(|place| place.restated);
-    newest.map(|place| place.path.clone()).ok_or_else(|| Error::NotPublished {
-        period: sheet.period.to_string(),
-        table: sheet.name.to_owned(),
-    })
+    newest
+        .map(|place| place.path.clone())
+        .ok_or_else(|| Error::NotPublished { period: sheet.period.to_string(), table: sheet.name.to_owned() })
 }
 
 /// A value that changed; each part as it stands in a CSV file.

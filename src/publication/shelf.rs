@@ -64,8 +64,11 @@ impl Shelving {
             fs::rename(self.staging.path.join(period), &target)
                 .map_err(write_error("put the period on the shelf", &target))?;
         }
-        let homes: std::collections::BTreeSet<_> =
-            self.new_periods.iter().filter_map(|period| Some(self.shelf.join(period).parent()?.to_path_buf())).collect();
+        let homes: std::collections::BTreeSet<_> = self
+            .new_periods
+            .iter()
+            .filter_map(|period| Some(self.shelf.join(period).parent()?.to_path_buf()))
+            .collect();
         homes.iter().try_for_each(|home| sync_folder(home))?;
         Ok(self.files)
     }

@@ -42,7 +42,8 @@ impl Signer {
         let mut id = [0; 8];
         let name = sha256(pair.public_key().as_ref());
         for (byte, digits) in id.iter_mut().zip(name.as_bytes().chunks(2)) {
-            *byte = std::str::from_utf8(digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok()).unwrap_or(0);
+            *byte =
+                std::str::from_utf8(digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok()).unwrap_or(0);
         }
         Ok(Signer { pair: Arc::new(pair), id })
     }

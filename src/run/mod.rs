@@ -23,6 +23,7 @@ mod quality;
 mod recheck;
 pub mod remind;
 mod sealed;
+mod shelf;
 mod trace;
 mod window;
 
@@ -48,6 +49,7 @@ pub use bounces::{Back, bounces};
 pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
 pub use quality::{Asked, judge, prove, quality};
+pub use shelf::{Asked as AskedTable, let_pass, restate, withdraw};
 pub use trace::{NightAnswer, Opened, Question, Story, Whom, trace};
 pub use window::{NIGHTS_MAX, window};
 

@@ -68,7 +68,8 @@ pub(super) fn push(node: &Node<'_>) -> Option<Push> {
 /// A code of the national list of agencies: `H97`, `G09.12`; levels are joined by dots.
 fn department(node: &Node<'_>) -> Option<String> {
     let code = node.text("department")?;
-    let is_level = |level: &str| !level.is_empty() && level.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    let is_level =
+        |level: &str| !level.is_empty() && level.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
     if code.len() > 35 || !code.split('.').all(is_level) {
         let next = "write the agency's code in the national list, like H97";
         node.fault("department", "pipeline.department", format!("\"{code}\" is not the code of an agency"), next);
