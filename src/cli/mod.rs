@@ -21,6 +21,7 @@ mod plan;
 mod preferences;
 mod preview;
 mod prove;
+mod push;
 mod quality;
 mod release;
 mod restate;
@@ -216,6 +217,11 @@ enum Verb {
         #[command(flatten)]
         asked: restate::Asked,
     },
+    /// Tell the rating system of the national portal what was published and it does not know yet; [push] says where.
+    ///
+    /// A night does it too, last. Every message has a key by which the portal takes it once; what it took and refused is
+    /// in the ledger. A complete snapshot is never replaced by a partial one.
+    Push,
     /// Look at the ledger (what was pulled, sent and published), or verify it.
     Ledger {
         #[command(subcommand)]
@@ -269,7 +275,7 @@ enum Verb {
         #[arg(long, value_enum, default_value_t)]
         format: SamplesFormat,
     },
-    /// Stand in for Zalo, an SMS gateway and a webhook on this machine, until stopped: for trying channels out.
+    /// Stand in for Zalo, an SMS gateway, a webhook and the rating system on this machine, until stopped: for trying out.
     ///
     /// Telephone numbers say what becomes of a message: 84900000001 is asked to wait twice, 84900000002 has no account,
     /// 84900000003 complains, 84900000004 confirms late, 84900000005 takes the message and the answer is lost,
@@ -519,6 +525,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Release { asked } => release::release(root, &agency, state, asked).await,
         Verb::Restate { asked } => restate::restate(root, &agency, state, asked).await,
         Verb::Withdraw { asked } => restate::withdraw(root, &agency, state, asked).await,
+        Verb::Push => push::push(root, &agency, state).await,
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),
         Verb::Test { filter, mutate: false, format } => test(&root, filter.as_deref(), format).await,

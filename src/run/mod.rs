@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! pull → build → obligations → follow → reminders → record → send
-//!             └→ satisfaction, quality → release → publish → report
+//!             └→ satisfaction, quality → release → publish → push → report
 //! ```
 //!
 //! Each step is in a file of its own beside this one; each decision is in its
@@ -19,6 +19,7 @@ mod figures;
 mod follow;
 mod lineage;
 mod pull;
+mod push;
 mod quality;
 mod recheck;
 pub mod remind;
@@ -48,6 +49,7 @@ use crate::world::World;
 pub use bounces::{Back, bounces};
 pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
+pub use push::{Pushed, push};
 pub use quality::{Asked, judge, prove, quality};
 pub use shelf::{Asked as AskedTable, let_pass, restate, withdraw};
 pub use trace::{NightAnswer, Opened, Question, Story, Whom, trace};
@@ -270,7 +272,8 @@ impl Night<'_> {
         if purpose == Purpose::Send {
             return Ok(());
         }
-        self.publish(ledger, &built)
+        self.publish(ledger, &built)?;
+        self.push(ledger).await
     }
 }
 
