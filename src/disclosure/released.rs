@@ -53,6 +53,11 @@ impl Released {
         self.edition
     }
 
+    /// The folder in which this edition of the period is published: `2026-10`, `2026-10-preliminary`.
+    pub fn folder(&self) -> String {
+        self.edition.folder(self.period)
+    }
+
     /// What protected it: [`Engine::D`] or [`Engine::E`].
     pub fn engine(&self) -> Engine {
         match self.account {
@@ -99,6 +104,17 @@ pub enum Edition {
     Final,
     /// The n-th correction of a final edition, from 1, with a reason of its own.
     Restated(u32),
+}
+
+impl Edition {
+    /// The name under which this edition of a period is published. A final edition and its restatements stand under the
+    /// period itself.
+    pub fn folder(self, period: Period) -> String {
+        match self {
+            Edition::Preliminary => format!("{period}-preliminary"),
+            Edition::Final | Edition::Restated(_) => period.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Edition {

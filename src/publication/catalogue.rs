@@ -112,6 +112,8 @@ fn dataset(stock: &Stock, place: &Place, sheet: &Sheet, labels: &Labels, issued:
     }
     if let Some(earlier) = earlier(stock, place, &sheet.table) {
         put("dcat:previousVersion", id(&dataset_id(labels, earlier, &sheet.table)));
+    }
+    if place.restated > 0 {
         put("adms:versionNotes", text::both(&restated(place.restated)));
     }
     Value::Object(dataset)
@@ -230,14 +232,14 @@ fn schema_dataset(place: &Place, sheet: &Sheet, labels: &Labels, issued: &Issued
     dataset
 }
 
-/// The form of the table before this one, where it was restated.
+/// The form of the table before this one: an earlier restatement, the first form, the preliminary edition.
 fn earlier<'s>(stock: &'s Stock, place: &Place, table: &str) -> Option<&'s Place> {
     let has = |other: &&Place| {
         other.period == place.period
-            && other.restated < place.restated
+            && (other.is_final, other.restated) < (place.is_final, place.restated)
             && other.sheets.iter().any(|sheet| sheet.table == table)
     };
-    stock.places.iter().filter(has).max_by_key(|other| other.restated)
+    stock.places.iter().filter(has).max_by_key(|other| (other.is_final, other.restated))
 }
 
 fn version(place: &Place, sheet: &Sheet) -> String {

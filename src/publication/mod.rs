@@ -47,7 +47,7 @@ use period::Period;
 pub use restate::{Removal, Restated, Restatement, Withdrawal};
 use sheet::Sheet;
 pub use signature::Signer;
-pub use standing::{Standing, StandingTable, standing};
+pub use standing::{Standing, StandingTable, period_of, standing};
 
 /// The civil date on which each place of the shelf (`2026-10`, `2026-10/restated-1`) was published, as it is known.
 pub type Issued = BTreeMap<String, String>;
@@ -162,20 +162,22 @@ pub enum Status {
 /// between two renames, when some periods are there and the rest are not.
 pub fn publish<R: Borrow<Released>>(shelf: &Path, released: &[R], labels: &Labels) -> Result<Published, Error> {
     let sheets = sheets(released)?;
-    let mut periods: BTreeMap<Period, Vec<&Sheet>> = BTreeMap::new();
+    let mut folders: BTreeMap<&str, Vec<&Sheet>> = BTreeMap::new();
     for sheet in &sheets {
-        periods.entry(sheet.period).or_default().push(sheet);
+        folders.entry(&sheet.folder).or_default().push(sheet);
     }
     let mut shelving = shelf::Shelving::begin(shelf)?;
-    for (period, sheets) in periods {
+    for (folder, sheets) in folders {
         let mut files = BTreeMap::new();
         let mut resources = Vec::with_capacity(sheets.len());
-        for sheet in sheets {
+        for sheet in &sheets {
             resources.push(add_files(sheet, labels, &mut files)?);
         }
-        files.insert(package::NAME.to_owned(), package::bytes(period, resources, labels)?.into_bytes());
-        checksums::add(&mut files, &period.to_string(), labels);
-        shelving.period(&period.to_string(), &files)?;
+        if let Some(first) = sheets.first() {
+            files.insert(package::NAME.to_owned(), package::bytes(first, resources, labels)?.into_bytes());
+        }
+        checksums::add(&mut files, folder, labels);
+        shelving.period(folder, &files)?;
     }
     Ok(Published { files: shelving.commit()? })
 }
@@ -222,7 +224,7 @@ pub fn restate<R: Borrow<Released>>(
     labels: &Labels,
 ) -> Result<Restated, Error> {
     let sheets = sheets(released)?;
-    let found = sheets.iter().find(|sheet| sheet.name == restatement.table && sheet.period.to_string() == period);
+    let found = sheets.iter().find(|sheet| sheet.name == restatement.table && sheet.folder == period);
     let missing = || Error::NotReleased { period: period.to_owned(), table: restatement.table.to_owned() };
     restate::restate(shelf, found.ok_or_else(missing)?, restatement, labels)
 }

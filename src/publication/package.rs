@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::describe::{LICENCE_NAME, LICENCE_TITLE, LICENCE_URL, full_title};
-use super::{Error, Labels, Period, Sheet, text};
+use super::{Error, Labels, Sheet, text};
 use crate::language::Language;
 use crate::personal::hex;
 
@@ -66,9 +66,10 @@ fn field(sheet: &Sheet, column: &crate::disclosure::ColumnSheet) -> Value {
 }
 
 /// The package of a period, as the text of a JSON file.
-pub(super) fn bytes(period: Period, resources: Vec<Resource>, labels: &Labels) -> Result<String, Error> {
-    let name = period.to_string();
-    let unit = &labels.unit;
+///
+/// `of` is any table of it: its period and folder are those of all.
+pub(super) fn bytes(of: &Sheet, resources: Vec<Resource>, labels: &Labels) -> Result<String, Error> {
+    let (name, period, unit) = (&of.folder, of.period, &labels.unit);
     let package = json!({
         "name": name.to_lowercase(),
         "id": format!("{}/{name}/", labels.base_url),
@@ -79,7 +80,7 @@ pub(super) fn bytes(period: Period, resources: Vec<Resource>, labels: &Labels) -
         "contributors": [{ "title": labels.agency.get(Language::Vi), "role": "publisher" }],
         "resources": resources.into_iter().map(|resource| resource.0).collect::<Vec<_>>(),
     });
-    text::json(&name, &package)
+    text::json(name, &package)
 }
 
 /// The package without a table that was withdrawn; none where it does not list it.

@@ -48,7 +48,7 @@ pub(super) fn restate(
     restatement: &Restatement<'_>,
     labels: &Labels,
 ) -> Result<Restated, Error> {
-    let period = sheet.period.to_string();
+    let period = sheet.folder.clone();
     let before = newest_before(shelf, sheet, restatement.number)?;
     let old_path = shelf.join(&before).join(format!("{}.parquet", sheet.name));
     let old = stock::rows(&old_path)?;
@@ -78,7 +78,7 @@ pub(super) fn restate(
 fn newest_before(shelf: &Path, sheet: &Sheet, number: u32) -> Result<String, Error> {
     let stock = stock::read(shelf)?;
     let is_it = |place: &&stock::Place| {
-        place.period == sheet.period
+        place.base == sheet.folder
             && place.restated < number
             && place.sheets.iter().any(|known| known.table == sheet.name)
     };

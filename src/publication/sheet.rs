@@ -13,6 +13,8 @@ pub(super) struct Sheet<'a> {
     pub(super) name: &'a str,
     /// Month or quarter.
     pub(super) period: Period,
+    /// Where it is published: the period, and a mark of its edition where that is not the final one.
+    pub(super) folder: String,
     /// The rows: those released, and columns that follow from them.
     pub(super) table: RecordBatch,
     /// What each column means, in the order of the table.
@@ -43,6 +45,7 @@ impl<'a> Sheet<'a> {
         Ok(Sheet {
             name,
             period,
+            folder: released.folder(),
             table,
             columns: released.columns().to_vec(),
             edition: released.edition(),

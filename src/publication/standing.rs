@@ -39,6 +39,11 @@ pub struct StandingTable {
     pub rows: RecordBatch,
 }
 
+/// The period of which a folder of the shelf is some edition; none for every other name.
+pub fn period_of(folder: &str) -> Option<String> {
+    stock::period_of(folder).map(|period| period.to_string())
+}
+
 /// Reads what is published for a period; none where nothing is.
 ///
 /// # Errors

@@ -19,6 +19,9 @@ use crate::language::Text;
 /// The folder of a restatement, before its number.
 const RESTATED: &str = "restated-";
 
+/// How the folder of a preliminary edition ends.
+const PRELIMINARY: &str = "-preliminary";
+
 /// Everything that stands on the shelf.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stock {
@@ -29,6 +32,10 @@ pub(super) struct Stock {
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) period: Period,
+    /// Whether it is of the final edition, and not of a preliminary one.
+    pub(super) is_final: bool,
+    /// The folder of its edition: `2026-10`, `2026-10-preliminary`.
+    pub(super) base: String,
     /// 0 for what was first published.
     pub(super) restated: u32,
     /// Relative to the shelf: `2026-10`, `2026-10/restated-1`.
@@ -89,17 +96,21 @@ pub(super) struct Tombstone {
 pub(super) fn read(shelf: &Path) -> Result<Stock, Error> {
     let mut places = Vec::new();
     for name in names(shelf)? {
-        let Some(period) = Period::parse(&name) else { continue };
-        let folder = shelf.join(&name);
-        places.push(place(shelf, period, 0, name.clone())?);
-        for inner in names(&folder)? {
+        let Some(period) = period_of(&name) else { continue };
+        places.push(place(shelf, period, &name, 0)?);
+        for inner in names(&shelf.join(&name))? {
             if let Some(number) = restatement_number(&inner) {
-                places.push(place(shelf, period, number, format!("{name}/{inner}"))?);
+                places.push(place(shelf, period, &name, number)?);
             }
         }
     }
-    places.sort_by_key(|place| (place.period, place.restated));
+    places.sort_by_key(|place| (place.period, place.is_final, place.restated));
     Ok(Stock { places })
+}
+
+/// The period of a folder of the shelf, of whichever edition.
+pub(super) fn period_of(folder: &str) -> Option<Period> {
+    Period::parse(folder.strip_suffix(PRELIMINARY).unwrap_or(folder))
 }
 
 /// 1 of `restated-1`; none for every other name.
@@ -115,10 +126,14 @@ pub(super) fn restated_place(period: &str, number: u32) -> String {
 }
 
 impl Stock {
-    /// Where each table stands in its newest form: the newest restatement, or what was first published.
+    /// Where each table stands in its newest form: the newest restatement, the final edition, or the preliminary one; none
+    /// where that was withdrawn.
     pub(super) fn newest(&self) -> Vec<(&Place, &Sheet)> {
         let mut newest: BTreeMap<(Period, &str), (&Place, &Sheet)> = BTreeMap::new();
         for place in &self.places {
+            for stone in &place.tombstones {
+                newest.remove(&(place.period, stone.table.as_str()));
+            }
             for sheet in &place.sheets {
                 newest.insert((place.period, sheet.table.as_str()), (place, sheet));
             }
@@ -127,7 +142,8 @@ impl Stock {
     }
 }
 
-fn place(shelf: &Path, period: Period, restated: u32, path: String) -> Result<Place, Error> {
+fn place(shelf: &Path, period: Period, base: &str, restated: u32) -> Result<Place, Error> {
+    let path = if restated == 0 { base.to_owned() } else { restated_place(base, restated) };
     let folder = shelf.join(&path);
     let (mut sheets, mut tombstones) = (Vec::new(), Vec::new());
     for name in names(&folder)?.into_iter().filter(|name| name.ends_with(".json")) {
@@ -145,7 +161,8 @@ fn place(shelf: &Path, period: Period, restated: u32, path: String) -> Result<Pl
             _ => {}
         }
     }
-    Ok(Place { period, restated, path, sheets, tombstones })
+    let is_final = !base.ends_with(PRELIMINARY);
+    Ok(Place { period, is_final, base: base.to_owned(), restated, path, sheets, tombstones })
 }
 
 /// The names in a folder, in their order; none where there is no such folder. Hidden files are somebody's lock files.

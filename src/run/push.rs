@@ -92,11 +92,12 @@ async fn tell_all(
     patience: Patience,
 ) -> Result<(Vec<Pushed>, Vec<Fault>), Fault> {
     let places = ledger.published_places().map_err(|error| error.fault())?;
-    let periods = places.into_iter().map(|(_, place)| place.period).filter(|place| !place.contains('/'));
+    let periods: BTreeSet<String> =
+        places.iter().filter_map(|(_, place)| publication::period_of(&place.period)).collect();
     let communes: Vec<String> = checked.pipeline.unit.communes.iter().map(|commune| commune.code.clone()).collect();
     let (mut pushed, mut faults) = (Vec::new(), Vec::new());
     let mut portal = None;
-    for period in periods.collect::<Vec<_>>() {
+    for period in periods {
         let standing = publication::standing(&world.published(), &period).map_err(|error| error.fault())?;
         let Some(standing) = standing else { continue };
         let snapshot = Snapshot::of(&standing, &push.department, &communes).map_err(|error| error.fault())?;

@@ -7,7 +7,7 @@ use super::Night;
 use super::build::Built;
 use crate::calendar::AsOf;
 use crate::check::Checked;
-use crate::disclosure::{self, Draws, Month, Period, Released};
+use crate::disclosure::{self, Draws, Edition, Month, Period, Released};
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{Amendment, Ledger, Lock, Publication, Withdrawn};
 use crate::publication::gates::{self, Concern};
@@ -44,19 +44,20 @@ impl Night<'_> {
         &mut self,
         ledger: &mut Ledger,
         released: &[Released],
-        period: Period,
+        (period, edition): (Period, Edition),
         labels: &Labels,
     ) -> Result<bool, Fault> {
+        let folder = edition.folder(period);
         let examined = gates::examine(released).map_err(|error| error.fault())?;
         let (tables, earlier): (Vec<_>, Vec<_>) =
             examined.into_iter().partition(|table| table.period == period.to_string());
         let bounds = self.checked.pipeline.publication.gates;
         let concerns = gates::concerns(&tables, &earlier, labels, &bounds).map_err(|error| error.fault())?;
-        let passed = ledger.may_pass(&period.to_string()).map_err(|error| error.fault())?;
+        let passed = ledger.may_pass(&folder).map_err(|error| error.fault())?;
         if concerns.iter().all(|concern| passed.contains(&concern.to_string())) {
             return Ok(false);
         }
-        self.hold_for(ledger, &period.to_string(), &concerns)?;
+        self.hold_for(ledger, &folder, &concerns)?;
         Ok(true)
     }
 
@@ -105,10 +106,10 @@ impl Night<'_> {
         let places: BTreeSet<String> = published.into_iter().map(|(_, place)| place.period).collect();
         let withdrawn = ledger.withdrawals().map_err(|error| error.fault())?;
         let is_withdrawn = |table: &Released| {
-            let period = table.period().to_string();
-            withdrawn.iter().any(|gone| gone.place == period && gone.amendment.table == table.name())
+            let folder = table.folder();
+            withdrawn.iter().any(|gone| gone.place == folder && gone.amendment.table == table.name())
         };
-        let is_shown = |table: &&Released| places.contains(&table.period().to_string()) && !is_withdrawn(table);
+        let is_shown = |table: &&Released| places.contains(&table.folder()) && !is_withdrawn(table);
         Ok(released.iter().filter(is_shown).collect())
     }
 
@@ -307,9 +308,9 @@ fn released(ledger: &Ledger, checked: &Checked, period: &str) -> Result<Vec<Rele
     };
     let mut draws = Vec::new();
     for month in months {
-        let stored = ledger.stored_release(&month.to_string()).map_err(|error| error.fault())?;
-        if let Some(stored) = stored {
-            draws.push(Draws::from_bytes(&stored.draws).map_err(|error| error.fault())?);
+        let stored = ledger.stored_parts(&month.to_string()).map_err(|error| error.fault())?;
+        for part in stored {
+            draws.push(Draws::from_bytes(&part.draws).map_err(|error| error.fault())?);
         }
     }
     disclosure::release(&draws, policy, &pipeline.unit, &pipeline.procedure_groups).map_err(|error| error.fault())

@@ -230,7 +230,7 @@ fn downloads(sheets: &[Sheet], language: Language) -> Vec<Download> {
     for ((_, _, _, name), sheets) in tables {
         let title = sheets.first().map(|sheet| sheet.title().get(language).to_owned()).unwrap_or_default();
         let periods = sheets.iter().rev().map(|sheet| DownloadPeriod {
-            folder: sheet.period.to_string(),
+            folder: sheet.folder.clone(),
             words: words::capital(&sheet.period.words(language)),
         });
         downloads.push(Download { name: name.to_owned(), title, periods: periods.collect() });
