@@ -10,6 +10,7 @@
 mod ask;
 mod book;
 mod bounces;
+mod budget;
 mod cases;
 mod dumps;
 mod erase;
@@ -222,6 +223,12 @@ enum Verb {
     /// A night does it too, last. Every message has a key by which the portal takes it once; what it took and refused is
     /// in the ledger. A complete snapshot is never replaced by a partial one.
     Push,
+    /// Say what is spent and left of the privacy budget, month by month, and what one month costs under the policy.
+    Budget {
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t)]
+        format: ReportFormat,
+    },
     /// Look at the ledger (what was pulled, sent and published), or verify it.
     Ledger {
         #[command(subcommand)]
@@ -526,6 +533,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Restate { asked } => restate::restate(root, &agency, state, asked).await,
         Verb::Withdraw { asked } => restate::withdraw(root, &agency, state, asked).await,
         Verb::Push => push::push(root, &agency, state).await,
+        Verb::Budget { format } => budget::budget(root, &agency, state, format).await,
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),
         Verb::Test { filter, mutate: false, format } => test(&root, filter.as_deref(), format).await,

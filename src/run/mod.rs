@@ -10,6 +10,7 @@
 
 mod attend;
 mod bounces;
+mod budget;
 mod build;
 mod change;
 mod channels;
@@ -47,6 +48,7 @@ use crate::report::{FaultLine, Report};
 use crate::world::World;
 
 pub use bounces::{Back, bounces};
+pub use budget::{Budget, budget};
 pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
 pub use push::{Pushed, push};
