@@ -14,6 +14,7 @@ use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{Ledger, Publication, Reservation};
 use crate::personal::{hex, sha256};
 use crate::pipeline::{Counted, PrivacyPolicy, Rho, add_rho};
+use crate::publication::gates::{self, Examined};
 use crate::publication::{self, Labels};
 use crate::report::{FaultLine, ReleaseLine};
 use crate::tables::TableName;
@@ -59,8 +60,9 @@ impl Night<'_> {
         let released = self.release(policy, &made_from)?;
         let labels = shelf::labels(self.checked)?;
         self.tend_shelf(ledger, &labels)?;
+        let examined = gates::examine(&released).map_err(|error| error.fault())?;
         for made in &made_from {
-            self.put(ledger, policy, &released, made, &labels)?;
+            self.put(ledger, policy, (&released, &examined), made, &labels)?;
         }
         for first in shown.iter().filter(|draws| draws.part() == Part::First) {
             self.keep_preliminary(ledger, policy, first, &labels)?;
@@ -208,7 +210,7 @@ impl Night<'_> {
         &mut self,
         ledger: &mut Ledger,
         policy: &PrivacyPolicy,
-        released: &[Released],
+        (released, examined): (&[Released], &[Examined]),
         (period, edition, draws): &MadeFrom<'_>,
         labels: &Labels,
     ) -> Result<(), Fault> {
@@ -220,7 +222,7 @@ impl Night<'_> {
             None => false,
         };
         let tables: Vec<&Released> = released.iter().filter(|table| table.period() == *period).collect();
-        if known.is_none() && self.is_held_by_gates(ledger, released, (*period, *edition), labels)? {
+        if known.is_none() && self.is_held_by_gates(ledger, examined, (*period, *edition), labels)? {
             return Ok(());
         }
         if !is_frozen {

@@ -10,7 +10,7 @@ use crate::check::Checked;
 use crate::disclosure::{self, Draws, Edition, Month, Period, Released};
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{Amendment, Ledger, Lock, Publication, Withdrawn};
-use crate::publication::gates::{self, Concern};
+use crate::publication::gates::{self, Concern, Examined};
 use crate::publication::{self, Issued, Labels, Restated, Restatement, Withdrawal};
 use crate::report::{CheckLine, ReleaseLine};
 use crate::tables::TableName;
@@ -43,14 +43,14 @@ impl Night<'_> {
     pub(super) fn is_held_by_gates(
         &mut self,
         ledger: &mut Ledger,
-        released: &[Released],
+        examined: &[Examined],
         (period, edition): (Period, Edition),
         labels: &Labels,
     ) -> Result<bool, Fault> {
         let folder = edition.folder(period);
-        let examined = gates::examine(released).map_err(|error| error.fault())?;
-        let (tables, earlier): (Vec<_>, Vec<_>) =
-            examined.into_iter().partition(|table| table.period == period.to_string());
+        let name = period.to_string();
+        let (tables, earlier): (Vec<Examined>, Vec<Examined>) =
+            examined.iter().cloned().partition(|table| table.period == name);
         let bounds = self.checked.pipeline.publication.gates;
         let concerns = gates::concerns(&tables, &earlier, labels, &bounds).map_err(|error| error.fault())?;
         let passed = ledger.may_pass(&folder).map_err(|error| error.fault())?;
