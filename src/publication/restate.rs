@@ -12,9 +12,10 @@ use arrow::array::RecordBatch;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::csv::{cells, text_cell};
 use super::error::Difference;
 use super::stock::{self, restated_place};
-use super::{Error, Labels, Published, Sheet, checksums, csv, package, shelf, text};
+use super::{Error, Labels, Published, Sheet, checksums, package, shelf, text};
 use crate::personal::hex;
 
 /// What is said of a restatement.
@@ -111,7 +112,7 @@ fn changes(sheet: &Sheet, old: &RecordBatch) -> Result<Vec<Change>, Error> {
             let value = |row: &BTreeMap<String, String>| row.get(column).cloned().unwrap_or_default();
             let (old, new) = (value(before), value(after));
             if old != new {
-                changes.push(Change { key: key.clone(), column: csv::text_cell(column), old, new });
+                changes.push(Change { key: key.clone(), column: text_cell(column), old, new });
             }
         }
     }
@@ -123,7 +124,7 @@ fn rows(sheet: &Sheet, table: &RecordBatch) -> Result<Rows, Error> {
     let mut rows = vec![(Vec::new(), BTreeMap::new()); table.num_rows()];
     for (field, array) in table.schema_ref().fields().iter().zip(table.columns()) {
         let is_key = keys.contains(&field.name().as_str());
-        let cells = csv::cells(sheet.name, field.name(), array.as_ref())?;
+        let cells = cells(sheet.name, field.name(), array.as_ref())?;
         for ((key, values), cell) in rows.iter_mut().zip(cells) {
             match is_key {
                 true => key.push(cell),

@@ -1,5 +1,10 @@
 //! The rating system is told of what is published: once, in parts where it must be, and never worse than before.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
