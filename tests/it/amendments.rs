@@ -317,3 +317,33 @@ fn a_withdrawal_leaves_a_stone_and_takes_nothing_else() {
     assert!(!shelf.join("2026-10/satisfaction_by_commune.csv").exists());
     assert!(shelf.join("2026-10/satisfaction_by_commune.tombstone.json").exists());
 }
+
+// ---- what the pipeline says ---------------------------------------------------
+
+#[test]
+fn check_warns_of_a_shelf_that_is_not_signed_and_names_what_is_wrong_with_the_tables() {
+    let world = World::of("an-binh");
+    let unsigned = "an-binh/pipeline.toml: published checksums are not signed";
+    assert!(world.chudong(&["check"]).with(0).out.contains(unsigned));
+    let key = "[publication]\nbase_url = \"https://figures.example/an-binh/\"\nsigning_key = { env = \"NAME\" }\n\n[privacy]";
+    world.edit(PIPELINE, "[privacy]", key);
+    assert!(!world.chudong(&["check"]).with(0).out.contains(unsigned));
+    let wrong = "[publication]\nbase_url = \"http://figures.example\"\nsigning_key = \"hunter2\"\n\
+                 gates = { response_percent_least = 90, response_percent_most = 80, same_periods = 0 }\n\n\
+                 [push]\nurl = \"http://rating.example\"\ntoken_url = \"https://rating.example/token\"\nclient_id = \"x\"\n\
+                 department = \"h97\"\nauthority = \"ca.pem\"\n\n[privacy]";
+    world.edit(PIPELINE, key, wrong);
+    let said = world.chudong(&["check"]).with(1).said();
+    for code in [
+        "pipeline.web-address",
+        "pipeline.secret",
+        "pipeline.response-percent",
+        "pipeline.clear-text",
+        "pipeline.department",
+        "pipeline.relative-path",
+        "toml.missing-key",
+    ] {
+        assert!(said.contains(code), "{code}: {said}");
+    }
+    assert!(!said.contains("hunter2"), "{said}");
+}
