@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use super::cells::{Cells, Earlier, Layout, Status};
 use super::columns::{ColumnKind, ColumnSheet};
 use super::gate::{Admitted, Engine, Offer};
-use super::released::{Account, Edition, ExactAccount, Provenance, Released};
+use super::released::{Account, Edition, ExactAccount, Facts, Provenance, Released};
 use super::{Error, Period};
 use crate::language::Text;
 
@@ -61,7 +61,7 @@ impl Released {
             attack: attack.clone(),
             invariants: admitted.invariants().iter().filter(of_records).cloned().collect(),
         };
-        Ok(Released {
+        Ok(Released::from(Facts {
             name: sheet.table,
             title: sheet.title,
             period: sheet.period,
@@ -70,7 +70,7 @@ impl Released {
             table,
             account: Account::Exact(Box::new(account)),
             provenance: sheet.provenance,
-        })
+        }))
     }
 }
 

@@ -15,6 +15,9 @@ const THREADS_MAX: usize = 64;
 /// How many counts a thread takes at a time: some milliseconds of drawing, so that all threads end at about the same time.
 const STRETCH: usize = 1024;
 
+/// Into how many steps a parameter that is no whole number is divided.
+const STEPS: f64 = 1024.0;
+
 type Integers = VectorDomain<AtomDomain<i64>>;
 type Mechanism = Measurement<Integers, L2Distance<i64>, ZeroConcentratedDivergence, Vec<i64>>;
 
@@ -52,13 +55,17 @@ pub(super) fn add(table: &str, counts: &[i64], per_person: u32, sigma_squared: R
     Err(Error::Noise { table: table.to_owned(), what: "OpenDP gave another number of counts than it took".into() })
 }
 
-/// The root of a fraction, never below it: more noise than promised costs nothing, less would.
+/// The root of a fraction, and where it is no whole number the next multiple of 1/1024 above it: more noise than promised
+/// costs nothing, less would, and the exact arithmetic of the sampler is quick with short fractions alone.
 fn root(square: Rho) -> f64 {
     let nearest = budget::as_float(square).sqrt();
     let is_exact =
         square.is_integer() && nearest.fract() == 0.0 && (nearest as i64).checked_pow(2) == Some(*square.numer());
+    if is_exact {
+        return nearest;
+    }
     // Division and root are each off by half a unit in the last place at most, together by less than two units.
-    if is_exact { nearest } else { nearest.next_up().next_up() }
+    (nearest.next_up().next_up() * STEPS).ceil() / STEPS
 }
 
 fn mechanism(table: &str, sigma: f64) -> Result<Mechanism, Error> {

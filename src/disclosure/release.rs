@@ -18,7 +18,7 @@ use super::editions::Part;
 use super::figures::Figures;
 use super::fit::crossing::{Crossing, TABLES};
 use super::fit::{self, Fitted, Level, Shape};
-use super::released::{Account, Edition, Hashed, Measurement, NoiseAccount, Provenance, Released};
+use super::released::{Account, Edition, Facts, Hashed, Measurement, NoiseAccount, Provenance, Released};
 use super::{Error, Month, Period, budget, request};
 use crate::pipeline::{Counted, Dimension, Measure, PrivacyPolicy, ProcedureGroup, Rho, Unit};
 
@@ -228,7 +228,7 @@ impl Release<'_> {
         let account = self.account(&figures, is_measured)?;
         let failed = |source| Error::Build { table: name.clone(), period: self.period, source };
         let table = figures.batch().map_err(failed)?;
-        Ok(Released {
+        Ok(Released::from(Facts {
             title: columns::title(measure.of, by),
             period: self.period,
             edition: self.edition,
@@ -237,7 +237,7 @@ impl Release<'_> {
             account: Account::Noise(Box::new(account)),
             provenance: provenance(measure.of, self.draws),
             name,
-        })
+        }))
     }
 
     fn account(&self, figures: &Figures<'_>, is_measured: bool) -> Result<NoiseAccount, Error> {

@@ -12,7 +12,7 @@ use super::Period;
 use super::attack::Report;
 use super::bins::{counted_word, dimension_word, names};
 use super::columns::ColumnSheet;
-use super::gate::{Engine, Invariant};
+use super::gate::{Admitted, Engine, Invariant};
 use super::period::Month;
 use crate::language::Text;
 use crate::pipeline::{Bins, Counted, Dimension, Rho};
@@ -22,45 +22,57 @@ use crate::pipeline::{Bins, Counted, Dimension, Rho};
 /// Only this chapter makes one. Whoever publishes takes nothing else, so that no private column can leave by mistake.
 #[derive(Debug)]
 pub struct Released {
-    pub(super) name: String,
-    pub(super) title: Text,
-    pub(super) period: Period,
-    pub(super) edition: Edition,
-    pub(super) columns: Vec<ColumnSheet>,
-    pub(super) table: RecordBatch,
-    pub(super) account: Account,
-    pub(super) provenance: Provenance,
+    facts: Facts,
+}
+
+/// What a released table is made of, inside this chapter.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub name: String,
+    pub title: Text,
+    pub period: Period,
+    pub edition: Edition,
+    pub columns: Vec<ColumnSheet>,
+    pub table: RecordBatch,
+    pub account: Account,
+    pub provenance: Provenance,
+}
+
+impl From<Facts> for Released {
+    fn from(facts: Facts) -> Self {
+        Released { facts }
+    }
 }
 
 impl Released {
     /// The name of the table, `satisfaction_by_commune`: lower-case letters, digits and underscores.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.facts.name
     }
 
     /// What it shows, without unit and period: "Satisfaction by commune".
     pub fn title(&self) -> &Text {
-        &self.title
+        &self.facts.title
     }
 
     /// The month or the quarter it speaks of.
     pub fn period(&self) -> Period {
-        self.period
+        self.facts.period
     }
 
     /// Which edition of this period it is.
     pub fn edition(&self) -> Edition {
-        self.edition
+        self.facts.edition
     }
 
     /// The folder in which this edition of the period is published: `2026-10`, `2026-10-preliminary`.
     pub fn folder(&self) -> String {
-        self.edition.folder(self.period)
+        self.facts.edition.folder(self.facts.period)
     }
 
     /// What protected it: [`Engine::D`] or [`Engine::E`].
     pub fn engine(&self) -> Engine {
-        match self.account {
+        match self.facts.account {
             Account::Noise(_) => Engine::D,
             Account::Exact(_) => Engine::E,
         }
@@ -68,22 +80,22 @@ impl Released {
 
     /// The figures: one row per cell of the public code lists, in the order of their codes.
     pub fn table(&self) -> &RecordBatch {
-        &self.table
+        &self.facts.table
     }
 
     /// What the columns mean, in the order of the table.
     pub fn columns(&self) -> &[ColumnSheet] {
-        &self.columns
+        &self.facts.columns
     }
 
     /// How the figures were protected.
     pub fn account(&self) -> &Account {
-        &self.account
+        &self.facts.account
     }
 
     /// The account of the noise, if it is a table of engine D.
     pub fn noise(&self) -> Option<&NoiseAccount> {
-        match &self.account {
+        match &self.facts.account {
             Account::Noise(account) => Some(account),
             Account::Exact(_) => None,
         }
@@ -91,7 +103,17 @@ impl Released {
 
     /// Where the figures come from.
     pub fn provenance(&self) -> &Provenance {
-        &self.provenance
+        &self.facts.provenance
+    }
+
+    /// The same table, whose account names the totals of its records that the gate has admitted beside it.
+    #[must_use]
+    pub fn naming_invariants(mut self, admitted: &Admitted) -> Self {
+        if let Account::Noise(account) = &mut self.facts.account {
+            let same = |invariant: &&Invariant| invariant.records == counted_word(account.of);
+            account.invariants = admitted.invariants().iter().filter(same).cloned().collect();
+        }
+        self
     }
 }
 
@@ -201,7 +223,8 @@ pub struct Measurement {
     pub table: String,
     /// The editions in which it was measured: `whole`, or `first` and `second`.
     pub editions: Vec<String>,
-    /// Parameter of the discrete Gaussian noise in each count of each edition, squared; an exact fraction.
+    /// Parameter of the discrete Gaussian noise in each count of each edition, squared; an exact fraction. Where its root
+    /// is no whole number, the noise is drawn with the next multiple of 1/1024 above the root.
     #[serde(serialize_with = "exacts")]
     pub sigma_squared: Vec<Rho>,
     /// What each edition cost each person in a month, zCDP.

@@ -7,17 +7,13 @@ use std::path::Path;
 
 use super::build::Built;
 use super::{Night, shelf};
-use crate::disclosure::{
-    self, Draws, Edition, Hashed, Month, Part, Period, Provenance, Released, Request, closed_months, whole_quarters,
-};
+use crate::disclosure::{self, Draws, Edition, Month, Part, Period, Released, Request, closed_months, whole_quarters};
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{Ledger, Publication, Reservation};
-use crate::personal::{hex, sha256};
 use crate::pipeline::{Counted, PrivacyPolicy, Rho, add_rho};
 use crate::publication::gates::{self, Examined};
 use crate::publication::{self, Labels};
 use crate::report::{FaultLine, ReleaseLine};
-use crate::tables::TableName;
 use crate::{quality, satisfaction};
 
 /// An edition of a period, and the draws it is made from.
@@ -279,34 +275,6 @@ impl Night<'_> {
         Ok(Some(tables.into_iter().fold(request, with)))
     }
 
-    /// Where the records of a table come from tonight: every query on the way, and every generation that they read.
-    fn provenance(&self, built: &Built, table: &TableName) -> Provenance {
-        let mut names = vec![table.clone()];
-        let mut queries = Vec::new();
-        // The list grows while it is walked; a table is on it once.
-        let mut place = 0;
-        while let Some(model) = names.get(place).map(|name| self.checked.library.model(name)) {
-            place += 1;
-            let Some(model) = model else { continue };
-            let sha256 = sha256(model.query.to_string().as_bytes());
-            queries.push(Hashed { name: model.name.to_string(), sha256 });
-            for read in &model.reads {
-                if !names.contains(read) {
-                    names.push(read.clone());
-                }
-            }
-        }
-        let read = built.generations().filter(|(name, _)| names.contains(name));
-        let hashed = |(name, digest): (&TableName, &[u8])| {
-            let keyed = self.key.digest("provenance", &[name.to_string().as_bytes(), digest]);
-            Hashed { name: name.to_string(), sha256: hex(&keyed) }
-        };
-        let mut inputs: Vec<Hashed> = read.map(hashed).collect();
-        inputs.sort();
-        queries.sort();
-        Provenance { definition: format!("chudong.{table}"), inputs, queries, version: DEFINITION_VERSION.into() }
-    }
-
     /// The tables of these editions.
     fn release(&self, policy: &PrivacyPolicy, made_from: &[MadeFrom<'_>]) -> Result<Vec<Released>, Fault> {
         let pipeline = &self.checked.pipeline;
@@ -398,9 +366,6 @@ fn months(policy: &PrivacyPolicy, night: &Night<'_>) -> Vec<Month> {
 fn is_held(built: &Built) -> bool {
     built.is_held(&satisfaction::table()) || built.is_held(&quality::table())
 }
-
-/// The version of what the figures mean: it changes with what a bin counts, or who is counted.
-const DEFINITION_VERSION: &str = "2026-1";
 
 fn policy_changed(path: &Path, policy: &PrivacyPolicy) -> Fault {
     Fault::new(

@@ -19,6 +19,7 @@ mod explain;
 mod figures;
 mod follow;
 mod lineage;
+mod provenance;
 mod pull;
 mod push;
 mod quality;

@@ -325,7 +325,8 @@ fn check_warns_of_a_shelf_that_is_not_signed_and_names_what_is_wrong_with_the_ta
     let world = World::of("an-binh");
     let unsigned = "an-binh/pipeline.toml: published checksums are not signed";
     assert!(world.chudong(&["check"]).with(0).out.contains(unsigned));
-    let key = "[publication]\nbase_url = \"https://figures.example/an-binh/\"\nsigning_key = { env = \"NAME\" }\n\n[privacy]";
+    let key =
+        "[publication]\nbase_url = \"https://figures.example/an-binh/\"\nsigning_key = { env = \"NAME\" }\n\n[privacy]";
     world.edit(PIPELINE, "[privacy]", key);
     assert!(!world.chudong(&["check"]).with(0).out.contains(unsigned));
     let wrong = "[publication]\nbase_url = \"http://figures.example\"\nsigning_key = \"hunter2\"\n\

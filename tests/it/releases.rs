@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use chudong::disclosure::{Draws, release};
+use chudong::ledger::{Ledger, Reservation};
 use chudong::pipeline::reader::Faults;
 use chudong::pipeline::{self, Rho};
 use chudong::publication::{self, Labels, Status};
@@ -132,6 +133,42 @@ fn without_a_ledger_or_a_policy_nothing_is_spent() {
     let said = world.chudong(&["budget"]).with(0).out;
     assert!(said.contains("has no privacy policy"), "{said}");
     assert!(!world.state().exists(), "looking makes nothing");
+}
+
+/// The ledger by itself: a part counts against its month, a draw is replayed for the same rows alone.
+#[test]
+fn parts_share_the_cap_of_their_month_and_other_rows_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(folder.path(), "an-binh").unwrap();
+    let run = ledger.begin_run("2026-11-21".parse().unwrap()).unwrap();
+    let reserve = |ledger: &mut Ledger, period: &str, id: &str, cost: Rho| {
+        ledger.reserve(&run, period, (id, "spec"), "policy", cost, Rho::new(3, 8)).unwrap()
+    };
+    let is_reserved = |reservation: &Reservation| matches!(reservation, Reservation::Reserved { .. });
+    assert!(is_reserved(&reserve(&mut ledger, "2026-10 first", "a", Rho::new(9, 160))));
+    assert!(is_reserved(&reserve(&mut ledger, "2026-10 second", "b", Rho::new(21, 160))));
+    // 3/16 of 3/8 are spent on October, whatever part asks; nothing on September.
+    let left = Rho::new(3, 16);
+    for period in ["2026-10", "2026-10 first", "2026-10 third"] {
+        let refused = reserve(&mut ledger, period, "c", left + Rho::new(1, 1_000_000));
+        assert!(matches!(refused, Reservation::Refused { spent } if spent == Rho::new(3, 16)), "{period}");
+    }
+    assert!(is_reserved(&reserve(&mut ledger, "2026-09", "d", Rho::new(3, 8))));
+    ledger.store_draws(&run, "a", 1, b"noise").unwrap();
+    for _ in 0..50 {
+        let stored = reserve(&mut ledger, "2026-10 first", "a", Rho::new(9, 160));
+        assert!(matches!(stored, Reservation::Stored(release) if release.draws == b"noise"));
+    }
+    // Other rows: what was drawn is shown, and nothing may be drawn again.
+    let changed = reserve(&mut ledger, "2026-10 first", "z", Rho::new(9, 160));
+    assert!(matches!(changed, Reservation::Changed(release) if release.release_id == "a"));
+    assert_eq!(ledger.stored_parts("2026-10").unwrap().len(), 1);
+    let spent = ledger.spent().unwrap();
+    assert_eq!(spent, [("2026-09".to_owned(), Rho::new(3, 8)), ("2026-10".to_owned(), Rho::new(3, 16))]);
+    let parts: Vec<String> =
+        ledger.reservations().unwrap().iter().map(|row| format!("{} {} {}", row.month, row.part, row.state)).collect();
+    assert_eq!(parts, ["2026-09 whole reserved", "2026-10 first drawn", "2026-10 second reserved"]);
+    assert_eq!(chudong::ledger::verify::verify(folder.path()).unwrap().faults.len(), 0);
 }
 
 /// Kills a night so long after it said that it begins a step.

@@ -67,6 +67,11 @@ impl Shape {
         self.coarse_of.iter().max().map_or(0, |last| last + 1)
     }
 
+    /// Whether every coarse bin is a fine one.
+    fn is_identity(&self) -> bool {
+        self.coarse() == self.coarse_of.len()
+    }
+
     /// The fine bins of a coarse one.
     fn of(&self, coarse: usize) -> impl Iterator<Item = usize> + '_ {
         self.coarse_of.iter().enumerate().filter(move |(_, of)| **of == coarse).map(|(fine, _)| fine)
@@ -111,8 +116,9 @@ impl Fitted {
 pub fn fit(shape: &Shape, measured: &[Measured]) -> [Option<Fitted>; TABLES] {
     let coarse: Vec<_> =
         (0..shape.coarse()).map(|bin| shape.crossing.solve(&coarse_readings(shape, measured, bin))).collect();
-    let fine: Vec<_> =
-        (0..shape.coarse_of.len()).map(|bin| shape.crossing.solve(&fine_readings(shape, measured, bin))).collect();
+    // Where the bins are the same, there is nothing to tell them apart.
+    let fine_bins = if shape.is_identity() { 0 } else { shape.coarse_of.len() };
+    let fine: Vec<_> = (0..fine_bins).map(|bin| shape.crossing.solve(&fine_readings(shape, measured, bin))).collect();
     Level::ALL.map(|level| {
         let coarse: Vec<&Reading> = coarse.iter().filter_map(|solved| solved.get(level.place())?.as_ref()).collect();
         let fine: Vec<&Reading> = fine.iter().filter_map(|solved| solved.get(level.place())?.as_ref()).collect();
@@ -120,9 +126,14 @@ pub fn fit(shape: &Shape, measured: &[Measured]) -> [Option<Fitted>; TABLES] {
             return None;
         }
         let coarse_variances = coarse.iter().map(|reading| reading.variance).collect();
-        if fine.len() < shape.coarse_of.len() {
+        if shape.is_identity() || fine.len() < fine_bins {
             let counts = interleave(&coarse.iter().map(|reading| reading.counts.as_slice()).collect::<Vec<_>>());
-            return Some(Fitted { is_fine: false, counts, variances: coarse_variances_of(&coarse), coarse_variances });
+            return Some(Fitted {
+                is_fine: shape.is_identity(),
+                counts,
+                variances: coarse_variances_of(&coarse),
+                coarse_variances,
+            });
         }
         let (columns, variances) = spread(shape, &coarse, &fine);
         let counts = interleave(&columns.iter().map(Vec::as_slice).collect::<Vec<_>>());
