@@ -41,8 +41,14 @@ fn counts(sheet: &Sheet<'_>, of: Counted) -> bool {
     sheet.noise.is_some_and(|noise| noise.of == of)
 }
 
-/// Total and the ends of its interval.
-type Total = Option<(i64, i64, i64)>;
+/// A count and the ends of its interval.
+type Spread = (i64, i64, i64);
+
+/// The total of a cell, where it is shown.
+type Total = Option<Spread>;
+
+/// Which of the counts of ratings and of dossiers are the part and the whole of a rate.
+type End = fn(Spread, Spread) -> (i64, i64);
 
 /// The counts of each cell, by the values of its dimensions.
 fn totals(sheet: &Sheet<'_>) -> Result<BTreeMap<Vec<String>, Total>, Error> {
@@ -70,7 +76,7 @@ fn add_response_rate(sheet: &mut Sheet<'_>, dossiers: &BTreeMap<Vec<String>, Tot
         ..=0 => None,
         whole => Some((part as f64 / whole as f64 * 1000.0).round() / 10.0),
     };
-    let rate = |end: fn((i64, i64, i64), (i64, i64, i64)) -> (i64, i64)| -> ArrayRef {
+    let rate = |end: End| -> ArrayRef {
         let rates = cells.iter().map(|cell| {
             let (part, whole) = end(of(&ratings, cell)?, of(dossiers, cell)?);
             percent(part, whole)

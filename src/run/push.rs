@@ -77,7 +77,7 @@ impl Night<'_> {
         let told = tell_all(self.world, self.checked, push, ledger, &self.run, Patience::default()).await;
         let (pushed, faults) = told?;
         self.report.faults.extend(faults.iter().map(FaultLine::from));
-        let is_news = |pushed: &&Pushed| !pushed.is_known || !pushed.rejected.is_empty();
+        let is_news = |pushed: &&Pushed| !pushed.is_known || pushed.is_kept || !pushed.rejected.is_empty();
         self.report.notes.extend(pushed.iter().filter(is_news).map(Pushed::text));
         Ok(())
     }
