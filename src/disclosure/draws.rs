@@ -16,8 +16,9 @@ use crate::pipeline::{Measure, Rho};
 /// The version of the stored form.
 const FORMAT: u32 = 2;
 
-/// No noisy count is further from zero than this, so that sums over quarters and provinces stay within 64 bits.
-const COUNT_MAX: i64 = 1_000_000_000_000;
+/// No noisy count is further from zero than this, so that sums over all cells of a table and three months stay within 64
+/// bits. Nobody has so many records.
+const COUNT_MAX: i64 = 10_000_000_000;
 
 /// The noisy counts of one part of a month under one policy.
 // The fields stand in alphabetical order, here and below, so that the JSON has sorted keys.
@@ -202,8 +203,9 @@ mod fraction {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rho, D::Error> {
         let text = String::deserialize(deserializer)?;
-        // The square of a sigma, and a hundred times that; anything longer was written by somebody else.
-        let value = text.parse::<Rho>().ok().filter(|_| text.len() <= 40);
+        // A sign would be nothing that we wrote, and a denominator below zero can overflow as it is reduced.
+        let is_plain = text.len() <= 40 && text.bytes().all(|b| b.is_ascii_digit() || b == b'/');
+        let value = if is_plain { text.parse::<Rho>().ok() } else { None };
         value.ok_or_else(|| serde::de::Error::custom("not a fraction"))
     }
 }
@@ -214,8 +216,7 @@ mod earlier {
 
     use serde::Deserialize;
 
-    use super::super::Month;
-    use super::super::editions::Part;
+    use crate::disclosure::{Month, Part};
     use crate::pipeline::Rho;
 
     #[derive(Deserialize)]

@@ -23,7 +23,7 @@ const PIPELINE: &str = "pipelines/an-binh/pipeline.toml";
 /// An agency that has published since October 2026.
 fn one_month() -> World {
     let world = World::small(400);
-    world.edit(PIPELINE, "first_month = 2025-11-01", "first_month = 2026-10-01");
+    world.edit(PIPELINE, "first_month = 2026-07-01", "first_month = 2026-10-01");
     world
 }
 
