@@ -8,7 +8,7 @@
 #
 # The tests start PostgreSQL and MariaDB servers of their own, in temporary folders and on free ports of
 # 127.0.0.1, so that only their programs are needed: no server has to run. Likewise an S3-compatible
-# server, which is installed from PyPI into target/test-tools.
+# server and readers of published files, which are installed from PyPI into target/test-tools.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -39,15 +39,16 @@ has_odbc_driver() {
   return 1
 }
 
-# An S3-compatible server, for the sources that are object stores: a Python program, in a folder of its own.
+# Programs from PyPI, in a folder of their own: an S3-compatible server for the sources that are object stores, and
+# readers of what is published: Frictionless Data, CSV on the Web, and with it RDF.
 tools=target/test-tools
-moto='moto[server]==5.2.5'
+from_pypi='moto[server]==5.2.5 frictionless==5.21.0 csvw==4.1.1'
 has_moto() {
   # What an interrupted installation, another version of Python or an earlier version of this script left is none.
   if [[ -e $tools ]]; then
-    [[ -f $tools/installed && $(<"$tools/installed") == "$moto" ]] && "$tools/bin/python" -c '' 2>/dev/null
+    [[ -f $tools/installed && $(<"$tools/installed") == "$from_pypi" ]] && "$tools/bin/python" -c '' 2>/dev/null
   else
-    command -v moto_server >/dev/null
+    command -v moto_server >/dev/null && command -v frictionless >/dev/null && python3 -c 'import csvw' 2>/dev/null
   fi
 }
 
@@ -68,6 +69,8 @@ has_odbc_driver libsqlite3odbc.so || missing+=(libsqliteodbc)
 has_odbc_driver psqlodbcw.so || missing+=(odbc-postgresql)
 # An IMAP server, of which each test starts one of its own. The packages start none where no service may be started.
 [[ -x /usr/sbin/dovecot ]] || missing+=(dovecot-imapd)
+# Verifies signatures of published lists, and has nothing of ours in it.
+command -v minisign >/dev/null || missing+=(minisign)
 # What the build needs: the C of SQLite, zstd and OpenSSL is compiled from source.
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v make >/dev/null || missing+=(make)
@@ -114,13 +117,13 @@ if ((${#missing[@]})); then
 fi
 
 if ((!moto_found)); then
-  echo "test.sh: installing $moto into $tools"
+  echo "test.sh: installing $from_pypi into $tools"
   python3 -m venv --clear "$tools"
-  "$tools/bin/pip" install --quiet --disable-pip-version-check "$moto" || {
-    echo "test.sh: $moto cannot be installed from PyPI: see above. It needs a connection, or a mirror (PIP_INDEX_URL)" >&2
+  "$tools/bin/pip" install --quiet --disable-pip-version-check $from_pypi || {
+    echo "test.sh: $from_pypi cannot be installed from PyPI: see above. It needs a connection, or a mirror (PIP_INDEX_URL)" >&2
     exit 1
   }
-  echo "$moto" >"$tools/installed"
+  echo "$from_pypi" >"$tools/installed"
 fi
 
 if ! command -v cargo >/dev/null; then

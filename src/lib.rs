@@ -23,7 +23,8 @@
 //! - [`ledger`]: what happened, append-only and verifiable: runs, pulls, obligations, outbox, releases, budget.
 //! - [`delivery`]: messages leave here: a folder, SMTP, Zalo, an SMS gateway, a signed webhook.
 //! - [`bounces`]: what comes back: delivery reports, complaints, late receipts.
-//! - [`publication`]: released tables become files and the page.
+//! - [`publication`]: released tables become files, a catalogue and the page.
+//! - [`push`]: the national portal's rating system is told what was published.
 //!
 //! Deciding, pure:
 //!
@@ -42,7 +43,7 @@
 //! [`calendar`], [`language`], [`personal`], [`fault`], [`files`].
 //!
 //! Beside the night: [`samples`] makes synthetic data, [`scaffold`] the files of a new obligation, [`simulate`] stands in
-//! for Zalo, an SMS gateway and a webhook.
+//! for Zalo, an SMS gateway, a webhook and the rating system.
 //!
 //! # Invariants
 //!
@@ -79,6 +80,7 @@ pub mod bounces;
 pub mod delivery;
 pub mod ledger;
 pub mod publication;
+pub mod push;
 
 pub mod check;
 pub mod cli;

@@ -43,6 +43,13 @@ pub fn marks(root: &Path) -> Vec<Missing> {
     paths.iter().flat_map(|path| marks_in(root, path)).collect()
 }
 
+/// What an agency publishes without a signature: whoever copies its files onto another server cannot be told from it.
+pub fn unsigned(pipeline: &Pipeline) -> Option<Missing> {
+    let is_unsigned = pipeline.privacy.is_some() && pipeline.publication.signing_key.is_none();
+    let what = "published checksums are not signed: add signing_key to [publication], an Ed25519 key as a secret";
+    is_unsigned.then(|| Missing { place: Place::file(&pipeline.path), what: what.into() })
+}
+
 /// The items of an agency that hold a mark: each is a fault.
 pub(super) fn check(root: &Path, pipeline: &Pipeline, faults: &Faults) {
     for item in &pipeline.items {

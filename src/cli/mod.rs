@@ -22,7 +22,10 @@ mod plan;
 mod preferences;
 mod preview;
 mod prove;
+mod push;
 mod quality;
+mod release;
+mod restate;
 mod serve;
 mod simulate;
 mod trace;
@@ -199,6 +202,30 @@ enum Verb {
         #[command(flatten)]
         asked: quality::Asked,
     },
+    /// Let a period pass that a gate holds, for example since a source ends early: you have looked at it.
+    ///
+    /// It lets pass what was found and nothing else; the next run publishes the period.
+    Release {
+        #[command(flatten)]
+        asked: release::Asked,
+    },
+    /// Put a table as it is released now beside what was published of it, with every old and new value and the reason.
+    ///
+    /// Published files are never rewritten: the earlier ones stay. Nothing is drawn again, so it costs no privacy.
+    Restate {
+        #[command(flatten)]
+        asked: restate::Asked,
+    },
+    /// Take a table off the shelf, and leave a stone with its hashes and the reason.
+    Withdraw {
+        #[command(flatten)]
+        asked: restate::Asked,
+    },
+    /// Tell the rating system of the national portal what was published and it does not know yet; [push] says where.
+    ///
+    /// A night does it too, last. Every message has a key by which the portal takes it once; what it took and refused is
+    /// in the ledger. A complete snapshot is never replaced by a partial one.
+    Push,
     /// Say what is spent and left of the privacy budget, month by month, and what one month costs under the policy.
     Budget {
         /// How to print it.
@@ -258,7 +285,7 @@ enum Verb {
         #[arg(long, value_enum, default_value_t)]
         format: SamplesFormat,
     },
-    /// Stand in for Zalo, an SMS gateway and a webhook on this machine, until stopped: for trying channels out.
+    /// Stand in for Zalo, an SMS gateway, a webhook and the rating system on this machine, until stopped: for trying out.
     ///
     /// Telephone numbers say what becomes of a message: 84900000001 is asked to wait twice, 84900000002 has no account,
     /// 84900000003 complains, 84900000004 confirms late, 84900000005 takes the message and the answer is lost,
@@ -509,6 +536,10 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Preview { asked } => preview::preview(&root, &agency, asked).await,
         Verb::Bounces => bounces::bounces(root, &agency, state).await,
         Verb::Quality { asked } => quality::quality(root, &agency, state, asked).await,
+        Verb::Release { asked } => release::release(root, &agency, state, asked).await,
+        Verb::Restate { asked } => restate::restate(root, &agency, state, asked).await,
+        Verb::Withdraw { asked } => restate::withdraw(root, &agency, state, asked).await,
+        Verb::Push => push::push(root, &agency, state).await,
         Verb::Budget { format } => budget::budget(root, &agency, state, format).await,
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),

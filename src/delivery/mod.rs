@@ -11,7 +11,7 @@ mod code;
 mod eml;
 mod folder;
 pub mod pace;
-mod service;
+pub(crate) mod service;
 pub mod signature;
 mod slip;
 mod sms;

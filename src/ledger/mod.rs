@@ -31,6 +31,7 @@ mod outbox;
 mod outcomes;
 
 mod preferences;
+mod publications;
 mod pulls;
 mod released;
 mod runs;
@@ -57,6 +58,7 @@ pub use obligations::{Followed, ObligationCount};
 pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Recovered, Settlement};
 pub use outcomes::Outcomes;
 pub use preferences::{ALL, Asked, Chosen, Preference, Request, Sent, Stance};
+pub use publications::{Acknowledged, Amendment, Receipt, Withdrawn};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
 pub use released::{ExactDecision, KeptExact};
 pub use runs::{Run, RunOutcome};

@@ -14,6 +14,7 @@ pub mod filter;
 pub mod indices;
 pub mod law;
 pub mod mail;
+pub mod publication;
 pub mod reader;
 pub mod retention;
 pub mod secret;
@@ -83,6 +84,10 @@ pub struct Pipeline {
     pub exact: Option<exact::ExactPolicy>,
     /// What analysts may ask; without it, nobody may.
     pub analysts: Option<exact::Analysts>,
+    /// How published figures stand on the shelf: where, signed with what, held when.
+    pub publication: publication::Terms,
+    /// The rating system that is told of published figures; none where it is not.
+    pub push: Option<publication::Push>,
 }
 
 impl Pipeline {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! pull → build → obligations → follow → reminders → record → send
-//!             └→ satisfaction, quality → release → publish → report
+//!             └→ satisfaction, quality → release → publish → push → report
 //! ```
 //!
 //! Each step is in a file of its own beside this one; each decision is in its
@@ -23,10 +23,12 @@ mod follow;
 mod lineage;
 mod provenance;
 mod pull;
+mod push;
 mod quality;
 mod recheck;
 pub mod remind;
 mod sealed;
+mod shelf;
 mod trace;
 mod window;
 
@@ -53,7 +55,9 @@ pub use bounces::{Back, bounces};
 pub use budget::{Budget, budget};
 pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
+pub use push::{Pushed, push};
 pub use quality::{Asked, judge, prove, quality};
+pub use shelf::{Asked as AskedTable, let_pass, restate, withdraw};
 pub use trace::{NightAnswer, Opened, Question, Story, Whom, trace};
 pub use window::{NIGHTS_MAX, window};
 
@@ -275,10 +279,11 @@ impl Night<'_> {
         if purpose == Purpose::Send {
             return Ok(());
         }
-        // Neither kind of figures waits for the other.
+        // Neither kind of figures waits for the other, and the rating system is told of both.
         let noisy = self.publish(ledger, &built);
         self.publish_exact(ledger, &built).await?;
-        noisy
+        noisy?;
+        self.push(ledger).await
     }
 }
 

@@ -2,6 +2,8 @@
 
 /// Several tables made at once.
 mod ahead;
+/// What waits for a person, what is restated, what is withdrawn.
+mod amendments;
 /// Whom, when, and how often: the sending window, and the budget of a person's attention.
 mod attention;
 /// What comes back: reports of every common server, complaints, forgeries, and what follows from them.
@@ -68,6 +70,8 @@ mod night;
 mod obligations;
 /// Sources behind real ODBC drivers.
 mod odbc;
+/// Published files as others read them: CSV on the Web, Frictionless, DCAT, signatures.
+mod open_data;
 /// What falls due, computed a second time, row by row from the law.
 mod oracle;
 /// Every message once: under kill -9, after a restored backup, with two senders, through an outage.
@@ -89,6 +93,8 @@ mod proof;
 mod publication;
 /// What a pull leaves in the ledger, and when a table waits for a person.
 mod pulls;
+/// The rating system is told of what is published.
+mod push;
 /// Messages are safe: signatures, addresses, subjects, and what they look like in the worst case.
 mod safe_messages;
 /// The synthetic data: the same from the same seed, and shaped as it should be.

@@ -157,7 +157,7 @@ enum Unanswered {
 /// The JSON of an answer whose `error` is 0.
 fn answered(answer: &Answer) -> Result<Value, Unanswered> {
     let (status, body) = match answer {
-        Answer::Full { status, body } => (*status, body),
+        Answer::Full { status, body, .. } => (*status, body),
         Answer::NotConnected => return Err(Unanswered::NotConnected),
         Answer::Lost(code) => return Err(Unanswered::Lost(*code)),
     };

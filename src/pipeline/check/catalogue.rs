@@ -62,5 +62,7 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
         privacy: None,
         exact: None,
         analysts: None,
+        publication: Default::default(),
+        push: None,
     }
 }

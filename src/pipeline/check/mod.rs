@@ -10,6 +10,7 @@ mod item;
 mod law;
 mod mail;
 mod privacy;
+mod publication;
 mod retention;
 mod shared;
 mod source;
@@ -135,6 +136,9 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         None => None,
         Some(checked) => Some(checked?),
     };
+    let terms = node.table_or_none("publication");
+    let terms = terms.map_or_else(|| Some(Default::default()), |n| done(&n, publication::publication));
+    let push = node.table_or_none("push").map(|n| done(&n, publication::push));
     let pipeline = Pipeline {
         id: id.to_owned(),
         path,
@@ -156,6 +160,8 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         privacy,
         exact,
         analysts,
+        publication: terms?,
+        push: push.map_or(Some(None), |push| push.map(Some))?,
     };
     exact::together(node, &pipeline);
     Some(pipeline)
