@@ -43,7 +43,7 @@ has_odbc_driver() {
 # From PyPI, in a folder of their own: an S3-compatible server for the sources that are object stores, unless there is
 # one; a verifier of signatures that is not ours; axe-core, of whose package one file is needed and nothing it needs.
 tools=target/test-tools
-packages=('dkimpy==1.1.8')
+packages=('dkimpy[ed25519]==1.1.8')
 command -v moto_server >/dev/null || packages+=('moto[server]==5.2.5')
 axe='axe-playwright-python==0.1.8'
 has_tools() {

@@ -82,6 +82,9 @@ fn tag(signature: &str, name: &str) -> String {
     found.find(|(known, _)| known.trim() == name).unwrap().1.split_whitespace().collect()
 }
 
+/// The public key, as `openssl pkey -text` shows that of dkim-ed25519.pem.
+pub const ED25519_PUBLIC: &str = "3a93934e0215541e1c56e58b171c4041e5760aaf69bc6f0d01b840ed32b13a5f";
+
 /// Whether the first signature of a message holds.
 pub fn verifies(message: &[u8]) -> bool {
     let (fields, body) = fields(message);
@@ -121,10 +124,8 @@ pub fn verifies(message: &[u8]) -> bool {
         let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public);
         return key.verify(data.as_bytes(), &signature_bytes).is_ok();
     }
-    // The public key, as `openssl pkey -text` shows that of dkim-ed25519.pem.
-    let public = "3a93934e0215541e1c56e58b171c4041e5760aaf69bc6f0d01b840ed32b13a5f";
     let public: Vec<u8> =
-        (0..32).map(|at| u8::from_str_radix(public.get(at * 2..at * 2 + 2).unwrap(), 16).unwrap()).collect();
+        (0..32).map(|at| u8::from_str_radix(ED25519_PUBLIC.get(at * 2..at * 2 + 2).unwrap(), 16).unwrap()).collect();
     UnparsedPublicKey::new(&ED25519, public).verify(&Sha256::digest(&data), &signature_bytes).is_ok()
 }
 

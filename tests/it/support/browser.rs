@@ -3,7 +3,12 @@
 //!
 //! A [`Browser`] has its own profile and port; a [`Page`] is one of its tabs. Everything waits for the browser's own
 //! answer, and a browser that says nothing for half a minute is a failed test.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
