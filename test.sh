@@ -68,6 +68,8 @@ has_odbc_driver libsqlite3odbc.so || missing+=(libsqliteodbc)
 has_odbc_driver psqlodbcw.so || missing+=(odbc-postgresql)
 # An IMAP server, of which each test starts one of its own. The packages start none where no service may be started.
 [[ -x /usr/sbin/dovecot ]] || missing+=(dovecot-imapd)
+# The clock of a process as a test wants it.
+compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(libfaketime)
 # A browser, in which pages and letters are looked at as people see them.
 command -v chromium >/dev/null || missing+=(chromium)
 # What the build needs: the C of SQLite, zstd and OpenSSL is compiled from source.

@@ -93,7 +93,7 @@ impl Senders {
         for reminder in reminders {
             let name = &reminder.channel.name;
             let is_out = self.down.contains(name) && !self.shut.contains(name);
-            let last = end_of(reminder.valid_until);
+            let last = end_of(reminder.last_day());
             match is_out.then(|| retries.next(&reminder.key, outcome, now(), last)).flatten() {
                 Some(at) => retries.wait(at, reminder),
                 None => going.push(reminder),

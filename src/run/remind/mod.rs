@@ -383,9 +383,17 @@ pub(super) fn end_of(day: jiff::civil::Date) -> Timestamp {
     next.map_or(Timestamp::MAX, |next| next.timestamp())
 }
 
+/// How long nobody looks at the clock. It may be set meanwhile, and a machine that slept wakes up hours later.
+const LOOK: SignedDuration = SignedDuration::from_millis(250);
+
 async fn pause_until(at: Timestamp) {
-    let left = at.duration_since(now());
-    tokio::time::sleep(left.try_into().unwrap_or_default()).await;
+    loop {
+        let left = at.duration_since(now());
+        if !left.is_positive() {
+            return;
+        }
+        tokio::time::sleep(left.min(LOOK).try_into().unwrap_or_default()).await;
+    }
 }
 
 /// Why a row that was reserved is dropped.
