@@ -21,6 +21,13 @@ pub enum Code {
         /// What the service says it means.
         said: Option<Class>,
     },
+    /// The service took nothing and says for how long it wants to be left alone (RFC 9110, `Retry-After`).
+    Busy {
+        /// Three digits.
+        status: u16,
+        /// From the answer on.
+        wait_seconds: u32,
+    },
     /// No connection could be made.
     NotConnected,
     /// The connection broke, or answered something other than the protocol, before the message began to leave.
@@ -101,7 +108,8 @@ impl Code {
             Code::Zns(error) => super::zns::class(error),
             Code::Http { said: Some(class), .. } => class,
             Code::Http { status, said: None } => status_class(status),
-            Code::NotConnected
+            Code::Busy { .. }
+            | Code::NotConnected
             | Code::NoAnswer
             | Code::TimedOut
             | Code::ConnectionLost
@@ -151,6 +159,7 @@ impl fmt::Display for Code {
             Code::Zns(error) => write!(f, "zns {error}"),
             Code::Http { status, said: Some(class) } => write!(f, "http {status} {}", class.word()),
             Code::Http { status, said: None } => write!(f, "http {status}"),
+            Code::Busy { status, wait_seconds } => write!(f, "http {status}, again after {wait_seconds} s"),
             Code::NotConnected => f.write_str("no connection"),
             Code::NoAnswer => f.write_str("no complete SMTP answer"),
             Code::TimedOut => f.write_str("no answer in time"),

@@ -132,6 +132,7 @@ impl Peer for Account {
                 }
                 Err(Unanswered::Error(error)) => return refused(error),
                 Err(Unanswered::NotConnected) => return Outcome::Deferred { code: Code::NotConnected },
+                Err(Unanswered::Busy(code)) => return Outcome::Deferred { code },
                 Err(Unanswered::Lost(code)) => return self.settle(slip, code).await,
             }
         }
@@ -146,13 +147,18 @@ impl Peer for Account {
 enum Unanswered {
     Error(i32),
     NotConnected,
+    Busy(Code),
     Lost(Code),
 }
 
 /// The JSON of an answer whose `error` is 0.
 fn answered(answer: &Answer) -> Result<Value, Unanswered> {
     let (status, body) = match answer {
-        Answer::Full { status, body } => (*status, body),
+        // A gateway before Zalo that lets nobody in: Zalo itself answers with an error of its own.
+        Answer::Full { status: status @ 429, wait_seconds: Some(wait_seconds), .. } => {
+            return Err(Unanswered::Busy(Code::Busy { status: *status, wait_seconds: *wait_seconds }));
+        }
+        Answer::Full { status, body, .. } => (*status, body),
         Answer::NotConnected => return Err(Unanswered::NotConnected),
         Answer::Lost(code) => return Err(Unanswered::Lost(*code)),
     };
@@ -179,7 +185,7 @@ fn is_token(error: i32) -> bool {
 /// Whether a failure is that of the whole channel: sending on would fail each time.
 fn stops(code: Code) -> bool {
     match code {
-        Code::NoToken => true,
+        Code::NoToken | Code::Busy { .. } => true,
         // A template stops the messages made from it, and a person's own limit those to that person.
         Code::Zns(-109 | -117 | -131 | -138 | -145 | -146 | -147 | -218 | -1441 | -1471) => false,
         Code::Zns(_) => matches!(code.class(), Class::Ours | Class::Quota) || matches!(code, Code::Zns(-133 | -234)),
