@@ -40,6 +40,8 @@ pub enum Code {
     Unreadable,
     /// The channel takes nothing at this hour.
     Closed,
+    /// Its last day was over when its turn came.
+    Expired,
     /// The channel had stopped before this message's turn.
     Stopped,
     /// No access token could be had.
@@ -115,6 +117,7 @@ impl Code {
             | Code::ConnectionLost
             | Code::Unreadable
             | Code::Closed
+            | Code::Expired
             | Code::Stopped
             | Code::NotWritten(_) => Class::RetryLater,
             Code::NoToken | Code::NoMechanism | Code::WrongForm => Class::Ours,
@@ -166,6 +169,7 @@ impl fmt::Display for Code {
             Code::ConnectionLost => f.write_str("connection lost"),
             Code::Unreadable => f.write_str("answer cannot be read"),
             Code::Closed => f.write_str("channel takes nothing at this hour"),
+            Code::Expired => f.write_str("its last day was over"),
             Code::Stopped => f.write_str("channel had stopped"),
             Code::NoToken => f.write_str("no access token"),
             Code::WrongForm => f.write_str("not a message of this channel"),

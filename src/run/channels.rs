@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use futures::future::join_all;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use super::Night;
 use super::remind::convoy::{self, Wire};
-use super::remind::end_of;
 use super::remind::retry::Retries;
+use super::remind::{end_of, today};
 use crate::calendar::now;
 use crate::delivery::{
     self, Body, Class, Code, Destination, Form, Message, Outcome, Rooms, Sender, Slip, Timeouts, Vault,
@@ -25,8 +26,11 @@ use crate::reminders::short::{Short, Unfit};
 use crate::report::FaultLine;
 
 /// The channels that are open tonight.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Senders {
+    /// The day for which the run speaks, and the day by the clock on which it began.
+    as_of: Date,
+    began_on: Date,
     open: BTreeMap<String, Sender>,
     /// Those that failed: nothing leaves by them until they are opened again.
     down: BTreeSet<String>,
@@ -46,11 +50,37 @@ impl Wire<Message> for Senders {
 }
 
 impl Senders {
+    /// No channel is open yet; `as_of` is the day for which the run speaks.
+    pub(super) fn of(as_of: Date) -> Self {
+        Senders {
+            as_of,
+            began_on: today(),
+            open: BTreeMap::new(),
+            down: BTreeSet::new(),
+            shut: BTreeSet::new(),
+            busy: BTreeMap::new(),
+            has_begun: false,
+            places: HashMap::new(),
+        }
+    }
+
+    /// The day for which the run speaks by now: where it works past midnight, the next one.
+    fn day(&self) -> Date {
+        let passed = (today() - self.began_on).get_days().max(0);
+        self.as_of.saturating_add(i64::from(passed).days())
+    }
     /// Sends a group, each message by its channel and all channels at once; outcomes are in the order of the messages.
     /// What goes by a channel that is not open is deferred.
     pub(super) async fn send(&mut self, recorded: &[Recorded<Message>]) -> Vec<Outcome> {
         let mut groups: BTreeMap<&str, Vec<(usize, &Recorded<Message>)>> = BTreeMap::new();
-        for (place, message) in recorded.iter().enumerate() {
+        let day = self.day();
+        let mut outcomes = vec![Outcome::Deferred { code: Code::Stopped }; recorded.len()];
+        for ((place, message), outcome) in recorded.iter().enumerate().zip(&mut outcomes) {
+            // It was written and recorded in good time, and waited behind others: this is the last look before the wire.
+            if message.value().valid_until < day {
+                *outcome = Outcome::Deferred { code: Code::Expired };
+                continue;
+            }
             groups.entry(message.value().channel.as_str()).or_default().push((place, message));
         }
         for (channel, group) in &groups {
@@ -60,7 +90,6 @@ impl Senders {
         }
         let sending =
             self.open.iter_mut().filter_map(|(name, sender)| Some(send_group(sender, groups.get(name.as_str())?)));
-        let mut outcomes = vec![Outcome::Deferred { code: Code::Stopped }; recorded.len()];
         for (place, outcome) in join_all(sending).await.into_iter().flatten() {
             if let Some(known) = outcomes.get_mut(place) {
                 *known = outcome;

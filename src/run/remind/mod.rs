@@ -30,6 +30,7 @@ use crate::reminders::plan::{self, Before, Circumstances, History, Plan, Reason,
 use crate::report::ItemLine;
 use crate::tables::TableName;
 
+pub(super) use self::admit::today;
 pub(super) use self::write::{address_index, index_of};
 
 /// Messages on their way, and those that wait for another try.
@@ -67,7 +68,7 @@ impl Night<'_> {
         if !reminders.is_empty() {
             self.world.progress.step(format!("opening the channels for {} reminders", reminders.len()));
             self.open_post()?;
-            let mut senders = Senders::default();
+            let mut senders = Senders::of(self.as_of.date());
             let mut reminders = self.prepare(&mut senders, reminders.into(), &mut plan).await?;
             let standing = self.standing();
             self.account(ledger, built, &reminders).await;
