@@ -14,6 +14,8 @@ pub enum Code {
     },
     /// The `error` of an answer of Zalo's.
     Zns(i32),
+    /// A template of Zalo's that sends nothing: not approved yet, refused, or paused.
+    Template(TemplateState),
     /// The status of an answer over HTTP, and the class that the service gave in words, where it did.
     Http {
         /// Three digits.
@@ -56,6 +58,28 @@ pub enum Code {
     AnotherInPlace,
     /// The file could not be written; the system's error number.
     NotWritten(Option<i32>),
+}
+
+/// What Zalo says of a template that sends nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TemplateState {
+    /// It waits for a decision.
+    Pending,
+    /// It was refused.
+    Rejected,
+    /// It was paused, because of complaints or by the agency.
+    Disabled,
+}
+
+impl TemplateState {
+    /// Its word in the ledger.
+    pub fn word(self) -> &'static str {
+        match self {
+            TemplateState::Pending => "not approved yet",
+            TemplateState::Rejected => "rejected",
+            TemplateState::Disabled => "paused",
+        }
+    }
 }
 
 /// Whose matter it is that a message was not accepted, and so what happens next.
@@ -120,7 +144,7 @@ impl Code {
             | Code::Expired
             | Code::Stopped
             | Code::NotWritten(_) => Class::RetryLater,
-            Code::NoToken | Code::NoMechanism | Code::WrongForm => Class::Ours,
+            Code::Template(_) | Code::NoToken | Code::NoMechanism | Code::WrongForm => Class::Ours,
             Code::NeedsSmtpUtf8 => Class::Recipient,
             Code::AnotherInPlace => Class::Data,
         }
@@ -159,6 +183,7 @@ impl fmt::Display for Code {
                 write!(f, "{reply} {class}.{subject}.{detail}")
             }
             Code::Reply { reply, enhanced: None } => write!(f, "{reply}"),
+            Code::Template(state) => write!(f, "zns template {}", state.word()),
             Code::Zns(error) => write!(f, "zns {error}"),
             Code::Http { status, said: Some(class) } => write!(f, "http {status} {}", class.word()),
             Code::Http { status, said: None } => write!(f, "http {status}"),

@@ -31,7 +31,7 @@ use crate::personal::Personal;
 use crate::pipeline::secret;
 use crate::pipeline::{Channel, ChannelKind};
 
-pub use code::{Class, Code};
+pub use code::{Class, Code, TemplateState};
 pub use eml::{BadAddress, Head, Post, Sign, build, envelope_sender, message_id, recipient, sign};
 /// A mail address of RFC 5321, checked when it is made.
 pub use lettre::Address;

@@ -109,6 +109,8 @@ mod types;
 mod cases;
 /// Tonight beside the last night, and what waits for a person.
 mod changes;
+/// How far a large ledger was verified, and what is noticed since.
+mod checkpoint;
 /// Who may import whom, and where each heavy library lives.
 mod layering;
 /// What happened stays what happened: chain, outbox, budget, lock, crash.
