@@ -8,10 +8,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::{Certificate, Client, Identity, Method, Url};
 
 use super::{Class, Code, Error, Outcome, Slip, Timeouts};
+use crate::calendar::now;
 use crate::pipeline::secret::Secret;
 
 /// The most bytes of an answer that are read.
@@ -40,8 +42,8 @@ pub(crate) enum Answer {
     Full {
         /// The status.
         status: u16,
-        /// After how many seconds it asks to be tried again (RFC 9110, 10.2.3); none where it does not say, or by a date.
-        retry_after_seconds: Option<u64>,
+        /// For how long it wants to be left alone, where it says so.
+        wait_seconds: Option<u32>,
         /// What it said.
         body: Vec<u8>,
     },
@@ -129,14 +131,14 @@ impl Service {
             Err(error) => return Answer::Lost(lost(&error)),
         };
         let status = response.status().as_u16();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after_seconds = retry_after.and_then(|text| text.trim().parse().ok());
+        let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let wait_seconds = asked.and_then(|asked| wait_seconds(asked, now()));
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_BYTES_MAX => body.extend_from_slice(&chunk),
                 Ok(Some(_)) => return Answer::Lost(Code::Unreadable),
-                Ok(None) => return Answer::Full { status, retry_after_seconds, body },
+                Ok(None) => return Answer::Full { status, wait_seconds, body },
                 Err(error) => return Answer::Lost(lost(&error)),
             }
         }
@@ -150,7 +152,7 @@ pub(super) trait Peer: Sync {
 
     /// Whether after this failure every other message would fail in the same way.
     fn stops(&self, code: Code) -> bool {
-        matches!(code.class(), Class::Ours | Class::Quota)
+        matches!(code.class(), Class::Ours | Class::Quota) || matches!(code, Code::Busy { .. })
     }
 }
 
@@ -192,6 +194,19 @@ async fn lane<P: Peer>(peer: &P, work: &Work<'_>) {
     }
 }
 
+/// The longest wait that a service is believed, in seconds: who asks for more is looked at again the next day.
+const WAIT_SECONDS_MAX: i64 = 86_400;
+
+/// The seconds of `Retry-After`: a number, or an instant (RFC 9110, 10.2.3).
+fn wait_seconds(asked: &str, now: Timestamp) -> Option<u32> {
+    let asked = asked.trim();
+    let seconds = asked.parse::<i64>().ok().or_else(|| {
+        let at = jiff::fmt::rfc2822::parse(asked).ok()?;
+        Some(at.timestamp().duration_since(now).as_secs())
+    })?;
+    u32::try_from(seconds.clamp(0, WAIT_SECONDS_MAX)).ok()
+}
+
 /// A service that has not answered in a minute will not answer this request.
 const MOST: Duration = Duration::from_secs(60);
 
@@ -204,10 +219,15 @@ pub(super) fn outcome(answer: &Answer, is_idempotent: bool) -> Outcome {
         Answer::Lost(code) => unknown(*code),
         // 409: a message of this number was taken before.
         Answer::Full { status: 200..=299 | 409, .. } => Outcome::Accepted,
-        Answer::Full { status, body, .. } => {
+        Answer::Full { status, wait_seconds, body } => {
             let said: Option<serde_json::Value> = serde_json::from_slice(body).ok();
             let said = said.as_ref().and_then(|said| said.get("error")?.as_str()).and_then(Class::from_word);
-            let code = Code::Http { status: *status, said };
+            let code = match (Code::Http { status: *status, said }, *wait_seconds) {
+                (code, Some(wait_seconds)) if code.class() == Class::RetryLater => {
+                    Code::Busy { status: *status, wait_seconds }
+                }
+                (code, _) => code,
+            };
             match code.class() {
                 _ if *status >= 500 => unknown(code),
                 class if class.is_final() => Outcome::Refused { code },

@@ -18,6 +18,7 @@ mod attention;
 mod breakers;
 mod budget;
 mod chain;
+mod checkpoint;
 mod error;
 mod explanations;
 mod history;
@@ -52,6 +53,7 @@ pub use addresses::{ADDRESS_CHANGED, Forgotten, sealed_name};
 pub use breakers::{Ended, Stop};
 pub use budget::{Publication, Reservation, Reserved, StoredRelease};
 pub use chain::{Entry, Head};
+pub use checkpoint::Checkpoint;
 pub use error::Error;
 pub use lock::Lock;
 pub use obligations::{Followed, ObligationCount};
@@ -278,15 +280,6 @@ impl Ledger {
     /// Number and hash of the newest entry: what a clerk writes down, and what `verify` compares.
     pub fn head(&self) -> Result<Head, Error> {
         chain::head(&self.connection).map_err(|source| self.failed("read the newest entry", source))
-    }
-
-    /// Writes the head beside the ledger, so that entries cut off its end are noticed.
-    pub fn anchor(&self) -> Result<Head, Error> {
-        let head = self.head()?;
-        let path = self.path.with_extension("head");
-        crate::files::replace(&path, head.line().as_bytes())
-            .map_err(|source| Error::Anchor { path: path.clone(), source })?;
-        Ok(head)
     }
 }
 

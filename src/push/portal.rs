@@ -175,7 +175,7 @@ impl Portal {
         let (status, after_seconds, body) = match answer {
             Answer::NotConnected => return again("no connection", None),
             Answer::Lost(_) => return again("no whole answer", None),
-            Answer::Full { status, retry_after_seconds, body } => (status, retry_after_seconds, body),
+            Answer::Full { status, wait_seconds, body } => (status, wait_seconds.map(u64::from), body),
         };
         let said: Option<Envelope> = serde_json::from_slice(&body).ok();
         let code = said.as_ref().map_or_else(|| "-".to_owned(), |said| plain(&said.code));

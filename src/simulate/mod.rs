@@ -180,6 +180,11 @@ impl Simulator {
         held(&self.memory).zalo.forget_access_token();
     }
 
+    /// Zalo refuses or pauses a template from now on: `REJECT`, `DISABLE`, `PENDING_REVIEW`, or `ENABLE` again.
+    pub fn judge_template(&self, id: &str, status: &'static str) {
+        held(&self.memory).zalo.judge_template(id, status);
+    }
+
     /// How often a new access token was given.
     pub fn renewals(&self) -> u32 {
         held(&self.memory).zalo.renewals()
@@ -225,6 +230,7 @@ fn services(memory: Shared) -> Router {
         .route("/zns/message/template", post(zalo::template))
         .route("/zns/message/quota", get(zalo::quota))
         .route("/zns/message/status", get(zalo::status))
+        .route("/zns/template/info", get(zalo::info))
         .route("/sms", post(gateway::sms))
         .route("/webhook", post(gateway::webhook))
         .route("/rating/token", post(rating::token))

@@ -41,7 +41,7 @@ const ARROWS: [(&str, &[&str]); 32] = [
     ("query", &["fault", "landing", "ledger", "tables"]),
     ("schedule", &["calendar", "pipeline", "reminders"]),
     ("serve", &["calendar", "fault", "language", "ledger", "personal", "pipeline"]),
-    ("check", &["calendar", "fault", "obligations", "pipeline", "quality", "reminders", "sql", "tables"]),
+    ("check", &["calendar", "fault", "language", "obligations", "pipeline", "quality", "reminders", "sql", "tables"]),
     ("lineage", &["calendar", "check", "pipeline", "sql", "tables"]),
     (
         "run",

@@ -49,6 +49,8 @@ mod landing_nights;
 mod landing_order;
 /// Dated rules: in force on a day, as known on a day.
 mod law;
+/// Letters in a real browser, before an accessibility checker that is not ours.
+mod letters_accessible;
 /// A filled-in letter is the one of its template, and its message the one that lettre writes.
 mod letters_filled;
 /// What becomes of an obligation from night to night, and what no longer stands when a message is to leave.
@@ -117,6 +119,8 @@ mod types;
 mod cases;
 /// Tonight beside the last night, and what waits for a person.
 mod changes;
+/// How far a large ledger was verified, and what is noticed since.
+mod checkpoint;
 /// Who may import whom, and where each heavy library lives.
 mod layering;
 /// What happened stays what happened: chain, outbox, budget, lock, crash.

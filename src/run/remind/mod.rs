@@ -30,6 +30,7 @@ use crate::reminders::plan::{self, Before, Circumstances, History, Plan, Reason,
 use crate::report::ItemLine;
 use crate::tables::TableName;
 
+pub(super) use self::admit::today;
 pub(super) use self::write::{address_index, index_of};
 
 /// Messages on their way, and those that wait for another try.
@@ -67,7 +68,7 @@ impl Night<'_> {
         if !reminders.is_empty() {
             self.world.progress.step(format!("opening the channels for {} reminders", reminders.len()));
             self.open_post()?;
-            let mut senders = Senders::default();
+            let mut senders = Senders::of(self.as_of.date());
             let mut reminders = self.prepare(&mut senders, reminders.into(), &mut plan).await?;
             let standing = self.standing();
             self.account(ledger, built, &reminders).await;
@@ -383,9 +384,17 @@ pub(super) fn end_of(day: jiff::civil::Date) -> Timestamp {
     next.map_or(Timestamp::MAX, |next| next.timestamp())
 }
 
+/// How long nobody looks at the clock. It may be set meanwhile, and a machine that slept wakes up hours later.
+const LOOK: SignedDuration = SignedDuration::from_millis(250);
+
 async fn pause_until(at: Timestamp) {
-    let left = at.duration_since(now());
-    tokio::time::sleep(left.try_into().unwrap_or_default()).await;
+    loop {
+        let left = at.duration_since(now());
+        if !left.is_positive() {
+            return;
+        }
+        tokio::time::sleep(left.min(LOOK).try_into().unwrap_or_default()).await;
+    }
 }
 
 /// Why a row that was reserved is dropped.

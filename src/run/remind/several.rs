@@ -51,7 +51,14 @@ impl Night<'_> {
         };
         let others = reminder.together.iter().map(record).collect();
         let record = Record { others, ..record(reminder) };
-        Ok((record, Message { channel: reminder.channel.name.clone(), form: Form::Letter(envelope) }))
+        Ok((
+            record,
+            Message {
+                channel: reminder.channel.name.clone(),
+                valid_until: reminder.last_day(),
+                form: Form::Letter(envelope),
+            },
+        ))
     }
 
     /// The sources and the rules of all, each once.
