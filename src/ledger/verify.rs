@@ -148,12 +148,12 @@ fn walk(
         hash,
     };
     // A ledger that somebody changed may have entries before the first.
-    let after = if after == 0 { i64::MIN } else { after };
+    let first = if after == 0 { i64::MIN } else { after.saturating_add(1) };
     let mut count = 0;
     let mut read = || -> rusqlite::Result<()> {
-        let sql = "select seq, at, run, kind, key, body, prev, hash from entry where seq > ?1 order by seq";
+        let sql = "select seq, at, run, kind, key, body, prev, hash from entry where seq >= ?1 order by seq";
         let mut select = ledger.connection.prepare(sql)?;
-        let mut rows = select.query([after])?;
+        let mut rows = select.query([first])?;
         while let Some(row) = rows.next()? {
             count += 1;
             let seq: i64 = row.get(0)?;

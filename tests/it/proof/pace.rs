@@ -8,7 +8,7 @@ use crate::support::smtp::{Mood, Server};
 use crate::support::world::{ANY_TIME, World};
 
 /// Messages of each process, and how many may leave in a second.
-const PEOPLE: usize = 45;
+const PEOPLE: usize = 100;
 const RATE: usize = 20;
 
 /// What the instants of a test may be late by: a message arrives some time after its token was taken.
