@@ -8,14 +8,14 @@ use std::time::Instant;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use chudong::calendar::AsOf;
-use chudong::delivery::{self, Address, Envelope, Head, Sender, Timeouts};
-use chudong::ledger::{Ledger, MessageKey, MessageState, Record};
+use chudong::delivery::{self, Address, Envelope, Head, Outcome, Sender, Timeouts};
+use chudong::ledger::{Ledger, MessageKey, MessageState, Record, Recorded};
 use chudong::obligations::{Fact, Obligation};
 use chudong::personal::{Personal, PseudonymKey, SealingKey, hex};
 use chudong::pipeline::{self, Channel, ChannelKind, Pipeline, Smtp, Tls, reader::Faults};
 use chudong::reminders::letter::{FactNames, Letters, Occasion, Reason, RuleReference};
 use chudong::reminders::plan::{self, Circumstances, History, Recipients, Reminder, Standing};
-use chudong::run::remind::convoy::{self, Convoy, settlement};
+use chudong::run::remind::convoy::{self, Convoy, Wire, settlement};
 use chudong::tables::Table;
 use jiff::civil::date;
 use serde::{Deserialize, Serialize};
@@ -233,6 +233,21 @@ fn recipients(people: u64) -> Fallible<Recipients> {
     Ok(plan::recipients(&Table::from_batch(RecordBatch::try_from_iter(columns)?))?)
 }
 
+/// The way out, with a look at the clock before and behind it: what the turns take beyond it is the ledger's.
+struct Watched {
+    sender: Sender,
+    seconds: f64,
+}
+
+impl Wire<Envelope> for Watched {
+    async fn carry(&mut self, group: &[Recorded<Envelope>]) -> Vec<Outcome> {
+        let begun = Instant::now();
+        let outcomes = self.sender.carry(group).await;
+        self.seconds += begun.elapsed().as_secs_f64();
+        outcomes
+    }
+}
+
 fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
     let nation = Nation::of(messages, port)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -252,11 +267,12 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
     let begun = Instant::now();
     let mut left = reminders.into_iter().peekable();
     let mut sent = 0;
-    let mut reserved = 0.0;
+    let (mut reserved, mut on_wire) = (0.0, 0.0);
     let mut went = Ok(());
     runtime.block_on(async {
         went = async {
-            let mut sender = Sender::open(&nation.channel, state, Timeouts::default()).await?;
+            let sender = Sender::open(&nation.channel, state, Timeouts::default()).await?;
+            let mut wire = Watched { sender, seconds: 0.0 };
             let group = convoy::group(&nation.channel);
             let all: Vec<Reminder<'_>> = left.by_ref().collect();
             for part in all.chunks(10_000) {
@@ -272,7 +288,7 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
                 if batch.is_empty() && convoy.is_empty() {
                     break;
                 }
-                let turn = convoy.turn(&mut ledger, &mut sender, RUN, batch, &write).await?;
+                let turn = convoy.turn(&mut ledger, &mut wire, RUN, batch, &write).await?;
                 if let Some((_, error)) = turn.unwritten.first() {
                     return Err(error.clone().into());
                 }
@@ -282,7 +298,8 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
                     convoy.settle(settlement);
                 }
             }
-            sender.close().await;
+            on_wire = wire.seconds;
+            wire.sender.close().await;
             Fallible::Ok(())
         }
         .await;
@@ -292,7 +309,7 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
     if sent != messages {
         return Err(format!("{sent} of {messages} messages were accepted").into());
     }
-    let told = format!("{letter_us:.0} µs a letter on one core, reserved in {reserved:.1} s");
+    let told = format!("{letter_us:.0} µs a letter on one core, reserved in {reserved:.1} s, on the wire {on_wire:.1} s");
     Ok(Done { messages, seconds, bytes, peak_mb: peak_mb()?, told })
 }
 

@@ -178,19 +178,17 @@ impl Quoted<'_> {
     }
 }
 
-/// A message with its dots stuffed and its end (RFC 5321, 4.5.2).
-pub(in crate::delivery) fn stuffed(message: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(message.len() + 64);
+/// Writes a message with its dots stuffed and its end (RFC 5321, 4.5.2).
+pub(in crate::delivery) fn stuff(message: &str, out: &mut String) {
     let mut from = 0;
-    if message.starts_with(b".") {
-        out.push(b'.');
+    if message.starts_with('.') {
+        out.push('.');
     }
-    for at in memmem::find_iter(message, b"\r\n.") {
-        out.extend(message.get(from..at + 3).unwrap_or_default());
-        out.push(b'.');
+    for at in memmem::find_iter(message.as_bytes(), b"\r\n.") {
+        out.push_str(message.get(from..at + 3).unwrap_or_default());
+        out.push('.');
         from = at + 3;
     }
-    out.extend(message.get(from..).unwrap_or_default());
-    out.extend(b"\r\n.\r\n");
-    out
+    out.push_str(message.get(from..).unwrap_or_default());
+    out.push_str("\r\n.\r\n");
 }
