@@ -71,6 +71,8 @@ mod outbox;
 mod pace;
 /// The pipelines of the repository have no fault.
 mod pipelines;
+
+mod pipelining;
 /// A whole way through a real Postfix: signed, over TLS, into a maildir, and back.
 mod postfix;
 /// A source on a real PostgreSQL server.
@@ -86,6 +88,8 @@ mod publication;
 /// What a pull leaves in the ledger, and when a table waits for a person.
 mod pulls;
 /// Messages are safe: signatures, addresses, subjects, and what they look like in the worst case.
+mod reserve;
+
 mod safe_messages;
 /// The synthetic data: the same from the same seed, and shaped as it should be.
 mod samples;
