@@ -135,11 +135,7 @@ impl Line {
 
     /// The message and its end in one packet, with the announcement of the next: lettre sends the end in one of its
     /// own.
-    async fn contents(
-        &mut self,
-        parcel: &Parcel,
-        next: Option<&Parcel>,
-    ) -> Result<response::Response, smtp::Error> {
+    async fn contents(&mut self, parcel: &Parcel, next: Option<&Parcel>) -> Result<response::Response, smtp::Error> {
         let Some(text) = &parcel.text else { return self.smtp.message(&parcel.bytes).await };
         let Some(next) = next.filter(|next| self.pipelines && self.takes(next)) else {
             return self.smtp.command(text.as_str()).await;
