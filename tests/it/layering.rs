@@ -115,7 +115,7 @@ const HOMES: [(&str, &[&str]); 29] = [
     ("polars", &["disclosure/bounding.rs"]),
     ("opendp", &["disclosure/noise.rs"]),
     ("lettre", &["delivery/"]),
-    ("tokio_rustls", &["delivery/eml/dkim.rs", "delivery/smtp.rs", "delivery/tls.rs", "sources/postgres/wire.rs"]),
+    ("tokio_rustls", &["delivery/eml/dkim.rs", "delivery/smtp/", "delivery/tls.rs", "sources/postgres/wire.rs"]),
     ("rustls_native_certs", &["delivery/tls.rs", "sources/mysql/connect.rs", "sources/postgres/wire.rs"]),
     // The ledger is a SQLite file, some agencies' sources are, and so are the samples made for them.
     (

@@ -81,6 +81,8 @@ mod outbox;
 mod pace;
 /// The pipelines of the repository have no fault.
 mod pipelines;
+
+mod pipelining;
 /// A whole way through a real Postfix: signed, over TLS, into a maildir, and back.
 mod postfix;
 /// A source on a real PostgreSQL server.
@@ -98,6 +100,8 @@ mod pulls;
 /// The rating system is told of what is published.
 mod push;
 /// Messages are safe: signatures, addresses, subjects, and what they look like in the worst case.
+mod reserve;
+
 mod safe_messages;
 /// The synthetic data: the same from the same seed, and shaped as it should be.
 mod samples;

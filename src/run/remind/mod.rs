@@ -22,7 +22,7 @@ use crate::calendar::{now, vietnam};
 use crate::delivery::breaker::Breakers;
 use crate::delivery::{self, Address, Class, Code, Outcome, Post};
 use crate::fault::{Explain, Fault};
-use crate::ledger::{self, Ledger, MessageKey, MessageState, OutboxRow, Preference, Record, Stance};
+use crate::ledger::{self, Ledger, MessageKey, MessageState, OutboxRow, Preference, Stance};
 use crate::obligations::Obligation;
 use crate::pipeline::Uncertain;
 use crate::reminders::letter;
@@ -109,11 +109,9 @@ impl Night<'_> {
             };
             self.record(reminder, message_id)
         };
-        // A part at a time: a whole province of records would stand in memory beside its reminders.
-        let mut left = reminders.iter().peekable();
-        while left.peek().is_some() {
-            let records: Vec<Record> = left.by_ref().take(10_000).map(record).collect();
-            ledger.reserve_messages(&self.run, &records).map_err(|error| error.fault())?;
+        let (first, rest) = reminders.as_slices();
+        for part in [first, rest] {
+            ledger.reserve_made(&self.run, part, &record).map_err(|error| error.fault())?;
         }
         Ok(())
     }
