@@ -309,7 +309,8 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
     if sent != messages {
         return Err(format!("{sent} of {messages} messages were accepted").into());
     }
-    let told = format!("{letter_us:.0} µs a letter on one core, reserved in {reserved:.1} s, on the wire {on_wire:.1} s");
+    let told =
+        format!("{letter_us:.0} µs a letter on one core, reserved in {reserved:.1} s, on the wire {on_wire:.1} s");
     Ok(Done { messages, seconds, bytes, peak_mb: peak_mb()?, told })
 }
 

@@ -198,7 +198,9 @@ impl Keeper<'_> {
 async fn night(root: &Path, agency: &str, state: &Path, as_of: AsOf, is_sending: bool) -> bool {
     tracing::info!(%as_of, "{} begins", if is_sending { "sending" } else { "night" });
     let checked: Result<Checked, Vec<Fault>> = check::check(root, agency).await;
-    let world = World::new(root.to_path_buf(), state.to_path_buf());
+    // Whatever night is caught up, people are written to today.
+    let today = Some(AsOf::today().date());
+    let world = World { today, ..World::new(root.to_path_buf(), state.to_path_buf()) };
     let result = match checked {
         Ok(checked) if is_sending => run::send(&world, &checked, as_of, &[]).await.map_err(one),
         Ok(checked) => run::run(&world, &checked, as_of, &[]).await.map_err(one),

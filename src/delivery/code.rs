@@ -35,6 +35,8 @@ pub enum Code {
     Closed,
     /// The channel had stopped before this message's turn.
     Stopped,
+    /// It was taken back before its turn: the time to send ended, or something changed that has to be looked at.
+    Recalled,
     /// No access token could be had.
     NoToken,
     /// A letter on a channel of short messages, or the other way round.
@@ -108,6 +110,7 @@ impl Code {
             | Code::Unreadable
             | Code::Closed
             | Code::Stopped
+            | Code::Recalled
             | Code::NotWritten(_) => Class::RetryLater,
             Code::NoToken | Code::NoMechanism | Code::WrongForm => Class::Ours,
             Code::NeedsSmtpUtf8 => Class::Recipient,
@@ -158,6 +161,7 @@ impl fmt::Display for Code {
             Code::Unreadable => f.write_str("answer cannot be read"),
             Code::Closed => f.write_str("channel takes nothing at this hour"),
             Code::Stopped => f.write_str("channel had stopped"),
+            Code::Recalled => f.write_str("taken back before its turn"),
             Code::NoToken => f.write_str("no access token"),
             Code::WrongForm => f.write_str("not a message of this channel"),
             Code::NoMechanism => f.write_str("no common way to log in"),

@@ -11,7 +11,8 @@ use futures::future::join_all;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use reqwest::{Client, Method, Url};
 
-use super::{Class, Code, Error, Outcome, Slip, Timeouts};
+use super::permit::RECALLED;
+use super::{Class, Code, Error, Outcome, Permit, Slip, Timeouts};
 
 /// The most bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 65_536;
@@ -124,6 +125,7 @@ pub(super) trait Peer: Sync {
 /// What the lanes share while they work.
 struct Work<'m> {
     slips: &'m [&'m Slip],
+    permit: &'m Permit,
     next: AtomicUsize,
     has_stopped: AtomicBool,
     outcomes: Mutex<Vec<Outcome>>,
@@ -131,9 +133,15 @@ struct Work<'m> {
 
 /// Gives each message to a peer, several at once; outcomes are in the order of the messages. A failure that would be
 /// the same for each stops the rest, and is given beside them.
-pub(super) async fn send_all<P: Peer>(peer: &P, slips: &[&Slip], lanes: usize) -> (Vec<Outcome>, Option<Code>) {
+pub(super) async fn send_all<P: Peer>(
+    peer: &P,
+    slips: &[&Slip],
+    lanes: usize,
+    permit: &Permit,
+) -> (Vec<Outcome>, Option<Code>) {
     let work = Work {
         slips,
+        permit,
         next: AtomicUsize::new(0),
         has_stopped: AtomicBool::new(false),
         outcomes: Mutex::new(vec![Outcome::Deferred { code: Code::Stopped }; slips.len()]),
@@ -149,7 +157,7 @@ async fn lane<P: Peer>(peer: &P, work: &Work<'_>) {
     while !work.has_stopped.load(Ordering::Relaxed) {
         let index = work.next.fetch_add(1, Ordering::Relaxed);
         let Some(slip) = work.slips.get(index) else { return };
-        let outcome = peer.send_one(slip).await;
+        let outcome = if work.permit.holds() { peer.send_one(slip).await } else { RECALLED };
         if outcome.code().is_some_and(|code| peer.stops(code)) {
             work.has_stopped.store(true, Ordering::Relaxed);
         }

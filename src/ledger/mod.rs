@@ -33,6 +33,7 @@ mod outcomes;
 mod preferences;
 mod pulls;
 mod runs;
+mod said;
 mod shared;
 mod suppression;
 mod together;

@@ -11,6 +11,7 @@ use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde_json::json;
 
+use super::said::Line;
 use super::{Error, Ledger, append};
 use crate::calendar::{WorkingDays, from_days, to_days};
 
@@ -49,6 +50,9 @@ create table if not exists request (
 
 /// Every item, or every channel.
 pub const ALL: &str = "*";
+
+/// How a wish comes in that a person clicks by themselves.
+const LINK: &str = "link";
 
 /// Whether a person wants to be reminded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,9 +186,10 @@ impl Request {
 impl Ledger {
     /// Writes down what people want, and the requests by which they said so: all of it, or nothing. It holds at once.
     ///
-    /// What is written down already in the same words adds no entry. Returns how many entries were added.
+    /// What is written down already in the same words adds no entry, and what was said before something that is known
+    /// changes nothing. Returns how many entries were added.
     pub fn prefer(&mut self, preferences: &[Preference], requests: &[Request]) -> Result<usize, Error> {
-        self.write("write down what a person wants", |transaction| {
+        self.write_said("write down what a person wants", |transaction| {
             let mut added = 0;
             for preference in preferences {
                 added += usize::from(put_preference(transaction, preference)?);
@@ -252,10 +257,15 @@ impl Ledger {
 }
 
 fn put_preference(transaction: &Transaction<'_>, wish: &Preference) -> rusqlite::Result<bool> {
-    let known: Option<(String, Option<String>)> = transaction
-        .prepare_cached("select stance, language from preference where subject = ?1 and item = ?2 and channel = ?3")?
-        .query_row(params![wish.subject, wish.item, wish.channel], |row| Ok((row.get(0)?, row.get(1)?)))
+    let sql = "select stance, language, since from preference where subject = ?1 and item = ?2 and channel = ?3";
+    let known: Option<(String, Option<String>, String)> = transaction
+        .prepare_cached(sql)?
+        .query_row(params![wish.subject, wish.item, wish.channel], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
+    if known.as_ref().is_some_and(|(stance, _, since)| is_outdated(wish, stance, since)) {
+        return Ok(false);
+    }
+    let known = known.map(|(stance, language, _)| (stance, language));
     // What is not said now stays as it was said before.
     let (known_stance, known_language) = known.clone().unzip();
     let said = wish.stance.map(|stance| stance.word().to_owned());
@@ -270,15 +280,82 @@ fn put_preference(transaction: &Transaction<'_>, wish: &Preference) -> rusqlite:
         "how": wish.how,
     });
     let entry = append(transaction, "", "preference.set", &wish.subject, &body)?;
-    transaction
-        .prepare_cached(
-            "insert into preference (subject, item, channel, stance, language, since, how, entry)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             on conflict (subject, item, channel) do update
-             set stance = ?4, language = ?5, since = ?6, how = ?7, entry = ?8",
-        )?
-        .execute(params![wish.subject, wish.item, wish.channel, stance, language, since, wish.how, entry])?;
+    transaction.prepare_cached(PUT_PREFERENCE)?.execute(params![
+        wish.subject,
+        wish.item,
+        wish.channel,
+        stance,
+        language,
+        since,
+        wish.how,
+        entry
+    ])?;
     Ok(true)
+}
+
+/// Takes over what a person said from the journal, unless it is known or something was said after it.
+pub(super) fn take_over(transaction: &Transaction<'_>, line: &Line) -> rusqlite::Result<bool> {
+    let text = |name: &str| line.text(name).unwrap_or_default();
+    let (item, channel) = (text("item"), text("channel"));
+    if line.kind == "request.noted" {
+        return take_over_request(transaction, line);
+    }
+    let sql = "select stance, language, since, how from preference where subject = ?1 and item = ?2 and channel = ?3";
+    let cells = |row: &Row<'_>| -> rusqlite::Result<(String, Option<String>, String, String)> {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    };
+    let known = transaction.prepare_cached(sql)?.query_row([line.key.as_str(), item, channel], cells).optional()?;
+    let language = line.text("language").map(str::to_owned);
+    let said = (text("stance").to_owned(), language, text("since").to_owned(), text("how").to_owned());
+    // Dates in ISO 8601 are in order as text; of one day the journal has the order.
+    if known.is_some_and(|known| known == said || known.2 > said.2) {
+        return Ok(false);
+    }
+    let entry = append(transaction, &line.run, &line.kind, &line.key, &line.body)?;
+    let row = params![line.key, item, channel, said.0, said.1, said.2, said.3, entry];
+    transaction.prepare_cached(PUT_PREFERENCE)?.execute(row)?;
+    Ok(true)
+}
+
+fn take_over_request(transaction: &Transaction<'_>, line: &Line) -> rusqlite::Result<bool> {
+    let text = |name: &str| line.text(name);
+    let scope = ["kind", "item", "channel", "received_on"].map(text);
+    let clocks = ["acknowledge_by", "due_on", "acknowledged_on", "done_on"].map(text);
+    let [kind, item, channel, received_on] = scope;
+    let [acknowledge_by, due_on, acknowledged_on, done_on] = clocks;
+    let sql = "select 1 from request where subject = ?1 and kind = ?2 and item = ?3 and channel = ?4
+               and received_on = ?5 and acknowledged_on is ?6 and done_on is ?7";
+    let known = params![line.key, kind, item, channel, received_on, acknowledged_on, done_on];
+    if transaction.prepare_cached(sql)?.exists(known)? {
+        return Ok(false);
+    }
+    let entry = append(transaction, &line.run, &line.kind, &line.key, &line.body)?;
+    let row =
+        params![line.key, kind, item, channel, received_on, acknowledge_by, due_on, acknowledged_on, done_on, entry];
+    transaction.prepare_cached(PUT_REQUEST)?.execute(row)?;
+    Ok(true)
+}
+
+const PUT_PREFERENCE: &str = "
+insert into preference (subject, item, channel, stance, language, since, how, entry)
+values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+on conflict (subject, item, channel) do update
+set stance = ?4, language = ?5, since = ?6, how = ?7, entry = ?8";
+
+const PUT_REQUEST: &str = "
+insert into request (subject, kind, item, channel, received_on, acknowledge_by, due_on, acknowledged_on,
+                     done_on, entry)
+values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+on conflict (subject, kind, item, channel, received_on) do update
+set acknowledge_by = ?6, due_on = ?7, acknowledged_on = ?8, done_on = ?9, entry = ?10";
+
+/// Whether what is known was said later than a wish. Of one day nobody knows the order of what was said on paper, and
+/// the refusal holds; a person's own clicks come in their order.
+fn is_outdated(wish: &Preference, stance: &str, since: &str) -> bool {
+    let said_on = wish.since.to_string();
+    let lifts = stance == Stance::Refused.word() && wish.stance == Some(Stance::Wanted);
+    // Dates in ISO 8601 are in order as text.
+    said_on.as_str() < since || (said_on == since && lifts && wish.how != LINK)
 }
 
 fn put_request(transaction: &Transaction<'_>, asked: &Request) -> rusqlite::Result<bool> {
@@ -311,26 +388,18 @@ fn put_request(transaction: &Transaction<'_>, asked: &Request) -> rusqlite::Resu
         "acknowledge_by": acknowledge_by, "due_on": due_on, "acknowledged_on": acknowledged_on, "done_on": done_on,
     });
     let entry = append(transaction, "", "request.noted", &asked.subject, &body)?;
-    transaction
-        .prepare_cached(
-            "insert into request (subject, kind, item, channel, received_on, acknowledge_by, due_on, acknowledged_on,
-                                  done_on, entry)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-             on conflict (subject, kind, item, channel, received_on) do update
-             set acknowledge_by = ?6, due_on = ?7, acknowledged_on = ?8, done_on = ?9, entry = ?10",
-        )?
-        .execute(params![
-            asked.subject,
-            asked.kind,
-            asked.item,
-            asked.channel,
-            received_on,
-            acknowledge_by,
-            due_on,
-            acknowledged_on,
-            done_on,
-            entry
-        ])?;
+    transaction.prepare_cached(PUT_REQUEST)?.execute(params![
+        asked.subject,
+        asked.kind,
+        asked.item,
+        asked.channel,
+        received_on,
+        acknowledge_by,
+        due_on,
+        acknowledged_on,
+        done_on,
+        entry
+    ])?;
     Ok(true)
 }
 

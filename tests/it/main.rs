@@ -43,6 +43,8 @@ mod landing_nights;
 mod landing_order;
 /// Dated rules: in force on a day, as known on a day.
 mod law;
+/// What leaves, and what does not any more.
+mod leaving;
 /// A filled-in letter is the one of its template, and its message the one that lettre writes.
 mod letters_filled;
 /// What becomes of an obligation from night to night, and what no longer stands when a message is to leave.

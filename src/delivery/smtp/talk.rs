@@ -96,6 +96,11 @@ impl Line {
         self.pipelines
     }
 
+    /// Whether the message that is given to it next was announced.
+    pub(super) fn has_announced(&self) -> bool {
+        self.is_announced
+    }
+
     /// The conversation about one message. `next` is announced behind it where the server allows it, and must then
     /// be the next that this is called with.
     pub(super) async fn talk(
@@ -135,11 +140,7 @@ impl Line {
 
     /// The message and its end in one packet, with the announcement of the next: lettre sends the end in one of its
     /// own.
-    async fn contents(
-        &mut self,
-        parcel: &Parcel,
-        next: Option<&Parcel>,
-    ) -> Result<response::Response, smtp::Error> {
+    async fn contents(&mut self, parcel: &Parcel, next: Option<&Parcel>) -> Result<response::Response, smtp::Error> {
         let Some(text) = &parcel.text else { return self.smtp.message(&parcel.bytes).await };
         let Some(next) = next.filter(|next| self.pipelines && self.takes(next)) else {
             return self.smtp.command(text.as_str()).await;

@@ -3,6 +3,7 @@
 mod admit;
 pub mod convoy;
 mod give_up;
+mod look;
 pub mod retry;
 mod several;
 mod stop;
@@ -151,33 +152,30 @@ impl Night<'_> {
         plan: &mut Plan<'o>,
         way: &mut Way<'o>,
     ) -> Result<(), Fault> {
-        let Way { convoy, retries } = way;
         let mut gate = self.gate();
+        senders.listen_to(&self.world.state);
         let mut stopped = breakers.stopped();
         loop {
-            let again = retries.due(now());
+            let again = way.retries.due(now());
             if !again.is_empty() {
-                let again = self.reopen(senders, again, retries).await?;
+                let again = self.reopen(senders, again, &mut way.retries).await?;
                 let mut again = again.into_iter().flat_map(Reminder::apart).collect();
                 stop::hold_stopped(breakers, &mut again, plan);
                 // They were more urgent than what is left in the line.
                 let again = self.prepare(senders, again.into(), plan).await?;
                 again.into_iter().rev().for_each(|reminder| reminders.push_front(reminder));
             }
-            self.hold_for_window(reminders, plan);
-            self.hold_expired(&mut gate, reminders, plan);
             let is_stale = self.is_stale();
-            if is_stale && convoy.is_empty() {
-                self.recheck(ledger, reminders, plan).await?;
-            }
-            self.hold_refused(ledger, reminders, plan)?;
+            self.last_look(ledger, senders, &mut gate, reminders, plan, way).await?;
+            let Way { convoy, retries } = &mut *way;
             if breakers.stopped() != stopped {
                 stopped = breakers.stopped();
                 stop::hold_stopped(breakers, reminders, plan);
             }
             // What is stale is looked at again when those before it have left.
             let most = senders.group(&self.checked.pipeline.channels);
-            let size = if is_stale && !convoy.is_empty() { 0 } else { most };
+            let room = gate.room(self.may_leave_until(&gate), convoy.waiting());
+            let size = if is_stale && !convoy.is_empty() { 0 } else { most.min(room) };
             let (batch, has_token_at) = self.admit(&mut gate, reminders, size);
             self.tell_others(&batch)?;
             if batch.is_empty() && convoy.is_empty() {
@@ -198,17 +196,23 @@ impl Night<'_> {
                 }
                 Ok(written)
             };
+            let began_at = now();
             let turn = convoy.turn(ledger, senders, &run, batch, &write).await.map_err(|error| error.fault())?;
+            let is_sent = |(_, _, outcome): &&(_, _, Outcome)| outcome.code() != Some(Code::Recalled);
+            gate.has_sent(turn.ended.iter().filter(is_sent).count(), began_at);
             let left = left.into_inner().unwrap_or_else(PoisonError::into_inner);
             if !left.is_empty() {
                 ledger.drop_messages(&run, &left).map_err(|error| error.fault())?;
             }
             turn.unwritten.into_iter().for_each(|(reminder, why)| self.not_written(reminder, why, reminders, plan));
-            let mut again = VecDeque::from(self.ended(ledger, turn.ended, convoy, retries, breakers)?);
+            let (recalled, again) = self.ended(ledger, turn.ended, convoy, retries, breakers)?;
+            let mut again = VecDeque::from(again);
             stop::hold_stopped(breakers, &mut again, plan);
             if !again.is_empty() {
                 reminders.extend(self.prepare(senders, again.into(), plan).await?);
             }
+            // They were before all that is left in the line.
+            recalled.into_iter().rev().for_each(|message| admit::put_back(reminders, message));
             let waiting = std::mem::take(reminders);
             *reminders = self.after_trouble(senders, waiting, plan, retries).await?;
         }
@@ -224,7 +228,7 @@ impl Night<'_> {
     }
 
     /// Counts what became of messages, lets those wait that are tried again in this run, and gives back those that
-    /// take another channel.
+    /// never began to leave, and those that take another channel.
     fn ended<'o>(
         &mut self,
         ledger: &mut Ledger,
@@ -232,10 +236,17 @@ impl Night<'_> {
         convoy: &mut Convoy<Reminder<'o>>,
         retries: &mut Retries<Reminder<'o>>,
         breakers: &mut Breakers,
-    ) -> Result<Vec<Reminder<'o>>, Fault> {
+    ) -> Result<(Vec<Reminder<'o>>, Vec<Reminder<'o>>), Fault> {
         let (mut again, mut opted_out, mut unreached) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut recalled, mut back) = (Vec::new(), Vec::new());
         for (reminder, key, outcome) in ended {
             let mut settlement = settlement(&key, outcome);
+            if outcome.code() == Some(Code::Recalled) {
+                // It never began to leave: it goes back to the line, and is looked at again there.
+                recalled.push(settlement);
+                back.push(reminder);
+                continue;
+            }
             let last = end_of(reminder.last_day());
             settlement.retry_at = retries.next(&key, outcome, now(), last);
             let retry_at = settlement.retry_at;
@@ -260,11 +271,13 @@ impl Night<'_> {
                 again.extend(elsewhere(&one, key, state));
             }
         }
-        ledger.suppress_refused(&self.run, self.as_of.date(), &unreached).map_err(|error| error.fault())?;
+        // Whatever is decided about them next is decided about what the ledger says.
+        ledger.settle(&self.run, &recalled).map_err(|error| error.fault())?;
+        ledger.suppress_refused(&self.run, self.today, &unreached).map_err(|error| error.fault())?;
         if !opted_out.is_empty() {
             ledger.prefer(&opted_out, &[]).map_err(|error| error.fault())?;
         }
-        Ok(again)
+        Ok((back, again))
     }
 
     /// The refusal that a provider reports for the channel of a message.
@@ -276,7 +289,7 @@ impl Night<'_> {
             channel: channel.name().to_owned(),
             stance: Some(Stance::Refused),
             language: None,
-            since: self.as_of.date(),
+            since: self.today,
             how: "provider",
         })
     }
@@ -341,10 +354,14 @@ impl Night<'_> {
             channels: &pipeline.channels,
             people,
             standing: &self.closed,
-            as_of: self.as_of,
+            as_of: self.now_as_of(),
             key: &self.key,
         };
         let mut plan = plan::plan(obligations, history, &circumstances);
+        // What was open on the day of a night that is caught up, and is past its day now.
+        let is_over =
+            |obligation: &&Obligation| obligation.is_open(self.as_of) && !obligation.is_open(self.now_as_of());
+        obligations.iter().filter(is_over).for_each(|obligation| plan.hold_back(obligation, Reason::Expired));
         self.arrange(&mut plan, history)?;
         Ok(plan)
     }

@@ -47,6 +47,11 @@ impl<M> Retries<M> {
         self.waiting.insert((at, Reverse(self.put)), message);
     }
 
+    /// Takes all that wait, each with the instant of its try.
+    pub fn take(&mut self) -> Vec<(Timestamp, M)> {
+        std::mem::take(&mut self.waiting).into_iter().map(|((at, _), message)| (at, message)).collect()
+    }
+
     /// Takes those whose time has come.
     pub fn due(&mut self, now: Timestamp) -> Vec<M> {
         let mut due = Vec::new();
