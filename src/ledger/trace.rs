@@ -105,11 +105,13 @@ impl Ledger {
         let begins = |line: &Value, name: &str| text(line, name).is_some_and(|id| id.starts_with(prefix));
         let is_meant = |line: &Value| begins(line, "message_id") || begins(line, "message");
         let mut told = self.told(self.finder()?.entries(prefix)?, is_meant)?;
-        // Of a letter of several one stands for all.
+        // Of a letter of several one stands for all: the one whose number it has, or else the first.
+        let has_number = told.iter().any(|told| begins(&told.says, "message_id"));
         let mut letters = BTreeSet::new();
         told.retain(|told| match text(&told.says, "message") {
-            Some(letter) if !begins(&told.says, "message_id") => letters.insert(letter),
-            _ => true,
+            _ if has_number => begins(&told.says, "message_id"),
+            Some(letter) => letters.insert(letter),
+            None => false,
         });
         let parties = told.iter().filter_map(|told| Some((text(&told.says, "key")?, text(&told.says, "subject")?)));
         let parties: BTreeSet<(String, String)> = parties.collect();

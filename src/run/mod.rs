@@ -108,6 +108,7 @@ async fn run_for(
         looked_at: now(),
         key,
         run: run.clone(),
+        purpose,
         accept: accept.to_vec(),
         heard_until: 0,
         spent: Vec::new(),
@@ -119,7 +120,7 @@ async fn run_for(
     };
     night.report.run = Some(run.clone());
     night.tell(Job::Night, Ending::Start);
-    let worked = night.work(&mut ledger, purpose).await;
+    let worked = night.work(&mut ledger).await;
     night.tell(Job::Night, if worked.is_ok() { Ending::Complete } else { Ending::Fail });
     let told = night.write_lineage();
     world.progress.done();
@@ -201,6 +202,7 @@ struct Night<'a> {
     looked_at: Timestamp,
     key: PseudonymKey,
     run: String,
+    purpose: Purpose,
     /// Tables whose volume a person accepted.
     accept: Vec<String>,
     /// The newest preference that was looked at.
@@ -231,6 +233,7 @@ impl<'a> Night<'a> {
             looked_at: now(),
             key,
             run: String::new(),
+            purpose: Purpose::Night,
             accept: Vec::new(),
             heard_until: 0,
             spent: Vec::new(),
@@ -253,7 +256,7 @@ impl Night<'_> {
         Day { as_of: self.as_of, known_on: self.known_on }
     }
 
-    async fn work(&mut self, ledger: &mut Ledger, purpose: Purpose) -> Result<(), Fault> {
+    async fn work(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
         // Before anything else is said: whoever refused is not written to because of an old ledger.
         let said = ledger.take_over_said().map_err(|error| error.fault())?;
         if said > 0 {
@@ -285,7 +288,7 @@ impl Night<'_> {
         self.send(ledger, &built, &obligations).await?;
         self.tell_requests(ledger)?;
         self.forget_sealed(ledger)?;
-        if purpose == Purpose::Send {
+        if self.purpose == Purpose::Send {
             return Ok(());
         }
         self.publish(ledger, &built)

@@ -1,6 +1,7 @@
 //! Step three: decide, reserve, write, record, send, settle.
 
 mod admit;
+mod again;
 pub mod convoy;
 mod give_up;
 mod look;
@@ -12,7 +13,7 @@ mod write;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use self::convoy::{Convoy, settlement};
 use self::retry::Retries;
@@ -63,17 +64,31 @@ impl Night<'_> {
         self.give_up(ledger, built, obligations, people.as_ref(), &plan)?;
         let mut reminders = VecDeque::from(std::mem::take(&mut plan.reminders));
         self.hold_for_window(&mut reminders, &mut plan);
+        let mut retries = self.retries();
+        self.hold_for_try(ledger, &mut reminders, &mut retries, &mut plan)?;
         let mut breakers = self.breakers(ledger, people.as_ref())?;
         stop::hold_stopped(&breakers, &mut reminders, &mut plan);
-        if !reminders.is_empty() {
+        if !reminders.is_empty() || retries.first().is_some() {
             self.world.progress.step(format!("opening the channels for {} reminders", reminders.len()));
             self.open_post()?;
             let mut senders = Senders::default();
-            let mut reminders = self.prepare(&mut senders, reminders.into(), &mut plan).await?;
+            let decided: Vec<&Obligation> = reminders.iter().map(|reminder| reminder.obligation).collect();
+            let mut reminders = match self.prepare(&mut senders, reminders.into(), &mut plan).await {
+                Ok(reminders) => reminders,
+                Err(fault) => {
+                    // The only channel: nothing leaves tonight, and each person's trace says why.
+                    decided.into_iter().for_each(|obligation| plan.hold_back(obligation, Reason::ChannelFailed));
+                    drop(self.remember_unsent(ledger, built, &plan));
+                    return Err(fault);
+                }
+            };
             let standing = self.standing();
             self.account(ledger, built, &reminders).await;
             self.reserve(ledger, &reminders)?;
-            let sent = self.send_all(ledger, &mut senders, &standing, &mut breakers, &mut reminders, &mut plan).await;
+            let mut way = Way { convoy: Convoy::default(), retries };
+            let sent = self
+                .send_all(ledger, &mut senders, &standing, &mut breakers, &mut reminders, &mut plan, &mut way)
+                .await;
             if sent.is_err() {
                 // What is known of the others is kept; the fault that stopped the night is the one that is told.
                 drop(self.remember_unsent(ledger, built, &plan));
@@ -82,6 +97,7 @@ impl Night<'_> {
             senders.close().await;
         }
         self.remember_unsent(ledger, built, &plan)?;
+        self.tell_waiting(ledger)?;
         self.count_held(&plan);
         Ok(())
     }
@@ -119,6 +135,7 @@ impl Night<'_> {
     }
 
     /// Sends until nothing waits, or what was deferred cannot be tried again in this run.
+    #[expect(clippy::too_many_arguments, reason = "what the loop of sending is made of, each on loan from its caller")]
     async fn send_all<'o>(
         &mut self,
         ledger: &mut Ledger,
@@ -127,13 +144,9 @@ impl Night<'_> {
         breakers: &mut Breakers,
         reminders: &mut VecDeque<Reminder<'o>>,
         plan: &mut Plan<'o>,
+        way: &mut Way<'o>,
     ) -> Result<(), Fault> {
-        let patience = SignedDuration::from_mins(i64::from(self.world.retry_minutes));
-        let until = (!patience.is_zero()).then(|| now().checked_add(patience).unwrap_or(Timestamp::MAX));
-        // Nothing waits beyond the sending window: the next run looks again first.
-        let until = until.map(|until| self.window_end().map_or(until, |end| until.min(end)));
-        let mut way = Way { convoy: Convoy::default(), retries: Retries::until(until) };
-        let sent = self.send_on(ledger, senders, standing, breakers, reminders, plan, &mut way).await;
+        let sent = self.send_on(ledger, senders, standing, breakers, reminders, plan, way).await;
         if sent.is_err() {
             // The first error is the one to report. What the wire said is kept, or it would leave again.
             drop(way.convoy.leave(ledger, &self.run));
@@ -248,8 +261,9 @@ impl Night<'_> {
                 continue;
             }
             let last = end_of(reminder.last_day());
-            settlement.retry_at = retries.next(&key, outcome, now(), last);
-            let retry_at = settlement.retry_at;
+            // Where this run does not wait for it, a later one knows when.
+            settlement.retry_at = retries.later(&key, outcome, now(), last);
+            let retry_at = settlement.retry_at.filter(|at| retries.reaches(*at));
             let state = settlement.state;
             convoy.settle(settlement);
             if let Some(end) = stop::end(outcome, state) {

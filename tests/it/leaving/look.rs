@@ -24,7 +24,7 @@ fn slow(pause: Duration) -> Server {
 fn a_refusal_is_heard_by_a_group_that_is_on_the_wire() {
     const PEOPLE: usize = 24;
     let server = slow(Duration::from_millis(200));
-    let world = town(&server, PEOPLE, &["2026-12-01"]);
+    let world = town(&server, PEOPLE, |_| vec!["2026-12-01"]);
     let run = Running::start(&world, &["run", "--as-of", NIGHT, "--format", "json"]);
     wait_for(&server, 2);
     refuse(&world, &subjects(&world));
@@ -47,7 +47,7 @@ fn a_refusal_is_heard_by_a_group_that_is_on_the_wire() {
 fn what_is_on_its_way_comes_back_when_the_window_closes() {
     const PEOPLE: usize = 40;
     let server = slow(Duration::from_millis(200));
-    let world = town(&server, PEOPLE, &["2026-12-01"]);
+    let world = town(&server, PEOPLE, |_| vec!["2026-12-01"]);
     let clock = |seconds: i64| {
         let at = now().to_zoned(vietnam()).saturating_add(jiff::ToSpan::seconds(seconds));
         at.strftime("%H:%M:%S").to_string()

@@ -7,7 +7,11 @@
     reason = "a test may stop at the first surprise"
 )]
 
+mod again;
+mod catch_up;
+mod letters;
 mod look;
+mod restored;
 
 use std::collections::BTreeMap;
 use std::process::{Child, Stdio};
@@ -24,9 +28,9 @@ const PIPELINE: &str = "pipelines/an-binh/pipeline.toml";
 const ITEM: &str = "pipelines/items/temporary_residence/item.toml";
 const REGISTER: &str = "data-samples/an-binh/population.sqlite";
 
-/// An agency whose register holds so many people, each with one stay that ends on each of these days, and a mail
-/// server to tell them by, over one connection.
-fn town(server: &Server, people: usize, ends: &[&str]) -> World {
+/// An agency whose register holds so many people, each with stays that end on these days, and a mail server to tell
+/// them by, over one connection.
+fn town<'d>(server: &Server, people: usize, ends: impl Fn(usize) -> Vec<&'d str>) -> World {
     let world = World::small(40);
     world.without_figures();
     let register = rusqlite::Connection::open(world.root().join(REGISTER)).unwrap();
@@ -35,9 +39,9 @@ fn town(server: &Server, people: usize, ends: &[&str]) -> World {
         let citizen = "insert into citizens values (?1, ?2, '1990-01-01', '97001', 'vi', ?3, null, 0)";
         let (number, name) = (number(person), format!("Người {person}"));
         register.execute(citizen, [&number, &name, &format!("m{person:05}@example.com")]).unwrap();
-        for (stay, last) in ends.iter().enumerate() {
+        for (stay, last) in ends(person).into_iter().enumerate() {
             let residence = "insert into temporary_residences values (?1, ?2, '97001', ?3, null)";
-            register.execute(residence, [&format!("TR{person:06}{stay}"), &number, &(*last).to_owned()]).unwrap();
+            register.execute(residence, [&format!("TR{person:06}{stay}"), &number, &last.to_owned()]).unwrap();
         }
     }
     let used = "use = [\"identity_card\", \"driving_licence\", \"vehicle_inspection\", \"temporary_residence\", \"health_insurance\"]";
@@ -46,6 +50,18 @@ fn town(server: &Server, people: usize, ends: &[&str]) -> World {
     let text = std::fs::read_to_string(world.root().join(ITEM)).unwrap();
     world.put(ITEM, format!("{text}\nhold_change = \"never\"\n").as_bytes());
     world
+}
+
+/// Lets the sources be authorised on any day.
+fn any_day(world: &World) {
+    let text = std::fs::read_to_string(world.root().join(PIPELINE)).unwrap();
+    let term = |line: &str| match line.split_once(" = ") {
+        Some(("from", value)) if !value.contains('"') => "from = 2020-01-01".to_owned(),
+        Some(("to", _)) => "to = 2099-12-31".to_owned(),
+        _ => line.to_owned(),
+    };
+    let lines: Vec<String> = text.lines().map(term).collect();
+    world.put(PIPELINE, (lines.join("\n") + "\n").as_bytes());
 }
 
 /// Lets the channel be the mail server, with these settings beside.
