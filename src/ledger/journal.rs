@@ -38,6 +38,10 @@ pub(super) struct Leaves {
     pub(super) stage: u16,
     pub(super) channel: String,
     pub(super) message_id: String,
+    /// The keyed blind index of its address, by which what comes back is known; none where an earlier version wrote.
+    pub(super) address: Option<String>,
+    /// The Message-ID of the letter that carries it together with others.
+    pub(super) letter: Option<String>,
 }
 
 /// What became of a message.
@@ -58,6 +62,8 @@ impl Leaves {
             stage: record.stage_notice_days,
             channel: record.channel.to_owned(),
             message_id: record.message_id.clone(),
+            address: record.address.clone(),
+            letter: record.message.clone(),
         }
     }
 }
@@ -201,6 +207,9 @@ fn is_end_of(end: &[u8], group: &[u8]) -> bool {
     end.trim_end().split_once(' ') == Some((group.len().to_string().as_str(), sha256(group).as_str()))
 }
 
+/// The word in the place of one that there is not.
+const NOTHING: &str = "-";
+
 fn line(event: &Event, text: &mut String) {
     let words: &[&str] = match event {
         Event::Leaves(leaves) => &[
@@ -213,6 +222,8 @@ fn line(event: &Event, text: &mut String) {
             &leaves.stage.to_string(),
             &leaves.channel,
             &leaves.message_id,
+            leaves.address.as_deref().unwrap_or(NOTHING),
+            leaves.letter.as_deref().unwrap_or(NOTHING),
         ],
         Event::Ends(ends) => &["=", &ends.key, &ends.state],
     };
@@ -238,6 +249,8 @@ fn read(line: &str) -> Option<Event> {
             stage: words.next()?.parse().ok()?,
             channel: words.next()?,
             message_id: words.next()?,
+            address: words.next().filter(|word| word != NOTHING),
+            letter: words.next().filter(|word| word != NOTHING),
         })),
         "=" => Some(Event::Ends(Ends { key: words.next()?, state: words.next()? })),
         _ => None,

@@ -13,10 +13,10 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::Value;
 
-use super::{Error, Ledger, breakers, preferences, suppression};
+use super::{Error, Ledger, append, breakers, preferences, suppression};
 use crate::personal::sha256;
 
 /// The file.
@@ -98,7 +98,7 @@ impl Ledger {
             let known = newest(transaction)?;
             let value = act(transaction)?;
             let said = said_since(transaction, known)?;
-            let until = if said.is_empty() { until } else { Some(append(&path, &said).map_err(&mut keep)?) };
+            let until = if said.is_empty() { until } else { Some(append_lines(&path, &said).map_err(&mut keep)?) };
             if let Some(bytes) = until {
                 mark(transaction, bytes)?;
             }
@@ -151,10 +151,42 @@ fn parse(line: &[u8]) -> Option<Line> {
 fn take_over(transaction: &Transaction<'_>, line: &Line) -> rusqlite::Result<bool> {
     match line.kind.as_str() {
         "preference.set" | "request.noted" => preferences::take_over(transaction, line),
-        "message.returned" | "suppression.set" | "suppression.lifted" => suppression::take_over(transaction, line),
+        "message.returned" | "suppression.set" | "suppression.lifted" => take_over_returned(transaction, line),
         "breaker.stopped" | "breaker.lifted" => breakers::take_over(transaction, line),
         _ => Ok(false),
     }
+}
+
+/// Takes over from the journal what came back, and what followed for an address, unless it is known.
+fn take_over_returned(transaction: &Transaction<'_>, line: &Line) -> rusqlite::Result<bool> {
+    let text = |name: &str| line.text(name);
+    if line.kind == "suppression.lifted" {
+        let sql = "delete from suppression where address = ?1 and channel = ?2";
+        let is_lifted = transaction.prepare_cached(sql)?.execute(params![line.key, text("channel")])? > 0;
+        if is_lifted {
+            append(transaction, &line.run, &line.kind, &line.key, &line.body)?;
+        }
+        return Ok(is_lifted);
+    }
+    if line.kind == "message.returned" {
+        let [report, verdict, code, address, day] = ["report", "verdict", "code", "address", "day"].map(text);
+        if transaction.prepare_cached("select 1 from returned where report = ?1")?.exists([report])? {
+            return Ok(false);
+        }
+        let entry = append(transaction, &line.run, &line.kind, &line.key, &line.body)?;
+        let row = params![report, line.key, verdict, code, address, day, entry];
+        return transaction.prepare_cached(suppression::PUT_RETURNED)?.execute(row).map(|_| true);
+    }
+    let [channel, reason, code, since] = ["channel", "reason", "code", "since"].map(text);
+    let [until, message] = ["until", "message"].map(text);
+    let sql = "select 1 from suppression where address = ?1 and channel = ?2 and reason = ?3 and since = ?4
+               and until is ?5";
+    if transaction.prepare_cached(sql)?.exists(params![line.key, channel, reason, since, until])? {
+        return Ok(false);
+    }
+    let entry = append(transaction, &line.run, &line.kind, &line.key, &line.body)?;
+    let row = params![line.key, channel, reason, code, since, until, message, entry];
+    transaction.prepare_cached(suppression::PUT_SUPPRESSION)?.execute(row).map(|_| true)
 }
 
 fn newest(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
@@ -182,7 +214,7 @@ fn said_since(transaction: &Transaction<'_>, known: i64) -> rusqlite::Result<Str
 }
 
 /// Appends lines and waits until they are on the disk. Says where the journal ends then.
-fn append(path: &Path, lines: &str) -> io::Result<u64> {
+fn append_lines(path: &Path, lines: &str) -> io::Result<u64> {
     let is_new = !path.exists();
     let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
     if is_new && let Some(folder) = path.parent() {
@@ -204,5 +236,5 @@ fn append(path: &Path, lines: &str) -> io::Result<u64> {
 fn mark(transaction: &Transaction<'_>, bytes: u64) -> rusqlite::Result<()> {
     let sql = "insert into mark (name, bytes) values (?1, ?2) on conflict (name) do update set bytes = ?2";
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-    transaction.prepare_cached(sql)?.execute(rusqlite::params![MARK, bytes]).map(drop)
+    transaction.prepare_cached(sql)?.execute(params![MARK, bytes]).map(drop)
 }

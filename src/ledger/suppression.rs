@@ -11,7 +11,6 @@ use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde_json::json;
 
-use super::said::Line;
 use super::{Error, Ledger, MessageKey, MessageState, Settlement, append};
 
 /// Makes the tables.
@@ -416,45 +415,15 @@ fn suppress(
     transaction.prepare_cached(PUT_SUPPRESSION)?.execute(row).map(drop)
 }
 
-const PUT_RETURNED: &str = "
+/// Puts a report.
+pub(super) const PUT_RETURNED: &str = "
 insert into returned (report, message, verdict, code, address, day, entry) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
-const PUT_SUPPRESSION: &str = "
+/// Puts a suppression in place of the one there is.
+pub(super) const PUT_SUPPRESSION: &str = "
 insert into suppression (address, channel, reason, code, since, until, message, entry)
 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 on conflict (address, channel) do update set reason = ?3, code = ?4, since = ?5, until = ?6, message = ?7, entry = ?8";
-
-/// Takes over from the journal what came back, and what followed for an address, unless it is known.
-pub(super) fn take_over(transaction: &Transaction<'_>, line: &Line) -> rusqlite::Result<bool> {
-    let text = |name: &str| line.text(name);
-    if line.kind == "suppression.lifted" {
-        let sql = "delete from suppression where address = ?1 and channel = ?2";
-        let is_lifted = transaction.prepare_cached(sql)?.execute(params![line.key, text("channel")])? > 0;
-        if is_lifted {
-            append(transaction, &line.run, &line.kind, &line.key, &line.body)?;
-        }
-        return Ok(is_lifted);
-    }
-    if line.kind == "message.returned" {
-        let [report, verdict, code, address, day] = ["report", "verdict", "code", "address", "day"].map(text);
-        if transaction.prepare_cached("select 1 from returned where report = ?1")?.exists([report])? {
-            return Ok(false);
-        }
-        let entry = append(transaction, &line.run, &line.kind, &line.key, &line.body)?;
-        let row = params![report, line.key, verdict, code, address, day, entry];
-        return transaction.prepare_cached(PUT_RETURNED)?.execute(row).map(|_| true);
-    }
-    let [channel, reason, code, since] = ["channel", "reason", "code", "since"].map(text);
-    let [until, message] = ["until", "message"].map(text);
-    let sql = "select 1 from suppression where address = ?1 and channel = ?2 and reason = ?3 and since = ?4
-               and until is ?5";
-    if transaction.prepare_cached(sql)?.exists(params![line.key, channel, reason, since, until])? {
-        return Ok(false);
-    }
-    let entry = append(transaction, &line.run, &line.kind, &line.key, &line.body)?;
-    let row = params![line.key, channel, reason, code, since, until, message, entry];
-    transaction.prepare_cached(PUT_SUPPRESSION)?.execute(row).map(|_| true)
-}
 
 fn lift(
     transaction: &Transaction<'_>,

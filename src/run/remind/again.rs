@@ -4,9 +4,12 @@ use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::super::channels::Senders;
 use super::super::{Night, Purpose};
 use super::retry::Retries;
+use super::stop;
 use crate::calendar::{now, vietnam};
+use crate::delivery::breaker::Breakers;
 use crate::fault::{Explain, Fault};
 use crate::ledger::Ledger;
 use crate::reminders::plan::{Plan, Reason, Reminder};
@@ -19,6 +22,27 @@ impl Night<'_> {
         // Nothing waits beyond the sending window: the next run looks again first.
         let until = until.map(|until| self.window_end().map_or(until, |end| until.min(end)));
         Retries::until(until).paced(self.world.pauses_percent)
+    }
+
+    /// Puts those whose time has come before the line: they were more urgent than what is left in it.
+    pub(super) async fn try_again<'o>(
+        &mut self,
+        senders: &mut Senders,
+        breakers: &Breakers,
+        line: &mut VecDeque<Reminder<'o>>,
+        plan: &mut Plan<'o>,
+        retries: &mut Retries<Reminder<'o>>,
+    ) -> Result<(), Fault> {
+        let again = retries.due(now());
+        if again.is_empty() {
+            return Ok(());
+        }
+        let again = self.reopen(senders, again, retries).await?;
+        let mut again = again.into_iter().flat_map(Reminder::apart).collect();
+        stop::hold_stopped(breakers, &mut again, plan);
+        let again = self.prepare(senders, again.into(), plan).await?;
+        again.into_iter().rev().for_each(|reminder| line.push_front(reminder));
+        Ok(())
     }
 
     /// In a run that only sends, what the other side put off waits until its time has come; a night tries everything.

@@ -90,7 +90,9 @@ impl Night<'_> {
                 .send_all(ledger, &mut senders, &standing, &mut breakers, &mut reminders, &mut plan, &mut way)
                 .await;
             if sent.is_err() {
-                // What is known of the others is kept; the fault that stopped the night is the one that is told.
+                // The first error is the one to report. What the wire said is kept, or it would leave again, and what
+                // is known of the others.
+                drop(way.convoy.leave(ledger, &self.run));
                 drop(self.remember_unsent(ledger, built, &plan));
             }
             sent?;
@@ -146,38 +148,11 @@ impl Night<'_> {
         plan: &mut Plan<'o>,
         way: &mut Way<'o>,
     ) -> Result<(), Fault> {
-        let sent = self.send_on(ledger, senders, standing, breakers, reminders, plan, way).await;
-        if sent.is_err() {
-            // The first error is the one to report. What the wire said is kept, or it would leave again.
-            drop(way.convoy.leave(ledger, &self.run));
-        }
-        sent
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "what the loop of sending is made of, each on loan from its caller")]
-    async fn send_on<'o>(
-        &mut self,
-        ledger: &mut Ledger,
-        senders: &mut Senders,
-        standing: &BTreeMap<String, Standing>,
-        breakers: &mut Breakers,
-        reminders: &mut VecDeque<Reminder<'o>>,
-        plan: &mut Plan<'o>,
-        way: &mut Way<'o>,
-    ) -> Result<(), Fault> {
         let mut gate = self.gate();
         senders.listen_to(&self.world.state);
         let mut stopped = breakers.stopped();
         loop {
-            let again = way.retries.due(now());
-            if !again.is_empty() {
-                let again = self.reopen(senders, again, &mut way.retries).await?;
-                let mut again = again.into_iter().flat_map(Reminder::apart).collect();
-                stop::hold_stopped(breakers, &mut again, plan);
-                // They were more urgent than what is left in the line.
-                let again = self.prepare(senders, again.into(), plan).await?;
-                again.into_iter().rev().for_each(|reminder| reminders.push_front(reminder));
-            }
+            self.try_again(senders, breakers, reminders, plan, &mut way.retries).await?;
             let is_stale = self.is_stale();
             self.last_look(ledger, senders, &mut gate, reminders, plan, way).await?;
             let Way { convoy, retries } = &mut *way;

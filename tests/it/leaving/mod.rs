@@ -12,6 +12,7 @@ mod catch_up;
 mod letters;
 mod look;
 mod restored;
+mod told;
 
 use std::collections::BTreeMap;
 use std::process::{Child, Stdio};

@@ -185,3 +185,29 @@ fn proof_of_delivery_lifts_what_did_not_arrive_and_no_complaint() {
     assert_eq!(left, ["complaint"]);
     assert_eq!(ledger.lift_suppression("address of a", "clerk").unwrap(), 1);
 }
+
+#[test]
+fn what_comes_back_of_a_message_that_the_journal_knew_is_heard() {
+    let server = Server::start("220 test.example", &["PIPELINING"], usize::MAX);
+    let world = town(&server, 3, |_| vec!["2026-12-01"]);
+    world.night("2026-11-10").with(0);
+    let backup = tempfile::tempdir().unwrap();
+    copy(&world.state(), backup.path());
+    world.night("2026-11-16").with(0);
+    assert_eq!(taken(&server), 3);
+    copy(backup.path(), &world.state());
+    for name in ["ledger.sqlite-wal", "ledger.sqlite-shm"] {
+        let _ = std::fs::remove_file(world.state().join(name));
+    }
+    world.night("2026-11-17").with(0);
+    assert_eq!(taken(&server), 3);
+    world.ledger_is_sound();
+
+    let gone = world.outbox().remove(0).message_id;
+    let report = about(&gone, "r1", "address_wrong", AddressAct::Suppress { days: Some(180) });
+    assert_eq!(opened(&world).take_returned("-", date(2026, 11, 18), &[report]).unwrap(), [Taken::New]);
+    assert_eq!(world.ledger().suppressions().unwrap().len(), 1);
+    world.night("2026-11-26").with(0);
+    assert_eq!(taken(&server), 5);
+    world.ledger_is_sound();
+}
