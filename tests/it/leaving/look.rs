@@ -74,3 +74,30 @@ fn what_is_on_its_way_comes_back_when_the_window_closes() {
     assert_eq!(taken(&server), PEOPLE);
     world.ledger_is_sound();
 }
+
+#[test]
+fn a_refusal_of_one_channel_takes_the_other_though_it_was_not_open() {
+    const PEOPLE: usize = 16;
+    let server = slow(Duration::from_millis(200));
+    let world = town(&server, PEOPLE, |_| vec!["2026-12-01"]);
+    world.edit(PIPELINE, "[channel]", "[[channels]]\nname = \"mail\"");
+    let folder = "[[channels]]\nname = \"paper\"\nkind = \"folder\"\nfrom = \"nhac-viec@anbinh.example\"\n\
+                  from_name = { vi = \"An Bình\", en = \"An Bình\" }\n\n[unit]";
+    world.edit(PIPELINE, "[unit]", folder);
+    world.edit(ITEM, "level = 1", "level = 1\nchannels = [\"mail\", \"paper\"]");
+    let run = Running::start(&world, &["run", "--as-of", NIGHT, "--format", "json"]);
+    wait_for(&server, 2);
+    refuse_by(&world, &subjects(&world), "mail");
+    let before = taken(&server);
+    run.ended().with(0);
+    let left = taken(&server);
+    assert!(left <= before + 4, "{left} after {before}");
+    // Nobody is left out, and nobody gets two.
+    let written = world.messages().len();
+    assert_eq!(left + written, PEOPLE);
+    let states = states(&world);
+    assert_eq!(states.get(&(MessageState::Accepted, Some("accepted".into()))), Some(&PEOPLE), "{states:?}");
+    let other = states.get(&(MessageState::Dropped, Some("another channel takes its place".into())));
+    assert_eq!(other, Some(&written), "{states:?}");
+    world.ledger_is_sound();
+}

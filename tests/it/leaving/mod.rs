@@ -145,11 +145,16 @@ fn subjects(world: &World) -> Vec<String> {
 
 /// Writes into the ledger that these people refuse everything, as the page does on which they say so.
 fn refuse(world: &World, subjects: &[String]) {
+    refuse_by(world, subjects, chudong::ledger::ALL);
+}
+
+/// The same for one channel.
+fn refuse_by(world: &World, subjects: &[String], channel: &str) {
     use chudong::ledger::{ALL, Preference, Stance};
     let wish = |subject: &String| Preference {
         subject: subject.clone(),
         item: ALL.to_owned(),
-        channel: ALL.to_owned(),
+        channel: channel.to_owned(),
         stance: Some(Stance::Refused),
         language: None,
         since: chudong::calendar::AsOf::today().date(),

@@ -44,7 +44,7 @@ fn a_restored_ledger_remembers_who_is_not_to_be_written_to() {
     let mut ledger = opened(&world);
     let unwanted = row(&ledger, &people[1]).message_id;
     let complaint = about(&unwanted, "r1", "complaint", AddressAct::Suppress { days: None });
-    assert_eq!(ledger.take_returned("-", date(2026, 11, 17), &[complaint.clone()]).unwrap(), [Taken::New]);
+    assert_eq!(ledger.take_returned("-", date(2026, 11, 17), std::slice::from_ref(&complaint)).unwrap(), [Taken::New]);
     let stop = Stop {
         scope: "domain example.org smtp".into(),
         reason: "refusals".into(),
