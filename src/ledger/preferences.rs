@@ -54,6 +54,9 @@ pub const ALL: &str = "*";
 /// How a wish comes in that a person clicks by themselves.
 const LINK: &str = "link";
 
+/// How a row came in whose person said a language and nothing else.
+const LANGUAGE: &str = "language";
+
 /// Whether a person wants to be reminded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stance {
@@ -89,7 +92,7 @@ pub struct Preference {
     pub language: Option<String>,
     /// Since which day they say so.
     pub since: Date,
-    /// How it came in: `link`, `file`.
+    /// How it came in: `link`, `file`, `complaint`, `provider`.
     pub how: &'static str,
 }
 
@@ -257,40 +260,60 @@ impl Ledger {
 }
 
 fn put_preference(transaction: &Transaction<'_>, wish: &Preference) -> rusqlite::Result<bool> {
-    let sql = "select stance, language, since from preference where subject = ?1 and item = ?2 and channel = ?3";
-    let known: Option<(String, Option<String>, String)> = transaction
+    let sql = "select stance, language, since, how from preference where subject = ?1 and item = ?2 and channel = ?3";
+    let known = transaction
         .prepare_cached(sql)?
-        .query_row(params![wish.subject, wish.item, wish.channel], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .query_row(params![wish.subject, wish.item, wish.channel], known_wish)
         .optional()?;
-    if known.as_ref().is_some_and(|(stance, _, since)| is_outdated(wish, stance, since)) {
+    if known.as_ref().is_some_and(|known| is_outdated(wish, known)) {
         return Ok(false);
     }
-    let known = known.map(|(stance, language, _)| (stance, language));
-    // What is not said now stays as it was said before.
-    let (known_stance, known_language) = known.clone().unzip();
-    let said = wish.stance.map(|stance| stance.word().to_owned());
-    let stance = said.or(known_stance).unwrap_or_else(|| Stance::Wanted.word().to_owned());
-    let language = wish.language.clone().or(known_language.flatten());
-    if known == Some((stance.clone(), language.clone())) {
+    let said = said_now(wish, known.as_ref());
+    // Said again on a later day it holds from that day: against what was said in between and comes in after it.
+    let is_known = known.is_some_and(|known| {
+        (known.how == LANGUAGE) == (said.how == LANGUAGE)
+            && (&known.stance, &known.language) == (&said.stance, &said.language)
+            && said.since <= known.since
+    });
+    if is_known {
         return Ok(false);
     }
-    let since = wish.since.to_string();
     let body = json!({
-        "item": wish.item, "channel": wish.channel, "stance": stance, "language": language, "since": since,
-        "how": wish.how,
+        "item": wish.item, "channel": wish.channel, "stance": said.stance, "language": said.language,
+        "since": said.since, "how": said.how,
     });
     let entry = append(transaction, "", "preference.set", &wish.subject, &body)?;
-    transaction.prepare_cached(PUT_PREFERENCE)?.execute(params![
-        wish.subject,
-        wish.item,
-        wish.channel,
-        stance,
-        language,
-        since,
-        wish.how,
-        entry
-    ])?;
+    let row = params![wish.subject, wish.item, wish.channel, said.stance, said.language, said.since, said.how, entry];
+    transaction.prepare_cached(PUT_PREFERENCE)?.execute(row)?;
     Ok(true)
+}
+
+/// How a person stands, as the table has it.
+struct Known {
+    stance: String,
+    language: Option<String>,
+    since: String,
+    how: String,
+}
+
+fn known_wish(row: &Row<'_>) -> rusqlite::Result<Known> {
+    Ok(Known { stance: row.get(0)?, language: row.get(1)?, since: row.get(2)?, how: row.get(3)? })
+}
+
+/// How a person stands by a wish: what is not said now stays as it was said before, with its day.
+fn said_now(wish: &Preference, known: Option<&Known>) -> Known {
+    let language = wish.language.clone().or_else(|| known.and_then(|known| known.language.clone()));
+    match (wish.stance, known) {
+        (None, Some(known)) => {
+            Known { stance: known.stance.clone(), language, since: known.since.clone(), how: known.how.clone() }
+        }
+        (stance, _) => Known {
+            stance: stance.unwrap_or(Stance::Wanted).word().to_owned(),
+            language,
+            since: wish.since.to_string(),
+            how: if stance.is_some() { wish.how } else { LANGUAGE }.to_owned(),
+        },
+    }
 }
 
 /// Takes over what a person said from the journal, unless it is known or something was said after it.
@@ -301,18 +324,21 @@ pub(super) fn take_over(transaction: &Transaction<'_>, line: &Line) -> rusqlite:
         return take_over_request(transaction, line);
     }
     let sql = "select stance, language, since, how from preference where subject = ?1 and item = ?2 and channel = ?3";
-    let cells = |row: &Row<'_>| -> rusqlite::Result<(String, Option<String>, String, String)> {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-    };
-    let known = transaction.prepare_cached(sql)?.query_row([line.key.as_str(), item, channel], cells).optional()?;
+    let known =
+        transaction.prepare_cached(sql)?.query_row([line.key.as_str(), item, channel], known_wish).optional()?;
     let language = line.text("language").map(str::to_owned);
-    let said = (text("stance").to_owned(), language, text("since").to_owned(), text("how").to_owned());
+    let (stance, since, how) = (text("stance"), text("since"), text("how"));
     // Dates in ISO 8601 are in order as text; of one day the journal has the order.
-    if known.is_some_and(|known| known == said || known.2 > said.2) {
+    let is_known = known.is_some_and(|known| {
+        (known.how != LANGUAGE && known.since.as_str() > since)
+            || (known.stance.as_str(), &known.language, known.since.as_str(), known.how.as_str())
+                == (stance, &language, since, how)
+    });
+    if is_known {
         return Ok(false);
     }
     let entry = append(transaction, &line.run, &line.kind, &line.key, &line.body)?;
-    let row = params![line.key, item, channel, said.0, said.1, said.2, said.3, entry];
+    let row = params![line.key, item, channel, stance, language, since, how, entry];
     transaction.prepare_cached(PUT_PREFERENCE)?.execute(row)?;
     Ok(true)
 }
@@ -350,12 +376,13 @@ on conflict (subject, kind, item, channel, received_on) do update
 set acknowledge_by = ?6, due_on = ?7, acknowledged_on = ?8, done_on = ?9, entry = ?10";
 
 /// Whether what is known was said later than a wish. Of one day nobody knows the order of what was said on paper, and
-/// the refusal holds; a person's own clicks come in their order.
-fn is_outdated(wish: &Preference, stance: &str, since: &str) -> bool {
+/// the refusal holds; a person's own clicks come in their order. Who chose a language has said nothing else by it.
+fn is_outdated(wish: &Preference, known: &Known) -> bool {
+    let Some(stance) = wish.stance.filter(|_| known.how != LANGUAGE) else { return false };
     let said_on = wish.since.to_string();
-    let lifts = stance == Stance::Refused.word() && wish.stance == Some(Stance::Wanted);
+    let lifts = known.stance == Stance::Refused.word() && stance == Stance::Wanted;
     // Dates in ISO 8601 are in order as text.
-    said_on.as_str() < since || (said_on == since && lifts && wish.how != LINK)
+    said_on < known.since || (said_on == known.since && lifts && wish.how != LINK)
 }
 
 fn put_request(transaction: &Transaction<'_>, asked: &Request) -> rusqlite::Result<bool> {

@@ -137,8 +137,23 @@ fn what_was_said_later_holds_and_of_one_day_the_refusal() {
     assert_eq!(says(&mut ledger, Wanted, 21, "file"), (1, 0));
     assert_eq!(says(&mut ledger, Refused, 20, "file"), (0, 0));
     assert_eq!(says(&mut ledger, Refused, 21, "file"), (1, 1));
+    // Who has chosen a language since has not taken the refusal back, nor does it hide one that comes in late.
+    let in_english = |subject: &str| Preference {
+        stance: None,
+        language: Some("en".into()),
+        ..wish(subject, Refused, date(2026, 11, 25), "file")
+    };
+    assert_eq!(ledger.prefer(&[in_english("somebody"), in_english("another")], &[]).unwrap(), 2);
+    let late = wish("another", Refused, date(2026, 11, 10), "file");
+    assert_eq!((ledger.prefer(&[late], &[]).unwrap(), ledger.refused().unwrap().len()), (1, 2));
+    let back = wish("another", Wanted, date(2026, 11, 11), "file");
+    assert_eq!((ledger.prefer(&[back], &[]).unwrap(), ledger.refused().unwrap().len()), (1, 1));
+    // Said again, it holds from the later day.
+    assert_eq!(says(&mut ledger, Refused, 26, "file"), (1, 1));
+    assert_eq!(says(&mut ledger, Refused, 26, "file"), (0, 1));
+    assert_eq!(says(&mut ledger, Wanted, 24, "file"), (0, 1));
     // Their own clicks come in their order.
-    assert_eq!(says(&mut ledger, Wanted, 21, "link"), (1, 0));
+    assert_eq!(says(&mut ledger, Wanted, 26, "link"), (1, 0));
     ledger.anchor().unwrap();
     drop(ledger);
     assert!(chudong::ledger::verify::verify(folder.path()).unwrap().faults.is_empty());
