@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::calendar::cron::Cron;
 use crate::calendar::{AsOf, vietnam};
 use crate::pipeline::Missed;
-use crate::reminders::window::Window;
+use crate::reminders::window::{Hour, Window};
 
 /// The dates for which a run is due now, the earliest first.
 ///
@@ -59,6 +59,28 @@ pub fn sending(
     let is_done = newest_start.is_some_and(|start| (opened..=now).contains(&start));
     (!is_done).then(|| AsOf::new(now.to_zoned(vietnam()).date()))
 }
+
+/// The date for which a sending run is due now because messages that were put off wait for their time, which has come.
+///
+/// `next_try` is the first of these instants that lies after the newest run began: whatever waited before had its
+/// chance in it. Between two runs lie at least [`AGAIN`]: what waits for the second minute after the first goes with
+/// it.
+pub fn again(
+    window: &Window,
+    newest_proven: Option<Date>,
+    newest_start: Option<Timestamp>,
+    next_try: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<AsOf> {
+    newest_proven?;
+    let last = newest_start.and_then(|start| start.checked_add(AGAIN).ok());
+    let is_due = next_try?.max(last.unwrap_or(Timestamp::MIN)) <= now;
+    let is_open = matches!(window.at(now), Hour::Open(_));
+    (is_due && is_open).then(|| AsOf::new(now.to_zoned(vietnam()).date()))
+}
+
+/// The least time between two runs that try again: each looks at the sources first.
+pub const AGAIN: SignedDuration = SignedDuration::from_mins(2);
 
 /// When a night that failed is tried again: after `first`, then each time after twice as long,
 /// and at the latest when the schedule fires next.

@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::civil::Date;
+
 use crate::fault::{Explain, Place};
 use crate::files;
 use crate::personal::{PseudonymKey, SealingKey};
@@ -20,6 +22,12 @@ pub struct World {
     pub progress: Progress,
     /// For how long a run that sends tries deferred messages again, in minutes; 0 leaves them to the next run.
     pub retry_minutes: u32,
+    /// How long pauses between tries are, in hundredths of their usual length: 100, but in a rehearsal.
+    pub pauses_percent: u32,
+    /// The day, in Vietnam, on which messages leave, by the clock of whoever runs it: whether one is still worth
+    /// sending, late, or on a day of Tết is judged by it, whatever night is caught up. Without it, or where it lies
+    /// before the night, by the night: a rehearsal.
+    pub today: Option<Date>,
 }
 
 /// The state folder cannot be used.
@@ -111,7 +119,7 @@ impl Explain for Error {
 impl World {
     /// A world in these folders. Nothing is made yet.
     pub fn new(root: PathBuf, state: PathBuf) -> Self {
-        World { root, state, progress: Progress::new(), retry_minutes: 0 }
+        World { root, state, progress: Progress::new(), retry_minutes: 0, pauses_percent: 100, today: None }
     }
 
     /// Makes the state folder, readable by the service's account alone.

@@ -55,6 +55,8 @@ struct Keeper<'a> {
     good: Option<Times>,
     /// When the newest run began that did not fail, when the ledger was last read.
     newest_start: Option<Timestamp>,
+    /// The first instant after that at which a message may be tried again.
+    next_try: Option<Timestamp>,
     /// What was said to be wrong, so that it is not said again every second.
     said: Vec<Fault>,
     /// The newest night that the ledger proved when it was last read; outer none before it was.
@@ -81,6 +83,7 @@ pub(super) async fn keep_running(root: &Path, agency: &str, state: PathBuf) -> R
         state,
         good: None,
         newest_start: None,
+        next_try: None,
         said: Vec::new(),
         proven: None,
         failed: None,
@@ -132,8 +135,14 @@ impl Keeper<'_> {
         let due = match self.may_be_due(alive_since) {
             true => {
                 let read = Ledger::read(&self.state);
-                match read.and_then(|ledger| Ok((ledger.newest_proven(AsOf::today())?, ledger.newest_start()?))) {
-                    Ok((proven, start)) => (self.proven, self.newest_start) = (Some(proven), start),
+                let known = read.and_then(|ledger| {
+                    let start = ledger.newest_start()?;
+                    Ok((ledger.newest_proven(AsOf::today())?, start, ledger.next_try(start)?))
+                });
+                match known {
+                    Ok((proven, start, next)) => {
+                        (self.proven, self.newest_start, self.next_try) = (Some(proven), start, next);
+                    }
                     Err(ledger::Error::None { .. }) => self.proven = Some(None),
                     Err(error) => {
                         // Without the ledger nobody knows which night is done: it is waited for.
@@ -161,7 +170,8 @@ impl Keeper<'_> {
         let Times { cron, missed, window } = self.good.as_ref()?;
         let night = schedule::due(cron, *missed, proven, alive_since, now()).first().copied();
         let sending = || schedule::sending(window, proven, self.newest_start, now());
-        night.map(|as_of| (as_of, false)).or_else(|| Some((sending()?, true)))
+        let again = || schedule::again(window, proven, self.newest_start, self.next_try, now());
+        night.map(|as_of| (as_of, false)).or_else(|| Some((sending().or_else(again)?, true)))
     }
 
     /// Says what is wrong when it begins to be, and that it is mended when it is.
@@ -188,7 +198,9 @@ impl Keeper<'_> {
         let before = self.failed.filter(|(date, _)| *date == as_of).map_or(0, |(_, times)| times);
         self.failed = Some((as_of, before.saturating_add(1)));
         let next_fire = self.good.as_ref().and_then(|times| times.cron.next_after(now()));
-        self.not_before = schedule::retry(RETRY, before, now(), next_fire);
+        // What waits to be sent waits for a server that comes back, and not for ever longer.
+        let failed_before = if is_sending { before.min(1) } else { before };
+        self.not_before = schedule::retry(RETRY, failed_before, now(), next_fire);
         let at = self.not_before.to_zoned(vietnam()).strftime("%Y-%m-%d %H:%M").to_string();
         tracing::warn!(%as_of, next_attempt = %at, "the night failed");
     }
@@ -198,7 +210,9 @@ impl Keeper<'_> {
 async fn night(root: &Path, agency: &str, state: &Path, as_of: AsOf, is_sending: bool) -> bool {
     tracing::info!(%as_of, "{} begins", if is_sending { "sending" } else { "night" });
     let checked: Result<Checked, Vec<Fault>> = check::check(root, agency).await;
-    let world = World::new(root.to_path_buf(), state.to_path_buf());
+    // Whatever night is caught up, people are written to today.
+    let today = Some(AsOf::today().date());
+    let world = World { today, ..World::new(root.to_path_buf(), state.to_path_buf()) };
     let result = match checked {
         Ok(checked) if is_sending => run::send(&world, &checked, as_of, &[]).await.map_err(one),
         Ok(checked) => run::run(&world, &checked, as_of, &[]).await.map_err(one),

@@ -126,6 +126,10 @@ enum Verb {
         /// For how many minutes messages that the peer deferred are tried again by this run; the next run does it else.
         #[arg(long, value_name = "MINUTES", default_value_t = 0)]
         retry_minutes: u32,
+        /// Judge by this day whether a message is still worth sending, late, or on a day of Tết: for a rehearsal.
+        /// Without it, by the clock, whatever night is caught up.
+        #[arg(long, value_name = "YYYY-MM-DD", env = "CHUDONG_TODAY")]
+        today: Option<AsOf>,
     },
     /// Run each night at the time that the pipeline says, until stopped; a night that failed is tried again.
     Schedule {
@@ -507,9 +511,10 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
     match verb {
         Verb::Check => check_all(&root).await,
         Verb::Plan { plan } => plan::plan(root, &agency, state, plan).await,
-        Verb::Run { day, send, format, accept, retry_minutes } => {
+        Verb::Run { day, send, format, accept, retry_minutes, today } => {
             let checked = check::check(&root, &agency).await?;
-            let world = World { retry_minutes, ..World::new(root, state) };
+            let today = Some(today.unwrap_or_else(AsOf::today).date());
+            let world = World { retry_minutes, today, ..World::new(root, state) };
             let as_of = day.as_of.unwrap_or_else(AsOf::today);
             let report = match send {
                 true => run::send(&world, &checked, as_of, &accept).await,

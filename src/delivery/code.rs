@@ -46,6 +46,8 @@ pub enum Code {
     Expired,
     /// The channel had stopped before this message's turn.
     Stopped,
+    /// It was taken back before its turn: the time to send ended, or something changed that has to be looked at.
+    Recalled,
     /// No access token could be had.
     NoToken,
     /// A letter on a channel of short messages, or the other way round.
@@ -143,6 +145,7 @@ impl Code {
             | Code::Closed
             | Code::Expired
             | Code::Stopped
+            | Code::Recalled
             | Code::NotWritten(_) => Class::RetryLater,
             Code::Template(_) | Code::NoToken | Code::NoMechanism | Code::WrongForm => Class::Ours,
             Code::NeedsSmtpUtf8 => Class::Recipient,
@@ -197,6 +200,7 @@ impl fmt::Display for Code {
             Code::Closed => f.write_str("channel takes nothing at this hour"),
             Code::Expired => f.write_str("its last day was over"),
             Code::Stopped => f.write_str("channel had stopped"),
+            Code::Recalled => f.write_str("taken back before its turn"),
             Code::NoToken => f.write_str("no access token"),
             Code::WrongForm => f.write_str("not a message of this channel"),
             Code::NoMechanism => f.write_str("no common way to log in"),

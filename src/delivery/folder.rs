@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Code, Envelope, Error, Outcome};
+use super::permit::RECALLED;
+use super::{Code, Envelope, Error, Outcome, Permit};
 
 /// Files on their way to the disk at once: the disk commits those of all threads together.
 const WRITERS: usize = 8;
@@ -33,7 +34,7 @@ impl Folder {
     }
 
     /// Writes each message; the first failure of the folder is given beside the outcomes.
-    pub(super) fn write(&self, envelopes: &[&Envelope]) -> (Vec<Outcome>, Option<Error>) {
+    pub(super) fn write(&self, envelopes: &[&Envelope], permit: &Permit) -> (Vec<Outcome>, Option<Error>) {
         let trouble = Mutex::new(None);
         let report = |source| {
             let mut first = trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -45,7 +46,10 @@ impl Folder {
             let write_share = |share: &[&Envelope]| -> Vec<Outcome> {
                 share
                     .iter()
-                    .map(|envelope| self.write_one(envelope).unwrap_or_else(|source| failed(source, report)))
+                    .map(|envelope| match permit.holds() {
+                        true => self.write_one(envelope).unwrap_or_else(|source| failed(source, report)),
+                        false => RECALLED,
+                    })
                     .collect()
             };
             let threads: Vec<_> =

@@ -11,6 +11,7 @@ mod code;
 mod eml;
 mod folder;
 pub mod pace;
+mod permit;
 pub(crate) mod service;
 pub mod signature;
 mod slip;
@@ -23,6 +24,7 @@ pub mod zns;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::{Explain, Place};
@@ -35,6 +37,7 @@ pub use code::{Class, Code, TemplateState};
 pub use eml::{BadAddress, Head, Post, Sign, build, envelope_sender, message_id, recipient, sign};
 /// A mail address of RFC 5321, checked when it is made.
 pub use lettre::Address;
+pub use permit::Permit;
 pub use slip::{Body, Destination, Form, Message, Outgoing, Slip, slip_id};
 pub use vault::Vault;
 
@@ -335,6 +338,7 @@ impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Rooms<'a> {
 pub struct Sender {
     route: Route,
     trouble: Option<Error>,
+    permit: Arc<Permit>,
 }
 
 #[derive(Debug)]
@@ -367,7 +371,13 @@ impl Sender {
             ChannelKind::Sms(settings) => Route::Sms(Box::new(sms::Sms::open(settings, timeouts)?)),
             ChannelKind::Webhook(settings) => Route::Webhook(Box::new(webhook::Hook::open(settings, timeouts)?)),
         };
-        Ok(Sender { route, trouble: None })
+        Ok(Sender { route, trouble: None, permit: Arc::default() })
+    }
+
+    /// From now on each message leaves only while this permit holds; what is left is given back as
+    /// [`Code::Recalled`].
+    pub fn under(&mut self, permit: Arc<Permit>) {
+        self.permit = permit;
     }
 
     /// Sends messages and says, in their order, what became of each.
@@ -385,20 +395,20 @@ impl Sender {
         let (outcomes, trouble) = match &mut self.route {
             Route::Folder(folder) => {
                 let letters = letters();
-                let (outcomes, trouble) = folder.write(&present(&letters));
+                let (outcomes, trouble) = folder.write(&present(&letters), &self.permit);
                 (spread(&letters, outcomes), trouble)
             }
             Route::Smtp(server) => {
                 let letters = letters();
-                let (outcomes, trouble) = server.send(&present(&letters)).await;
+                let (outcomes, trouble) = server.send(&present(&letters), &self.permit).await;
                 (spread(&letters, outcomes), trouble)
             }
             Route::Zns(account) => {
-                let (outcomes, trouble) = account.send(&present(&slips)).await;
+                let (outcomes, trouble) = account.send(&present(&slips), &self.permit).await;
                 (spread(&slips, outcomes), trouble)
             }
-            Route::Sms(sms) => post(&**sms, &slips, sms.connections(), sms.name()).await,
-            Route::Webhook(hook) => post(&**hook, &slips, hook.connections(), hook.name()).await,
+            Route::Sms(sms) => post(&**sms, &slips, (sms.connections(), sms.name()), &self.permit).await,
+            Route::Webhook(hook) => post(&**hook, &slips, (hook.connections(), hook.name()), &self.permit).await,
         };
         self.trouble = self.trouble.take().or(trouble);
         outcomes
@@ -449,10 +459,10 @@ fn spread<T>(messages: &[Option<&T>], outcomes: Vec<Outcome>) -> Vec<Outcome> {
 async fn post<P: service::Peer>(
     peer: &P,
     slips: &[Option<&Slip>],
-    lanes: usize,
-    service: &str,
+    (lanes, service): (usize, &str),
+    permit: &Permit,
 ) -> (Vec<Outcome>, Option<Error>) {
-    let (outcomes, stopper) = service::send_all(peer, &present(slips), lanes).await;
+    let (outcomes, stopper) = service::send_all(peer, &present(slips), lanes, permit).await;
     let trouble = stopper.map(|code| Error::Provider { service: service.to_owned(), code });
     (spread(slips, outcomes), trouble)
 }

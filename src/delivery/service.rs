@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::{Certificate, Client, Identity, Method, Url};
 
-use super::{Class, Code, Error, Outcome, Slip, Timeouts};
+use super::permit::RECALLED;
+use super::{Class, Code, Error, Outcome, Permit, Slip, Timeouts};
 use crate::calendar::now;
 use crate::pipeline::secret::Secret;
 
@@ -159,6 +160,7 @@ pub(super) trait Peer: Sync {
 /// What the lanes share while they work.
 struct Work<'m> {
     slips: &'m [&'m Slip],
+    permit: &'m Permit,
     next: AtomicUsize,
     has_stopped: AtomicBool,
     outcomes: Mutex<Vec<Outcome>>,
@@ -166,9 +168,15 @@ struct Work<'m> {
 
 /// Gives each message to a peer, several at once; outcomes are in the order of the messages. A failure that would be
 /// the same for each stops the rest, and is given beside them.
-pub(super) async fn send_all<P: Peer>(peer: &P, slips: &[&Slip], lanes: usize) -> (Vec<Outcome>, Option<Code>) {
+pub(super) async fn send_all<P: Peer>(
+    peer: &P,
+    slips: &[&Slip],
+    lanes: usize,
+    permit: &Permit,
+) -> (Vec<Outcome>, Option<Code>) {
     let work = Work {
         slips,
+        permit,
         next: AtomicUsize::new(0),
         has_stopped: AtomicBool::new(false),
         outcomes: Mutex::new(vec![Outcome::Deferred { code: Code::Stopped }; slips.len()]),
@@ -184,7 +192,7 @@ async fn lane<P: Peer>(peer: &P, work: &Work<'_>) {
     while !work.has_stopped.load(Ordering::Relaxed) {
         let index = work.next.fetch_add(1, Ordering::Relaxed);
         let Some(slip) = work.slips.get(index) else { return };
-        let outcome = peer.send_one(slip).await;
+        let outcome = if work.permit.holds() { peer.send_one(slip).await } else { RECALLED };
         if outcome.code().is_some_and(|code| peer.stops(code)) {
             work.has_stopped.store(true, Ordering::Relaxed);
         }

@@ -4,7 +4,7 @@
 //! sealed bytes, so that the chain covers them; the bytes stand beside the entries, in their order, and go when the
 //! person is erased or the agency's term for them is over. Their digests stay.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -166,12 +166,19 @@ impl Ledger {
     /// or uncertain. `now` holds the blind index of today's address by pseudonym and channel, for those who have one.
     /// They are decided anew. Says how many there were.
     ///
+    /// Of the items in `left_to_clerk` what is uncertain stays: a clerk decides whether it arrived, wherever it went.
+    ///
     /// # Errors
     ///
     /// Where the ledger cannot be read or written.
-    pub fn drop_moved(&mut self, run: &str, now: &HashMap<(String, String), String>) -> Result<usize, Error> {
+    pub fn drop_moved(
+        &mut self,
+        run: &str,
+        now: &HashMap<(String, String), String>,
+        left_to_clerk: &BTreeSet<String>,
+    ) -> Result<usize, Error> {
         let failed = |source| self.failed("read which messages wait", source);
-        let sql = "select key, subject, channel, address from outbox
+        let sql = "select key, subject, channel, address, item, state = 'uncertain' from outbox
                    where state in ('reserved', 'deferred', 'uncertain') and address is not null";
         let mut select = self.connection.prepare(sql).map_err(failed)?;
         let mut rows = select.query([]).map_err(failed)?;
@@ -179,7 +186,9 @@ impl Ledger {
         while let Some(row) = rows.next().map_err(failed)? {
             let (subject, channel): (String, String) = (row.get(1).map_err(failed)?, row.get(2).map_err(failed)?);
             let address: String = row.get(3).map_err(failed)?;
-            if now.get(&(subject, channel)).is_some_and(|now| *now != address) {
+            let (item, is_uncertain): (String, bool) = (row.get(4).map_err(failed)?, row.get(5).map_err(failed)?);
+            let is_left = is_uncertain && left_to_clerk.contains(&item);
+            if !is_left && now.get(&(subject, channel)).is_some_and(|now| *now != address) {
                 moved.push((MessageKey(row.get(0).map_err(failed)?), ADDRESS_CHANGED.to_owned()));
             }
         }

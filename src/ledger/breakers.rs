@@ -5,9 +5,10 @@
 use std::collections::HashMap;
 
 use jiff::civil::Date;
-use rusqlite::params;
+use rusqlite::{Transaction, params};
 use serde_json::json;
 
+use super::said::Line;
 use super::{Error, Ledger, append};
 
 /// Makes the table.
@@ -66,7 +67,7 @@ impl Ledger {
         if stops.is_empty() {
             return Ok(());
         }
-        self.write("write down what is stopped", |transaction| {
+        self.write_said("write down what is stopped", |transaction| {
             for stop in stops {
                 let known = "select 1 from breaker where scope = ?1";
                 if transaction.prepare_cached(known)?.exists([&stop.scope])? {
@@ -76,11 +77,9 @@ impl Ledger {
                     "reason": stop.reason, "sent": stop.sent, "refused": stop.refused, "at": stop.at,
                 });
                 let entry = append(transaction, run, "breaker.stopped", &stop.scope, &body)?;
-                let sql = "insert into breaker (scope, reason, sent, refused, at, run, entry)
-                           values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
                 let (sent, refused) = (number(stop.sent), number(stop.refused));
                 let row = params![stop.scope, stop.reason, sent, refused, stop.at, run, entry];
-                transaction.prepare_cached(sql)?.execute(row)?;
+                transaction.prepare_cached(PUT)?.execute(row)?;
             }
             Ok(())
         })
@@ -165,7 +164,7 @@ impl Ledger {
     ///
     /// Where the ledger cannot be written.
     pub fn lift_stop(&mut self, scope: &str, account: &str) -> Result<bool, Error> {
-        self.write("lift the stop", |transaction| {
+        self.write_said("lift the stop", |transaction| {
             let is_lifted = transaction.execute("delete from breaker where scope = ?1", [scope])? > 0;
             if is_lifted {
                 append(transaction, "-", "breaker.lifted", scope, &json!({ "by": account }))?;
@@ -173,6 +172,28 @@ impl Ledger {
             Ok(is_lifted)
         })
     }
+}
+
+const PUT: &str = "
+insert into breaker (scope, reason, sent, refused, at, run, entry) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+/// Takes over from the journal what was stopped or lifted, unless it is known.
+pub(super) fn take_over(transaction: &Transaction<'_>, line: &Line) -> rusqlite::Result<bool> {
+    if line.kind == "breaker.lifted" {
+        let is_lifted = transaction.execute("delete from breaker where scope = ?1", [&line.key])? > 0;
+        if is_lifted {
+            append(transaction, &line.run, &line.kind, &line.key, &line.body)?;
+        }
+        return Ok(is_lifted);
+    }
+    if transaction.prepare_cached("select 1 from breaker where scope = ?1")?.exists([&line.key])? {
+        return Ok(false);
+    }
+    let entry = append(transaction, &line.run, &line.kind, &line.key, &line.body)?;
+    let count = |name: &str| line.body.get(name).and_then(serde_json::Value::as_i64).unwrap_or(0);
+    let (reason, at) = (line.text("reason"), line.text("at"));
+    let row = params![line.key, reason, count("sent"), count("refused"), at, line.run, entry];
+    transaction.prepare_cached(PUT)?.execute(row).map(|_| true)
 }
 
 fn number(count: u64) -> i64 {

@@ -38,6 +38,10 @@ pub(super) struct Leaves {
     pub(super) stage: u16,
     pub(super) channel: String,
     pub(super) message_id: String,
+    /// The keyed blind index of its address, by which what comes back is known; none where an earlier version wrote.
+    pub(super) address: Option<String>,
+    /// The Message-ID of the letter that carries it together with others.
+    pub(super) letter: Option<String>,
 }
 
 /// What became of a message.
@@ -67,6 +71,8 @@ impl Group {
             &stage,
             &record.channel,
             &record.message_id,
+            record.address.as_deref().unwrap_or(NOTHING),
+            record.message.as_deref().unwrap_or(NOTHING),
         ]);
     }
 
@@ -230,6 +236,9 @@ fn is_end_of(end: &[u8], group: &[u8]) -> bool {
     end.trim_end().split_once(' ') == Some((group.len().to_string().as_str(), sha256(group).as_str()))
 }
 
+/// The word in the place of one that there is not.
+const NOTHING: &str = "-";
+
 fn read(line: &str) -> Option<Event> {
     let mut words = line.split(' ').map(str::to_owned);
     match words.next()?.as_str() {
@@ -242,6 +251,8 @@ fn read(line: &str) -> Option<Event> {
             stage: words.next()?.parse().ok()?,
             channel: words.next()?,
             message_id: words.next()?,
+            address: words.next().filter(|word| word != NOTHING),
+            letter: words.next().filter(|word| word != NOTHING),
         })),
         "=" => Some(Event::Ends(Ends { key: words.next()?, state: words.next()? })),
         _ => None,

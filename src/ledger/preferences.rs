@@ -11,6 +11,7 @@ use jiff::{Timestamp, ToSpan};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde_json::json;
 
+use super::said::Line;
 use super::{Error, Ledger, append};
 use crate::calendar::{WorkingDays, from_days, to_days};
 
@@ -50,6 +51,12 @@ create table if not exists request (
 /// Every item, or every channel.
 pub const ALL: &str = "*";
 
+/// How a wish comes in that a person clicks by themselves.
+const LINK: &str = "link";
+
+/// How a row came in whose person said a language and nothing else.
+const LANGUAGE: &str = "language";
+
 /// Whether a person wants to be reminded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stance {
@@ -85,7 +92,7 @@ pub struct Preference {
     pub language: Option<String>,
     /// Since which day they say so.
     pub since: Date,
-    /// How it came in: `link`, `file`.
+    /// How it came in: `link`, `file`, `complaint`, `provider`.
     pub how: &'static str,
 }
 
@@ -208,9 +215,10 @@ impl Request {
 impl Ledger {
     /// Writes down what people want, and the requests by which they said so: all of it, or nothing. It holds at once.
     ///
-    /// What is written down already in the same words adds no entry. Returns how many entries were added.
+    /// What is written down already in the same words adds no entry, and what was said before something that is known
+    /// changes nothing. Returns how many entries were added.
     pub fn prefer(&mut self, preferences: &[Preference], requests: &[Request]) -> Result<usize, Error> {
-        self.write("write down what a person wants", |transaction| {
+        self.write_said("write down what a person wants", |transaction| {
             let mut added = 0;
             for preference in preferences {
                 added += usize::from(put_preference(transaction, preference)?);
@@ -292,33 +300,129 @@ impl Ledger {
 }
 
 fn put_preference(transaction: &Transaction<'_>, wish: &Preference) -> rusqlite::Result<bool> {
-    let known: Option<(String, Option<String>)> = transaction
-        .prepare_cached("select stance, language from preference where subject = ?1 and item = ?2 and channel = ?3")?
-        .query_row(params![wish.subject, wish.item, wish.channel], |row| Ok((row.get(0)?, row.get(1)?)))
+    let sql = "select stance, language, since, how from preference where subject = ?1 and item = ?2 and channel = ?3";
+    let known = transaction
+        .prepare_cached(sql)?
+        .query_row(params![wish.subject, wish.item, wish.channel], known_wish)
         .optional()?;
-    // What is not said now stays as it was said before.
-    let (known_stance, known_language) = known.clone().unzip();
-    let said = wish.stance.map(|stance| stance.word().to_owned());
-    let stance = said.or(known_stance).unwrap_or_else(|| Stance::Wanted.word().to_owned());
-    let language = wish.language.clone().or(known_language.flatten());
-    if known == Some((stance.clone(), language.clone())) {
+    if known.as_ref().is_some_and(|known| is_outdated(wish, known)) {
         return Ok(false);
     }
-    let since = wish.since.to_string();
+    let said = said_now(wish, known.as_ref());
+    // Said again on a later day it holds from that day: against what was said in between and comes in after it.
+    let is_known = known.is_some_and(|known| {
+        (known.how == LANGUAGE) == (said.how == LANGUAGE)
+            && (&known.stance, &known.language) == (&said.stance, &said.language)
+            && said.since <= known.since
+    });
+    if is_known {
+        return Ok(false);
+    }
     let body = json!({
-        "item": wish.item, "channel": wish.channel, "stance": stance, "language": language, "since": since,
-        "how": wish.how,
+        "item": wish.item, "channel": wish.channel, "stance": said.stance, "language": said.language,
+        "since": said.since, "how": said.how,
     });
     let entry = append(transaction, "", "preference.set", &wish.subject, &body)?;
-    transaction
-        .prepare_cached(
-            "insert into preference (subject, item, channel, stance, language, since, how, entry)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             on conflict (subject, item, channel) do update
-             set stance = ?4, language = ?5, since = ?6, how = ?7, entry = ?8",
-        )?
-        .execute(params![wish.subject, wish.item, wish.channel, stance, language, since, wish.how, entry])?;
+    let row = params![wish.subject, wish.item, wish.channel, said.stance, said.language, said.since, said.how, entry];
+    transaction.prepare_cached(PUT_PREFERENCE)?.execute(row)?;
     Ok(true)
+}
+
+/// How a person stands, as the table has it.
+struct Known {
+    stance: String,
+    language: Option<String>,
+    since: String,
+    how: String,
+}
+
+fn known_wish(row: &Row<'_>) -> rusqlite::Result<Known> {
+    Ok(Known { stance: row.get(0)?, language: row.get(1)?, since: row.get(2)?, how: row.get(3)? })
+}
+
+/// How a person stands by a wish: what is not said now stays as it was said before, with its day.
+fn said_now(wish: &Preference, known: Option<&Known>) -> Known {
+    let language = wish.language.clone().or_else(|| known.and_then(|known| known.language.clone()));
+    match (wish.stance, known) {
+        (None, Some(known)) => {
+            Known { stance: known.stance.clone(), language, since: known.since.clone(), how: known.how.clone() }
+        }
+        (stance, _) => Known {
+            stance: stance.unwrap_or(Stance::Wanted).word().to_owned(),
+            language,
+            since: wish.since.to_string(),
+            how: if stance.is_some() { wish.how } else { LANGUAGE }.to_owned(),
+        },
+    }
+}
+
+/// Takes over what a person said from the journal, unless it is known or something was said after it.
+pub(super) fn take_over(transaction: &Transaction<'_>, line: &Line) -> rusqlite::Result<bool> {
+    let text = |name: &str| line.text(name).unwrap_or_default();
+    let (item, channel) = (text("item"), text("channel"));
+    if line.kind == "request.noted" {
+        return take_over_request(transaction, line);
+    }
+    let sql = "select stance, language, since, how from preference where subject = ?1 and item = ?2 and channel = ?3";
+    let known =
+        transaction.prepare_cached(sql)?.query_row([line.key.as_str(), item, channel], known_wish).optional()?;
+    let language = line.text("language").map(str::to_owned);
+    let (stance, since, how) = (text("stance"), text("since"), text("how"));
+    // Dates in ISO 8601 are in order as text; of one day the journal has the order.
+    let is_known = known.is_some_and(|known| {
+        (known.how != LANGUAGE && known.since.as_str() > since)
+            || (known.stance.as_str(), &known.language, known.since.as_str(), known.how.as_str())
+                == (stance, &language, since, how)
+    });
+    if is_known {
+        return Ok(false);
+    }
+    let entry = append(transaction, &line.run, &line.kind, &line.key, &line.body)?;
+    let row = params![line.key, item, channel, stance, language, since, how, entry];
+    transaction.prepare_cached(PUT_PREFERENCE)?.execute(row)?;
+    Ok(true)
+}
+
+fn take_over_request(transaction: &Transaction<'_>, line: &Line) -> rusqlite::Result<bool> {
+    let text = |name: &str| line.text(name);
+    let scope = ["kind", "item", "channel", "received_on"].map(text);
+    let clocks = ["acknowledge_by", "due_on", "acknowledged_on", "done_on"].map(text);
+    let [kind, item, channel, received_on] = scope;
+    let [acknowledge_by, due_on, acknowledged_on, done_on] = clocks;
+    let sql = "select 1 from request where subject = ?1 and kind = ?2 and item = ?3 and channel = ?4
+               and received_on = ?5 and acknowledged_on is ?6 and done_on is ?7";
+    let known = params![line.key, kind, item, channel, received_on, acknowledged_on, done_on];
+    if transaction.prepare_cached(sql)?.exists(known)? {
+        return Ok(false);
+    }
+    let entry = append(transaction, &line.run, &line.kind, &line.key, &line.body)?;
+    let row =
+        params![line.key, kind, item, channel, received_on, acknowledge_by, due_on, acknowledged_on, done_on, entry];
+    transaction.prepare_cached(PUT_REQUEST)?.execute(row)?;
+    Ok(true)
+}
+
+const PUT_PREFERENCE: &str = "
+insert into preference (subject, item, channel, stance, language, since, how, entry)
+values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+on conflict (subject, item, channel) do update
+set stance = ?4, language = ?5, since = ?6, how = ?7, entry = ?8";
+
+const PUT_REQUEST: &str = "
+insert into request (subject, kind, item, channel, received_on, acknowledge_by, due_on, acknowledged_on,
+                     done_on, entry)
+values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+on conflict (subject, kind, item, channel, received_on) do update
+set acknowledge_by = ?6, due_on = ?7, acknowledged_on = ?8, done_on = ?9, entry = ?10";
+
+/// Whether what is known was said later than a wish. Of one day nobody knows the order of what was said on paper, and
+/// the refusal holds; a person's own clicks come in their order. Who chose a language has said nothing else by it.
+fn is_outdated(wish: &Preference, known: &Known) -> bool {
+    let Some(stance) = wish.stance.filter(|_| known.how != LANGUAGE) else { return false };
+    let said_on = wish.since.to_string();
+    let lifts = known.stance == Stance::Refused.word() && stance == Stance::Wanted;
+    // Dates in ISO 8601 are in order as text.
+    said_on < known.since || (said_on == known.since && lifts && wish.how != LINK)
 }
 
 fn put_request(transaction: &Transaction<'_>, asked: &Request) -> rusqlite::Result<bool> {
@@ -351,26 +455,18 @@ fn put_request(transaction: &Transaction<'_>, asked: &Request) -> rusqlite::Resu
         "acknowledge_by": acknowledge_by, "due_on": due_on, "acknowledged_on": acknowledged_on, "done_on": done_on,
     });
     let entry = append(transaction, "", "request.noted", &asked.subject, &body)?;
-    transaction
-        .prepare_cached(
-            "insert into request (subject, kind, item, channel, received_on, acknowledge_by, due_on, acknowledged_on,
-                                  done_on, entry)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-             on conflict (subject, kind, item, channel, received_on) do update
-             set acknowledge_by = ?6, due_on = ?7, acknowledged_on = ?8, done_on = ?9, entry = ?10",
-        )?
-        .execute(params![
-            asked.subject,
-            asked.kind,
-            asked.item,
-            asked.channel,
-            received_on,
-            acknowledge_by,
-            due_on,
-            acknowledged_on,
-            done_on,
-            entry
-        ])?;
+    transaction.prepare_cached(PUT_REQUEST)?.execute(params![
+        asked.subject,
+        asked.kind,
+        asked.item,
+        asked.channel,
+        received_on,
+        acknowledge_by,
+        due_on,
+        acknowledged_on,
+        done_on,
+        entry
+    ])?;
     Ok(true)
 }
 

@@ -76,7 +76,7 @@ pub enum AddressAct {
         /// For how long then.
         days: u16,
     },
-    /// It is proven to work.
+    /// It is proven to work: what was suppressed because it did not is lifted, a complaint is not.
     Lift,
 }
 
@@ -129,6 +129,9 @@ const REFUSED_DAYS: u16 = 180;
 /// Why such an address is suppressed.
 pub const NUMBER_REFUSED: &str = "number_refused";
 
+/// Why an address is suppressed whose owner called a message unwanted: only a person lifts that.
+const COMPLAINT: &str = "complaint";
+
 /// Reports on days further back than this are not counted together, in days.
 const COUNTED_DAYS: i32 = 30;
 
@@ -159,7 +162,7 @@ impl Ledger {
             }
         }
         self.settle(run, &settlements)?;
-        self.write("take what came back", |transaction| {
+        self.write_said("take what came back", |transaction| {
             returned.iter().map(|returned| take(transaction, run, on, returned, about.get(&returned.message))).collect()
         })
     }
@@ -189,11 +192,15 @@ impl Ledger {
             }
         }
         // The first by its key stands for all of a digest, on every reading.
-        about.values_mut().for_each(|messages| messages.sort_by(|a, b| a.key.cmp(&b.key)));
+        about.values_mut().for_each(|messages| {
+            messages.sort_by(|a, b| a.key.cmp(&b.key));
+            messages.dedup_by(|a, b| a.key == b.key);
+        });
         Ok(about)
     }
 
-    /// The person and the channel of the messages that these are about, by the local part of their Message-ID.
+    /// The person and the channel of the messages that these are about, by the local part of their Message-ID: their
+    /// own, or that of the letter that carried several.
     ///
     /// # Errors
     ///
@@ -204,7 +211,10 @@ impl Ledger {
             return Ok(parties);
         }
         let failed = |source| self.failed("read the outbox", source);
-        let mut select = self.connection.prepare("select message_id, subject, channel from outbox").map_err(failed)?;
+        let sql = "select message_id, subject, channel from outbox
+                   union
+                   select message, subject, channel from together join outbox using (key)";
+        let mut select = self.connection.prepare(sql).map_err(failed)?;
         let mut rows = select.query([]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             let id = row.get_ref(0).and_then(|cell| Ok(cell.as_str()?)).map_err(failed)?;
@@ -212,6 +222,8 @@ impl Ledger {
                 parties.push((row.get(1).map_err(failed)?, row.get(2).map_err(failed)?));
             }
         }
+        parties.sort();
+        parties.dedup();
         Ok(parties)
     }
 
@@ -229,7 +241,7 @@ impl Ledger {
         if refused.is_empty() {
             return Ok(());
         }
-        self.write("write down which addresses cannot be reached", |transaction| {
+        self.write_said("write down which addresses cannot be reached", |transaction| {
             for RefusedAddress { address, channel, code, message } in refused {
                 let why = Why { reason: NUMBER_REFUSED, code: Some(code), channel, message };
                 suppress(transaction, run, on, Some(REFUSED_DAYS), &why, address)?;
@@ -276,7 +288,7 @@ impl Ledger {
     ///
     /// Where the ledger cannot be written.
     pub fn lift_suppression(&mut self, address: &str, account: &str) -> Result<usize, Error> {
-        self.write("lift the suppression", |transaction| {
+        self.write_said("lift the suppression", |transaction| {
             let mut select = transaction.prepare("select channel from suppression where address = ?1")?;
             let channels: Vec<String> = select.query_map([address], |row| row.get(0))?.collect::<Result<_, _>>()?;
             for channel in &channels {
@@ -331,16 +343,20 @@ fn take(
         "address": about.address, "day": on.to_string(),
     });
     let entry = append(transaction, run, "message.returned", &about.key, &body)?;
-    let sql = "insert into returned (report, message, verdict, code, address, day, entry)
-               values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let day = on.to_string();
     let row = params![returned.report, about.key, returned.verdict, returned.code, about.address, day, entry];
-    transaction.prepare_cached(sql)?.execute(row)?;
+    transaction.prepare_cached(PUT_RETURNED)?.execute(row)?;
     let Some(address) = &about.address else { return Ok(Taken::New) };
     let days = match returned.address {
         AddressAct::Nothing => return Ok(Taken::New),
         AddressAct::Lift => {
-            lift(transaction, run, address, &about.channel, json!({ "message": about.key }))?;
+            // That an address works says nothing against who does not want what comes there.
+            let sql = "select reason from suppression where address = ?1 and channel = ?2";
+            let reason = transaction.prepare_cached(sql)?.query_row([address, &about.channel], |row| row.get(0));
+            let reason: Option<String> = reason.optional()?;
+            if reason.is_some_and(|reason| reason != COMPLAINT) {
+                lift(transaction, run, address, &about.channel, json!({ "message": about.key }))?;
+            }
             return Ok(Taken::New);
         }
         AddressAct::Suppress { days } => days,
@@ -395,13 +411,19 @@ fn suppress(
         "since": since, "until": until, "message": why.message,
     });
     let entry = append(transaction, run, "suppression.set", address, &body)?;
-    let sql = "insert into suppression (address, channel, reason, code, since, until, message, entry)
-               values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-               on conflict (address, channel) do update set reason = ?3, code = ?4, since = ?5, until = ?6,
-                   message = ?7, entry = ?8";
     let row = params![address, why.channel, why.reason, why.code, since, until, why.message, entry];
-    transaction.prepare_cached(sql)?.execute(row).map(drop)
+    transaction.prepare_cached(PUT_SUPPRESSION)?.execute(row).map(drop)
 }
+
+/// Puts a report.
+pub(super) const PUT_RETURNED: &str = "
+insert into returned (report, message, verdict, code, address, day, entry) values (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+/// Puts a suppression in place of the one there is.
+pub(super) const PUT_SUPPRESSION: &str = "
+insert into suppression (address, channel, reason, code, since, until, message, entry)
+values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+on conflict (address, channel) do update set reason = ?3, code = ?4, since = ?5, until = ?6, message = ?7, entry = ?8";
 
 fn lift(
     transaction: &Transaction<'_>,

@@ -29,10 +29,25 @@ pub(super) fn put(transaction: &Transaction<'_>, record: &Record, attempt: i64, 
         }
         return Ok(());
     };
-    let sql = "insert into together (key, message, entry) values (?1, ?2, ?3)
-               on conflict (key) do update set message = ?2, entry = ?3";
-    transaction.prepare_cached(sql)?.execute(params![record.key.0, message, entry]).map(drop)
+    transaction.prepare_cached(PUT)?.execute(params![record.key.0, message, entry]).map(drop)
 }
+
+/// Writes down which letter carries a message that the journal knows: none where it left by itself.
+pub(super) fn adopt(
+    transaction: &Transaction<'_>,
+    key: &str,
+    letter: Option<&str>,
+    entry: i64,
+) -> rusqlite::Result<()> {
+    match letter {
+        Some(letter) => transaction.prepare_cached(PUT)?.execute(params![key, letter, entry]).map(drop),
+        None => transaction.prepare_cached("delete from together where key = ?1")?.execute([key]).map(drop),
+    }
+}
+
+const PUT: &str = "
+insert into together (key, message, entry) values (?1, ?2, ?3)
+on conflict (key) do update set message = ?2, entry = ?3";
 
 /// The letters of this process that are on their way: how the first of their messages ends, all of them end.
 #[derive(Debug, Default)]

@@ -102,15 +102,24 @@ impl Ledger {
             return Ok(found);
         }
         let text = |line: &Value, name: &str| line.get(name).and_then(Value::as_str).map(str::to_owned);
-        let is_meant = |line: &Value| text(line, "message_id").is_some_and(|id| id.starts_with(prefix));
-        let told = self.told(self.finder()?.entries(prefix)?, is_meant)?;
+        let begins = |line: &Value, name: &str| text(line, name).is_some_and(|id| id.starts_with(prefix));
+        let is_meant = |line: &Value| begins(line, "message_id") || begins(line, "message");
+        let mut told = self.told(self.finder()?.entries(prefix)?, is_meant)?;
+        // Of a letter of several one stands for all: the one whose number it has, or else the first.
+        let has_number = told.iter().any(|told| begins(&told.says, "message_id"));
+        let mut letters = BTreeSet::new();
+        told.retain(|told| match text(&told.says, "message") {
+            _ if has_number => begins(&told.says, "message_id"),
+            Some(letter) => letters.insert(letter),
+            None => false,
+        });
         let parties = told.iter().filter_map(|told| Some((text(&told.says, "key")?, text(&told.says, "subject")?)));
         let parties: BTreeSet<(String, String)> = parties.collect();
         Ok(parties.into_iter().take(usize::try_from(most).unwrap_or(usize::MAX)).collect())
     }
 
-    /// Everything about one message: its life, that of its obligation, what was read for it, and what its person
-    /// wants. None where there is no such message.
+    /// Everything about one message and those that are in the same letter: their lives, those of their obligations,
+    /// what was read for them, and what their person wants. None where there is no such message.
     ///
     /// # Errors
     ///
@@ -119,12 +128,27 @@ impl Ledger {
         let Some(message) = self.traced(key)? else { return Ok(None) };
         // What else went to the person is needed for their week.
         let mut traced = self.trace_subject(&message.subject)?;
-        traced.messages.retain(|other| other.key == key);
-        traced.obligations.retain(|obligation, _| *obligation == message.obligation);
+        let in_letter = self.in_letter(key)?;
+        traced.messages.retain(|other| other.key == key || in_letter.contains(&other.key));
+        let about: BTreeSet<&String> = traced.messages.iter().map(|message| &message.obligation).collect();
+        traced.obligations.retain(|obligation, _| about.contains(obligation));
         let runs: BTreeSet<&String> =
             traced.messages.iter().flat_map(|message| message.events.iter().map(|told| &told.run)).collect();
         traced.pulls.retain(|run, _| runs.contains(run));
         Ok(Some(traced))
+    }
+
+    /// The messages that are in the same letter as one; none where it left by itself.
+    fn in_letter(&self, key: &str) -> Result<BTreeSet<String>, Error> {
+        let failed = |source| self.failed("read which messages left together", source);
+        // A ledger of an earlier version gets the table when it is next written.
+        if !self.has_table("together")? {
+            return Ok(BTreeSet::new());
+        }
+        let sql = "select other.key from together as other join together as one using (message) where one.key = ?1";
+        let mut select = self.connection.prepare(sql).map_err(failed)?;
+        let rows = select.query_map([key], |row| row.get(0)).map_err(failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
     }
 
     /// Everything about one person, by the pseudonym; it is empty where the ledger knows of none.

@@ -22,7 +22,7 @@ impl Night<'_> {
     /// Adds to the history of messages what attention is measured by.
     pub(super) fn attended(&self, ledger: &Ledger, mut history: History) -> Result<History, Fault> {
         let pipeline = &self.checked.pipeline;
-        let today = self.as_of.date();
+        let today = self.today;
         let languages = ledger.languages().map_err(|error| error.fault())?;
         for Chosen { subject, item, channel, tag } in languages {
             let language = Language::from_tag(Some(&tag));
@@ -48,7 +48,7 @@ impl Night<'_> {
     pub(super) fn arrange(&self, plan: &mut Plan<'_>, history: &History) -> Result<(), Fault> {
         let mut sent = history.sent.clone();
         if let Some(shared) = self.shared()? {
-            let today = self.as_of.date();
+            let today = self.today;
             let after = today.saturating_sub(WEEK_DAYS.days());
             let elsewhere = shared.sent_elsewhere(after, today).map_err(|error| error.fault())?;
             let mut seen = BTreeSet::new();
@@ -57,7 +57,7 @@ impl Night<'_> {
                 sent.entry(reminder.subject.clone()).or_default().extend(days.into_iter().flatten());
             }
         }
-        attention::arrange(plan, &sent, &self.sending_window(), &self.checked.pipeline, self.as_of);
+        attention::arrange(plan, &sent, &self.sending_window(), &self.checked.pipeline, self.now_as_of());
         Ok(())
     }
 
@@ -67,7 +67,7 @@ impl Night<'_> {
         let Some(mut shared) = self.shared()? else { return Ok(()) };
         let line = |reminder: &Reminder<'_>| (reminder.key.clone(), shared.person(&reminder.obligation.subject_id));
         let lines: Vec<(String, String)> = batch.iter().map(line).collect();
-        shared.note(self.as_of.date(), &lines).map_err(|error| error.fault())
+        shared.note(self.today, &lines).map_err(|error| error.fault())
     }
 
     fn shared(&self) -> Result<Option<Shared>, Fault> {
@@ -97,31 +97,6 @@ impl Night<'_> {
         }
     }
 
-    /// Takes out what was refused since it was decided: a person who refuses while a run is at work is heard by it.
-    pub(super) fn hold_refused<'o>(
-        &mut self,
-        ledger: &Ledger,
-        reminders: &mut VecDeque<Reminder<'o>>,
-        plan: &mut Plan<'o>,
-    ) -> Result<(), Fault> {
-        let newest = ledger.newest_preference().map_err(|error| error.fault())?;
-        if newest == self.heard_until {
-            return Ok(());
-        }
-        self.heard_until = newest;
-        self.closed.refused = ledger.refused().map_err(|error| error.fault())?;
-        let closed = &self.closed;
-        let decided = std::mem::take(reminders);
-        for reminder in decided {
-            let obligation = reminder.obligation;
-            match reminder.by_open(closed) {
-                Some(reminder) => reminders.push_back(reminder),
-                None => plan.hold_back(obligation, Reason::Refuses),
-            }
-        }
-        Ok(())
-    }
-
     /// The agency as one letter names it: where people refuse is the recipient's own link, if somebody answers there.
     pub(super) fn agency_to<'s>(&'s self, reminder: &Reminder<'_>) -> Result<Cow<'s, Agency>, Fault> {
         self.agency_for(reminder, Some(reminder.item.id.as_str()))
@@ -139,7 +114,7 @@ impl Night<'_> {
         let link = match (&reminder.channel.kind, item) {
             // Every character of a text message is paid for.
             (ChannelKind::Sms(_), Some(_)) => links.brief(&reminder.key),
-            _ => links.refuse(&reminder.subject, item, Some(reminder.channel.name()), self.as_of.date()),
+            _ => links.refuse(&reminder.subject, item, Some(reminder.channel.name()), self.today),
         };
         let refuse = link.map_err(|error| error.fault())?;
         Ok(Cow::Owned(Agency { refuse, ..pipeline.agency.clone() }))
@@ -147,7 +122,7 @@ impl Night<'_> {
 
     /// Says how the requests of data subjects stand: which are open, and which past their day.
     pub(super) fn tell_requests(&mut self, ledger: &Ledger) -> Result<(), Fault> {
-        let today = self.as_of.date();
+        let today = self.today;
         let requests = ledger.requests(today).map_err(|error| error.fault())?;
         let open = requests.iter().filter(|request| request.done_on.is_none());
         let late = open.clone().filter(|request| request.is_late(today)).count();
@@ -169,6 +144,6 @@ impl Night<'_> {
     }
 
     fn sending_window(&self) -> Window {
-        Window::of(&self.checked.pipeline, self.known_on)
+        Window::of(&self.checked.pipeline, self.today)
     }
 }

@@ -169,7 +169,7 @@ impl Night<'_> {
     pub(super) async fn read_mailbox(&mut self, ledger: &mut Ledger) {
         let Some(mailbox) = &self.checked.pipeline.mail.mailbox else { return };
         self.world.progress.step("reading what came back".to_owned());
-        match read(ledger, mailbox, &self.key, &self.run, self.as_of.date()).await {
+        match read(ledger, mailbox, &self.key, &self.run, self.today).await {
             Ok(back) => self.report.notes.extend(back.lines()),
             // The mail server makes the maildir with the first letter: until then nothing came back.
             Err(fault) if fault.code == NOT_YET => self.report.notes.push(format!("{}: {}", fault.place, fault.what)),
@@ -183,9 +183,11 @@ impl Night<'_> {
         ledger: &Ledger,
         people: Option<&Recipients>,
     ) -> Result<Vec<Suppression>, Fault> {
+        // First: what is said meanwhile is news.
+        self.heard_until = ledger.newest_preference().map_err(|error| error.fault())?;
         self.closed.refused = ledger.refused().map_err(|error| error.fault())?;
         let mut suppressions = ledger.suppressions().map_err(|error| error.fault())?;
-        suppressions.retain(|suppression| suppression.holds_on(self.as_of.date()));
+        suppressions.retain(|suppression| suppression.holds_on(self.today));
         self.closed.suppressed.clear();
         let Some(people) = people.filter(|_| !suppressions.is_empty()) else { return Ok(suppressions) };
         let mut channels: HashMap<&str, Vec<&str>> = HashMap::new();

@@ -1,9 +1,12 @@
 //! The channels of a night: opened when they are first needed, left when they fail, shared by what they have room for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
-
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
@@ -13,10 +16,10 @@ use super::remind::retry::Retries;
 use super::remind::{end_of, today};
 use crate::calendar::now;
 use crate::delivery::{
-    self, Body, Class, Code, Destination, Form, Message, Outcome, Rooms, Sender, Slip, Timeouts, Vault,
+    self, Body, Class, Code, Destination, Form, Message, Outcome, Permit, Rooms, Sender, Slip, Timeouts, Vault,
 };
 use crate::fault::{Explain, Fault};
-use crate::ledger::Recorded;
+use crate::ledger::{Ledger, Recorded};
 use crate::personal::Personal;
 use crate::pipeline::{Channel, ChannelKind, Reach};
 use crate::reminders::letter::{Letter, Occasion};
@@ -41,6 +44,31 @@ pub(super) struct Senders {
     /// Whether messages have left: a channel that fails from then on is no error of the night.
     has_begun: bool,
     places: HashMap<String, Places>,
+    /// Until when what is given to a channel may leave.
+    permit: Arc<Permit>,
+    ear: Option<Ear>,
+}
+
+/// Listens for what people refuse while messages are on the wire.
+#[derive(Debug)]
+struct Ear {
+    ledger: Ledger,
+    heard_until: i64,
+}
+
+/// How often is listened.
+const LISTENS_EVERY: Duration = Duration::from_millis(250);
+
+/// Withdraws the permit when somebody says something. It does not end by itself.
+async fn listen(ear: &mut Option<Ear>, permit: &Permit) -> Infallible {
+    loop {
+        tokio::time::sleep(LISTENS_EVERY).await;
+        // Where it cannot be asked, the look before the next group does.
+        let is_news = |ear: &mut Ear| ear.ledger.newest_preference().is_ok_and(|newest| newest != ear.heard_until);
+        if ear.as_mut().is_some_and(is_news) {
+            permit.withdraw();
+        }
+    }
 }
 
 impl Wire<Message> for Senders {
@@ -61,6 +89,8 @@ impl Senders {
             busy: BTreeMap::new(),
             has_begun: false,
             places: HashMap::new(),
+            permit: Arc::default(),
+            ear: None,
         }
     }
 
@@ -90,12 +120,41 @@ impl Senders {
         }
         let sending =
             self.open.iter_mut().filter_map(|(name, sender)| Some(send_group(sender, groups.get(name.as_str())?)));
-        for (place, outcome) in join_all(sending).await.into_iter().flatten() {
+        let mut ear = self.ear.take();
+        let sent = tokio::select! {
+            sent = join_all(sending) => sent,
+            never = listen(&mut ear, &self.permit) => match never {},
+        };
+        self.ear = ear;
+        for (place, outcome) in sent.into_iter().flatten() {
             if let Some(known) = outcomes.get_mut(place) {
                 *known = outcome;
             }
         }
+        let is_recalled = |outcome: &Outcome| outcome.code() == Some(delivery::Code::Recalled);
+        for (message, _) in recorded.iter().zip(&outcomes).filter(|(_, outcome)| is_recalled(outcome)) {
+            // It took no place after all.
+            if let Some(places) = self.places.get_mut(&message.value().channel) {
+                places.today = places.today.saturating_add(1);
+            }
+        }
         outcomes
+    }
+
+    /// Listens to what people refuse, from now on, in the ledger of this state folder.
+    pub(super) fn listen_to(&mut self, state: &Path) {
+        self.ear = Ledger::read(state).ok().map(|ledger| Ear { ledger, heard_until: 0 });
+    }
+
+    /// Whether and until when messages may leave.
+    pub(super) fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// Messages may leave until an instant, or until something is said after the preference that was heard last.
+    pub(super) fn renew_permit(&mut self, until: Option<Timestamp>, heard_until: i64) {
+        self.ear.iter_mut().for_each(|ear| ear.heard_until = heard_until);
+        self.permit.renew(until);
     }
 
     /// How many messages leave together: as many as the widest of the open channels takes.
@@ -247,7 +306,8 @@ impl Night<'_> {
             _ => None,
         };
         match Sender::open(channel, Rooms { outbox: &outbox, vault }, Timeouts::default()).await {
-            Ok(sender) => {
+            Ok(mut sender) => {
+                sender.under(Arc::clone(&senders.permit));
                 if let Some(places) = places(channel, &sender).await {
                     senders.places.insert(channel.name.clone(), places);
                 }

@@ -74,7 +74,7 @@ pub async fn run(world: &World, checked: &Checked, as_of: AsOf, accept: &[String
 ///
 /// Errors as [`run`], and where the window is closed.
 pub async fn send(world: &World, checked: &Checked, as_of: AsOf, accept: &[String]) -> Result<Report, Fault> {
-    if let Hour::Closed(until) = Window::of(&checked.pipeline, as_of.date()).at(now()) {
+    if let Hour::Closed(until) = Window::of(&checked.pipeline, world.today.unwrap_or(as_of.date())).at(now()) {
         let until = until.to_zoned(vietnam()).strftime("%Y-%m-%d %H:%M");
         let what = format!("the sending window is closed until {until}");
         let next = "start it when the window is open, or leave it to `chudong schedule`";
@@ -113,9 +113,12 @@ async fn run_for(
         checked,
         as_of,
         known_on: as_of.date(),
+        today: world.today.map_or(as_of.date(), |today| today.max(as_of.date())),
         pulled_at: now(),
+        looked_at: now(),
         key,
         run: run.clone(),
+        purpose,
         accept: accept.to_vec(),
         heard_until: 0,
         spent: Vec::new(),
@@ -127,7 +130,7 @@ async fn run_for(
     };
     night.report.run = Some(run.clone());
     night.tell(Job::Night, Ending::Start);
-    let worked = night.work(&mut ledger, purpose).await;
+    let worked = night.work(&mut ledger).await;
     night.tell(Job::Night, if worked.is_ok() { Ending::Complete } else { Ending::Fail });
     let told = night.write_lineage();
     world.progress.done();
@@ -214,10 +217,15 @@ struct Night<'a> {
     as_of: AsOf,
     /// What was decided after this date is not known.
     known_on: Date,
+    /// The day on which messages leave: a night that is caught up proves its own day, and writes to people on this one.
+    today: Date,
     /// Since when what was read of the sources may be out of date.
     pulled_at: Timestamp,
+    /// When what is to be sent was last compared with what was read.
+    looked_at: Timestamp,
     key: PseudonymKey,
     run: String,
+    purpose: Purpose,
     /// Tables whose volume a person accepted.
     accept: Vec<String>,
     /// The newest preference that was looked at.
@@ -243,9 +251,12 @@ impl<'a> Night<'a> {
             checked,
             as_of: day.as_of,
             known_on: day.known_on,
+            today: day.as_of.date(),
             pulled_at: now(),
+            looked_at: now(),
             key,
             run: String::new(),
+            purpose: Purpose::Night,
             accept: Vec::new(),
             heard_until: 0,
             spent: Vec::new(),
@@ -259,11 +270,23 @@ impl<'a> Night<'a> {
 }
 
 impl Night<'_> {
+    /// The day by which people are written to.
+    fn now_as_of(&self) -> AsOf {
+        AsOf::new(self.today)
+    }
+
     fn day(&self) -> Day {
         Day { as_of: self.as_of, known_on: self.known_on }
     }
 
-    async fn work(&mut self, ledger: &mut Ledger, purpose: Purpose) -> Result<(), Fault> {
+    async fn work(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
+        // Before anything else is said: whoever refused is not written to because of an old ledger.
+        let said = ledger.take_over_said().map_err(|error| error.fault())?;
+        if said > 0 {
+            self.report.notes.push(format!(
+                "{said} refusals, wishes, suppressions or stops were not known to this ledger: the journal knew them"
+            ));
+        }
         let recovered = ledger.recover(&self.run).map_err(|error| error.fault())?;
         if recovered.adopted > 0 {
             let adopted = recovered.adopted;
@@ -288,7 +311,7 @@ impl Night<'_> {
         self.send(ledger, &built, &obligations).await?;
         self.tell_requests(ledger)?;
         self.forget_sealed(ledger)?;
-        if purpose == Purpose::Send {
+        if self.purpose == Purpose::Send {
             return Ok(());
         }
         // Neither kind of figures waits for the other, and the rating system is told of both.

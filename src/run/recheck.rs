@@ -26,17 +26,16 @@ struct Fresh {
 }
 
 impl Night<'_> {
-    /// Takes out the reminders whose obligation no longer stands, if it is time to look again.
+    /// Takes out the reminders whose obligation no longer stands, of those in the line and those that wait for
+    /// another try.
     pub(super) async fn recheck<'o>(
         &mut self,
         ledger: &mut Ledger,
-        reminders: &mut VecDeque<Reminder<'o>>,
+        parts: [&mut VecDeque<Reminder<'o>>; 2],
         plan: &mut Plan<'o>,
     ) -> Result<(), Fault> {
-        if reminders.is_empty() || !self.is_stale() {
-            return Ok(());
-        }
-        let items: BTreeSet<String> = reminders.iter().map(|reminder| reminder.item.id.clone()).collect();
+        let all = parts.iter().flat_map(|part| part.iter());
+        let items: BTreeSet<String> = all.map(|reminder| reminder.item.id.clone()).collect();
         let agency = self.report.agency.clone();
         // What the second look says of tables and items is said once already; only what is new is kept.
         let mut again = std::mem::replace(&mut self.report, Report { agency, ..Report::default() });
@@ -44,17 +43,20 @@ impl Night<'_> {
         std::mem::swap(&mut self.report, &mut again);
         self.report.add_second_look(again);
         let fresh = fresh?;
+        self.looked_at = now();
         let mut dropped = Vec::new();
-        reminders.retain(|reminder| {
-            let item = &reminder.item.id;
-            let seen = fresh.told.contains(item).then(|| fresh.obligations.get(&reminder.obligation.key));
-            let objection = plan::objection(reminder, seen, fresh.people.as_ref());
-            if let Some(reason) = objection {
-                plan.hold_back(reminder.obligation, reason);
-                dropped.push((MessageKey(reminder.key.clone()), reason.words().to_owned()));
-            }
-            objection.is_none()
-        });
+        for part in parts {
+            part.retain(|reminder| {
+                let item = &reminder.item.id;
+                let seen = fresh.told.contains(item).then(|| fresh.obligations.get(&reminder.obligation.key));
+                let objection = plan::objection(reminder, seen, fresh.people.as_ref());
+                if let Some(reason) = objection {
+                    plan.hold_back(reminder.obligation, reason);
+                    dropped.push((MessageKey(reminder.key.clone()), reason.words().to_owned()));
+                }
+                objection.is_none()
+            });
+        }
         ledger.drop_messages(&self.run, &dropped).map(drop).map_err(|error| error.fault())
     }
 

@@ -12,7 +12,7 @@ use crate::calendar::AsOf;
 use crate::delivery::{Class, Outcome};
 use crate::fault::{Explain, Fault};
 use crate::ledger::{self, Ledger, RefusedAddress};
-use crate::pipeline::Reach;
+use crate::pipeline::{Reach, Uncertain};
 use crate::reminders::plan::{Plan, Recipients, Reminder};
 
 impl Night<'_> {
@@ -45,7 +45,9 @@ impl Night<'_> {
             }
             now.retain(|of, _| !several.contains(of));
         }
-        let dropped = ledger.drop_moved(&self.run, &now).map_err(|error| error.fault())?;
+        let items = self.checked.pipeline.items.iter();
+        let left = items.filter(|item| item.uncertain == Uncertain::LeaveToClerk).map(|item| item.id.clone());
+        let dropped = ledger.drop_moved(&self.run, &now, &left.collect()).map_err(|error| error.fault())?;
         if dropped > 0 {
             self.report.notes.push(format!("{dropped} messages waited for an address that has changed since"));
         }

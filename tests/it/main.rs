@@ -49,6 +49,8 @@ mod landing_nights;
 mod landing_order;
 /// Dated rules: in force on a day, as known on a day.
 mod law;
+/// What leaves, and what does not any more.
+mod leaving;
 /// Letters in a real browser, before an accessibility checker that is not ours.
 mod letters_accessible;
 /// A filled-in letter is the one of its template, and its message the one that lettre writes.

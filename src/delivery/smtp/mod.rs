@@ -26,7 +26,8 @@ use tokio::time::timeout;
 
 use self::connect::{Protection, Settings};
 use self::talk::{After, Line, Parcel};
-use super::{Code, Envelope, Error, Outcome, Timeouts, tls};
+use super::permit::RECALLED;
+use super::{Code, Envelope, Error, Outcome, Permit, Timeouts, tls};
 use crate::pipeline::{Smtp, Tls};
 
 /// How long a server may take to say goodbye; nothing depends on it.
@@ -73,10 +74,15 @@ impl Server {
     }
 
     /// Sends over all connections at once; outcomes are in the order of the messages.
-    pub(super) async fn send(&mut self, envelopes: &[&Envelope]) -> (Vec<Outcome>, Option<Error>) {
+    pub(super) async fn send(
+        &mut self,
+        envelopes: &[&Envelope],
+        permit: &Arc<Permit>,
+    ) -> (Vec<Outcome>, Option<Error>) {
         let work = Arc::new(Work {
             parcels: envelopes.iter().map(|envelope| Parcel::of(envelope)).collect(),
             lanes: self.lanes.len(),
+            permit: Arc::clone(permit),
             waiting: Mutex::new((0..envelopes.len()).collect()),
             outcomes: Mutex::new(vec![Outcome::Deferred { code: Code::NotConnected }; envelopes.len()]),
             trouble: Mutex::new(None),
@@ -132,6 +138,8 @@ struct Work {
     parcels: Vec<Parcel>,
     /// How many connections work.
     lanes: usize,
+    /// Asked before a message is announced.
+    permit: Arc<Permit>,
     /// Indexes of messages that nobody has begun.
     waiting: Mutex<VecDeque<usize>>,
     outcomes: Mutex<Vec<Outcome>>,
@@ -157,8 +165,9 @@ async fn work_off(settings: &Settings, lane: &mut Option<Line>, work: &Work) {
     let mut ahead = None;
     while let Some((index, parcel)) = ahead.or_else(|| work.next(0)) {
         // Taken already, so that it can be announced behind this one. The last ones are left to whoever is free.
-        let next = if lane.as_ref().is_some_and(Line::pipelines) { work.next(work.lanes) } else { None };
-        match deliver(settings, lane, parcel, next.map(|(_, next)| next)).await {
+        let is_ahead = lane.as_ref().is_some_and(Line::pipelines) && work.permit.holds();
+        let next = if is_ahead { work.next(work.lanes) } else { None };
+        match deliver(settings, lane, parcel, next.map(|(_, next)| next), &work.permit).await {
             Ok(outcome) => {
                 if let Some(place) = held(&work.outcomes).get_mut(index) {
                     *place = outcome;
@@ -185,7 +194,12 @@ async fn deliver(
     lane: &mut Option<Line>,
     parcel: &Parcel,
     next: Option<&Parcel>,
+    permit: &Permit,
 ) -> Result<Outcome, Error> {
+    // What was announced is on the wire already.
+    if !permit.holds() && !lane.as_ref().is_some_and(Line::has_announced) {
+        return Ok(RECALLED);
+    }
     if let Some(line) = lane {
         let (outcome, after) = line.talk(parcel, next, &settings.timeouts).await;
         if after == After::Ready {
@@ -197,6 +211,11 @@ async fn deliver(
         }
     }
     let mut line = settings.connect().await?;
+    // Making a connection may take as long as the other side likes.
+    if !permit.holds() {
+        *lane = Some(line);
+        return Ok(RECALLED);
+    }
     let (outcome, after) = line.talk(parcel, next, &settings.timeouts).await;
     if after == After::Ready {
         *lane = Some(line);

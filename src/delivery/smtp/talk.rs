@@ -96,6 +96,11 @@ impl Line {
         self.pipelines
     }
 
+    /// Whether the message that is given to it next was announced.
+    pub(super) fn has_announced(&self) -> bool {
+        self.is_announced
+    }
+
     /// The conversation about one message. `next` is announced behind it where the server allows it, and must then
     /// be the next that this is called with.
     pub(super) async fn talk(

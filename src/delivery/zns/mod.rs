@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::service::{Answer, Peer, Service, send_all};
-use super::{Body, Class, Code, Destination, Error, Outcome, Slip, Timeouts, Vault};
+use super::{Body, Class, Code, Destination, Error, Outcome, Permit, Slip, Timeouts, Vault};
 use crate::calendar::{now, vietnam};
 use crate::pipeline::Zns;
 use template::Templates;
@@ -58,7 +58,7 @@ impl Account {
     }
 
     /// Sends over several requests at once; outcomes are in the order of the messages.
-    pub(super) async fn send(&self, slips: &[&Slip]) -> (Vec<Outcome>, Option<Error>) {
+    pub(super) async fn send(&self, slips: &[&Slip], permit: &Permit) -> (Vec<Outcome>, Option<Error>) {
         if self.settings.closed.contain(now().to_zoned(vietnam()).time()) {
             return (vec![Outcome::Deferred { code: Code::Closed }; slips.len()], None);
         }
@@ -66,7 +66,7 @@ impl Account {
             return (vec![Outcome::Deferred { code: Code::NoToken }; slips.len()], Some(error));
         }
         self.ask_templates(slips).await;
-        let (outcomes, stopper) = send_all(self, slips, self.settings.connections).await;
+        let (outcomes, stopper) = send_all(self, slips, self.settings.connections, permit).await;
         let trouble = stopper.map(|code| Error::Provider { service: self.service.name().to_owned(), code });
         (outcomes, trouble)
     }

@@ -7,7 +7,7 @@ use super::line::count;
 use super::reserve::PER_ENTRY;
 use super::{MessageKey, MessageState, Record, Settlement};
 use crate::ledger::journal::{Ends, Group, Leaves};
-use crate::ledger::{Error, Ledger, append, one_row};
+use crate::ledger::{Error, Ledger, append, one_row, together};
 
 /// What was found in flight, or known better by the journal, when a run began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -242,6 +242,12 @@ fn better(known: Option<&(String, i64)>, leaves: Option<&Leaves>, end: Option<&s
 fn adopted_line(key: &str, state: &str, leaves: Option<&Leaves>) -> Value {
     let mut line = json!({ "key": key, "state": state, "reason": FROM_JOURNAL });
     if let (Some(leaves), Some(line)) = (leaves, line.as_object_mut()) {
+        if let Some(address) = &leaves.address {
+            line.insert("address".into(), address.as_str().into());
+        }
+        if let Some(letter) = &leaves.letter {
+            line.insert("message".into(), letter.as_str().into());
+        }
         line.insert("attempt".into(), leaves.attempt.into());
         line.insert("channel".into(), leaves.channel.as_str().into());
         line.insert("item".into(), leaves.item.as_str().into());
@@ -264,8 +270,9 @@ fn put_adopted(
     if let Some(leaves) = leaves {
         transaction
             .prepare_cached(
-                "insert into outbox (key, subject, obligation, item, stage, channel, message_id, state, attempts, run, entry)
-                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                "insert into outbox (key, subject, obligation, item, stage, channel, message_id, state, attempts, run,
+                                     entry, address)
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
                  on conflict (key) do update set attempts = max(attempts, ?9)",
             )?
             .execute(params![
@@ -279,8 +286,10 @@ fn put_adopted(
                 state,
                 leaves.attempt,
                 run,
-                entry
+                entry,
+                leaves.address
             ])?;
+        together::adopt(transaction, key, leaves.letter.as_deref(), entry)?;
     }
     put_end(transaction, run, entry, key, state, FROM_JOURNAL, None)
 }

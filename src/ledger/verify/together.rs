@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::outbox::RECORDED;
+use super::super::outbox::{ADOPTED, RECORDED};
 use super::super::{Entry, Ledger};
 use super::suppression::{Cells, compare};
 
@@ -17,12 +17,16 @@ pub(super) struct Letters {
 impl Letters {
     /// Takes an entry that may speak of them.
     pub(super) fn take(&mut self, entry: &Entry, body: &Value) {
-        if entry.kind != RECORDED {
+        if entry.kind != RECORDED && entry.kind != ADOPTED {
             return;
         }
         for line in body.get("messages").and_then(Value::as_array).into_iter().flatten() {
             let text = |name: &str| line.get(name).and_then(Value::as_str);
             let Some(key) = text("key") else { continue };
+            // Of what was adopted with its end alone, the journal does not say how it left.
+            if entry.kind == ADOPTED && text("subject").is_none() {
+                continue;
+            }
             match text("message") {
                 Some(message) => {
                     let row = vec![Some(message.to_owned()), Some(entry.seq.to_string())];

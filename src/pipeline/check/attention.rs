@@ -98,7 +98,7 @@ fn quiet(node: &Node<'_>, otherwise: Option<Quiet>) -> Option<Option<Quiet>> {
 
 fn hour(node: &Node<'_>, key: &str) -> Option<Time> {
     let text = node.text(key)?;
-    let is_form = matches!(text.as_bytes(), [_, _, b':', _, _]);
+    let is_form = matches!(text.as_bytes(), [_, _, b':', _, _] | [_, _, b':', _, _, b':', _, _]);
     let time = text.parse::<Time>().ok().filter(|_| is_form);
     if time.is_none() {
         let what = format!("{key} = \"{text}\" is not a time of the day");

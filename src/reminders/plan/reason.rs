@@ -50,6 +50,8 @@ pub enum Reason {
     WaitsForOpenDay,
     /// It leaves when the sending window opens.
     WaitsForWindow,
+    /// The other side put it off, and the time to try again has not come.
+    WaitsForTry,
     /// Too many messages of its domain, template or item were refused: it leaves when a person lifts the stop.
     Stopped,
     /// Its day went by unsent, and the item drops such messages.
@@ -94,6 +96,7 @@ impl Reason {
             Reason::NotRechecked => "could not be looked at again before sending",
             Reason::WaitsForOpenDay => "waits until after Tết",
             Reason::WaitsForWindow => "waits for the sending window",
+            Reason::WaitsForTry => "waits for another try",
             Reason::Stopped => "stopped after refusals",
             Reason::LateDropped => "too late for this notice",
             Reason::LateLeftToClerk => "late, left to a clerk",

@@ -80,6 +80,11 @@ impl<'a> Reminder<'a> {
         if self.key == key { Some(self.channel) } else { otherwise }
     }
 
+    /// Whether the person does not want it by its channel, or the address is known not to work there.
+    pub fn is_closed(&self, closed: &Standing) -> bool {
+        closed.objection(&self.subject, &self.item.id, &self.channel.name).is_some()
+    }
+
     /// The same reminder by the first of its channels that is open to the person; none where none is.
     pub fn by_open(self, closed: &Standing) -> Option<Self> {
         let mut next = Some(self);

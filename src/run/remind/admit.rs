@@ -11,7 +11,7 @@ use crate::delivery::pace::{Lane, Pace, Want};
 use crate::fault::Explain;
 use crate::pipeline::Pipeline;
 use crate::reminders::attention;
-use crate::reminders::plan::{Plan, Reason, Reminder};
+use crate::reminders::plan::Reminder;
 use crate::report::FaultLine;
 
 /// How far down the line a message is looked for whose buckets have tokens, while those before it wait for theirs.
@@ -25,6 +25,43 @@ pub(super) struct Gate {
     swept_on: Date,
     /// The day on which the run began, by the clock.
     began_on: Date,
+    /// How many messages left in how many milliseconds, when some last did.
+    tempo: Option<(usize, i64)>,
+}
+
+impl Gate {
+    /// Whether a day has begun since the line was last looked through.
+    pub(super) fn is_new_day(&self) -> bool {
+        self.swept_on != today()
+    }
+
+    /// The day on which the line was last looked through, by the clock.
+    pub(super) fn day(&self) -> Date {
+        self.swept_on
+    }
+
+    /// From now on the line was looked through today. Says which day of the run that is, which began on `first`.
+    pub(super) fn sweep(&mut self, first: Date) -> Date {
+        self.swept_on = today();
+        let passed = (self.swept_on - self.began_on).get_days().max(0);
+        first.saturating_add(i64::from(passed).days())
+    }
+
+    /// Learns how fast messages leave.
+    pub(super) fn has_sent(&mut self, messages: usize, since: Timestamp) {
+        let millis = i64::try_from(now().duration_since(since).as_millis()).unwrap_or(i64::MAX).max(1);
+        self.tempo = (messages > 0).then_some((messages, millis)).or(self.tempo);
+    }
+
+    /// How many more messages can be expected to leave until an instant, beside those that are on their way: what
+    /// cannot is not written down as leaving.
+    pub(super) fn room(&self, until: Option<Timestamp>, on_way: usize) -> usize {
+        let (Some(until), Some((messages, millis))) = (until, self.tempo) else { return usize::MAX };
+        let left_millis = usize::try_from(until.duration_since(now()).as_millis()).unwrap_or(0);
+        let millis = usize::try_from(millis).unwrap_or(usize::MAX);
+        // One goes in any case: how fast it was says not for sure how fast it is.
+        (messages.saturating_mul(left_millis) / millis.max(1)).saturating_sub(on_way).max(usize::from(on_way == 0))
+    }
 }
 
 impl Night<'_> {
@@ -34,7 +71,7 @@ impl Night<'_> {
         let folder = pipeline.attention.shared.as_deref().unwrap_or(&self.world.state);
         let open = |smallest| Pace::open(folder, &pipeline.id, smallest, now());
         let today = today();
-        Gate { pace: rates(pipeline).min().map(open), swept_on: today, began_on: today }
+        Gate { pace: rates(pipeline).min().map(open), swept_on: today, began_on: today, tempo: None }
     }
 
     /// Takes at most so many messages off the line, the most urgent first; where something waits for tokens, says
@@ -83,24 +120,6 @@ impl Night<'_> {
         }
         messages
     }
-
-    /// Holds what is no longer valid on the day that has begun while the run was at work.
-    pub(super) fn hold_expired<'o>(&self, gate: &mut Gate, line: &mut VecDeque<Reminder<'o>>, plan: &mut Plan<'o>) {
-        let today = today();
-        if gate.swept_on == today {
-            return;
-        }
-        gate.swept_on = today;
-        let passed = (today - gate.began_on).get_days().max(0);
-        let day = self.as_of.date().saturating_add(i64::from(passed).days());
-        line.retain(|reminder| {
-            let is_valid = reminder.valid_until >= day;
-            if !is_valid {
-                plan.hold(&reminder.item.id, Reason::Expired);
-            }
-            is_valid
-        });
-    }
 }
 
 /// Puts the reminders of a message at the front of the line, in their order.
@@ -121,7 +140,7 @@ fn want(reminder: &Reminder<'_>, pipeline: &Pipeline) -> Want {
     Want::of(Lane(attention::lane(reminder)), agency, reminder.channel, reminder.domain().as_deref())
 }
 
-/// The day by the clock in Vietnam.
+/// The day, by the clock in Vietnam.
 pub(in crate::run) fn today() -> Date {
     now().to_zoned(vietnam()).date()
 }

@@ -138,6 +138,25 @@ impl<M: Send + Sync, P: Send + Sync> Convoy<M, P> {
         Ok(Turn { ended, unwritten })
     }
 
+    /// How many are on their way and not on the wire yet.
+    pub fn waiting(&self) -> usize {
+        self.on_wire.len().saturating_add(self.written.len())
+    }
+
+    /// Takes back everything that is not on the wire, in its order: what was recorded is written down as deferred, and
+    /// so is what became of those before, so that whatever is decided next is decided about what the ledger says.
+    pub fn recall(&mut self, ledger: &mut Ledger, run: &str) -> Result<Vec<M>, ledger::Error> {
+        let recalled = Outcome::Deferred { code: Code::Recalled };
+        let mut settlements = self.settled.clone();
+        settlements.extend(self.on_wire.iter().map(|message| settlement(&message.key().0, recalled)));
+        ledger.settle(run, &settlements)?;
+        self.settled.clear();
+        let recorded = self.on_wire.drain(..).map(|message| message.key().0.clone());
+        let written = self.written.drain(..).map(|(record, _)| record.key.0);
+        let known = &mut self.known;
+        Ok(recorded.chain(written).filter_map(|key| known.remove(&key)).collect())
+    }
+
     /// Writes down what is certain when the sender gives up: what became of those that were sent, and that those
     /// which were recorded and never given to the wire have not left.
     pub fn leave(&mut self, ledger: &mut Ledger, run: &str) -> Result<(), ledger::Error> {

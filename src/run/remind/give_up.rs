@@ -57,7 +57,7 @@ impl Night<'_> {
         if obligation.fulfilled_on.is_some() {
             return Some("fulfilled");
         }
-        if !obligation.is_open(self.as_of) {
+        if !obligation.is_open(self.now_as_of()) {
             return Some("expired");
         }
         let item = self.checked.pipeline.item(&row.item)?;
@@ -71,7 +71,7 @@ impl Night<'_> {
         if let Some((_, why)) = reasons.into_iter().find(|(holds, _)| *holds) {
             return Some(why);
         }
-        let days_left = to_days(obligation.due_on) - to_days(self.as_of.date());
+        let days_left = to_days(obligation.due_on) - to_days(self.today);
         let stage = plan::stage(&item.notice_days, days_left);
         (stage != Some(row.stage_notice_days)).then_some("another stage takes its place")
     }

@@ -1,8 +1,10 @@
 //! Step three: decide, reserve, write, record, send, settle.
 
 mod admit;
+mod again;
 pub mod convoy;
 mod give_up;
+mod look;
 pub mod retry;
 mod several;
 mod stop;
@@ -11,7 +13,7 @@ mod write;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use self::convoy::{Convoy, settlement};
 use self::retry::Retries;
@@ -63,25 +65,42 @@ impl Night<'_> {
         self.give_up(ledger, built, obligations, people.as_ref(), &plan)?;
         let mut reminders = VecDeque::from(std::mem::take(&mut plan.reminders));
         self.hold_for_window(&mut reminders, &mut plan);
+        let mut retries = self.retries();
+        self.hold_for_try(ledger, &mut reminders, &mut retries, &mut plan)?;
         let mut breakers = self.breakers(ledger, people.as_ref())?;
         stop::hold_stopped(&breakers, &mut reminders, &mut plan);
-        if !reminders.is_empty() {
+        if !reminders.is_empty() || retries.first().is_some() {
             self.world.progress.step(format!("opening the channels for {} reminders", reminders.len()));
             self.open_post()?;
-            let mut senders = Senders::of(self.as_of.date());
-            let mut reminders = self.prepare(&mut senders, reminders.into(), &mut plan).await?;
+            let mut senders = Senders::of(self.today);
+            let decided: Vec<&Obligation> = reminders.iter().map(|reminder| reminder.obligation).collect();
+            let mut reminders = match self.prepare(&mut senders, reminders.into(), &mut plan).await {
+                Ok(reminders) => reminders,
+                Err(fault) => {
+                    // The only channel: nothing leaves tonight, and each person's trace says why.
+                    decided.into_iter().for_each(|obligation| plan.hold_back(obligation, Reason::ChannelFailed));
+                    drop(self.remember_unsent(ledger, built, &plan));
+                    return Err(fault);
+                }
+            };
             let standing = self.standing();
             self.account(ledger, built, &reminders).await;
             self.reserve(ledger, &reminders)?;
-            let sent = self.send_all(ledger, &mut senders, &standing, &mut breakers, &mut reminders, &mut plan).await;
+            let mut way = Way { convoy: Convoy::default(), retries };
+            let sent = self
+                .send_all(ledger, &mut senders, &standing, &mut breakers, &mut reminders, &mut plan, &mut way)
+                .await;
             if sent.is_err() {
-                // What is known of the others is kept; the fault that stopped the night is the one that is told.
+                // The first error is the one to report. What the wire said is kept, or it would leave again, and what
+                // is known of the others.
+                drop(way.convoy.leave(ledger, &self.run));
                 drop(self.remember_unsent(ledger, built, &plan));
             }
             sent?;
             senders.close().await;
         }
         self.remember_unsent(ledger, built, &plan)?;
+        self.tell_waiting(ledger)?;
         self.count_held(&plan);
         Ok(())
     }
@@ -117,30 +136,8 @@ impl Night<'_> {
     }
 
     /// Sends until nothing waits, or what was deferred cannot be tried again in this run.
-    async fn send_all<'o>(
-        &mut self,
-        ledger: &mut Ledger,
-        senders: &mut Senders,
-        standing: &BTreeMap<String, Standing>,
-        breakers: &mut Breakers,
-        reminders: &mut VecDeque<Reminder<'o>>,
-        plan: &mut Plan<'o>,
-    ) -> Result<(), Fault> {
-        let patience = SignedDuration::from_mins(i64::from(self.world.retry_minutes));
-        let until = (!patience.is_zero()).then(|| now().checked_add(patience).unwrap_or(Timestamp::MAX));
-        // Nothing waits beyond the sending window: the next run looks again first.
-        let until = until.map(|until| self.window_end().map_or(until, |end| until.min(end)));
-        let mut way = Way { convoy: Convoy::default(), retries: Retries::until(until) };
-        let sent = self.send_on(ledger, senders, standing, breakers, reminders, plan, &mut way).await;
-        if sent.is_err() {
-            // The first error is the one to report. What the wire said is kept, or it would leave again.
-            drop(way.convoy.leave(ledger, &self.run));
-        }
-        sent
-    }
-
     #[expect(clippy::too_many_arguments, reason = "what the loop of sending is made of, each on loan from its caller")]
-    async fn send_on<'o>(
+    async fn send_all<'o>(
         &mut self,
         ledger: &mut Ledger,
         senders: &mut Senders,
@@ -150,33 +147,22 @@ impl Night<'_> {
         plan: &mut Plan<'o>,
         way: &mut Way<'o>,
     ) -> Result<(), Fault> {
-        let Way { convoy, retries } = way;
         let mut gate = self.gate();
+        senders.listen_to(&self.world.state);
         let mut stopped = breakers.stopped();
         loop {
-            let again = retries.due(now());
-            if !again.is_empty() {
-                let again = self.reopen(senders, again, retries).await?;
-                let mut again = again.into_iter().flat_map(Reminder::apart).collect();
-                stop::hold_stopped(breakers, &mut again, plan);
-                // They were more urgent than what is left in the line.
-                let again = self.prepare(senders, again.into(), plan).await?;
-                again.into_iter().rev().for_each(|reminder| reminders.push_front(reminder));
-            }
-            self.hold_for_window(reminders, plan);
-            self.hold_expired(&mut gate, reminders, plan);
+            self.try_again(senders, breakers, reminders, plan, &mut way.retries).await?;
             let is_stale = self.is_stale();
-            if is_stale && convoy.is_empty() {
-                self.recheck(ledger, reminders, plan).await?;
-            }
-            self.hold_refused(ledger, reminders, plan)?;
+            self.last_look(ledger, senders, &mut gate, reminders, plan, way).await?;
+            let Way { convoy, retries } = &mut *way;
             if breakers.stopped() != stopped {
                 stopped = breakers.stopped();
                 stop::hold_stopped(breakers, reminders, plan);
             }
             // What is stale is looked at again when those before it have left.
             let most = senders.group(&self.checked.pipeline.channels);
-            let size = if is_stale && !convoy.is_empty() { 0 } else { most };
+            let room = gate.room(self.may_leave_until(&gate), convoy.waiting());
+            let size = if is_stale && !convoy.is_empty() { 0 } else { most.min(room) };
             let (batch, has_token_at) = self.admit(&mut gate, reminders, size);
             self.tell_others(&batch)?;
             if batch.is_empty() && convoy.is_empty() {
@@ -197,17 +183,23 @@ impl Night<'_> {
                 }
                 Ok(written)
             };
+            let began_at = now();
             let turn = convoy.turn(ledger, senders, &run, batch, &write).await.map_err(|error| error.fault())?;
+            let is_sent = |(_, _, outcome): &&(_, _, Outcome)| outcome.code() != Some(Code::Recalled);
+            gate.has_sent(turn.ended.iter().filter(is_sent).count(), began_at);
             let left = left.into_inner().unwrap_or_else(PoisonError::into_inner);
             if !left.is_empty() {
                 ledger.drop_messages(&run, &left).map_err(|error| error.fault())?;
             }
             turn.unwritten.into_iter().for_each(|(reminder, why)| self.not_written(reminder, why, reminders, plan));
-            let mut again = VecDeque::from(self.ended(ledger, turn.ended, convoy, retries, breakers)?);
+            let (recalled, again) = self.ended(ledger, turn.ended, convoy, retries, breakers)?;
+            let mut again = VecDeque::from(again);
             stop::hold_stopped(breakers, &mut again, plan);
             if !again.is_empty() {
                 reminders.extend(self.prepare(senders, again.into(), plan).await?);
             }
+            // They were before all that is left in the line.
+            recalled.into_iter().rev().for_each(|message| admit::put_back(reminders, message));
             let waiting = std::mem::take(reminders);
             *reminders = self.after_trouble(senders, waiting, plan, retries).await?;
         }
@@ -223,7 +215,7 @@ impl Night<'_> {
     }
 
     /// Counts what became of messages, lets those wait that are tried again in this run, and gives back those that
-    /// take another channel.
+    /// never began to leave, and those that take another channel.
     fn ended<'o>(
         &mut self,
         ledger: &mut Ledger,
@@ -231,13 +223,21 @@ impl Night<'_> {
         convoy: &mut Convoy<Reminder<'o>>,
         retries: &mut Retries<Reminder<'o>>,
         breakers: &mut Breakers,
-    ) -> Result<Vec<Reminder<'o>>, Fault> {
+    ) -> Result<(Vec<Reminder<'o>>, Vec<Reminder<'o>>), Fault> {
         let (mut again, mut opted_out, mut unreached) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut recalled, mut back) = (Vec::new(), Vec::new());
         for (reminder, key, outcome) in ended {
             let mut settlement = settlement(&key, outcome);
+            if outcome.code() == Some(Code::Recalled) {
+                // It never began to leave: it goes back to the line, and is looked at again there.
+                recalled.push(settlement);
+                back.push(reminder);
+                continue;
+            }
             let last = end_of(reminder.last_day());
-            settlement.retry_at = retries.next(&key, outcome, now(), last);
-            let retry_at = settlement.retry_at;
+            // Where this run does not wait for it, a later one knows when.
+            settlement.retry_at = retries.later(&key, outcome, now(), last);
+            let retry_at = settlement.retry_at.filter(|at| retries.reaches(*at));
             let state = settlement.state;
             convoy.settle(settlement);
             if let Some(end) = stop::end(outcome, state) {
@@ -259,11 +259,13 @@ impl Night<'_> {
                 again.extend(elsewhere(&one, key, state));
             }
         }
-        ledger.suppress_refused(&self.run, self.as_of.date(), &unreached).map_err(|error| error.fault())?;
+        // Whatever is decided about them next is decided about what the ledger says.
+        ledger.settle(&self.run, &recalled).map_err(|error| error.fault())?;
+        ledger.suppress_refused(&self.run, self.today, &unreached).map_err(|error| error.fault())?;
         if !opted_out.is_empty() {
             ledger.prefer(&opted_out, &[]).map_err(|error| error.fault())?;
         }
-        Ok(again)
+        Ok((back, again))
     }
 
     /// The refusal that a provider reports for the channel of a message.
@@ -275,7 +277,7 @@ impl Night<'_> {
             channel: channel.name().to_owned(),
             stance: Some(Stance::Refused),
             language: None,
-            since: self.as_of.date(),
+            since: self.today,
             how: "provider",
         })
     }
@@ -340,10 +342,14 @@ impl Night<'_> {
             channels: &pipeline.channels,
             people,
             standing: &self.closed,
-            as_of: self.as_of,
+            as_of: self.now_as_of(),
             key: &self.key,
         };
         let mut plan = plan::plan(obligations, history, &circumstances);
+        // What was open on the day of a night that is caught up, and is past its day now.
+        let is_over =
+            |obligation: &&Obligation| obligation.is_open(self.as_of) && !obligation.is_open(self.now_as_of());
+        obligations.iter().filter(is_over).for_each(|obligation| plan.hold_back(obligation, Reason::Expired));
         self.arrange(&mut plan, history)?;
         Ok(plan)
     }
@@ -383,7 +389,7 @@ pub(super) fn end_of(day: jiff::civil::Date) -> Timestamp {
 }
 
 /// How long nobody looks at the clock. It may be set meanwhile, and a machine that slept wakes up hours later.
-const LOOK: SignedDuration = SignedDuration::from_millis(250);
+const LOOK: jiff::SignedDuration = jiff::SignedDuration::from_millis(250);
 
 async fn pause_until(at: Timestamp) {
     loop {

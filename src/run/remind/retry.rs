@@ -18,33 +18,64 @@ pub struct Retries<M> {
     tries: HashMap<String, u32>,
     put: u64,
     until: Option<Timestamp>,
+    /// How long pauses are, in hundredths of their usual length.
+    pauses_percent: u32,
 }
 
 impl<M> Retries<M> {
     /// Tries again until an instant; not at all where there is none: a later run does.
     pub fn until(until: Option<Timestamp>) -> Self {
-        Retries { waiting: BTreeMap::new(), tries: HashMap::new(), put: 0, until }
+        Retries { waiting: BTreeMap::new(), tries: HashMap::new(), put: 0, until, pauses_percent: 100 }
+    }
+
+    /// The same with longer or shorter pauses, in hundredths of their usual length: for a rehearsal.
+    #[must_use]
+    pub fn paced(self, pauses_percent: u32) -> Self {
+        Retries { pauses_percent, ..self }
+    }
+
+    /// A message was tried so often by earlier runs: its pauses go on from there.
+    pub fn was_tried(&mut self, key: &str, times: u32) {
+        self.tries.insert(key.to_owned(), times);
+    }
+
+    /// Whether a message waits until an instant in this run, and not for a later one.
+    pub fn reaches(&self, at: Timestamp) -> bool {
+        self.until.is_some_and(|until| at < until)
     }
 
     /// The instant at which a deferred message is tried again; none where that is not before the end, or where
     /// another try changes nothing: a used-up quota is a matter of another day, and what the agency must set right
     /// is not set right by waiting. `last` is the last instant at which it may leave.
     pub fn next(&mut self, key: &str, outcome: Outcome, now: Timestamp, last: Timestamp) -> Option<Timestamp> {
-        let until = self.until?.min(last);
+        self.until?;
+        self.later(key, outcome, now, last).filter(|at| self.reaches(*at))
+    }
+
+    /// The same instant, whether this run waits for it or a later one does.
+    pub fn later(&mut self, key: &str, outcome: Outcome, now: Timestamp, last: Timestamp) -> Option<Timestamp> {
         let Outcome::Deferred { code } = outcome else { return None };
         if code.class() != Class::RetryLater {
             return None;
         }
         let tries = self.tries.entry(key.to_owned()).or_default();
         *tries = tries.saturating_add(1);
-        let at = now.checked_add(pause(code, *tries, spread(key, *tries))).ok()?;
-        (at < until).then_some(at)
+        let pause = pause(code, *tries, spread(key, *tries));
+        let percent = i32::try_from(self.pauses_percent).unwrap_or(i32::MAX);
+        let pause = pause.checked_mul(percent).map_or(pause, |pause| pause / 100);
+        let at = now.checked_add(pause).ok()?;
+        (at < last).then_some(at)
     }
 
     /// Lets a message wait until an instant.
     pub fn wait(&mut self, at: Timestamp, message: M) {
         self.put = self.put.saturating_add(1);
         self.waiting.insert((at, Reverse(self.put)), message);
+    }
+
+    /// Takes all that wait, each with the instant of its try.
+    pub fn take(&mut self) -> Vec<(Timestamp, M)> {
+        std::mem::take(&mut self.waiting).into_iter().map(|((at, _), message)| (at, message)).collect()
     }
 
     /// Takes those whose time has come.

@@ -8,7 +8,7 @@ use crate::delivery::{self, Address, Envelope, Form, Message};
 use crate::fault::Explain;
 use crate::ledger::Record;
 use crate::obligations::Fact;
-use crate::personal::{Personal, sha256};
+use crate::personal::Personal;
 use crate::pipeline::Agency;
 use crate::reminders::letter::{Letter, Occasion, Reason as Source, RuleReference};
 use crate::reminders::plan::{Reason, Reminder};
@@ -32,7 +32,7 @@ impl Night<'_> {
                 item: member.item,
                 agency: &agency,
                 language: member.language,
-                as_of: self.as_of,
+                as_of: self.now_as_of(),
                 name: &member.recipient.full_name,
                 due_on: member.obligation.due_on,
                 stage: member.stage,
@@ -44,12 +44,13 @@ impl Night<'_> {
             .collect();
         let letter = self.checked.letters.render_several(&occasions);
         let letter = letter.map_err(|error| Unwritten::Fault(error.fault()))?;
-        let envelope = self.envelope_of(reminder, &several_key(&members), &letter, &agency)?;
+        let envelope = self.envelope_of(reminder, &letter, &agency)?;
         let from: Address = reminder.channel.from.parse().map_err(|_| Unwritten::Held(Reason::NotWritten))?;
         let record = |member: &Reminder<'_>| Record {
             template_version: letter.template_version.clone(),
             rendered_hash: letter.rendered_hash.clone(),
             explanation: self.sealed(member),
+            sealed_address: self.sealed_address(member),
             message: Some(envelope.message_id.clone()),
             ..self.record(member, delivery::message_id(&member.key, &from))
         };
@@ -89,28 +90,16 @@ impl Night<'_> {
         (sources, rules)
     }
 
-    /// The letter as a message of RFC 5322, under a key of its own.
-    fn envelope_of(
-        &self,
-        reminder: &Reminder<'_>,
-        key: &str,
-        letter: &Letter,
-        agency: &Agency,
-    ) -> Result<Envelope, Unwritten> {
+    /// The letter as a message of RFC 5322, under the number that was reserved for the first of its reminders: fixed
+    /// before the wire, and the same in a further try of which that one is the first again.
+    fn envelope_of(&self, reminder: &Reminder<'_>, letter: &Letter, agency: &Agency) -> Result<Envelope, Unwritten> {
         let email = reminder.recipient.email.as_ref().ok_or(Unwritten::Held(Reason::NoAddress))?;
         let address = delivery::recipient(email.reveal()).map_err(|_| Unwritten::Held(Reason::BadAddress))?;
         let to = Personal::new(address);
-        let head = delivery::Head { key, channel: reminder.channel, agency, as_of: self.as_of, to: &to };
+        let key = reminder.key.as_str();
+        let head = delivery::Head { key, channel: reminder.channel, agency, as_of: self.now_as_of(), to: &to };
         let refuse = self.checked.pipeline.serve.as_ref().map(|_| agency.refuse.as_str());
         let post = self.post.get().ok_or(Unwritten::Held(Reason::NotWritten))?;
         post.compose(letter, &head, refuse).map_err(|error| Unwritten::Fault(error.fault()))
     }
-}
-
-/// The key of a letter: the same for the same reminders in whatever order, and another where one of them is not in it.
-fn several_key(members: &[&Reminder<'_>]) -> String {
-    let mut keys: Vec<&str> = members.iter().map(|member| member.key.as_str()).collect();
-    keys.sort_unstable();
-    let digest = sha256(keys.join(" ").as_bytes());
-    digest.get(..32).unwrap_or_default().to_owned()
 }

@@ -124,7 +124,7 @@ pub(super) fn hold_stopped<'o>(breakers: &Breakers, line: &mut VecDeque<Reminder
     line.retain(|reminder| {
         let is_stopped = breakers.is_stopped(&scopes(reminder));
         if is_stopped {
-            plan.hold(&reminder.item.id, Reason::Stopped);
+            plan.hold_back(reminder.obligation, Reason::Stopped);
         }
         !is_stopped
     });

@@ -105,7 +105,7 @@ impl Night<'_> {
             item: reminder.item,
             agency: &agency,
             language: reminder.language,
-            as_of: self.as_of,
+            as_of: self.now_as_of(),
             name: &reminder.recipient.full_name,
             due_on: obligation.due_on,
             stage: reminder.stage,
@@ -138,7 +138,8 @@ impl Night<'_> {
         let email = reminder.recipient.email.as_ref().ok_or(Unwritten::Held(Reason::NoAddress))?;
         let address = delivery::recipient(email.reveal()).map_err(|_| Unwritten::Held(Reason::BadAddress))?;
         let to = Personal::new(address);
-        let head = delivery::Head { key: &reminder.key, channel: reminder.channel, agency, as_of: self.as_of, to: &to };
+        let as_of = self.now_as_of();
+        let head = delivery::Head { key: &reminder.key, channel: reminder.channel, agency, as_of, to: &to };
         // Where nobody answers, the letter alone says how to refuse.
         let refuse = pipeline.serve.as_ref().map(|_| agency.refuse.as_str());
         let post = self.post.get().ok_or(Unwritten::Held(Reason::NotWritten))?;

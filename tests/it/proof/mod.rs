@@ -113,6 +113,7 @@ fn message_id(bytes: &[u8]) -> String {
 fn command_in(world: &World, state: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chudong"));
     command.args(arguments).stdin(Stdio::null()).env("TMPDIR", world.temporary()).env_remove("CHUDONG_LOG");
+    command.env("CHUDONG_TODAY", NIGHT);
     command.arg("--root").arg(world.root()).args(["--agency", "an-binh"]).arg("--state").arg(state);
     command
 }

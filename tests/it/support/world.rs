@@ -141,6 +141,13 @@ impl World {
         for name in ["CHUDONG_LOG", "CHUDONG_ROOT", "CHUDONG_AGENCY", "CHUDONG_STATE"] {
             command.env_remove(name);
         }
+        // The nights of tests are fixed days: they run as if it were that day.
+        let of_night =
+            arguments.iter().position(|argument| *argument == "--as-of").and_then(|at| arguments.get(at + 1));
+        match of_night.filter(|_| arguments.first() == Some(&"run")) {
+            Some(day) => command.env("CHUDONG_TODAY", day),
+            None => command.env_remove("CHUDONG_TODAY"),
+        };
         command.arg("--root").arg(self.root()).arg("--agency").arg(&self.agency);
         command.arg("--state").arg(self.state());
         command
