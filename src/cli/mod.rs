@@ -10,6 +10,7 @@
 mod ask;
 mod book;
 mod bounces;
+mod budget;
 mod cases;
 mod dumps;
 mod erase;
@@ -194,6 +195,12 @@ enum Verb {
     Quality {
         #[command(flatten)]
         asked: quality::Asked,
+    },
+    /// Say what is spent and left of the privacy budget, month by month, and what one month costs under the policy.
+    Budget {
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t)]
+        format: ReportFormat,
     },
     /// Look at the ledger (what was pulled, sent and published), or verify it.
     Ledger {
@@ -495,6 +502,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Preview { asked } => preview::preview(&root, &agency, asked).await,
         Verb::Bounces => bounces::bounces(root, &agency, state).await,
         Verb::Quality { asked } => quality::quality(root, &agency, state, asked).await,
+        Verb::Budget { format } => budget::budget(root, &agency, state, format).await,
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),
         Verb::Test { filter, mutate: false, format } => test(&root, filter.as_deref(), format).await,

@@ -50,6 +50,25 @@ pub(super) fn bin_of(bins: Bins, value: u8) -> Option<usize> {
     usize::try_from(bin).ok().filter(|bin| *bin < names(bins).len())
 }
 
+/// Whether these are the finest bins in which records of their kind are counted.
+pub(super) fn is_fine(bins: Bins) -> bool {
+    bins != Bins::Satisfied
+}
+
+/// For each of the finest bins of a kind of records, the bin of the coarsest measure that holds it: for levels the bin
+/// of [`Bins::Satisfied`]; the bins of dossiers are their own.
+pub(super) fn coarse_of(of: Counted) -> Vec<usize> {
+    let bins = match of {
+        Counted::Ratings => return satisfaction::LEVELS.filter_map(satisfied_bin).collect(),
+        Counted::Dossiers => Bins::TimelinessAndChannel,
+    };
+    (0..names(bins).len()).collect()
+}
+
+fn satisfied_bin(level: i64) -> Option<usize> {
+    bin_of(Bins::Satisfied, u8::try_from(level).ok()?)
+}
+
 /// What a bin counts, for a reader.
 pub(super) fn meaning(bin: &str) -> Text {
     let level = bin.strip_prefix("level_").and_then(|level| level.parse().ok()).and_then(satisfaction::level_name);
@@ -101,17 +120,6 @@ impl Keys {
             Dimension::Commune => &self.communes,
             Dimension::ProcedureGroup => &self.groups,
         }
-    }
-
-    /// All cells of a measure, the first dimension changing slowest. No dimension gives the one cell of the whole unit.
-    pub fn cells(&self, by: &[Dimension]) -> Vec<Vec<String>> {
-        by.iter().fold(vec![Vec::new()], |cells, dimension| {
-            let longer = |cell: &Vec<String>| {
-                let cell = cell.clone();
-                self.of(*dimension).iter().map(move |value| [cell.as_slice(), std::slice::from_ref(value)].concat())
-            };
-            cells.iter().flat_map(longer).collect()
-        })
     }
 
     /// How many cells a measure has; none when that is more than can be counted.

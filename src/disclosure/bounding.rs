@@ -12,7 +12,8 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, LargeBinaryArray, RecordBatch, UInt8Array, UInt32Array};
-use arrow::compute::filter_record_batch;
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::Schema;
 use arrow::ipc::writer::FileWriter;
 use polars::prelude::{DataFrame, IpcReader, PolarsError, PolarsResult, SerReader, SortMultipleOptions};
 use sha2::{Digest, Sha256};
@@ -37,6 +38,25 @@ pub struct LeftOut {
     /// More than count for one person.
     pub over_bound: usize,
 }
+
+impl LeftOut {
+    fn none() -> Self {
+        LeftOut { incomplete: 0, unknown_code: 0, repeated: 0, over_bound: 0 }
+    }
+
+    fn add(&mut self, other: &LeftOut) {
+        self.incomplete += other.incomplete;
+        self.unknown_code += other.unknown_code;
+        self.repeated += other.repeated;
+        self.over_bound += other.over_bound;
+    }
+}
+
+/// The most threads that read records at once.
+const THREADS_MAX: usize = 64;
+
+/// How many rows a thread reads at a time: what is copied out of them stays some megabytes.
+const PIECE_ROWS: usize = 65_536;
 
 /// A record that counts: its cell as places in [`Keys`], and its value.
 struct Record {
@@ -63,7 +83,7 @@ impl Bounded {
         key: &PseudonymKey,
     ) -> Result<Self, Error> {
         let name = table_name(of);
-        let mut left_out = LeftOut { incomplete: 0, unknown_code: 0, repeated: 0, over_bound: 0 };
+        let mut left_out = LeftOut::none();
         let batch = readable(of, month, table, keys, key, &mut left_out)?;
         let sorted = sort(&batch, &name)?;
         let failed = |source: PolarsError| Error::Polars { table: name.clone(), kind: kind_of(&source) };
@@ -115,6 +135,9 @@ pub(super) fn per_person(measure: &Measure, policy: &crate::pipeline::PrivacyPol
 
 /// The records of the month that can be counted, without a name in them: `unit` and `record` are keyed hashes,
 /// `commune` and `group` places in the keys.
+///
+/// Threads read separate pieces of the table, since two keyed hashes for each of millions of rows are what costs here.
+/// Their order does not matter: the rows are sorted next.
 fn readable(
     of: Counted,
     month: Month,
@@ -124,60 +147,108 @@ fn readable(
     left_out: &mut LeftOut,
 ) -> Result<RecordBatch, Error> {
     let name = table_name(of);
-    let unreadable = |source| Error::Records { table: name.clone(), source: Box::new(source) };
-    let of_month = only_month(table, month, &name)?;
-    let records = of_month.texts("record_id").map_err(unreadable)?;
-    let subjects = of_month.texts("subject_id").map_err(unreadable)?;
-    let communes = of_month.texts("commune_code").map_err(unreadable)?;
-    let groups = of_month.texts("procedure_group").map_err(unreadable)?;
-    let values = values(of, &of_month).map_err(unreadable)?;
-
-    let (communes_known, groups_known) = (places(&keys.communes), places(&keys.groups));
-    let month = month.to_string();
-    let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let rows = records.into_iter().zip(subjects).zip(communes.into_iter().zip(groups)).zip(values);
-    for (((record, subject), (commune, group)), value) in rows {
-        let (Some(record), Some(subject), Some(value)) = (record, subject, value) else {
-            left_out.incomplete += 1;
-            continue;
-        };
-        let place = |known: &HashMap<&str, u32>, code: Option<String>| known.get(code?.as_str()).copied();
-        let (Some(commune), Some(group)) = (place(&communes_known, commune), place(&groups_known, group)) else {
-            left_out.unknown_code += 1;
-            continue;
-        };
-        let subject = Personal::new(subject);
-        let unit = key.digest("disclosure unit", &[subject.reveal().as_bytes(), month.as_bytes()]);
-        let record = key.digest("disclosure record", &[counted_word(of).as_bytes(), record.as_bytes()]);
-        columns.0.push(unit);
-        columns.1.push(record);
-        columns.2.push(commune);
-        columns.3.push(group);
-        columns.4.push(value);
-    }
-    let (units, records, communes, groups, values) = columns;
-    let arrays: [(&str, ArrayRef); 5] = [
-        ("unit", Arc::new(LargeBinaryArray::from_iter_values(units))),
-        ("record", Arc::new(LargeBinaryArray::from_iter_values(records))),
-        ("commune", Arc::new(UInt32Array::from(communes))),
-        ("group", Arc::new(UInt32Array::from(groups))),
-        ("value", Arc::new(UInt8Array::from(values))),
-    ];
-    RecordBatch::try_from_iter(arrays).map_err(|source| Error::Arrow { table: name.clone(), source })
+    let reader = Reader {
+        of,
+        month: month.to_string(),
+        communes: places(&keys.communes),
+        groups: places(&keys.groups),
+        key,
+        table: &name,
+    };
+    let pieces = pieces(table);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    let read = |first: usize| -> Result<Vec<(RecordBatch, LeftOut)>, Error> {
+        pieces.iter().skip(first).step_by(threads).map(|piece| reader.read(piece)).collect()
+    };
+    let read_all = std::thread::scope(|scope| {
+        let read = &read;
+        let handles: Vec<_> =
+            (0..threads.min(pieces.len())).map(|first| (first, scope.spawn(move || read(first)))).collect();
+        // A thread that ended badly is made up for here.
+        let joined = handles.into_iter().map(|(first, handle)| handle.join().unwrap_or_else(|_| read(first)));
+        joined.collect::<Result<Vec<_>, _>>()
+    })?;
+    let (batches, counts): (Vec<RecordBatch>, Vec<LeftOut>) = read_all.into_iter().flatten().unzip();
+    counts.iter().for_each(|of_piece| left_out.add(of_piece));
+    let schema = batches.first().map(RecordBatch::schema).unwrap_or_else(|| Arc::new(Schema::empty()));
+    concat_batches(&schema, &batches).map_err(|source| Error::Arrow { table: name, source })
 }
 
-fn only_month(table: &Table, month: Month, name: &TableName) -> Result<Table, Error> {
-    let months =
-        table.texts("month").map_err(|source| Error::Records { table: name.clone(), source: Box::new(source) })?;
-    let month = month.to_string();
-    let mut wanted = months.iter().map(|text| text.as_deref() == Some(month.as_str()));
-    let mut batches = Vec::with_capacity(table.batches.len());
-    for batch in &table.batches {
-        let mask: BooleanArray = wanted.by_ref().take(batch.num_rows()).map(Some).collect();
-        let rows = filter_record_batch(batch, &mask);
-        batches.push(rows.map_err(|source| Error::Arrow { table: name.clone(), source })?);
+/// The table in pieces of a bounded length, at least one, so that its columns are looked at even when it has no row.
+fn pieces(table: &Table) -> Vec<RecordBatch> {
+    let cut = |batch: &RecordBatch| {
+        let batch = batch.clone();
+        let rows = batch.num_rows();
+        (0..rows).step_by(PIECE_ROWS).map(move |from| batch.slice(from, PIECE_ROWS.min(rows - from)))
+    };
+    let pieces: Vec<RecordBatch> = table.batches.iter().flat_map(cut).collect();
+    if pieces.is_empty() { vec![RecordBatch::new_empty(table.schema.clone())] } else { pieces }
+}
+
+/// What is needed to read one piece of a table.
+struct Reader<'a> {
+    of: Counted,
+    month: String,
+    communes: HashMap<&'a str, u32>,
+    groups: HashMap<&'a str, u32>,
+    key: &'a PseudonymKey,
+    table: &'a TableName,
+}
+
+impl Reader<'_> {
+    fn read(&self, piece: &RecordBatch) -> Result<(RecordBatch, LeftOut), Error> {
+        let unreadable = |source| Error::Records { table: self.table.clone(), source: Box::new(source) };
+        let of_month = self.only_month(piece)?;
+        let records = of_month.texts("record_id").map_err(unreadable)?;
+        let subjects = of_month.texts("subject_id").map_err(unreadable)?;
+        let communes = of_month.texts("commune_code").map_err(unreadable)?;
+        let groups = of_month.texts("procedure_group").map_err(unreadable)?;
+        let values = values(self.of, &of_month).map_err(unreadable)?;
+
+        let mut left_out = LeftOut::none();
+        let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let rows = records.into_iter().zip(subjects).zip(communes.into_iter().zip(groups)).zip(values);
+        for (((record, subject), (commune, group)), value) in rows {
+            let (Some(record), Some(subject), Some(value)) = (record, subject, value) else {
+                left_out.incomplete += 1;
+                continue;
+            };
+            let place = |known: &HashMap<&str, u32>, code: Option<String>| known.get(code?.as_str()).copied();
+            let (Some(commune), Some(group)) = (place(&self.communes, commune), place(&self.groups, group)) else {
+                left_out.unknown_code += 1;
+                continue;
+            };
+            let subject = Personal::new(subject);
+            let unit = [subject.reveal().as_bytes(), self.month.as_bytes()];
+            columns.0.push(self.key.digest("disclosure unit", &unit));
+            let record = [counted_word(self.of).as_bytes(), record.as_bytes()];
+            columns.1.push(self.key.digest("disclosure record", &record));
+            columns.2.push(commune);
+            columns.3.push(group);
+            columns.4.push(value);
+        }
+        let (units, records, communes, groups, values) = columns;
+        let arrays: [(&str, ArrayRef); 5] = [
+            ("unit", Arc::new(LargeBinaryArray::from_iter_values(units))),
+            ("record", Arc::new(LargeBinaryArray::from_iter_values(records))),
+            ("commune", Arc::new(UInt32Array::from(communes))),
+            ("group", Arc::new(UInt32Array::from(groups))),
+            ("value", Arc::new(UInt8Array::from(values))),
+        ];
+        let batch = RecordBatch::try_from_iter(arrays);
+        Ok((batch.map_err(|source| Error::Arrow { table: self.table.clone(), source })?, left_out))
     }
-    Ok(Table { schema: table.schema.clone(), batches })
+
+    fn only_month(&self, piece: &RecordBatch) -> Result<Table, Error> {
+        let whole = Table::from_batch(piece.clone());
+        let months = whole
+            .texts("month")
+            .map_err(|source| Error::Records { table: self.table.clone(), source: Box::new(source) })?;
+        let mask: BooleanArray =
+            months.iter().map(|month| Some(month.as_deref() == Some(self.month.as_str()))).collect();
+        let rows = filter_record_batch(piece, &mask);
+        Ok(Table::from_batch(rows.map_err(|source| Error::Arrow { table: self.table.clone(), source })?))
+    }
 }
 
 /// The value of each record: the level of a rating, or the place of a dossier's handling in [`Handling::ALL`].

@@ -29,10 +29,15 @@ pub mod cell_key;
 pub mod cells;
 mod columns;
 mod draws;
+mod editions;
+mod exact;
+mod figures;
+pub mod fit;
 pub mod gate;
 mod noise;
 mod period;
 mod release;
+mod released;
 mod request;
 pub mod suppress;
 
@@ -40,11 +45,14 @@ use crate::fault::{Explain, Place};
 use crate::tables::{self, TableName};
 
 pub use bounding::LeftOut;
-pub use budget::{cost, epsilon, total};
-pub use columns::ColumnSheet;
+pub use budget::{cost, cost_of, delta, epsilon, total};
+pub use columns::{ColumnKind, ColumnSheet};
 pub use draws::Draws;
+pub use editions::{Asked, Part};
+pub use exact::ExactSheet;
 pub use period::{Month, Period, Quarter, closed_months, whole_quarters};
-pub use release::{Account, Released, fits, release};
+pub use release::{fits, release};
+pub use released::{Account, Edition, ExactAccount, Hashed, Measurement, NoiseAccount, Provenance, Released};
 pub use request::Request;
 
 /// The most cells that one measure may have, over all its bins: the nation's communes by 300 groups by five bins, ten times.
@@ -137,6 +145,12 @@ pub enum Error {
         /// What differs.
         what: String,
     },
+    /// An exact table that the gate has not admitted.
+    #[error("the exact table {table} was not admitted by the gate")]
+    NotAdmitted {
+        /// The table to be published.
+        table: String,
+    },
     /// Arrow could not build a released table.
     #[error("the table {table} of {period} cannot be built")]
     Build {
@@ -163,6 +177,7 @@ impl Explain for Error {
             Error::Draws { .. } => "disclosure.draws",
             Error::NotAPeriod { .. } => "disclosure.not-a-period",
             Error::OtherPolicy { .. } => "disclosure.other-policy",
+            Error::NotAdmitted { .. } => "disclosure.not-admitted",
             Error::Build { .. } => "disclosure.build",
         }
     }
@@ -175,6 +190,7 @@ impl Explain for Error {
             Error::TooLarge { table }
             | Error::Noise { table, .. }
             | Error::Calibration { table, .. }
+            | Error::NotAdmitted { table }
             | Error::Build { table, .. } => Place::Thing(format!("released table {table}")),
             Error::Cost { .. } => Place::Thing("privacy policy".into()),
             Error::Period { text } => Place::Thing(format!("period \"{text}\"")),
@@ -202,6 +218,7 @@ impl Explain for Error {
             Error::OtherPolicy { .. } => {
                 "leave what was published under the earlier policy as it is, and use the new one for months not yet drawn"
             }
+            Error::NotAdmitted { .. } => "offer the table and its cells to the gate, and release what it admits",
             Error::Build { .. } => "run again with more memory; when it fails again, report the code and this text",
         }
         .into()

@@ -1,127 +1,36 @@
 //! From noisy counts to tables for everybody: pure post-processing, which costs no budget.
 //!
-//! **Quarters** are sums of three months; **province tables** are sums over the communes. **Counts** are the noisy
-//! integers themselves, a negative one written as 0; the total is the sum of the bins before that, so that it is not
-//! biased upwards. **Rolling up**: a cell whose noisy total is below the policy's `min_count` keeps its row and loses
-//! its figures; a reader finds them included in the quarter, and for a quarter in the parent table.
-//!
-//! **Intervals** hold the noise alone, at 95 %. With `k` bins, of which `m` make a share, noise of parameter `σ` in each
-//! measured count, and `q` measured counts added up in each published one (months, and communes for the province), the
-//! total `n` has at most the variance `k q σ²` (that of a discrete Gaussian is at most `σ²`: Canonne, Kamath and
-//! Steinke 2020, Cor. 9). The share `p = x / n` of the noisy numbers has, by the delta method, with
-//! `var(x) = cov(x, n) = m q σ²`,
-//!
-//! ```text
-//! var(p) ≈ (var(x) − 2 p cov(x, n) + p² var(n)) / n² = q σ² (m − 2 p m + p² k) / n²
-//! ```
-//!
-//! For `σ = 4`, two bins, `p = 0.9` and `n = 100` the standard deviation is 3.6 points. Percentages are rounded to one
-//! decimal, half away from zero, and stay within 0 and 100.
+//! All measurements of the same records are fitted to each other ([`fit`]): what is published adds up, and every figure
+//! uses all that was measured. **Quarters** are fitted to the sums of their three months; **a month in two parts** to
+//! the mean of both, weighted by precision. **Counts** are non-negative whole numbers: the bins of a row add up to its
+//! total, the communes to the unit, the groups to the unit, the cells of a commune to the commune. Over months they add
+//! up to the quarter but for that rounding. What was measured stands beside them, untouched. **Rolling up**: a cell whose
+//! total is below the policy's `min_count` keeps its row and loses its figures; a reader finds them included in the
+//! quarter, and for a quarter in the parent table. That serves legibility alone: the raw measurements stay.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
-use serde::{Serialize, Serializer};
-
-use super::bins::{Keys, Share, counted_word, dimension_word, names, shares};
+use super::bins::{Keys, coarse_of, counted_word, is_fine};
 use super::bounding::per_person;
-use super::columns::{self, ColumnSheet};
+use super::columns;
 use super::draws::{Draws, Measured};
+use super::editions::Part;
+use super::figures::Figures;
+use super::fit::crossing::{Crossing, TABLES};
+use super::fit::{self, Fitted, Level, Shape};
+use super::released::{Account, Edition, Facts, Hashed, Measurement, NoiseAccount, Provenance, Released};
 use super::{Error, Month, Period, budget, request};
-use crate::pipeline::{Bins, Counted, Dimension, Measure, PrivacyPolicy, ProcedureGroup, Rho, Unit};
+use crate::pipeline::{Counted, Dimension, Measure, PrivacyPolicy, ProcedureGroup, Rho, Unit};
 
-/// The 97.5th percentile of the normal distribution: an interval of this many standard deviations to each side holds 95 %.
-const NORMAL_975: f64 = 1.959_963_984_540_054;
-
-/// A table that anybody may see, and the account of how it was protected.
+/// The tables of one month, or of a quarter from the draws of its three months: for each measure of the policy, in its
+/// order, the measured table, and before it that of the whole unit where this was not measured itself.
 ///
-/// Only this module makes one. Whoever publishes takes nothing else, so that no private column can leave by mistake.
-#[derive(Debug)]
-pub struct Released {
-    table: RecordBatch,
-    account: Account,
-}
-
-impl Released {
-    /// The name of the table, `satisfaction_by_commune`.
-    pub fn name(&self) -> &str {
-        &self.account.table
-    }
-
-    /// The month or the quarter it speaks of.
-    pub fn period(&self) -> Period {
-        self.account.period
-    }
-
-    /// The figures: one row per cell of the public code lists, in the order of their codes.
-    pub fn table(&self) -> &RecordBatch {
-        &self.table
-    }
-
-    /// How they were protected.
-    pub fn account(&self) -> &Account {
-        &self.account
-    }
-
-    /// What the columns mean, in their order.
-    pub fn columns(&self) -> Vec<ColumnSheet> {
-        columns::sheets(self.account.of, &self.account.by, self.account.bins)
-    }
-}
-
-/// How a released table was protected. Public facts only: nothing here is computed from a row.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Account {
-    /// The table.
-    pub table: String,
-    /// Its period.
-    pub period: Period,
-    /// The months that were measured.
-    pub months: Vec<Month>,
-    /// The identities of the draws, month by month.
-    pub release_ids: Vec<String>,
-    /// Name and version of the policy.
-    pub policy: String,
-    /// What is counted.
-    #[serde(serialize_with = "counted")]
-    pub of: Counted,
-    /// By what; nothing for the whole unit.
-    #[serde(serialize_with = "dimensions")]
-    pub by: Vec<Dimension>,
-    /// Into which bins.
-    #[serde(serialize_with = "bin_names")]
-    pub bins: Bins,
-    /// The measured table that this one sums, for a table that was not measured itself.
-    pub derived_from: Option<String>,
-    /// Parameter of the discrete Gaussian noise in each measured count.
-    pub sigma: u32,
-    /// How many measured counts are added up in each published count: months, times communes for the province.
-    pub counts_added: u32,
-    /// Standard deviation of the noise in each published bin: `σ √counts_added`, rounded up to two decimals.
-    pub bin_noise: f64,
-    /// How much of the noise the intervals hold, in percent.
-    pub interval_percent: u8,
-    /// Records of one person that count in a month.
-    pub per_person: u32,
-    /// What measuring this table (or the one it sums) cost each person in each month, zCDP.
-    #[serde(serialize_with = "exact")]
-    pub rho_table: Rho,
-    /// What all tables of a month together cost each person active in it, zCDP.
-    #[serde(serialize_with = "exact")]
-    pub rho_month: Rho,
-    /// The probability that goes with `epsilon_month`.
-    pub delta: f64,
-    /// `rho_month` said as (epsilon, delta), rounded up to two decimals; see [`super::epsilon`].
-    pub epsilon_month: f64,
-    /// Cells whose noisy total is below this are rolled up.
-    pub min_count: u32,
-    /// Where to: `quarter`, the name of a wider table, or nowhere.
-    pub rolled_up_to: Option<String>,
-}
-
-/// The tables of one month, or of a quarter from the draws of its three months: the province, then each measure of the
-/// policy, in its order.
+/// A month of two parts is final with both of them and preliminary with the first alone. A quarter is made of final
+/// months only.
+///
+/// # Errors
+///
+/// Draws that make no such period, or that were made by another policy or over other code lists.
 pub fn release(
     draws: &[Draws],
     policy: &PrivacyPolicy,
@@ -129,18 +38,24 @@ pub fn release(
     groups: &[ProcedureGroup],
 ) -> Result<Vec<Released>, Error> {
     let mut draws: Vec<&Draws> = draws.iter().collect();
-    draws.sort_by_key(|draws| draws.month());
-    let period = period_of(&draws)?;
+    draws.sort_by_key(|draws| (draws.month(), draws.part()));
+    let (period, edition) = period_of(&draws)?;
     let keys = Keys::new(unit, groups);
     draws.iter().try_for_each(|draws| belongs(draws, policy, &keys))?;
 
     let mut released = Vec::new();
+    let mut families: BTreeMap<Counted, Family> = BTreeMap::new();
     for measure in &policy.measures {
-        let Some(figures) = Figures::new(measure, &draws, period, policy) else { continue };
-        if let Some(province) = figures.province(policy) {
-            released.push(province.release(&draws, policy)?);
+        families.entry(measure.of).or_insert_with(|| Family::new(measure.of, policy, &draws, &keys));
+    }
+    for measure in &policy.measures {
+        let Some(family) = families.get(&measure.of) else { continue };
+        let release = Release { measure, family, draws: &draws, period, edition, policy, keys: &keys };
+        if let Some(table) = province_table(measure, policy) {
+            released.push(release.table(table, &[], None)?);
         }
-        released.push(figures.release(&draws, policy)?);
+        let raw = raw_of(&draws, &measure.table);
+        released.push(release.table(measure.table.clone(), &measure.by, Some(raw))?);
     }
     Ok(released)
 }
@@ -154,15 +69,36 @@ pub fn fits(draws: &Draws, policy: &PrivacyPolicy, unit: &Unit, groups: &[Proced
     belongs(draws, policy, &Keys::new(unit, groups))
 }
 
-fn period_of(draws: &[&Draws]) -> Result<Period, Error> {
-    let months: Vec<Month> = draws.iter().map(|draws| draws.month()).collect();
-    match months.as_slice() {
-        [month] => return Ok(Period::Month(*month)),
-        [first, _, _] if first.quarter().months() == months => return Ok(Period::Quarter(first.quarter())),
-        _ => {}
+/// The period that these draws make, in order of month and part, and which edition of it.
+fn period_of(draws: &[&Draws]) -> Result<(Period, Edition), Error> {
+    let mut months: Vec<Month> = Vec::new();
+    let mut is_final = true;
+    for of_month in draws.chunk_by(|one, other| one.month() == other.month()) {
+        let parts: Vec<Part> = of_month.iter().map(|draws| draws.part()).collect();
+        match parts.as_slice() {
+            [Part::Whole] | [Part::First, Part::Second] => {}
+            [Part::First] => is_final = false,
+            _ => return Err(not_a_period(draws)),
+        }
+        months.extend(of_month.first().map(|draws| draws.month()));
     }
-    let months: Vec<String> = months.iter().take(5).map(Month::to_string).collect();
-    Err(Error::NotAPeriod { months: if months.is_empty() { "no month".into() } else { months.join(", ") } })
+    match months.as_slice() {
+        [month] if is_final => Ok((Period::Month(*month), Edition::Final)),
+        [month] => Ok((Period::Month(*month), Edition::Preliminary)),
+        [first, _, _] if is_final && first.quarter().months() == months => {
+            Ok((Period::Quarter(first.quarter()), Edition::Final))
+        }
+        _ => Err(not_a_period(draws)),
+    }
+}
+
+fn not_a_period(draws: &[&Draws]) -> Error {
+    let name = |draws: &&Draws| match draws.part() {
+        Part::Whole => draws.month().to_string(),
+        part => format!("{} ({})", draws.month(), part.word()),
+    };
+    let months: Vec<String> = draws.iter().take(6).map(name).collect();
+    Error::NotAPeriod { months: if months.is_empty() { "no month".into() } else { months.join(", ") } }
 }
 
 /// Refuses draws that were made by another policy or over other code lists: their cost and cells would be misstated.
@@ -171,182 +107,211 @@ fn belongs(draws: &Draws, policy: &PrivacyPolicy, keys: &Keys) -> Result<(), Err
     if draws.policy() != policy.policy {
         return Err(other(format!("they were made under {}", draws.policy())));
     }
+    if !Part::of(policy).contains(&draws.part()) {
+        return Err(other(format!("they are the part \"{}\" of a month", draws.part().word())));
+    }
     if draws.measures.len() != policy.measures.len() {
         return Err(other("another number of tables was measured".into()));
     }
+    let measured = draws.keys();
     for measure in &policy.measures {
-        let expected = Measured::empty(measure, per_person(measure, policy), keys);
-        if !draws.measures.iter().any(|measured| measured.same_shape(&expected)) {
+        let sigma_squared = draws.part().sigma_squared(policy, measure.sigma)?;
+        let expected = Measured::empty(measure, per_person(measure, policy), sigma_squared);
+        let is_known = draws.measures.iter().any(|measured| measured.same_shape(&expected));
+        if !is_known || measure.by.iter().any(|dimension| keys.of(*dimension) != measured.of(*dimension)) {
             return Err(other(format!("the table {} was measured otherwise, or over other code lists", measure.table)));
         }
     }
     Ok(())
 }
 
-/// The noisy counts of a table for a period.
-struct Figures<'a> {
-    table: String,
-    derived_from: Option<String>,
-    measure: &'a Measure,
-    by: Vec<Dimension>,
-    period: Period,
-    keys: Vec<Vec<String>>,
-    counts: Vec<Vec<i64>>,
-    counts_added: u32,
-    rolled_up_to: Option<String>,
+/// All tables of one kind of records, fitted to each other.
+struct Family {
+    shape: Shape,
+    fitted: [Option<Fitted>; TABLES],
+    whole: [Option<Vec<i64>>; TABLES],
 }
 
-impl<'a> Figures<'a> {
-    /// The sum of the draws.
-    fn new(measure: &'a Measure, draws: &[&Draws], period: Period, policy: &PrivacyPolicy) -> Option<Self> {
-        let of_measure = |draws: &&'_ Draws| draws.measures.iter().find(|m| m.table == measure.table).cloned();
-        let mut months = draws.iter().filter_map(of_measure);
-        let Measured { keys, mut counts, .. } = months.next()?;
-        for month in months {
-            counts.iter_mut().zip(&month.counts).for_each(|(sum, row)| add(sum, row));
-        }
-        let rolled_up_to = match period {
-            Period::Month(_) => Some("quarter".to_owned()),
-            Period::Quarter(_) => parent(measure, policy),
+impl Family {
+    fn new(of: Counted, policy: &PrivacyPolicy, draws: &[&Draws], keys: &Keys) -> Self {
+        let shape = Shape {
+            crossing: Crossing { communes: keys.communes.len(), groups: keys.groups.len() },
+            coarse_of: coarse_of(of),
         };
-        Some(Figures {
-            table: measure.table.clone(),
-            derived_from: None,
-            measure,
-            by: measure.by.clone(),
-            period,
-            keys,
-            counts,
-            counts_added: u32::try_from(draws.len()).ok()?,
-            rolled_up_to,
-        })
+        let measures = policy.measures.iter().filter(|measure| measure.of == of);
+        let measured: Vec<fit::Measured> = measures.map(|measure| together(measure, draws)).collect();
+        let fitted = fit::fit(&shape, &measured);
+        let whole = fit::whole(&shape, &fitted);
+        Family { shape, fitted, whole }
     }
+}
 
-    /// The sum over the communes, where this is a table by commune and the policy does not measure the province itself.
-    fn province(&self, policy: &PrivacyPolicy) -> Option<Self> {
-        let table = province_table(self.measure)?;
-        if policy.measures.iter().any(|measure| measure.table == table) {
-            return None;
+/// What is known of a measure from all draws: within a month the mean of the parts, weighted by precision; over the
+/// months the sum.
+fn together(measure: &Measure, draws: &[&Draws]) -> fit::Measured {
+    let (mut counts, mut variance) = (Vec::new(), 0.0);
+    for of_month in draws.chunk_by(|one, other| one.month() == other.month()) {
+        let parts: Vec<&Measured> = of_month.iter().filter_map(|draws| draws.measured(&measure.table)).collect();
+        let precision_of = |part: &Measured| 1.0 / budget::as_float(part.sigma_squared);
+        let precision: f64 = parts.iter().map(|part| precision_of(part)).sum();
+        variance += 1.0 / precision;
+        for part in parts {
+            let weight = precision_of(part) / precision;
+            counts.resize(part.counts.len(), 0.0);
+            counts.iter_mut().zip(&part.counts).for_each(|(sum, count)| *sum += weight * *count as f64);
         }
-        let mut sum = vec![0; names(self.measure.bins).len()];
-        self.counts.iter().for_each(|row| add(&mut sum, row));
-        let communes = u32::try_from(self.keys.len()).ok()?;
-        Some(Figures {
+    }
+    fit::Measured { level: level_of(&measure.by), is_fine: is_fine(measure.bins), counts, variance }
+}
+
+/// What was drawn for a table, as it is shown beside the figures: of a month in two parts the second, which is the one
+/// that no earlier edition shows; over the months the sum.
+fn raw_of(draws: &[&Draws], table: &str) -> Vec<i64> {
+    let mut raw: Vec<i64> = Vec::new();
+    for of_month in draws.chunk_by(|one, other| one.month() == other.month()) {
+        let Some(last) = of_month.last().and_then(|draws| draws.measured(table)) else { continue };
+        raw.resize(last.counts.len(), 0);
+        raw.iter_mut().zip(&last.counts).for_each(|(sum, count)| *sum = sum.saturating_add(*count));
+    }
+    raw
+}
+
+fn level_of(by: &[Dimension]) -> Level {
+    match by {
+        [] => Level::Unit,
+        [Dimension::Commune] => Level::Commune,
+        [Dimension::ProcedureGroup] => Level::Group,
+        _ => Level::Cell,
+    }
+}
+
+/// One measure on its way to tables.
+struct Release<'a> {
+    measure: &'a Measure,
+    family: &'a Family,
+    draws: &'a [&'a Draws],
+    period: Period,
+    edition: Edition,
+    policy: &'a PrivacyPolicy,
+    keys: &'a Keys,
+}
+
+impl Release<'_> {
+    fn table(&self, name: String, by: &[Dimension], raw: Option<Vec<i64>>) -> Result<Released, Error> {
+        let measure = self.measure;
+        let level = level_of(by).place();
+        let fitted = self.family.fitted.get(level).and_then(Option::as_ref);
+        let whole = self.family.whole.get(level).and_then(Option::as_ref);
+        let (Some(fitted), Some(whole)) = (fitted, whole) else {
+            // The measure itself determines its table and the unit, so that there is always something here.
+            return Err(Error::Draws { what: format!("nothing was measured for the table {name}") });
+        };
+        let (is_measured, is_ranked) = (raw.is_some(), by.len() == 1);
+        let rolled_up_to = match (self.period, is_measured) {
+            (Period::Month(_), _) => Some("quarter".to_owned()),
+            (Period::Quarter(_), true) => parent(measure, self.policy),
+            (Period::Quarter(_), false) => None,
+        };
+        let figures = Figures {
+            bins: measure.bins,
+            by,
+            period: self.period,
+            keys: self.keys,
+            shape: &self.family.shape,
+            fitted,
+            whole,
+            raw,
+            is_ranked,
+            min_count: measure.min_count,
+            rolled_up_to: rolled_up_to.clone(),
+        };
+        let account = self.account(&figures, is_measured)?;
+        let failed = |source| Error::Build { table: name.clone(), period: self.period, source };
+        let table = figures.batch().map_err(failed)?;
+        Ok(Released::from(Facts {
+            title: columns::title(measure.of, by),
+            period: self.period,
+            edition: self.edition,
+            columns: columns::sheets(measure.of, by, measure.bins, is_measured, is_ranked),
             table,
-            derived_from: Some(self.table.clone()),
-            measure: self.measure,
-            by: Vec::new(),
-            period: self.period,
-            keys: vec![Vec::new()],
-            counts: vec![sum],
-            counts_added: self.counts_added.checked_mul(communes)?,
-            rolled_up_to: matches!(self.period, Period::Month(_)).then(|| "quarter".to_owned()),
-        })
+            account: Account::Noise(Box::new(account)),
+            provenance: provenance(measure.of, self.draws),
+            name,
+        }))
     }
 
-    fn release(&self, draws: &[&Draws], policy: &PrivacyPolicy) -> Result<Released, Error> {
-        let account = self.account(draws, policy)?;
-        let failed = |source| Error::Build { table: self.table.clone(), period: self.period, source };
-        let table = self.batch().map_err(failed)?;
-        Ok(Released { table, account })
-    }
-
-    fn account(&self, draws: &[&Draws], policy: &PrivacyPolicy) -> Result<Account, Error> {
-        let bound = per_person(self.measure, policy);
-        let rho_month = request::cost_of(policy)?;
-        let noise = f64::from(self.measure.sigma) * f64::from(self.counts_added).sqrt();
-        Ok(Account {
-            table: self.table.clone(),
-            period: self.period,
-            months: draws.iter().map(|draws| draws.month()).collect(),
-            release_ids: draws.iter().map(|draws| draws.release_id().to_owned()).collect(),
+    fn account(&self, figures: &Figures<'_>, is_measured: bool) -> Result<NoiseAccount, Error> {
+        let (measure, policy) = (self.measure, self.policy);
+        let mut parts: Vec<Part> = self.draws.iter().map(|draws| draws.part()).collect();
+        parts.sort_unstable();
+        parts.dedup();
+        let costs = parts.iter().map(|part| request::cost_of(policy, *part));
+        let rho_month = budget::total(costs.collect::<Result<Vec<_>, _>>()?)?;
+        let same = policy.measures.iter().filter(|other| other.of == measure.of);
+        let (bin_variances, total_variance) = figures.variances();
+        Ok(NoiseAccount {
+            months: self
+                .draws
+                .chunk_by(|one, other| one.month() == other.month())
+                .filter_map(|of| Some(of.first()?.month()))
+                .collect(),
+            release_ids: self.draws.iter().map(|draws| draws.release_id().to_owned()).collect(),
             policy: policy.policy.clone(),
-            of: self.measure.of,
-            by: self.by.clone(),
-            bins: self.measure.bins,
-            derived_from: self.derived_from.clone(),
-            sigma: self.measure.sigma,
-            counts_added: self.counts_added,
-            bin_noise: up(noise),
+            of: measure.of,
+            by: figures.by.to_vec(),
+            bins: measure.bins,
+            is_measured,
+            sigma: measure.sigma,
+            fitted_to: same.map(|other| measurement(other, &parts, policy)).collect::<Result<_, _>>()?,
+            bin_noise: bin_variances.iter().map(|variance| up(variance.sqrt())).collect(),
+            count_noise: up(total_variance.sqrt()),
             interval_percent: 95,
-            per_person: bound,
-            rho_table: budget::cost(bound, self.measure.sigma)?,
+            per_person: per_person(measure, policy),
             rho_month,
             delta: policy.delta,
             epsilon_month: up(budget::epsilon(rho_month, policy.delta)),
-            min_count: self.measure.min_count,
-            rolled_up_to: self.rolled_up_to.clone(),
+            min_count: measure.min_count,
+            rolled_up_to: figures.rolled_up_to.clone(),
+            invariants: Vec::new(),
         })
     }
-
-    fn batch(&self) -> Result<RecordBatch, arrow::error::ArrowError> {
-        let rows: Vec<Row> = self.counts.iter().map(|counts| self.row(counts)).collect();
-        let mut columns = Columns::default();
-        columns.texts("period", false, self.keys.iter().map(|_| Some(self.period.to_string())));
-        for (place, dimension) in self.by.iter().enumerate() {
-            columns.texts(dimension.column(), false, self.keys.iter().map(|key| key.get(place).cloned()));
-        }
-        let status = |row: &Row| if row.is_some() { "published" } else { "rolled_up" };
-        columns.texts("status", false, rows.iter().map(|row| Some(status(row).to_owned())));
-        let rolled_up_to = |row: &Row| if row.is_some() { None } else { self.rolled_up_to.clone() };
-        columns.texts("rolled_up_to", true, rows.iter().map(rolled_up_to));
-
-        let counts = ["count", "count_low", "count_high"].iter().chain(names(self.measure.bins));
-        for (place, name) in counts.enumerate() {
-            let values = rows.iter().map(|row| row.as_ref().and_then(|row| row.counts.get(place)).copied());
-            columns.add(name, DataType::Int64, true, Arc::new(Int64Array::from_iter(values)));
-        }
-        let ends =
-            |share: &Share| ["_percent", "_percent_low", "_percent_high"].map(|end| format!("{}{end}", share.name));
-        for (place, name) in shares(self.measure.bins).iter().flat_map(ends).enumerate() {
-            let values = rows.iter().map(|row| row.as_ref().and_then(|row| row.percents.get(place)).copied());
-            columns.add(&name, DataType::Float64, true, Arc::new(Float64Array::from_iter(values)));
-        }
-        RecordBatch::try_new(Arc::new(Schema::new(columns.fields)), columns.arrays)
-    }
-
-    /// The figures of a cell; none when it is rolled up.
-    fn row(&self, counts: &[i64]) -> Row {
-        let total = counts.iter().fold(0_i64, |sum, count| sum.saturating_add(*count));
-        if total < i64::from(self.measure.min_count.max(1)) {
-            return None;
-        }
-        let bins = names(self.measure.bins);
-        let variance = f64::from(self.measure.sigma).powi(2) * f64::from(self.counts_added);
-        let reach = NORMAL_975 * (bins.len() as f64 * variance).sqrt();
-        // The ends are rounded outwards: an interval of whole numbers holds at least what it says.
-        let low = (total as f64 - reach).floor().max(0.0) as i64;
-        let high = (total as f64 + reach).ceil() as i64;
-        let mut row = Figure { counts: vec![total, low, high], percents: Vec::new() };
-        row.counts.extend(counts.iter().map(|count| (*count).max(0)));
-        for share in shares(self.measure.bins) {
-            let of_share = bins.iter().zip(counts).filter(|(bin, _)| share.bins.contains(bin));
-            let part = of_share.fold(0_i64, |sum, (_, count)| sum.saturating_add(*count));
-            row.percents.extend(percents(part, total, share.bins.len(), bins.len(), variance));
-        }
-        Some(row)
-    }
 }
 
-/// The figures of a published cell, in the order of the columns.
-struct Figure {
-    counts: Vec<i64>,
-    percents: Vec<f64>,
-}
-
-type Row = Option<Figure>;
-
-/// A share in percent, and the ends of its 95 % interval; see the head of this file for the formula.
-fn percents(part: i64, total: i64, share_bins: usize, bins: usize, variance: f64) -> [f64; 3] {
-    let (total, m, k) = (total as f64, share_bins as f64, bins as f64);
-    let p = (part as f64 / total).clamp(0.0, 1.0);
-    // m − 2pm + p²k is a sum of squares over the bins, never negative but for rounding.
-    let reach = NORMAL_975 * (variance * (m - 2.0 * p * m + p * p * k).max(0.0)).sqrt() / total;
-    [p, p - reach, p + reach].map(|share| {
-        let percent = (share * 1000.0).round() / 10.0;
-        // Adding zero turns a negative zero into a plain one.
-        percent.clamp(0.0, 100.0) + 0.0
+fn measurement(measure: &Measure, parts: &[Part], policy: &PrivacyPolicy) -> Result<Measurement, Error> {
+    let squares = parts.iter().map(|part| part.sigma_squared(policy, measure.sigma));
+    let squares: Vec<Rho> = squares.collect::<Result<_, _>>()?;
+    let costs = squares.iter().map(|square| budget::cost_of(per_person(measure, policy), *square));
+    Ok(Measurement {
+        table: measure.table.clone(),
+        editions: parts.iter().map(|part| part.word().to_owned()).collect(),
+        rho: costs.collect::<Result<_, _>>()?,
+        sigma_squared: squares,
     })
+}
+
+/// Where the records of a kind came from: for one draw what it says, for several all inputs under the names of their
+/// months and parts.
+fn provenance(of: Counted, draws: &[&Draws]) -> Provenance {
+    let known = |draws: &&Draws| Some((draws.month(), draws.part(), draws.provenance.get(counted_word(of))?.clone()));
+    let mut all: Vec<(Month, Part, Provenance)> = draws.iter().filter_map(known).collect();
+    if all.len() < 2 {
+        return all.pop().map(|(_, _, provenance)| provenance).unwrap_or_default();
+    }
+    let mut together = Provenance::default();
+    for (month, part, provenance) in all {
+        let place = match part {
+            Part::Whole => month.to_string(),
+            part => format!("{month}, {}", part.word()),
+        };
+        let named = |hashed: Hashed| Hashed { name: format!("{} ({place})", hashed.name), ..hashed };
+        together.inputs.extend(provenance.inputs.into_iter().map(named));
+        together.queries.extend(provenance.queries);
+        // The latest says what the figures mean.
+        (together.definition, together.version) = (provenance.definition, provenance.version);
+    }
+    together.queries.sort();
+    together.queries.dedup();
+    together
 }
 
 /// Rounded up to two decimals.
@@ -354,29 +319,14 @@ fn up(value: f64) -> f64 {
     (value * 100.0).ceil() / 100.0
 }
 
-#[derive(Default)]
-struct Columns {
-    fields: Vec<Field>,
-    arrays: Vec<ArrayRef>,
+/// The table of the whole unit that comes with a table by commune, where the policy measures the unit nowhere.
+fn province_table(measure: &Measure, policy: &PrivacyPolicy) -> Option<String> {
+    let table = province_name(measure)?;
+    let is_it = |other: &Measure| other.table == table || (other.of == measure.of && other.by.is_empty());
+    (!policy.measures.iter().any(is_it)).then_some(table)
 }
 
-impl Columns {
-    fn add(&mut self, name: &str, kind: DataType, nullable: bool, array: ArrayRef) {
-        self.fields.push(Field::new(name, kind, nullable));
-        self.arrays.push(array);
-    }
-
-    fn texts(&mut self, name: &str, nullable: bool, values: impl Iterator<Item = Option<String>>) {
-        self.add(name, DataType::Utf8, nullable, Arc::new(values.collect::<StringArray>()));
-    }
-}
-
-fn add(sum: &mut [i64], row: &[i64]) {
-    sum.iter_mut().zip(row).for_each(|(sum, count)| *sum = sum.saturating_add(*count));
-}
-
-/// The table of the whole unit that is derived from a table by commune.
-fn province_table(measure: &Measure) -> Option<String> {
+fn province_name(measure: &Measure) -> Option<String> {
     if measure.by != [Dimension::Commune] {
         return None;
     }
@@ -389,26 +339,11 @@ fn province_table(measure: &Measure) -> Option<String> {
 fn parent(measure: &Measure, policy: &PrivacyPolicy) -> Option<String> {
     let same = || policy.measures.iter().filter(|other| other.of == measure.of && other.table != measure.table);
     let measured = |by: &[Dimension]| same().find(|other| other.by == by).map(|other| other.table.clone());
-    let province = || measured(&[]).or_else(|| province_table(measure)).or_else(|| same().find_map(province_table));
+    let all = || policy.measures.iter().filter(|other| other.of == measure.of);
+    let province = || measured(&[]).or_else(|| all().find_map(province_name));
     match measure.by.len() {
         0 => None,
         1 => province(),
         _ => measured(&[Dimension::ProcedureGroup]).or_else(|| measured(&[Dimension::Commune])).or_else(province),
     }
-}
-
-fn counted<S: Serializer>(of: &Counted, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(counted_word(*of))
-}
-
-fn dimensions<S: Serializer>(by: &[Dimension], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(by.iter().map(|dimension| dimension_word(*dimension)))
-}
-
-fn bin_names<S: Serializer>(bins: &Bins, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(names(*bins))
-}
-
-fn exact<S: Serializer>(rho: &Rho, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(rho)
 }

@@ -1,5 +1,6 @@
 //! A month that asks to be released: what is measured, what it costs, and its identity.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -8,6 +9,8 @@ use sha2::{Digest, Sha256};
 use super::bins::{Keys, counted_word, dimension_word, names};
 use super::bounding::{Bounded, LeftOut, per_person};
 use super::draws::{Draws, Measured};
+use super::editions::{Asked, Part};
+use super::released::Provenance;
 use super::{Error, MAX_COUNTS, Month, Period, budget, noise};
 use crate::personal::{Personal, PseudonymKey, hex};
 use crate::pipeline::{Counted, Measure, PrivacyPolicy, ProcedureGroup, Rho, Unit};
@@ -15,13 +18,15 @@ use crate::tables::Table;
 
 /// One closed month, bounded and counted, not yet protected. It shows nothing of itself.
 pub struct Request {
-    month: Month,
+    asked: Asked,
     policy: String,
+    keys: Keys,
     measures: Vec<Counts>,
     cost: Rho,
     spec_id: String,
     release_id: String,
     left_out: Vec<(Counted, LeftOut)>,
+    provenance: BTreeMap<String, Provenance>,
 }
 
 /// What is measured, and the exact counts.
@@ -31,12 +36,16 @@ struct Counts {
 }
 
 impl Request {
-    /// Bounds and counts the records of a month.
+    /// Bounds and counts the records of a month, for one part of its budget; a month alone is measured whole.
     ///
     /// `ratings` has the columns of [`crate::satisfaction::table`], `dossiers` those of [`crate::quality::table`]; both
     /// may hold other months. Cells come from the communes of the unit and from the procedure groups alone.
+    ///
+    /// # Errors
+    ///
+    /// Records that cannot be read; a table that is too large; a part in which the policy does not measure.
     pub fn new(
-        month: Month,
+        asked: impl Into<Asked>,
         policy: &PrivacyPolicy,
         unit: &Unit,
         groups: &[ProcedureGroup],
@@ -44,37 +53,53 @@ impl Request {
         dossiers: &Table,
         key: &PseudonymKey,
     ) -> Result<Self, Error> {
+        let asked = asked.into();
         let keys = Keys::new(unit, groups);
-        let cost = cost_of(policy)?;
+        let cost = cost_of(policy, asked.part)?;
         policy.measures.iter().try_for_each(|measure| fits(measure, &keys))?;
 
-        let rated = Bounded::new(Counted::Ratings, month, policy.ratings_per_person, ratings, &keys, key)?;
-        let handled = Bounded::new(Counted::Dossiers, month, policy.dossiers_per_person, dossiers, &keys, key)?;
+        let rated = Bounded::new(Counted::Ratings, asked.month, policy.ratings_per_person, ratings, &keys, key)?;
+        let handled = Bounded::new(Counted::Dossiers, asked.month, policy.dossiers_per_person, dossiers, &keys, key)?;
         let count = |measure: &Measure| {
             let records = match measure.of {
                 Counted::Ratings => &rated,
                 Counted::Dossiers => &handled,
             };
-            let shape = Measured::empty(measure, per_person(measure, policy), &keys);
-            Counts { shape, exact: Personal::new(records.counts(&measure.by, measure.bins, &keys)) }
+            let sigma_squared = asked.part.sigma_squared(policy, measure.sigma)?;
+            let shape = Measured::empty(measure, per_person(measure, policy), sigma_squared);
+            Ok(Counts { shape, exact: Personal::new(records.counts(&measure.by, measure.bins, &keys)) })
         };
-        let spec = spec(month, policy, &keys)?;
+        let spec = spec(asked, policy, &keys)?;
         // The root is keyed once more: a release id may be published, and must not confirm a guess about the rows.
         let root = key.digest("disclosure root", &[rated.root(), handled.root()]);
         Ok(Request {
-            month,
+            asked,
             policy: policy.policy.clone(),
-            measures: sorted(policy).into_iter().map(count).collect(),
+            measures: sorted(policy).into_iter().map(count).collect::<Result<_, _>>()?,
+            keys,
             cost,
             spec_id: identity(&[&spec]),
             release_id: identity(&[&spec, policy.policy.as_bytes(), &root]),
             left_out: vec![(Counted::Ratings, rated.left_out), (Counted::Dossiers, handled.left_out)],
+            provenance: BTreeMap::new(),
         })
+    }
+
+    /// Says where the records of a kind come from; it is stored with what is drawn, and published.
+    #[must_use]
+    pub fn with_provenance(mut self, of: Counted, provenance: Provenance) -> Self {
+        self.provenance.insert(counted_word(of).to_owned(), provenance);
+        self
     }
 
     /// The month.
     pub fn period(&self) -> Period {
-        Period::Month(self.month)
+        Period::Month(self.asked.month)
+    }
+
+    /// Which part of the month's budget it asks for.
+    pub fn part(&self) -> Part {
+        self.asked.part
     }
 
     /// The policy under which it asks.
@@ -117,27 +142,30 @@ impl Request {
     pub fn draw(&self) -> Result<Draws, Error> {
         let mut measures = Vec::with_capacity(self.measures.len());
         for Counts { shape, exact } in &self.measures {
-            let noisy = noise::add(&shape.table, exact.reveal(), shape.per_person, shape.sigma)?;
-            let counts = noisy.chunks(shape.bins.len().max(1)).map(<[i64]>::to_vec).collect();
+            let counts = noise::add(&shape.table, exact.reveal(), shape.per_person, shape.sigma_squared)?;
             measures.push(Measured { counts, ..shape.clone() });
         }
-        Ok(Draws::new(self.month, self.policy.clone(), self.release_id.clone(), measures))
+        let asked = (self.asked.month, self.asked.part);
+        let (policy, release_id) = (self.policy.clone(), self.release_id.clone());
+        Ok(Draws::new(asked, policy, release_id, self.keys.clone(), measures, self.provenance.clone()))
     }
 }
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
-            .field("month", &self.month.to_string())
+            .field("month", &self.asked.month.to_string())
+            .field("part", &self.asked.part.word())
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }
 
-/// What one month costs under a policy.
-pub(super) fn cost_of(policy: &PrivacyPolicy) -> Result<Rho, Error> {
-    let costs = policy.measures.iter().map(|measure| budget::cost(per_person(measure, policy), measure.sigma));
-    budget::total(costs.collect::<Result<Vec<_>, _>>()?)
+/// What one part of a month costs under a policy.
+pub(super) fn cost_of(policy: &PrivacyPolicy, part: Part) -> Result<Rho, Error> {
+    let cost =
+        |measure: &Measure| budget::cost_of(per_person(measure, policy), part.sigma_squared(policy, measure.sigma)?);
+    budget::total(policy.measures.iter().map(cost).collect::<Result<Vec<_>, _>>()?)
 }
 
 fn fits(measure: &Measure, keys: &Keys) -> Result<(), Error> {
@@ -164,6 +192,7 @@ struct Spec<'a> {
     engine: &'static str,
     measures: Vec<SpecMeasure<'a>>,
     month: Month,
+    part: Part,
     policy: &'a str,
     procedure_groups: &'a [String],
     ratings_per_person: u32,
@@ -174,24 +203,28 @@ struct SpecMeasure<'a> {
     bins: &'static [&'static str],
     by: Vec<&'static str>,
     of: &'static str,
-    sigma: u32,
+    sigma_squared: String,
     table: &'a str,
 }
 
-fn spec(month: Month, policy: &PrivacyPolicy, keys: &Keys) -> Result<Vec<u8>, Error> {
-    let measures = sorted(policy).into_iter().map(|measure| SpecMeasure {
-        bins: names(measure.bins),
-        by: measure.by.iter().map(|dimension| dimension_word(*dimension)).collect(),
-        of: counted_word(measure.of),
-        sigma: measure.sigma,
-        table: &measure.table,
-    });
+fn spec(asked: Asked, policy: &PrivacyPolicy, keys: &Keys) -> Result<Vec<u8>, Error> {
+    let mut measures = Vec::with_capacity(policy.measures.len());
+    for measure in sorted(policy) {
+        measures.push(SpecMeasure {
+            bins: names(measure.bins),
+            by: measure.by.iter().map(|dimension| dimension_word(*dimension)).collect(),
+            of: counted_word(measure.of),
+            sigma_squared: asked.part.sigma_squared(policy, measure.sigma)?.to_string(),
+            table: &measure.table,
+        });
+    }
     let spec = Spec {
         communes: &keys.communes,
         dossiers_per_person: policy.dossiers_per_person,
-        engine: "discrete gaussian, version 1",
-        measures: measures.collect(),
-        month,
+        engine: "discrete gaussian, version 2",
+        measures,
+        month: asked.month,
+        part: asked.part,
         policy: &policy.policy,
         procedure_groups: &keys.groups,
         ratings_per_person: policy.ratings_per_person,

@@ -4,10 +4,14 @@
 //! reserved ─ drawn ─ published
 //! ```
 //!
-//! One month is drawn once. [`Ledger::reserve`] commits the cost before the
+//! One month is drawn once, or once in each of its declared parts. [`Ledger::reserve`] commits the cost before the
 //! noise is drawn; [`Ledger::store_draws`] commits what was drawn before anything
 //! is shown. A crash between the two leaves the reservation spent: somebody may
 //! have seen the draw. Sums are exact fractions.
+//!
+//! What is drawn is named by its month and, where the policy declares parts, the
+//! part after a space: `2026-10`, `2026-10 second`. What is spent on a month is the
+//! sum over all its parts and all attempts, whether or not anything came of them.
 
 use rusqlite::{OptionalExtension, params};
 use serde_json::json;
@@ -20,6 +24,8 @@ use crate::pipeline::{Rho, add_rho};
 pub enum Reservation {
     /// The month was drawn before: use what was drawn; it costs nothing more.
     Stored(StoredRelease),
+    /// It was drawn before, from other rows: a record has changed since. What was drawn stays; nothing may be drawn.
+    Changed(StoredRelease),
     /// The cost is reserved: draw now, and store under this attempt.
     Reserved {
         /// Which attempt at this release.
@@ -43,6 +49,25 @@ pub struct StoredRelease {
     pub is_published: bool,
 }
 
+/// A reservation of budget, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reserved {
+    /// The month, `2026-10`.
+    pub month: String,
+    /// `whole`, or `first` and `second` where the policy declares two editions.
+    pub part: String,
+    /// Name and version of the policy.
+    pub policy: String,
+    /// The identity of what was to be released.
+    pub release_id: String,
+    /// Which attempt at it, from 1.
+    pub attempt: i64,
+    /// What it cost every person active in the month.
+    pub rho: Rho,
+    /// `reserved` (and lost, unless a run is at it), `drawn`, `published`.
+    pub state: String,
+}
+
 /// What was published for a period: the name of each file with its SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
@@ -53,7 +78,7 @@ pub struct Publication {
 }
 
 impl Ledger {
-    /// Asks for `cost` on `period`, in one transaction with the look at what is spent.
+    /// Asks for `cost` on `period`, a month or a part of one, in one transaction with the look at what is spent on the month.
     pub fn reserve(
         &mut self,
         run: &str,
@@ -66,7 +91,8 @@ impl Ledger {
         let (release_id, spec_id) = ids;
         self.write("reserve the privacy budget", |transaction| {
             if let Some(stored) = stored(transaction, period)? {
-                return Ok(Reservation::Stored(stored));
+                let is_same = stored.release_id == release_id;
+                return Ok(if is_same { Reservation::Stored(stored) } else { Reservation::Changed(stored) });
             }
             let spent = spent(transaction, period)?;
             if add_rho(spent, cost).is_none_or(|total| total > cap) || cost < Rho::from_integer(0) {
@@ -150,11 +176,45 @@ impl Ledger {
         stored(&self.connection, period).map_err(|source| self.failed("read what was drawn", source))
     }
 
+    /// What was drawn for a month, part by part, in the order in which it was drawn.
+    pub fn stored_parts(&self, month: &str) -> Result<Vec<StoredRelease>, Error> {
+        let failed = |source| self.failed("read what was drawn", source);
+        let select = "select release_id, draws, state from release
+                      where entry in (select min(entry) from release where state in ('drawn', 'published') group by period)
+                        and (period = ?1 or period like ?1 || ' %') order by entry";
+        let mut select = self.connection.prepare(select).map_err(failed)?;
+        let rows = select.query_map([month], read_stored).map_err(failed)?;
+        rows.collect::<rusqlite::Result<Vec<_>>>().map_err(failed)
+    }
+
+    /// Every reservation that was ever made, in order.
+    pub fn reservations(&self) -> Result<Vec<Reserved>, Error> {
+        let failed = |source| self.failed("read the budget", source);
+        let select = "select period, policy, release_id, attempt, rho, state from release order by period, entry";
+        let mut select = self.connection.prepare(select).map_err(failed)?;
+        let read = |row: &rusqlite::Row<'_>| {
+            let period: String = row.get(0)?;
+            let (month, part) = period.split_once(' ').unwrap_or((&period, "whole"));
+            let rho: String = row.get(4)?;
+            Ok(Reserved {
+                month: month.to_owned(),
+                part: part.to_owned(),
+                policy: row.get(1)?,
+                release_id: row.get(2)?,
+                attempt: row.get(3)?,
+                // A cost that cannot be read must not look like room for another draw.
+                rho: rho.parse().unwrap_or(Rho::from_integer(i64::MAX)),
+                state: row.get(5)?,
+            })
+        };
+        let rows = select.query_map([], read).map_err(failed)?;
+        rows.collect::<rusqlite::Result<Vec<_>>>().map_err(failed)
+    }
+
     /// What is spent on each month, in order.
     pub fn spent(&self) -> Result<Vec<(String, Rho)>, Error> {
         let failed = |source| self.failed("read the budget", source);
-        let mut select =
-            self.connection.prepare("select distinct period from release order by period").map_err(failed)?;
+        let mut select = self.connection.prepare(SELECT_MONTHS).map_err(failed)?;
         let periods = select.query_map([], |row| row.get::<_, String>(0)).map_err(failed)?;
         let mut all = Vec::new();
         for period in periods {
@@ -166,20 +226,28 @@ impl Ledger {
     }
 }
 
+/// Each month of which anything was drawn or tried; a part stands after a space.
+const SELECT_MONTHS: &str = "select distinct substr(period || ' ', 1, instr(period || ' ', ' ') - 1) as month
+                             from release order by month";
+
 fn stored(connection: &rusqlite::Connection, period: &str) -> rusqlite::Result<Option<StoredRelease>> {
     let select = "select release_id, draws, state from release
                   where period = ?1 and state in ('drawn', 'published') order by entry limit 1";
-    let read = |row: &rusqlite::Row<'_>| {
-        let state: String = row.get(2)?;
-        Ok(StoredRelease { release_id: row.get(0)?, draws: row.get(1)?, is_published: state == "published" })
-    };
-    connection.query_row(select, [period], read).optional()
+    connection.query_row(select, [period], read_stored).optional()
 }
 
+fn read_stored(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredRelease> {
+    let state: String = row.get(2)?;
+    Ok(StoredRelease { release_id: row.get(0)?, draws: row.get(1)?, is_published: state == "published" })
+}
+
+/// What is spent on the month of a period, over all its parts.
 fn spent(connection: &rusqlite::Connection, period: &str) -> rusqlite::Result<Rho> {
-    let mut select = connection.prepare_cached("select rho from release where period = ?1")?;
+    let month = period.split(' ').next().unwrap_or_default();
+    let mut select =
+        connection.prepare_cached("select rho from release where period = ?1 or period like ?1 || ' %'")?;
     let mut total = Some(Rho::from_integer(0));
-    for text in select.query_map([period], |row| row.get::<_, String>(0))? {
+    for text in select.query_map([month], |row| row.get::<_, String>(0))? {
         total = match (total, text?.parse::<Rho>()) {
             (Some(total), Ok(rho)) => add_rho(total, rho),
             _ => None,

@@ -48,7 +48,7 @@ use serde_json::Value;
 
 pub use addresses::{ADDRESS_CHANGED, Forgotten, sealed_name};
 pub use breakers::{Ended, Stop};
-pub use budget::{Publication, Reservation, StoredRelease};
+pub use budget::{Publication, Reservation, Reserved, StoredRelease};
 pub use chain::{Entry, Head};
 pub use error::Error;
 pub use lock::Lock;

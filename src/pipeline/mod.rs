@@ -330,8 +330,19 @@ pub struct PrivacyPolicy {
     pub ratings_per_person: u32,
     /// Dossiers of one person that count in a month.
     pub dossiers_per_person: u32,
+    /// Whether each month is measured in two parts; in one, where nothing is said.
+    pub editions: Option<Editions>,
     /// What is measured, each with noise of its own.
     pub measures: Vec<Measure>,
+}
+
+/// Two editions of each month, of which the second takes in what came late. There is no third.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Editions {
+    /// How much of the budget of each measure the first edition takes, in percent; the second takes the rest.
+    pub first_percent: u8,
+    /// Days after the end of a month before its second edition is drawn.
+    pub second_after_days: u16,
 }
 
 /// One table of counts that is measured with noise.

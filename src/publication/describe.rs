@@ -11,6 +11,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{Error, Labels, Sheet};
+use crate::disclosure::{Account, Measurement, Provenance};
 use crate::language::{Language, Text};
 use crate::personal::hex;
 use crate::pipeline::Counted;
@@ -43,6 +44,7 @@ pub(super) fn bytes(sheet: &Sheet, labels: &Labels, csv: &[u8], parquet: &[u8]) 
         codes: "../codes.json",
         rolled_up: rolled_up(sheet)?,
         protection: protection(sheet),
+        provenance: sheet.provenance,
     };
     json(sheet.name, &described)
 }
@@ -86,7 +88,9 @@ struct Described<'a> {
     /// Where the names behind codes are.
     codes: &'static str,
     rolled_up: RolledUp,
+    /// By engine: noise, or exact counts of which some are withheld.
     protection: Protection<'a>,
+    provenance: &'a Provenance,
 }
 
 #[derive(Serialize)]
@@ -119,7 +123,14 @@ struct RolledUp {
 }
 
 #[derive(Serialize)]
-struct Protection<'a> {
+#[serde(untagged)]
+enum Protection<'a> {
+    Noise(Box<NoiseProtection<'a>>),
+    Exact(&'a Account),
+}
+
+#[derive(Serialize)]
+struct NoiseProtection<'a> {
     guarantee: &'static str,
     meaning: Text,
     policy: &'a str,
@@ -138,14 +149,14 @@ struct Noise<'a> {
     distribution: &'static str,
     /// Parameter of the noise in one measured count.
     sigma: u32,
-    /// Measured counts that are added up in one published count.
-    counts_added: u32,
-    /// Standard deviation of the noise in one published count.
-    standard_deviation: f64,
+    /// Standard deviation of the noise in each published bin, in the order of the bins.
+    standard_deviation: &'a [f64],
+    /// Standard deviation of the noise in the published total.
+    standard_deviation_of_total: f64,
     /// Independent noise was drawn in each of these.
     months: Vec<String>,
-    /// The measured table that this one sums, if it was not measured itself.
-    derived_from: Option<&'a str>,
+    /// The measured tables to which the figures were fitted, with what each cost.
+    fitted_to: &'a [Measurement],
 }
 
 #[derive(Serialize)]
@@ -157,7 +168,6 @@ struct Interval {
 #[derive(Serialize)]
 struct Budget {
     /// Zero-concentrated differential privacy (Bun and Steinke 2016), exact.
-    rho_of_this_measure_per_month: String,
     rho_of_all_measures_per_month: String,
     epsilon_per_month: f64,
     delta: f64,
@@ -213,7 +223,7 @@ fn rolled_up(sheet: &Sheet) -> Result<RolledUp, Error> {
 }
 
 fn protection<'a>(sheet: &'a Sheet) -> Protection<'a> {
-    let account = sheet.account;
+    let Some(account) = sheet.noise else { return Protection::Exact(sheet.account) };
     let protects = match account.of {
         Counted::Ratings => Text::new(
             "mỗi người đánh giá, trong một tháng: việc có đánh giá hay không, và đã đánh giá thế nào",
@@ -224,7 +234,7 @@ fn protection<'a>(sheet: &'a Sheet) -> Protection<'a> {
             "each applicant, in one month: whether they had a dossier, and how it was handled",
         ),
     };
-    Protection {
+    Protection::Noise(Box::new(NoiseProtection {
         guarantee: "zero-concentrated differential privacy",
         meaning: Text::new(
             "Mỗi số đếm đã được cộng nhiễu ngẫu nhiên trước khi công bố; nhiễu được rút một lần và không rút lại.",
@@ -237,10 +247,10 @@ fn protection<'a>(sheet: &'a Sheet) -> Protection<'a> {
         noise: Noise {
             distribution: "discrete Gaussian",
             sigma: account.sigma,
-            counts_added: account.counts_added,
-            standard_deviation: account.bin_noise,
+            standard_deviation: &account.bin_noise,
+            standard_deviation_of_total: account.count_noise,
             months: account.months.iter().map(ToString::to_string).collect(),
-            derived_from: account.derived_from.as_deref(),
+            fitted_to: &account.fitted_to,
         },
         interval: Interval {
             level_percent: account.interval_percent,
@@ -250,13 +260,12 @@ fn protection<'a>(sheet: &'a Sheet) -> Protection<'a> {
             ),
         },
         budget: Budget {
-            rho_of_this_measure_per_month: account.rho_table.to_string(),
             rho_of_all_measures_per_month: account.rho_month.to_string(),
             epsilon_per_month: account.epsilon_month,
             delta: account.delta,
         },
         min_count: account.min_count,
-    }
+    }))
 }
 
 fn json(table: &str, value: &impl Serialize) -> Result<String, Error> {

@@ -111,9 +111,9 @@ pub enum Status {
 /// between two renames, when some periods are there and the rest are not.
 pub fn publish<R: Borrow<Released>>(shelf: &Path, released: &[R], labels: &Labels) -> Result<Published, Error> {
     let sheets = sheets(released)?;
-    let mut periods: BTreeMap<Period, Vec<&Sheet>> = BTreeMap::new();
+    let mut periods: BTreeMap<&str, Vec<&Sheet>> = BTreeMap::new();
     for sheet in &sheets {
-        periods.entry(sheet.period).or_default().push(sheet);
+        periods.entry(&sheet.folder).or_default().push(sheet);
     }
     let mut shelving = shelf::Shelving::begin(shelf)?;
     for (period, sheets) in periods {
@@ -121,7 +121,7 @@ pub fn publish<R: Borrow<Released>>(shelf: &Path, released: &[R], labels: &Label
         for sheet in sheets {
             add_files(sheet, labels, &mut files)?;
         }
-        shelving.period(&period.to_string(), &files)?;
+        shelving.period(period, &files)?;
     }
     Ok(Published { files: shelving.commit()? })
 }

@@ -3,9 +3,8 @@
 use arrow::array::RecordBatch;
 
 use super::{Error, Period};
-use crate::disclosure::{Account, ColumnSheet, Released};
+use crate::disclosure::{Account, ColumnSheet, NoiseAccount, Provenance, Released};
 use crate::language::Text;
-use crate::pipeline::Counted;
 
 /// A released table, its period read and its name proved to be a plain word.
 pub(super) struct Sheet<'a> {
@@ -13,12 +12,19 @@ pub(super) struct Sheet<'a> {
     pub(super) name: &'a str,
     /// Month or quarter.
     pub(super) period: Period,
+    /// Where it is published: the period, and a mark of its edition where that is not the final one.
+    pub(super) folder: String,
     /// The rows.
     pub(super) table: &'a RecordBatch,
     /// What each column means, in the order of the table.
-    pub(super) columns: Vec<ColumnSheet>,
+    pub(super) columns: &'a [ColumnSheet],
     /// How it was protected.
     pub(super) account: &'a Account,
+    /// The account of the noise, where it was protected by noise.
+    pub(super) noise: Option<&'a NoiseAccount>,
+    /// Where the figures come from.
+    pub(super) provenance: &'a Provenance,
+    title: &'a Text,
 }
 
 impl<'a> Sheet<'a> {
@@ -33,7 +39,17 @@ impl<'a> Sheet<'a> {
         let period =
             Period::parse(&period).ok_or_else(|| Error::Period { table: name.to_owned(), period: period.clone() })?;
         let (table, account) = (released.table(), released.account());
-        Ok(Sheet { name, period, table, columns: released.columns(), account })
+        Ok(Sheet {
+            name,
+            period,
+            folder: released.folder(),
+            table,
+            columns: released.columns(),
+            account,
+            noise: released.noise(),
+            provenance: released.provenance(),
+            title: released.title(),
+        })
     }
 
     /// Whether the table has a column of this name.
@@ -52,13 +68,8 @@ impl<'a> Sheet<'a> {
     }
 
     /// "Mức độ hài lòng theo xã, phường"; "Satisfaction by commune".
-    pub(super) fn title(&self) -> Text {
-        let of = match self.account.of {
-            Counted::Ratings => Text::new("Mức độ hài lòng", "Satisfaction"),
-            Counted::Dossiers => Text::new("Chất lượng giải quyết hồ sơ", "Service quality"),
-        };
-        let by = self.breakdown().words();
-        Text::new(format!("{} {}", of.vi, by.vi), format!("{} {}", of.en, by.en))
+    pub(super) fn title(&self) -> &Text {
+        self.title
     }
 }
 
@@ -70,17 +81,4 @@ pub(super) enum Breakdown {
     Commune,
     Group,
     CommuneAndGroup,
-}
-
-impl Breakdown {
-    fn words(self) -> Text {
-        match self {
-            Breakdown::Unit => Text::new("trên toàn địa bàn", "in the whole area"),
-            Breakdown::Commune => Text::new("theo xã, phường", "by commune"),
-            Breakdown::Group => Text::new("theo nhóm thủ tục", "by procedure group"),
-            Breakdown::CommuneAndGroup => {
-                Text::new("theo xã, phường và nhóm thủ tục", "by commune and procedure group")
-            }
-        }
-    }
 }

@@ -41,6 +41,11 @@ impl Built {
         self.held.contains(name)
     }
 
+    /// SHA-256 of the manifest of each table that landed and was kept.
+    pub(super) fn generations(&self) -> impl Iterator<Item = (&TableName, &[u8])> {
+        self.landed.iter().filter_map(|landed| Some((&landed.name, landed.generation.as_ref()?.digest.as_slice())))
+    }
+
     /// Holds a table for a person.
     pub(super) fn hold(&mut self, name: TableName) {
         self.held.insert(name);

@@ -1,4 +1,7 @@
 //! Step four: close months, draw once, release, publish.
+//!
+//! A month is drawn once, or in the two parts that the policy declares. With the first part alone its edition is
+//! preliminary, with both it is final; a preliminary edition stays on the shelf as it was.
 
 use std::path::Path;
 
@@ -6,7 +9,7 @@ use jiff::ToSpan;
 
 use super::Night;
 use super::build::Built;
-use crate::disclosure::{self, Draws, Month, Period, Released, Request, closed_months, whole_quarters};
+use crate::disclosure::{self, Draws, Edition, Month, Part, Period, Released, Request, closed_months, whole_quarters};
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{Ledger, Publication, Reservation};
 use crate::pipeline::{Counted, PrivacyPolicy, Rho, add_rho};
@@ -15,8 +18,8 @@ use crate::report::{FaultLine, ReleaseLine};
 use crate::tables::TableName;
 use crate::{quality, satisfaction};
 
-/// A period, and the draws it is made from.
-type MadeFrom = (Period, Vec<String>);
+/// An edition of a period, and the draws it is made from.
+type MadeFrom<'d> = (Period, Edition, Vec<&'d Draws>);
 
 impl Night<'_> {
     /// Draws each closed month once, releases months and whole quarters, and puts them on the shelf.
@@ -26,28 +29,40 @@ impl Night<'_> {
         let mut waiting = Vec::new();
         let mut is_whole = true;
         for month in months(policy, self) {
-            match stored(ledger, month)? {
-                Some(draws) if self.fits(policy, &draws) => shown.push(draws),
-                Some(draws) => {
-                    is_whole = false;
-                    if draws.policy() == policy.policy {
-                        self.report.faults.push(FaultLine::from(&policy_changed(&self.checked.pipeline.path, policy)));
-                        return self.keep(ledger);
-                    }
-                }
-                None => waiting.push(month),
+            let stored = stored(ledger, month)?;
+            if stored.iter().all(|draws| self.fits(policy, draws)) {
+                let is_missing = |part: &Part| !stored.iter().any(|draws| draws.part() == *part);
+                let due = Part::of(policy).iter().filter(|part| part.is_due(policy, month, self.as_of));
+                waiting.extend(due.copied().filter(is_missing).map(|part| (month, part)));
+                shown.extend(stored);
+                continue;
+            }
+            // What was begun under one policy is not finished under another.
+            is_whole = false;
+            if stored.iter().any(|draws| draws.policy() == policy.policy && !self.fits(policy, draws)) {
+                self.report.faults.push(FaultLine::from(&policy_changed(&self.checked.pipeline.path, policy)));
+                return self.keep(ledger);
             }
         }
-        self.tell_late_records(ledger, built, policy, &shown)?;
-        for month in waiting {
+        self.tell_late_records(built, policy, &shown)?;
+        for (month, part) in waiting {
+            let has_first = shown.iter().any(|draws: &Draws| draws.month() == month && draws.part() == Part::First);
+            if part == Part::Second && !has_first {
+                continue;
+            }
             self.world.progress.step(format!("closing {month}"));
-            shown.extend(self.draw(ledger, built, policy, month)?);
+            shown.extend(self.draw(ledger, built, policy, (month, part))?);
         }
-        let (released, made_from) = self.release(policy, &shown)?;
-        for (period, release_ids) in &made_from {
-            self.put(ledger, policy, &released, *period, release_ids)?;
+        shown.sort_by_key(|draws| (draws.month(), draws.part()));
+        let made_from = made_from(&shown);
+        let released = self.release(policy, &made_from)?;
+        for made in &made_from {
+            self.put(ledger, policy, &released, made)?;
         }
-        let is_made = |period: &str| made_from.iter().any(|(made, _)| made.to_string() == period);
+        for first in shown.iter().filter(|draws| draws.part() == Part::First) {
+            self.keep_preliminary(ledger, policy, first)?;
+        }
+        let is_made = |period: &str| made_from.iter().any(|(made, _, _)| made.to_string() == period);
         for (period, _) in ledger.spent().map_err(|error| error.fault())? {
             // A run for an earlier day must not take later months off the page.
             is_whole &= is_made(&period) || ledger.publication(&period).map_err(|error| error.fault())?.is_none();
@@ -82,20 +97,13 @@ impl Night<'_> {
     }
 
     /// Says of which published months the records have changed since; the figures stay.
-    fn tell_late_records(
-        &mut self,
-        ledger: &Ledger,
-        built: &Built,
-        policy: &PrivacyPolicy,
-        shown: &[Draws],
-    ) -> Result<(), Fault> {
+    fn tell_late_records(&mut self, built: &Built, policy: &PrivacyPolicy, shown: &[Draws]) -> Result<(), Fault> {
         let mut changed = Vec::new();
-        for draws in shown {
-            let month = draws.month();
-            let Some(request) = self.request(built, policy, month)? else { return Ok(()) };
-            let release = ledger.stored_release(&month.to_string()).map_err(|error| error.fault())?;
-            if release.is_some_and(|release| release.release_id != request.release_id()) {
-                changed.push(month.to_string());
+        // What comes late after a first part is what the second is for.
+        for draws in shown.iter().filter(|draws| draws.part() != Part::First) {
+            let Some(request) = self.request(built, policy, (draws.month(), draws.part()))? else { return Ok(()) };
+            if draws.release_id() != request.release_id() {
+                changed.push(draws.month().to_string());
             }
         }
         if !changed.is_empty() {
@@ -107,15 +115,15 @@ impl Night<'_> {
         Ok(())
     }
 
-    /// Draws a month that was never drawn. None when a person must look first.
+    /// Draws a part of a month that was never drawn. None when a person must look first.
     fn draw(
         &mut self,
         ledger: &mut Ledger,
         built: &Built,
         policy: &PrivacyPolicy,
-        month: Month,
+        (month, part): (Month, Part),
     ) -> Result<Option<Draws>, Fault> {
-        let request = match self.request(built, policy, month)? {
+        let request = match self.request(built, policy, (month, part))? {
             Some(request) if reaches(built, month)? => request,
             Some(_) => {
                 self.report.notes.push(format!(
@@ -135,10 +143,12 @@ impl Night<'_> {
         self.tell_left_out(&request, month);
         let ids = (request.release_id(), request.spec_id());
         let reservation = ledger
-            .reserve(&self.run, &month.to_string(), ids, &policy.policy, request.cost(), policy.rho_cap)
+            .reserve(&self.run, &name_of(month, part), ids, &policy.policy, request.cost(), policy.rho_cap)
             .map_err(|error| error.fault())?;
         match reservation {
-            Reservation::Stored(release) => Draws::from_bytes(&release.draws).map(Some).map_err(|error| error.fault()),
+            Reservation::Stored(release) | Reservation::Changed(release) => {
+                Draws::from_bytes(&release.draws).map(Some).map_err(|error| error.fault())
+            }
             Reservation::Reserved { attempt } => {
                 let draws = request.draw().map_err(|error| error.fault())?;
                 let bytes = draws.to_bytes().map_err(|error| error.fault())?;
@@ -196,17 +206,16 @@ impl Night<'_> {
         ledger: &mut Ledger,
         policy: &PrivacyPolicy,
         released: &[Released],
-        period: Period,
-        release_ids: &[String],
+        (period, edition, draws): &MadeFrom<'_>,
     ) -> Result<(), Fault> {
         let shelf = self.world.published();
-        let name = period.to_string();
+        let name = edition.folder(*period);
         let known = ledger.publication(&name).map_err(|error| error.fault())?;
         let is_frozen = match &known {
             Some(known) => publication::is_frozen(&shelf, &name, &known.files).map_err(|error| error.fault())?,
             None => false,
         };
-        let tables: Vec<&Released> = released.iter().filter(|table| table.period() == period).collect();
+        let tables: Vec<&Released> = released.iter().filter(|table| table.period() == *period).collect();
         if !is_frozen {
             self.world.progress.step(format!("publishing {name}"));
             let labels = Labels::from(&self.checked.pipeline);
@@ -215,47 +224,64 @@ impl Night<'_> {
                 Some(known) if known != publication => return Err(not_what_was_published(&shelf, &name)),
                 Some(_) => {}
                 None => {
-                    ledger.mark_published(&self.run, &publication, release_ids).map_err(|error| error.fault())?;
+                    let release_ids: Vec<String> = draws.iter().map(|draws| draws.release_id().to_owned()).collect();
+                    ledger.mark_published(&self.run, &publication, &release_ids).map_err(|error| error.fault())?;
                 }
             }
         }
-        self.count(period, policy, ledger, tables.len() as u64, !is_frozen)
+        self.count((*period, *edition), policy, ledger, tables.len() as u64, !is_frozen)
     }
 
-    fn request(&self, built: &Built, policy: &PrivacyPolicy, month: Month) -> Result<Option<Request>, Fault> {
+    /// Proves that a preliminary edition stands as it was published, beside the final one; it is made again from its draws
+    /// where its whole folder is gone. One that was never published is not put there after the final one.
+    fn keep_preliminary(&mut self, ledger: &Ledger, policy: &PrivacyPolicy, first: &Draws) -> Result<(), Fault> {
+        let shelf = self.world.published();
+        let period = Period::Month(first.month());
+        let name = Edition::Preliminary.folder(period);
+        let Some(known) = ledger.publication(&name).map_err(|error| error.fault())? else { return Ok(()) };
+        if publication::is_frozen(&shelf, &name, &known.files).map_err(|error| error.fault())? {
+            return Ok(());
+        }
+        let released = self.release(policy, &[(period, Edition::Preliminary, vec![first])])?;
+        let labels = Labels::from(&self.checked.pipeline);
+        let tables: Vec<&Released> = released.iter().collect();
+        if put_on_shelf(&shelf, &name, &tables, &labels)? == known {
+            return Ok(());
+        }
+        Err(not_what_was_published(&shelf, &name))
+    }
+
+    fn request(&self, built: &Built, policy: &PrivacyPolicy, asked: (Month, Part)) -> Result<Option<Request>, Fault> {
         let pipeline = &self.checked.pipeline;
         let (Some(ratings), Some(dossiers)) =
             (built.tables.get(&satisfaction::table()), built.tables.get(&quality::table()))
         else {
             return Ok(None);
         };
-        Request::new(month, policy, &pipeline.unit, &pipeline.procedure_groups, ratings, dossiers, &self.key)
-            .map(Some)
-            .map_err(|error| error.fault())
+        let request =
+            Request::new(asked, policy, &pipeline.unit, &pipeline.procedure_groups, ratings, dossiers, &self.key)
+                .map_err(|error| error.fault())?;
+        let with = |request: Request, (of, table)| request.with_provenance(of, self.provenance(built, table));
+        let tables = [(Counted::Ratings, &satisfaction::table()), (Counted::Dossiers, &quality::table())];
+        Ok(Some(tables.into_iter().fold(request, with)))
     }
 
-    /// The tables of each month and each whole quarter, and the draws each period was made from.
-    fn release(&mut self, policy: &PrivacyPolicy, drawn: &[Draws]) -> Result<(Vec<Released>, Vec<MadeFrom>), Fault> {
+    /// The tables of these editions.
+    fn release(&self, policy: &PrivacyPolicy, made_from: &[MadeFrom<'_>]) -> Result<Vec<Released>, Fault> {
         let pipeline = &self.checked.pipeline;
-        let months: Vec<Month> = drawn.iter().map(|draws| draws.month()).collect();
-        let mut periods: Vec<(Period, Vec<Month>)> =
-            months.iter().map(|month| (Period::Month(*month), vec![*month])).collect();
-        periods.extend(whole_quarters(&months).into_iter().map(|quarter| (Period::Quarter(quarter), quarter.months())));
         let mut released = Vec::new();
-        let mut made_from = Vec::new();
-        for (period, months) in periods {
-            let draws: Vec<Draws> = drawn.iter().filter(|draws| months.contains(&draws.month())).cloned().collect();
+        for (_, _, draws) in made_from {
+            let draws: Vec<Draws> = draws.iter().map(|draws| (*draws).clone()).collect();
             let tables = disclosure::release(&draws, policy, &pipeline.unit, &pipeline.procedure_groups)
                 .map_err(|error| error.fault())?;
             released.extend(tables);
-            made_from.push((period, draws.iter().map(|draws| draws.release_id().to_owned()).collect()));
         }
-        Ok((released, made_from))
+        Ok(released)
     }
 
     fn count(
         &mut self,
-        period: Period,
+        (period, edition): (Period, Edition),
         policy: &PrivacyPolicy,
         ledger: &Ledger,
         tables: u64,
@@ -266,7 +292,7 @@ impl Night<'_> {
         let all = ledger.spent().map_err(|error| error.fault())?;
         let total = all.iter().find(|(month, _)| *month == name).map(|(_, rho)| *rho);
         self.report.releases.push(ReleaseLine {
-            period: name,
+            period: edition.folder(period),
             status: if is_new { "published" } else { "unchanged" }.into(),
             tables,
             // A quarter is computed from its months and costs nothing of its own.
@@ -285,17 +311,23 @@ impl Night<'_> {
             Some(ledger) => ledger.spent().map_err(|error| error.fault())?,
             None => Vec::new(),
         };
-        for month in months(policy, self) {
+        let as_of = self.as_of;
+        let due = |month: Month| {
+            let parts = Part::of(policy).iter().filter(move |part| part.is_due(policy, month, as_of));
+            parts.map(move |part| (month, *part))
+        };
+        let all: Vec<(Month, Part)> = months(policy, self).into_iter().flat_map(due).collect();
+        for (month, part) in all {
             let name = month.to_string();
             let is_stored = match ledger {
-                Some(ledger) => ledger.stored_release(&name).map_err(|error| error.fault())?.is_some(),
+                Some(ledger) => stored(ledger, month)?.iter().any(|draws| draws.part() == part),
                 None => false,
             };
             if is_stored {
                 published += 1;
                 continue;
             }
-            let Some(request) = self.request(built, policy, month)? else { continue };
+            let Some(request) = self.request(built, policy, (month, part))? else { continue };
             let total = spent.iter().find(|(month, _)| *month == name).map_or(request.cost(), |(_, spent)| {
                 add_rho(*spent, request.cost()).unwrap_or(Rho::from_integer(i64::MAX))
             });
@@ -305,7 +337,7 @@ impl Night<'_> {
                 (true, true) => "would publish",
             };
             self.report.releases.push(ReleaseLine {
-                period: name,
+                period: name_of(month, part),
                 status: status.into(),
                 rho_spent: request.cost().to_string(),
                 ..ReleaseLine::default()
@@ -351,11 +383,37 @@ fn policy_changed(path: &Path, policy: &PrivacyPolicy) -> Fault {
     )
 }
 
-fn stored(ledger: &Ledger, month: Month) -> Result<Option<Draws>, Fault> {
-    match ledger.stored_release(&month.to_string()).map_err(|error| error.fault())? {
-        Some(release) => Draws::from_bytes(&release.draws).map(Some).map_err(|error| error.fault()),
-        None => Ok(None),
+/// What was drawn of a month, in the order in which it was drawn.
+fn stored(ledger: &Ledger, month: Month) -> Result<Vec<Draws>, Fault> {
+    let stored = ledger.stored_parts(&month.to_string()).map_err(|error| error.fault())?;
+    stored.iter().map(|release| Draws::from_bytes(&release.draws).map_err(|error| error.fault())).collect()
+}
+
+/// What the ledger calls a part of a month.
+fn name_of(month: Month, part: Part) -> String {
+    match part {
+        Part::Whole => month.to_string(),
+        part => format!("{month} {}", part.word()),
     }
+}
+
+/// The latest edition of each month, then of each quarter of final months. `shown` is in order of month and part.
+fn made_from(shown: &[Draws]) -> Vec<MadeFrom<'_>> {
+    let mut all: Vec<MadeFrom<'_>> = Vec::new();
+    for of_month in shown.chunk_by(|one, other| one.month() == other.month()) {
+        let Some(first) = of_month.first() else { continue };
+        let is_preliminary = of_month.iter().all(|draws| draws.part() == Part::First);
+        let edition = if is_preliminary { Edition::Preliminary } else { Edition::Final };
+        all.push((Period::Month(first.month()), edition, of_month.iter().collect()));
+    }
+    let is_final = |made: &&MadeFrom<'_>| made.1 == Edition::Final;
+    let months: Vec<Month> = all.iter().filter(is_final).flat_map(|(period, _, _)| period.months()).collect();
+    for quarter in whole_quarters(&months) {
+        let months = quarter.months();
+        let draws = shown.iter().filter(|draws| months.contains(&draws.month())).collect();
+        all.push((Period::Quarter(quarter), Edition::Final, draws));
+    }
+    all
 }
 
 /// Publishes one period, and what was published of it.

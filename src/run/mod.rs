@@ -10,6 +10,7 @@
 
 mod attend;
 mod bounces;
+mod budget;
 mod build;
 mod change;
 mod channels;
@@ -18,6 +19,7 @@ mod explain;
 mod figures;
 mod follow;
 mod lineage;
+mod provenance;
 mod pull;
 mod quality;
 mod recheck;
@@ -45,6 +47,7 @@ use crate::report::{FaultLine, Report};
 use crate::world::World;
 
 pub use bounces::{Back, bounces};
+pub use budget::{Budget, budget};
 pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
 pub use quality::{Asked, judge, prove, quality};

@@ -113,6 +113,8 @@ mod layering;
 mod ledger;
 /// What a person may ask, in three forms, and what is refused.
 mod queries;
+/// Releases of figures over nights: late records, editions, kills, replays, what is spent.
+mod releases;
 /// A new obligation, without Rust.
 mod scaffold;
 /// When a night is due: cron lines and missing nights.

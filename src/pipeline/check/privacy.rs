@@ -1,7 +1,7 @@
 //! How figures are protected: the table `[privacy]`.
 
 use super::super::reader::Node;
-use super::super::{Bins, Counted, Dimension, Measure, PrivacyPolicy, Rho};
+use super::super::{Bins, Counted, Dimension, Editions, Measure, PrivacyPolicy, Rho};
 use super::{done, in_range, is_word};
 
 pub(super) fn privacy(node: &Node<'_>) -> Option<PrivacyPolicy> {
@@ -37,6 +37,7 @@ pub(super) fn privacy(node: &Node<'_>) -> Option<PrivacyPolicy> {
     let close_after_days = in_range(node, "close_after_days", node.int_or("close_after_days", 10), 0, 365);
     let ratings_per_person = in_range(node, "ratings_per_person", node.int_or("ratings_per_person", 1), 1, 100);
     let dossiers_per_person = in_range(node, "dossiers_per_person", node.int_or("dossiers_per_person", 2), 1, 100);
+    let two = node.table_or_none("editions").map(|two| done(&two, |two| editions(two, close_after_days)));
     let mut measures: Vec<Measure> = Vec::new();
     for measure_node in node.array("measures") {
         if let Some(measure) = done(&measure_node, measure) {
@@ -58,7 +59,29 @@ pub(super) fn privacy(node: &Node<'_>) -> Option<PrivacyPolicy> {
         close_after_days: u16::try_from(close_after_days?).ok()?,
         ratings_per_person: u32::try_from(ratings_per_person?).ok()?,
         dossiers_per_person: u32::try_from(dossiers_per_person?).ok()?,
+        editions: match two {
+            None => None,
+            Some(two) => Some(two?),
+        },
         measures,
+    })
+}
+
+/// Two editions: how much of the budget the first takes, and when the second is due.
+fn editions(node: &Node<'_>, close_after_days: Option<i64>) -> Option<Editions> {
+    let first_percent = in_range(node, "first_percent", node.int_or("first_percent", 30), 1, 99);
+    let second_after_days = in_range(node, "second_after_days", node.int("second_after_days")?, 1, 730)?;
+    if close_after_days.is_some_and(|first| second_after_days <= first) {
+        node.fault(
+            "second_after_days",
+            "pipeline.editions",
+            "the second edition is not due after the first",
+            "write more days than close_after_days, or leave [privacy.editions] out",
+        );
+    }
+    Some(Editions {
+        first_percent: u8::try_from(first_percent?).ok()?,
+        second_after_days: u16::try_from(second_after_days).ok()?,
     })
 }
 

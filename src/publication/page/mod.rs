@@ -199,15 +199,16 @@ fn section(figures: &Figures, indicator: Indicator, labels: &Labels, language: L
 
 /// The facts of the latest period of each kind of record.
 fn method(sheets: &[Sheet], language: Language) -> Method {
-    let latest_of = |of: Counted| sheets.iter().filter(|sheet| sheet.account.of == of).max_by_key(|sheet| sheet.period);
+    let noisy = || sheets.iter().filter_map(|sheet| Some((sheet.period, sheet.noise?)));
+    let latest_of = |of: Counted| noisy().filter(|(_, noise)| noise.of == of).max_by_key(|(period, _)| *period);
     let facts = |of: Counted| {
-        latest_of(of).map(|sheet| MethodFacts {
-            per_person: sheet.account.per_person.to_string(),
-            sigma: sheet.account.sigma.to_string(),
-            min_count: words::whole(i64::from(sheet.account.min_count), language),
+        latest_of(of).map(|(_, noise)| MethodFacts {
+            per_person: noise.per_person.to_string(),
+            sigma: noise.sigma.to_string(),
+            min_count: words::whole(i64::from(noise.min_count), language),
         })
     };
-    let latest = sheets.iter().max_by_key(|sheet| sheet.period).map(|sheet| sheet.account);
+    let latest = noisy().max_by_key(|(period, _)| *period).map(|(_, noise)| noise);
     Method {
         ratings: facts(Counted::Ratings),
         dossiers: facts(Counted::Dossiers),
@@ -219,15 +220,17 @@ fn method(sheets: &[Sheet], language: Language) -> Method {
 }
 
 fn downloads(sheets: &[Sheet], language: Language) -> Vec<Download> {
-    let mut tables: BTreeMap<(Counted, Breakdown, &str), Vec<&Sheet>> = BTreeMap::new();
+    // Tables of engine E come last.
+    let mut tables: BTreeMap<(bool, Option<Counted>, Breakdown, &str), Vec<&Sheet>> = BTreeMap::new();
     for sheet in sheets {
-        tables.entry((sheet.account.of, sheet.breakdown(), sheet.name)).or_default().push(sheet);
+        let of = sheet.noise.map(|noise| noise.of);
+        tables.entry((of.is_none(), of, sheet.breakdown(), sheet.name)).or_default().push(sheet);
     }
     let mut downloads = Vec::new();
-    for ((_, _, name), sheets) in tables {
+    for ((_, _, _, name), sheets) in tables {
         let title = sheets.first().map(|sheet| sheet.title().get(language).to_owned()).unwrap_or_default();
         let periods = sheets.iter().rev().map(|sheet| DownloadPeriod {
-            folder: sheet.period.to_string(),
+            folder: sheet.folder.clone(),
             words: words::capital(&sheet.period.words(language)),
         });
         downloads.push(Download { name: name.to_owned(), title, periods: periods.collect() });

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use chudong::disclosure::Request;
-use chudong::pipeline::{Counted, PrivacyPolicy};
+use chudong::disclosure::{Request, total};
+use chudong::pipeline::{Bins, Counted, Dimension, Measure, PrivacyPolicy, Rho};
 use proptest::prelude::*;
 
 use super::rows::{self, Row, request, row, sample};
@@ -65,16 +65,53 @@ fn violations(policy: &PrivacyPolicy, promised: &PrivacyPolicy, rows: &[Row]) ->
     moves.filter(too_far).map(|(measure, _)| measure.table.clone()).collect()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+/// Every measure that a policy file can name: each kind of records by nothing, one dimension and both, in all its bins.
+fn every_measure() -> PrivacyPolicy {
+    let (mut policy, _, _) = sample();
+    let all = [
+        vec![],
+        vec![Dimension::Commune],
+        vec![Dimension::ProcedureGroup],
+        vec![Dimension::Commune, Dimension::ProcedureGroup],
+    ];
+    let kinds = [
+        (Counted::Ratings, Bins::Level, 4),
+        (Counted::Ratings, Bins::Satisfied, 3),
+        (Counted::Dossiers, Bins::TimelinessAndChannel, 8),
+    ];
+    policy.measures = kinds
+        .into_iter()
+        .flat_map(|kind| all.iter().map(move |by| (kind, by.clone())))
+        .enumerate()
+        .map(|(place, ((of, bins, sigma), by))| Measure {
+            table: format!("t{place:02}"),
+            of,
+            by,
+            bins,
+            sigma,
+            min_count: 1,
+        })
+        .collect();
+    policy
+}
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// By measure, and all measures together: what one person moves, weighed by the noise, costs no more than is reserved.
     #[test]
     fn leaving_out_one_person_moves_no_measure_further_than_promised(
         rows in any_rows(), ratings in 1_u32..4, dossiers in 1_u32..4,
     ) {
-        let (mut policy, _, _) = sample();
+        let mut policy = every_measure();
         (policy.ratings_per_person, policy.dossiers_per_person) = (ratings, dossiers);
-        prop_assert_eq!(violations(&policy, &policy, &rows), Vec::<String>::new());
+        let moves = largest_moves(&policy, &rows);
+        let costs = policy.measures.iter().zip(&moves).map(|(measure, square)| {
+            prop_assert!(*square <= i64::from(bound(&policy, measure.of)).pow(2), "{}", measure.table);
+            Ok(Rho::new(*square, 2 * i64::from(measure.sigma).pow(2)))
+        });
+        let lost = total(costs.collect::<Result<Vec<_>, TestCaseError>>()?).unwrap();
+        prop_assert!(lost <= request(&policy, &[], &[]).unwrap().cost());
     }
 
     #[test]
@@ -204,6 +241,9 @@ fn a_request_shows_nothing_of_itself() {
     let (policy, _, _) = sample();
     let rows: Vec<Row> = (0..77).map(|place| row(place, place, "97001", "civil_status", 5)).collect();
     let request = request(&policy, &rows, &rows).unwrap();
-    assert_eq!(format!("{request:?}"), "Request { month: \"2026-10\", policy: \"an-binh-2026-1\", .. }");
+    assert_eq!(
+        format!("{request:?}"),
+        "Request { month: \"2026-10\", part: \"whole\", policy: \"an-binh-2026-1\", .. }"
+    );
     assert_eq!(format!("{:?}", request.exact_counts("satisfaction_by_commune").unwrap()), "[personal]");
 }

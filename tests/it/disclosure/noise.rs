@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use chudong::disclosure::Draws;
+use chudong::disclosure::{Draws, Part, Request};
 use chudong::fault::Explain;
+use chudong::pipeline::{Commune, Editions, PrivacyPolicy};
 use serde_json::Value;
 
 use super::rows::{self, Row, request, row, sample};
@@ -11,12 +12,66 @@ use super::rows::{self, Row, request, row, sample};
 /// The noisy counts of each table, as they are stored.
 fn counts(draws: &Draws) -> BTreeMap<String, Vec<i64>> {
     let stored: Value = serde_json::from_slice(&draws.to_bytes().unwrap()).unwrap();
-    let row = |row: &Value| row.as_array().unwrap().iter().map(|count| count.as_i64().unwrap()).collect::<Vec<_>>();
     let of = |measured: &Value| {
-        let counts = measured["counts"].as_array().unwrap().iter().flat_map(row).collect();
+        let counts = measured["counts"].as_array().unwrap().iter().map(|count| count.as_i64().unwrap()).collect();
         (measured["table"].as_str().unwrap().to_owned(), counts)
     };
     stored["measures"].as_array().unwrap().iter().map(of).collect()
+}
+
+/// Pearson's statistic of noise against the exact probabilities of the discrete Gaussian, `exp(−x²/2σ²)` over their sum,
+/// and its degrees of freedom. Values beyond three deviations are one class on each side.
+fn chi_square(noise: &[i64], sigma_squared: f64) -> (f64, f64) {
+    let last = (3.0 * sigma_squared.sqrt()) as i64;
+    let weight = |x: i64| (-((x * x) as f64) / (2.0 * sigma_squared)).exp();
+    let all: f64 = (-20 * last..=20 * last).map(weight).sum();
+    let class = |x: i64| usize::try_from(x.clamp(-last - 1, last + 1) + last + 1).unwrap();
+    let mut expected = vec![0.0; class(last + 1) + 1];
+    (-20 * last..=20 * last).for_each(|x| expected[class(x)] += weight(x) / all * noise.len() as f64);
+    let mut seen = vec![0.0; expected.len()];
+    noise.iter().for_each(|x| seen[class(*x)] += 1.0);
+    assert!(expected.iter().all(|expected| *expected > 5.0));
+    let statistic = seen.iter().zip(&expected).map(|(seen, expected)| (seen - expected).powi(2) / expected).sum();
+    (statistic, expected.len() as f64 - 1.0)
+}
+
+/// What a right sampler exceeds once in 10^10 runs, by Wilson and Hilferty 1931: 6.36 deviations of a normal.
+fn chi_square_limit(freedom: f64) -> f64 {
+    let spread = 2.0 / (9.0 * freedom);
+    freedom * (1.0 - spread + 6.36 * spread.sqrt()).powi(3)
+}
+
+/// Nothing but noise: one count of level 1 to 5 for each of so many communes.
+fn noise_of(policy: &PrivacyPolicy, part: Part) -> Vec<i64> {
+    let (_, mut unit, groups) = sample();
+    let commune = unit.communes[0].clone();
+    unit.communes = (0..1_500).map(|code| Commune { code: format!("{code:05}"), ..commune.clone() }).collect();
+    let (ratings, dossiers) = (rows::ratings(&[]), rows::dossiers(&[]));
+    let asked = (rows::october(), part);
+    let request = Request::new(asked, policy, &unit, &groups, &ratings, &dossiers, &rows::key()).unwrap();
+    counts(&request.draw().unwrap()).remove("satisfaction_by_commune").unwrap()
+}
+
+#[test]
+fn noise_is_the_discrete_gaussian_of_the_policy_and_of_each_edition() {
+    let (mut policy, _, _) = sample();
+    policy.measures.retain(|measure| measure.table == "satisfaction_by_commune");
+    let mut two = policy.clone();
+    two.editions = Some(Editions { first_percent: 30, second_after_days: 40 });
+    for (policy, part, sigma_squared) in
+        [(&policy, Part::Whole, 16.0), (&two, Part::First, 160.0 / 3.0), (&two, Part::Second, 160.0 / 7.0)]
+    {
+        let noise = noise_of(policy, part);
+        let (statistic, freedom) = chi_square(&noise, sigma_squared);
+        assert!(statistic < chi_square_limit(freedom), "{part:?}: {statistic} with {freedom} degrees of freedom");
+        // The test has teeth: noise of another parameter, or rounded continuous noise of half a unit to one side, is found.
+        let shrunk: Vec<i64> = noise.iter().map(|x| x * 9 / 10).collect();
+        let shifted: Vec<i64> = noise.iter().map(|x| x + 1).collect();
+        for broken in [shrunk, shifted] {
+            let (statistic, freedom) = chi_square(&broken, sigma_squared);
+            assert!(statistic > chi_square_limit(freedom), "{part:?}: a broken sampler passes with {statistic}");
+        }
+    }
 }
 
 /// Mean and variance of the noise in some thousand cells, against bounds that a right sampler misses less often than

@@ -1,0 +1,253 @@
+//! Releases of figures over nights: late records, two editions, runs that are killed, replays, what is spent.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+use std::time::Duration;
+
+use chudong::disclosure::{Draws, release};
+use chudong::ledger::{Ledger, Reservation};
+use chudong::pipeline::reader::Faults;
+use chudong::pipeline::{self, Rho};
+use chudong::publication::{self, Labels, Status};
+use serde_json::Value;
+
+use crate::support::world::{Tree, World};
+
+const RATINGS: &str = "data-samples/an-binh/one-stop/ratings.csv";
+const PIPELINE: &str = "pipelines/an-binh/pipeline.toml";
+
+/// An agency that has published since October 2026.
+fn one_month() -> World {
+    let world = World::small(400);
+    world.edit(PIPELINE, "first_month = 2026-07-01", "first_month = 2026-10-01");
+    world
+}
+
+/// The same in two editions: on 11 November and on 21 November.
+fn two_editions() -> World {
+    let world = one_month();
+    world.edit(
+        PIPELINE,
+        "[[privacy.measures]]\ntable = \"satisfaction_by_commune\"\n",
+        "[privacy.editions]\nfirst_percent = 30\nsecond_after_days = 20\n\n\
+         [[privacy.measures]]\ntable = \"satisfaction_by_commune\"\n",
+    );
+    world
+}
+
+/// Takes one rating of October out of the source, of a person who has no other; returns the whole file.
+fn without_one(world: &World) -> String {
+    let whole = std::fs::read_to_string(world.root().join(RATINGS)).unwrap();
+    let dossiers = std::fs::read_to_string(world.root().join("data-samples/an-binh/one-stop/dossiers.csv")).unwrap();
+    let applicant: BTreeMap<&str, &str> =
+        dossiers.lines().filter_map(|line| line.split_once(',')).map(|(number, rest)| (number, &rest[..12])).collect();
+    let person = |line: &str| applicant.get(line.split(',').nth(1).unwrap()).copied().unwrap_or_default();
+    let ratings: Vec<&str> = whole.lines().collect();
+    let is_alone = |line: &str| ratings.iter().filter(|other| person(other) == person(line)).count() == 1;
+    let late =
+        ratings.iter().find(|line| line.ends_with("/10/2026") && !person(line).is_empty() && is_alone(line)).unwrap();
+    world.put(RATINGS, whole.replace(&format!("{late}\n"), "").as_bytes());
+    whole
+}
+
+fn of_folder(tree: &Tree, folder: &str) -> Tree {
+    tree.iter()
+        .filter(|(path, _)| path.starts_with(folder))
+        .map(|(path, bytes)| (path.clone(), bytes.clone()))
+        .collect()
+}
+
+fn spent(world: &World) -> Vec<(String, Rho)> {
+    world.ledger().spent().unwrap()
+}
+
+#[test]
+fn one_late_record_in_a_closed_month_changes_and_costs_nothing() {
+    let world = one_month();
+    let whole = without_one(&world);
+    world.night("2026-11-21").with(0);
+    let (published, cost) = (world.published(), spent(&world));
+    assert_eq!(cost, [("2026-10".to_owned(), Rho::new(3, 16))]);
+    world.put(RATINGS, whole.as_bytes());
+    let night = world.night("2026-11-22").with(0);
+    assert!(night.out.contains("Records changed after their month was published (2026-10)"), "{}", night.out);
+    assert_eq!(world.published(), published);
+    assert_eq!(spent(&world), cost);
+    world.ledger_is_sound();
+}
+
+#[test]
+fn a_late_record_gets_into_the_second_edition_and_there_is_no_third() {
+    let world = two_editions();
+    let whole = without_one(&world);
+    let night = world.night("2026-11-20").with(0);
+    assert!(!night.out.contains("Records changed"), "{}", night.out);
+    let preliminary = of_folder(&world.published(), "2026-10-preliminary");
+    assert!(preliminary.len() > 20 && of_folder(&world.published(), "2026-10").is_empty());
+    assert_eq!(spent(&world), [("2026-10".to_owned(), Rho::new(9, 160))]);
+
+    world.put(RATINGS, whole.as_bytes());
+    // What comes late before the second edition is what that is for.
+    let night = world.night("2026-11-20").with(0);
+    assert!(!night.out.contains("Records changed"), "{}", night.out);
+    assert_eq!(of_folder(&world.published(), "2026-10-preliminary"), preliminary);
+    world.night("2026-11-21").with(0);
+    let published = world.published();
+    assert!(of_folder(&published, "2026-10").len() > 20);
+    assert_eq!(of_folder(&published, "2026-10-preliminary"), preliminary);
+    assert_eq!(spent(&world), [("2026-10".to_owned(), Rho::new(3, 16))]);
+
+    without_one(&world);
+    let night = world.night("2026-11-22").with(0);
+    assert!(night.out.contains("Records changed after their month was published (2026-10)"), "{}", night.out);
+    assert_eq!(world.published(), published);
+    // A folder that is gone is made again from what was drawn, the preliminary one too.
+    for folder in ["2026-10-preliminary", "2026-10"] {
+        std::fs::remove_dir_all(world.state().join("published").join(folder)).unwrap();
+    }
+    world.night("2026-11-23").with(0);
+    assert_eq!(world.published(), published);
+    assert_eq!(spent(&world), [("2026-10".to_owned(), Rho::new(3, 16))]);
+    world.ledger_is_sound();
+
+    let said = world.chudong(&["budget"]).with(0).out;
+    insta::assert_snapshot!(said);
+    let said: Value = serde_json::from_str(&world.chudong(&["budget", "--format", "json"]).with(0).out).unwrap();
+    let month = &said["months"][0];
+    assert_eq!((&month["rho_spent"], &month["rho_left"]), (&"3/16".into(), &"3/16".into()));
+    let draws: Vec<&str> =
+        month["draws"].as_array().unwrap().iter().map(|draw| draw["rho"].as_str().unwrap()).collect();
+    assert_eq!(draws, ["9/160", "21/160"]);
+}
+
+#[test]
+fn without_a_ledger_or_a_policy_nothing_is_spent() {
+    let world = World::small(400);
+    let said = world.chudong(&["budget"]).with(0).out;
+    assert!(said.ends_with("Nothing was ever drawn.\n"), "{said}");
+    world.without_figures();
+    let said = world.chudong(&["budget"]).with(0).out;
+    assert!(said.contains("has no privacy policy"), "{said}");
+    assert!(!world.state().exists(), "looking makes nothing");
+}
+
+/// The ledger by itself: a part counts against its month, a draw is replayed for the same rows alone.
+#[test]
+fn parts_share_the_cap_of_their_month_and_other_rows_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(folder.path(), "an-binh").unwrap();
+    let run = ledger.begin_run("2026-11-21".parse().unwrap()).unwrap();
+    let reserve = |ledger: &mut Ledger, period: &str, id: &str, cost: Rho| {
+        ledger.reserve(&run, period, (id, "spec"), "policy", cost, Rho::new(3, 8)).unwrap()
+    };
+    let is_reserved = |reservation: &Reservation| matches!(reservation, Reservation::Reserved { .. });
+    assert!(is_reserved(&reserve(&mut ledger, "2026-10 first", "a", Rho::new(9, 160))));
+    assert!(is_reserved(&reserve(&mut ledger, "2026-10 second", "b", Rho::new(21, 160))));
+    // 3/16 of 3/8 are spent on October, whatever part asks; nothing on September.
+    let left = Rho::new(3, 16);
+    for period in ["2026-10", "2026-10 first", "2026-10 third"] {
+        let refused = reserve(&mut ledger, period, "c", left + Rho::new(1, 1_000_000));
+        assert!(matches!(refused, Reservation::Refused { spent } if spent == Rho::new(3, 16)), "{period}");
+    }
+    assert!(is_reserved(&reserve(&mut ledger, "2026-09", "d", Rho::new(3, 8))));
+    ledger.store_draws(&run, "a", 1, b"noise").unwrap();
+    for _ in 0..50 {
+        let stored = reserve(&mut ledger, "2026-10 first", "a", Rho::new(9, 160));
+        assert!(matches!(stored, Reservation::Stored(release) if release.draws == b"noise"));
+    }
+    // Other rows: what was drawn is shown, and nothing may be drawn again.
+    let changed = reserve(&mut ledger, "2026-10 first", "z", Rho::new(9, 160));
+    assert!(matches!(changed, Reservation::Changed(release) if release.release_id == "a"));
+    assert_eq!(ledger.stored_parts("2026-10").unwrap().len(), 1);
+    let spent = ledger.spent().unwrap();
+    assert_eq!(spent, [("2026-09".to_owned(), Rho::new(3, 8)), ("2026-10".to_owned(), Rho::new(3, 16))]);
+    let parts: Vec<String> =
+        ledger.reservations().unwrap().iter().map(|row| format!("{} {} {}", row.month, row.part, row.state)).collect();
+    assert_eq!(parts, ["2026-09 whole reserved", "2026-10 first drawn", "2026-10 second reserved"]);
+    assert_eq!(chudong::ledger::verify::verify(folder.path()).unwrap().faults.len(), 0);
+}
+
+/// Kills a night so long after it said that it begins a step.
+fn killed(world: &World, step: &str, wait: Duration) {
+    let mut command = world.command(&["run", "--as-of", "2026-11-21"]);
+    let mut run = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(run.stderr.take().unwrap()).lines().map_while(Result::ok);
+    lines.find(|line| line.contains(step));
+    std::thread::sleep(wait);
+    drop(run.kill());
+    run.wait().unwrap();
+}
+
+/// The same installation is killed again and again, at every step of both editions. Between two kills what is spent
+/// never falls, and no file that was ever seen differs later.
+#[test]
+fn a_release_killed_at_each_step_never_gives_back_and_never_differs() {
+    let world = two_editions();
+    // Each kill may lose a draw; the cap leaves room for all of them.
+    world.edit(PIPELINE, "rho_cap = \"3/8\"", "rho_cap = \"4\"");
+    let mut seen = Tree::new();
+    let mut most = Rho::from_integer(0);
+    let steps = [
+        ("closing 2026-10", 0),
+        ("closing 2026-10", 4),
+        ("closing 2026-10", 9),
+        ("closing 2026-10", 16),
+        ("publishing 2026-10", 0),
+        ("publishing 2026-10", 5),
+        ("publishing 2026-10", 30),
+    ];
+    for (step, wait) in steps {
+        killed(&world, step, Duration::from_millis(wait));
+        let now = if world.state().join("ledger.sqlite").exists() { spent(&world) } else { Vec::new() };
+        let now = now.first().map_or(Rho::from_integer(0), |(_, rho)| *rho);
+        assert!(now >= most, "{step}: {most} was spent, and then {now}");
+        most = now;
+        differ_nowhere(&mut seen, &world, step);
+    }
+    world.night("2026-11-21").with(0);
+    differ_nowhere(&mut seen, &world, "the last night");
+    let whole = spent(&world)[0].1;
+    assert!(whole >= most && whole >= Rho::new(3, 16));
+    world.night("2026-11-21").with(0);
+    differ_nowhere(&mut seen, &world, "once more");
+    assert_eq!(spent(&world)[0].1, whole);
+    assert!(of_folder(&seen, "2026-10").len() > 20);
+    world.ledger_is_sound();
+}
+
+fn differ_nowhere(seen: &mut Tree, world: &World, when: &str) {
+    let frozen = |path: &std::path::Path| path.components().count() > 1;
+    for (path, bytes) in world.published().into_iter().filter(|(path, _)| frozen(path)) {
+        let before = seen.entry(path.clone()).or_insert_with(|| bytes.clone());
+        assert_eq!(*before, bytes, "{when}: {}", path.display());
+    }
+}
+
+/// The stored draws alone make the published files, the same bytes fifty times.
+#[test]
+fn fifty_replays_are_identical() {
+    let world = one_month();
+    world.night("2026-11-21").with(0);
+    let stored = world.ledger().stored_release("2026-10").unwrap().unwrap();
+    let pipeline = pipeline::read(&world.root(), "an-binh", &Faults::default()).unwrap();
+    let policy = pipeline.privacy.as_ref().unwrap();
+    let shelf = world.root().join("shelf");
+    for replay in 0..50 {
+        let draws = Draws::from_bytes(&stored.draws).unwrap();
+        assert_eq!(draws.to_bytes().unwrap(), stored.draws);
+        let released = release(&[draws], policy, &pipeline.unit, &pipeline.procedure_groups).unwrap();
+        let published = publication::publish(&shelf, &released, &Labels::from(&pipeline)).unwrap();
+        let expected = if replay == 0 { Status::Written } else { Status::Unchanged };
+        assert_eq!(published.count(expected), published.files.len());
+    }
+    let (again, first) =
+        (std::fs::read_dir(shelf.join("2026-10")).unwrap().count(), of_folder(&world.published(), "2026-10"));
+    assert_eq!(again + 1, first.len());
+    for (path, bytes) in first.iter().filter_map(|(path, bytes)| Some((path, bytes.as_ref()?))) {
+        assert_eq!(&std::fs::read(shelf.join(path)).unwrap(), bytes, "{}", path.display());
+    }
+}
