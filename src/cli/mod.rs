@@ -23,6 +23,7 @@ mod preferences;
 mod preview;
 mod prove;
 mod quality;
+mod ratings;
 mod serve;
 mod simulate;
 mod trace;
@@ -195,6 +196,11 @@ enum Verb {
     Quality {
         #[command(flatten)]
         asked: quality::Asked,
+    },
+    /// Draw the tokens with which people rate the service, or read what raters wrote.
+    Ratings {
+        #[command(subcommand)]
+        verb: ratings::RatingsVerb,
     },
     /// Say what is spent and left of the privacy budget, month by month, and what one month costs under the policy.
     Budget {
@@ -501,6 +507,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Trace { asked } => trace::trace(root, &agency, state, asked),
         Verb::Preview { asked } => preview::preview(&root, &agency, asked).await,
         Verb::Bounces => bounces::bounces(root, &agency, state).await,
+        Verb::Ratings { verb } => ratings::ratings(root, &agency, state, verb).await,
         Verb::Quality { asked } => quality::quality(root, &agency, state, asked).await,
         Verb::Budget { format } => budget::budget(root, &agency, state, format).await,
         Verb::Ledger { verb } => look(&state, &verb),

@@ -36,6 +36,7 @@ mod runs;
 mod shared;
 mod suppression;
 mod together;
+pub mod tokens;
 mod trace;
 mod unsent;
 pub mod verify;
@@ -78,6 +79,7 @@ const TABLES: &[&str] = &[
     mentions::TABLES,
     unsent::TABLES,
     addresses::TABLES,
+    tokens::TABLES,
 ];
 
 /// Pages of the file that are kept in memory, in KiB.

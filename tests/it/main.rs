@@ -30,6 +30,8 @@ mod gate;
 mod harms;
 /// A window of due dates reaches in the tables as far as the law says.
 mod horizon;
+/// Ratings without raters: what is taken in, what is kept, and what an attacker makes of it.
+mod ratings;
 /// Score sheets of service quality: definitions, exact scores, cases, the verb.
 mod indices;
 /// An interval is the same after it has landed.

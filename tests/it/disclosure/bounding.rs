@@ -129,10 +129,15 @@ proptest! {
             let expected = if measure.of == Counted::Ratings { expected } else { 0 };
             prop_assert_eq!(counts.iter().sum::<i64>(), i64::try_from(expected).unwrap(), "{}", measure.table);
         }
-        let left_out = request.left_out(Counted::Ratings).unwrap();
-        let of_month = 2 * rows.iter().filter(|row| row.month == "2026-10").count();
-        let gone = left_out.incomplete + left_out.unknown_code + left_out.repeated + left_out.over_bound;
-        prop_assert_eq!(expected + gone, of_month);
+        // What the intake left out, and what has a code in no public list.
+        let taken = rows::ratings_bounded(ratings, &doubled).1;
+        let october = &taken.months["2026-10"];
+        let all = usize::try_from(october.counts.sum(|_| true)).unwrap();
+        prop_assert_eq!(all, rows.iter().filter(|row| row.month == "2026-10" && (1..=5).contains(&row.value)).count());
+        prop_assert_eq!(usize::try_from(october.repeated).unwrap(), all);
+        let unknown = october.counts.sum(|cell| cell.is_counted && (cell.commune.is_none() || cell.group.is_none()));
+        prop_assert_eq!(unknown, i64::try_from(request.left_out(Counted::Ratings).unwrap().unknown_code).unwrap());
+        prop_assert_eq!(all, expected + usize::try_from(unknown).unwrap() + usize::try_from(october.over_bound).unwrap());
     }
 
     #[test]
