@@ -249,6 +249,8 @@ fn land(
         threads,
     };
     if table.blind.is_some() {
+        // It may have landed before it was declared so.
+        shelf.forget(&pull.name)?;
         return blind::read(pull, snapshot).map(|(landed, rows)| Came::Blind(Box::new(landed), rows));
     }
     pull.land(snapshot).map(|(landed, aside)| Came::Landed(Box::new(landed), Box::new(aside)))

@@ -14,6 +14,7 @@ use crate::disclosure::{Month, Part, closed_months};
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::Ledger;
 use crate::ledger::tokens::{TakenMonth, sealed_counts, sealed_texts};
+use crate::lineage::{Ending, Job};
 use crate::pipeline::{Pipeline, PrivacyPolicy, Source, SourceTable};
 use crate::satisfaction::counts::{self, Counts};
 use crate::satisfaction::intake::{self, Form, OfMonth, Proofs, Taken};
@@ -182,7 +183,10 @@ impl Night<'_> {
         self.world.progress.step("taking in ratings");
         let bound: Bound =
             [("$as_of", self.as_of.date()), ("$since", first.first_day()), ("$until", last.last_day())].into();
-        let finished = built.engine.build(model, &bound, None).await.map_err(|error| error.fault())?;
+        self.tell(Job::Model(&model.name), Ending::Start);
+        let finished = built.engine.build(model, &bound, None).await;
+        self.tell(Job::Model(&model.name), if finished.is_ok() { Ending::Complete } else { Ending::Fail });
+        let finished = finished.map_err(|error| error.fault())?;
         let months: BTreeSet<String> = due.iter().map(|(month, _)| month.to_string()).collect();
         let taken = self.join(ledger, &forms, &finished, &months)?;
         Ok(self.reached(taken, due))

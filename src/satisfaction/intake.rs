@@ -195,8 +195,13 @@ fn take_dossiers(
     for (_, number, answer) in ranked {
         let Some(dossier) = dossiers.get(&number) else { continue };
         let Some(of_month) = taken.months.get_mut(&dossier.month) else { continue };
+        // A cell outside the public lists is in no figure, and takes nothing of its person's bound.
+        let is_public = dossier.place.0.is_some() && dossier.place.1.is_some();
         // A dossier of nobody known cannot be bounded: it is counted apart.
         let is_counted = dossier.subject.as_deref().is_some_and(|subject| {
+            if !is_public {
+                return true;
+            }
             let so_far = counted.entry((subject, dossier.month.as_str())).or_default();
             *so_far = so_far.saturating_add(1);
             *so_far <= proofs.per_person

@@ -30,8 +30,6 @@ mod gate;
 mod harms;
 /// A window of due dates reaches in the tables as far as the law says.
 mod horizon;
-/// Ratings without raters: what is taken in, what is kept, and what an attacker makes of it.
-mod ratings;
 /// Score sheets of service quality: definitions, exact scores, cases, the verb.
 mod indices;
 /// An interval is the same after it has landed.
@@ -87,6 +85,8 @@ mod proof;
 mod publication;
 /// What a pull leaves in the ledger, and when a table waits for a person.
 mod pulls;
+/// Ratings without raters: what is taken in, what is kept, and what an attacker makes of it.
+mod ratings;
 /// Messages are safe: signatures, addresses, subjects, and what they look like in the worst case.
 mod safe_messages;
 /// The synthetic data: the same from the same seed, and shaped as it should be.

@@ -119,7 +119,8 @@ fn three_levels_and_five_are_never_added_up_unless_it_is_declared() {
     let (five, mut three) = (blind(by_dossier(), Scale::Five), blind(by_dossier(), Scale::Three));
     let (of_five, of_three) = (answers(&["d1"], &[Some(3)], &[""]), answers(&["d4"], &[Some(3)], &[""]));
     let forms = |three: &Blind| {
-        let taken = take(&[Form { blind: &five, rows: &of_five }, Form { blind: three, rows: &of_three }], &HashMap::new(), 9);
+        let taken =
+            take(&[Form { blind: &five, rows: &of_five }, Form { blind: three, rows: &of_three }], &HashMap::new(), 9);
         let counts = taken.months["2026-10"].counts.clone();
         move |scale, level| counts.sum(|cell| cell.question == "overall" && (cell.scale, cell.level) == (scale, level))
     };

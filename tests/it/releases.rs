@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::support::world::{Tree, World};
 
-const RATINGS: &str = "data-samples/an-binh/one-stop/ratings.csv";
+const DOSSIERS: &str = "data-samples/an-binh/one-stop/dossiers.csv";
 const PIPELINE: &str = "pipelines/an-binh/pipeline.toml";
 
 /// An agency that has published since October 2026.
@@ -39,18 +39,19 @@ fn two_editions() -> World {
     world
 }
 
-/// Takes one rating of October out of the source, of a person who has no other; returns the whole file.
+/// Takes one dossier of October, and with it its rating, out of the source: of a person who has no other; returns the
+/// whole file. A month of ratings is taken in once: of them a late one is in no later edition but the second.
 fn without_one(world: &World) -> String {
-    let whole = std::fs::read_to_string(world.root().join(RATINGS)).unwrap();
-    let dossiers = std::fs::read_to_string(world.root().join("data-samples/an-binh/one-stop/dossiers.csv")).unwrap();
-    let applicant: BTreeMap<&str, &str> =
-        dossiers.lines().filter_map(|line| line.split_once(',')).map(|(number, rest)| (number, &rest[..12])).collect();
-    let person = |line: &str| applicant.get(line.split(',').nth(1).unwrap()).copied().unwrap_or_default();
-    let ratings: Vec<&str> = whole.lines().collect();
-    let is_alone = |line: &str| ratings.iter().filter(|other| person(other) == person(line)).count() == 1;
-    let late =
-        ratings.iter().find(|line| line.ends_with("/10/2026") && !person(line).is_empty() && is_alone(line)).unwrap();
-    world.put(RATINGS, whole.replace(&format!("{late}\n"), "").as_bytes());
+    let whole = std::fs::read_to_string(world.root().join(DOSSIERS)).unwrap();
+    let person = |line: &str| line.split(',').nth(1).unwrap().to_owned();
+    let mut often: BTreeMap<String, u32> = BTreeMap::new();
+    whole.lines().for_each(|line| *often.entry(person(line)).or_default() += 1);
+    let is_of_october = |line: &&str| {
+        let fields: Vec<&str> = line.split(',').collect();
+        fields[7].ends_with("/10/2026") && fields[8].ends_with("/10/2026") && often[&person(line)] == 1
+    };
+    let late = whole.lines().find(is_of_october).unwrap();
+    world.put(DOSSIERS, whole.replace(&format!("{late}\n"), "").as_bytes());
     whole
 }
 
@@ -72,7 +73,7 @@ fn one_late_record_in_a_closed_month_changes_and_costs_nothing() {
     world.night("2026-11-21").with(0);
     let (published, cost) = (world.published(), spent(&world));
     assert_eq!(cost, [("2026-10".to_owned(), Rho::new(3, 16))]);
-    world.put(RATINGS, whole.as_bytes());
+    world.put(DOSSIERS, whole.as_bytes());
     let night = world.night("2026-11-22").with(0);
     assert!(night.out.contains("Records changed after their month was published (2026-10)"), "{}", night.out);
     assert_eq!(world.published(), published);
@@ -90,7 +91,7 @@ fn a_late_record_gets_into_the_second_edition_and_there_is_no_third() {
     assert!(preliminary.len() > 20 && of_folder(&world.published(), "2026-10").is_empty());
     assert_eq!(spent(&world), [("2026-10".to_owned(), Rho::new(9, 160))]);
 
-    world.put(RATINGS, whole.as_bytes());
+    world.put(DOSSIERS, whole.as_bytes());
     // What comes late before the second edition is what that is for.
     let night = world.night("2026-11-20").with(0);
     assert!(!night.out.contains("Records changed"), "{}", night.out);

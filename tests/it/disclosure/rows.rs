@@ -44,19 +44,19 @@ pub fn sample() -> (PrivacyPolicy, Unit, Vec<ProcedureGroup>) {
 
 pub fn request(policy: &PrivacyPolicy, rated: &[Row], handled: &[Row]) -> Result<Request, Error> {
     let (_, unit, groups) = sample();
-    let rated = ratings_bounded(policy.ratings_per_person, rated).0;
+    let rated = ratings_bounded(policy.ratings_per_person, (&unit, &groups), rated).0;
     Request::new(october(), policy, &unit, &groups, &rated, &dossiers(handled), &key())
 }
 
 /// Ratings as the sample agency's policy bounds them.
 pub fn ratings(rows: &[Row]) -> Table {
-    ratings_bounded(sample().0.ratings_per_person, rows).0
+    let (policy, unit, groups) = sample();
+    ratings_bounded(policy.ratings_per_person, (&unit, &groups), rows).0
 }
 
 /// The way of an answer: each record is a finished dossier of its person, rated once. The rows of
 /// `satisfaction.ratings`, and what was taken in.
-pub fn ratings_bounded(per_person: u32, rows: &[Row]) -> (Table, Taken) {
-    let (unit, groups) = (sample().1, sample().2);
+pub fn ratings_bounded(per_person: u32, (unit, groups): (&Unit, &[ProcedureGroup]), rows: &[Row]) -> (Table, Taken) {
     let levels: Int64Array = rows.iter().map(|row| Some(row.value)).collect();
     let numbers: StringArray = rows.iter().map(|row| Some(format!("r{}", row.record))).collect();
     let days: Date32Array = rows.iter().map(|_| Some(20_400)).collect();
