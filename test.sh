@@ -8,7 +8,8 @@
 #
 # The tests start PostgreSQL and MariaDB servers of their own, in temporary folders and on free ports of
 # 127.0.0.1, so that only their programs are needed: no server has to run. Likewise an S3-compatible
-# server, which is installed from PyPI into target/test-tools.
+# server, readers of published files, a verifier of DKIM signatures and the accessibility checker axe-core, which are
+# installed from PyPI into target/test-tools.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -39,16 +40,15 @@ has_odbc_driver() {
   return 1
 }
 
-# An S3-compatible server, for the sources that are object stores: a Python program, in a folder of its own.
+# From PyPI, in a folder of their own: an S3-compatible server for the sources that are object stores, unless there is
+# one; readers of what is published (Frictionless Data, CSV on the Web); a verifier of signatures that is not ours; axe-core, of whose package one file is needed and nothing it needs.
 tools=target/test-tools
-moto='moto[server]==5.2.5'
-has_moto() {
+packages=('dkimpy[ed25519]==1.1.8' 'frictionless==5.21.0' 'csvw==4.1.1')
+command -v moto_server >/dev/null || packages+=('moto[server]==5.2.5')
+axe='axe-playwright-python==0.1.8'
+has_tools() {
   # What an interrupted installation, another version of Python or an earlier version of this script left is none.
-  if [[ -e $tools ]]; then
-    [[ -f $tools/installed && $(<"$tools/installed") == "$moto" ]] && "$tools/bin/python" -c '' 2>/dev/null
-  else
-    command -v moto_server >/dev/null
-  fi
+  [[ -f $tools/installed && $(<"$tools/installed") == "${packages[*]} $axe" ]] && "$tools/bin/python" -c '' 2>/dev/null
 }
 
 # Postfix and its two test programs: the tests start servers of their own, with their own configuration.
@@ -68,15 +68,21 @@ has_odbc_driver libsqlite3odbc.so || missing+=(libsqliteodbc)
 has_odbc_driver psqlodbcw.so || missing+=(odbc-postgresql)
 # An IMAP server, of which each test starts one of its own. The packages start none where no service may be started.
 [[ -x /usr/sbin/dovecot ]] || missing+=(dovecot-imapd)
+# Verifies signatures of published lists, and has nothing of ours in it.
+command -v minisign >/dev/null || missing+=(minisign)
+# The clock of a process as a test wants it.
+compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(libfaketime)
+# A browser, in which pages and letters are looked at as people see them.
+command -v chromium >/dev/null || missing+=(chromium)
 # What the build needs: the C of SQLite, zstd and OpenSSL is compiled from source.
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v make >/dev/null || missing+=(make)
 # The perl of a slim image lacks the modules with which OpenSSL is configured.
 perl -MFindBin -MIPC::Cmd -MPod::Usage -e 1 2>/dev/null || missing+=(perl)
 
-moto_found=0
-has_moto && moto_found=1
-((moto_found)) || python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+tools_found=0
+has_tools && tools_found=1
+((tools_found)) || python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 
 if ((${#missing[@]})); then
   if ! command -v apt-get >/dev/null; then
@@ -113,14 +119,17 @@ if ((${#missing[@]})); then
   has_odbc_driver psqlodbcw.so || { echo "test.sh: the package odbc-postgresql brought no driver" >&2; exit 1; }
 fi
 
-if ((!moto_found)); then
-  echo "test.sh: installing $moto into $tools"
+if ((!tools_found)); then
+  echo "test.sh: installing ${packages[*]} $axe into $tools"
   python3 -m venv --clear "$tools"
-  "$tools/bin/pip" install --quiet --disable-pip-version-check "$moto" || {
-    echo "test.sh: $moto cannot be installed from PyPI: see above. It needs a connection, or a mirror (PIP_INDEX_URL)" >&2
+  pip() { "$tools/bin/pip" install --quiet --disable-pip-version-check "$@"; }
+  if ! { pip "${packages[@]}" && pip --no-deps "$axe"; }; then
+    echo "test.sh: ${packages[*]} $axe cannot be installed from PyPI: see above. It needs a connection, or a mirror" \
+      "(PIP_INDEX_URL)" >&2
     exit 1
-  }
-  echo "$moto" >"$tools/installed"
+  fi
+  cp "$tools"/lib/python*/site-packages/axe_playwright_python/axe.min.js "$tools/axe.min.js"
+  echo "${packages[*]} $axe" >"$tools/installed"
 fi
 
 if ! command -v cargo >/dev/null; then

@@ -6,6 +6,7 @@
 //! touched: no source, no network, no state folder.
 
 pub mod catalogue;
+mod exact;
 pub mod grants;
 mod indices;
 pub mod missing;
@@ -68,6 +69,7 @@ pub async fn read(root: &Path, agency: &str) -> (Option<Checked>, Vec<Fault>) {
     };
     grants::check(&pipeline, &library, &graph, &faults);
     indices::check(&pipeline, &library, &graph, &faults);
+    exact::check(&pipeline, &library, &graph, &faults);
     let letters = Letters::read(root, &pipeline.items, &facts, &faults);
     short::check(&pipeline, &facts, &faults);
     missing::check(root, &pipeline, &faults);

@@ -23,14 +23,15 @@
 //! - [`ledger`]: what happened, append-only and verifiable: runs, pulls, obligations, outbox, releases, budget.
 //! - [`delivery`]: messages leave here: a folder, SMTP, Zalo, an SMS gateway, a signed webhook.
 //! - [`bounces`]: what comes back: delivery reports, complaints, late receipts.
-//! - [`publication`]: released tables become files and the page.
+//! - [`publication`]: released tables become files, a catalogue and the page.
+//! - [`push`]: the national portal's rating system is told what was published.
 //!
 //! Deciding, pure:
 //!
 //! - [`obligations`]: who must do what, by when; what became of it, and why that day.
 //! - [`reminders`]: who is written to today, and the letter.
 //! - [`satisfaction`], [`quality`]: what the figures are counted from, and score sheets; still private.
-//! - [`disclosure`]: the only way from private to public: bounding, noise, roll-up; suppression and cell keys, not yet in a night.
+//! - [`disclosure`]: the only way from private to public: bounding and noise, suppression of exact counts, cell keys; one gate.
 //!
 //! Taking in, computing:
 //!
@@ -42,7 +43,7 @@
 //! [`calendar`], [`language`], [`personal`], [`fault`], [`files`].
 //!
 //! Beside the night: [`samples`] makes synthetic data, [`scaffold`] the files of a new obligation, [`simulate`] stands in
-//! for Zalo, an SMS gateway and a webhook.
+//! for Zalo, an SMS gateway, a webhook and the rating system.
 //!
 //! # Invariants
 //!
@@ -79,6 +80,7 @@ pub mod bounces;
 pub mod delivery;
 pub mod ledger;
 pub mod publication;
+pub mod push;
 
 pub mod check;
 pub mod cli;

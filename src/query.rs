@@ -24,8 +24,14 @@ pub fn tables(state: &Path) -> Result<Tables, Fault> {
 
 fn published(shelf: &Path) -> Result<Tables, Fault> {
     let mut parts: BTreeMap<String, Vec<Table>> = BTreeMap::new();
-    let mut folders: Vec<_> =
-        std::fs::read_dir(shelf).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let within = |folder: &Path| -> Vec<std::path::PathBuf> {
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    };
+    let mut folders = within(shelf);
+    // Exact tables stand on shelves of their own, one for each table.
+    let tables = within(&shelf.join("exact"));
+    // What a crash left beside a shelf has a name with a dot in it, which no table has.
+    folders.extend(tables.iter().filter(|table| table.extension().is_none()).flat_map(|table| within(table)));
     folders.sort();
     for folder in folders.into_iter().filter(|path| path.is_dir() && !is_hidden(path)) {
         let mut files: Vec<_> =

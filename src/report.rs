@@ -31,6 +31,9 @@ pub struct Report {
     pub items: Vec<ItemLine>,
     /// One line per closed month or quarter.
     pub releases: Vec<ReleaseLine>,
+    /// What became of exact tables, by month.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exact: Vec<ExactLine>,
     /// Checks that found something.
     pub checks: Vec<CheckLine>,
     /// What went wrong.
@@ -119,6 +122,21 @@ pub struct ReleaseLine {
     pub epsilon: f64,
 }
 
+/// What became of exact tables of one month.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ExactLine {
+    /// `2026-10`.
+    pub period: String,
+    /// `published`, `unchanged`, `would decide`, `refused`, `held`.
+    pub status: String,
+    /// Tables of which this is so.
+    pub tables: u64,
+    /// Their cells that are published.
+    pub published: u64,
+    /// Their cells that are withheld.
+    pub withheld: u64,
+}
+
 /// A check that found something.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct CheckLine {
@@ -161,6 +179,7 @@ impl Report {
     pub fn settle(&mut self) -> RunOutcome {
         let is_held = self.checks.iter().any(|check| check.severity == "hold")
             || self.releases.iter().any(|release| release.status == "refused" || release.status == "held")
+            || self.exact.iter().any(|line| line.status == "refused" || line.status == "held")
             || self.items.iter().any(|item| item.held.contains_key(HELD_BY_A_CHECK))
             || self.items.iter().any(|item| item.held.contains_key(HELD_BY_A_CHANGE))
             || self.items.iter().any(|item| item.held.contains_key(HELD_FOR_A_PERSON));
@@ -179,6 +198,7 @@ impl Report {
         self.faults.is_empty()
             && self.items.iter().all(is_quiet)
             && self.releases.iter().all(|release| release.status == "unchanged")
+            && self.exact.iter().all(|line| line.status == "unchanged")
     }
 
     /// Adds what a second look at the sources, in the middle of sending, found: what went wrong, what waits for a
@@ -255,6 +275,7 @@ impl fmt::Display for Report {
         self.tables(f)?;
         self.items(f)?;
         self.releases(f)?;
+        self.exact(f)?;
         self.rest(f)
     }
 }
@@ -339,6 +360,20 @@ impl Report {
             ]));
         }
         writeln!(f, "\nFigures (privacy budget in zCDP)\n{}", aligned(&rows))
+    }
+
+    fn exact(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.exact.is_empty() {
+            return Ok(());
+        }
+        let mut rows = vec![row(["month", "status", "tables", "cells published", "withheld", ""])];
+        for line in &self.exact {
+            let cells = [number(line.published), number(line.withheld)];
+            let [published, withheld] = if line.published == 0 { Default::default() } else { cells };
+            let tables = if line.tables == 0 { String::new() } else { number(line.tables) };
+            rows.push(row([&line.period, &line.status, &tables, &published, &withheld, ""]));
+        }
+        writeln!(f, "\nExact figures\n{}", aligned(&rows))
     }
 
     fn rest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,11 +1,14 @@
 //! Ours: landed tables through standard tables and items to contacts, in a process of its own.
 
+use std::collections::HashSet;
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Field, Schema};
 use chudong::calendar::AsOf;
 use chudong::check::{contract, due_name, due_table};
@@ -15,11 +18,17 @@ use chudong::personal::PseudonymKey;
 use chudong::pipeline::filter::Dates;
 use chudong::pipeline::reader::Faults;
 use chudong::pipeline::{self, Column, Pipeline};
+use chudong::sql::ahead::Job;
 use chudong::sql::engine::{Asked, Bound, given_tables};
 use chudong::sql::through::{Keys, Sieve};
-use chudong::sql::{Engine, Library};
-use chudong::tables::{Stored, TableName};
+use chudong::sql::{Engine, Library, Model};
+use chudong::tables::{Stored, Table, TableName};
 use jiff::civil::{Date, date};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use super::contest::Measured;
 use super::peers::measured;
@@ -191,25 +200,26 @@ async fn due(root: &Path, folder: &Path) -> Fallible<u64> {
         }
         night.tell(&model.name.to_string())?;
     }
-    let mut subjects = Vec::new();
+    let mut tables = Vec::new();
     let mut selects = Vec::new();
-    for model in night.library.folder("obligations") {
-        let contract = contract(&night.pipeline, model);
-        let table = night.engine.build(model, &night.bound, contract.as_ref()).await?;
-        subjects.extend(table.texts("subject_id")?.into_iter().flatten());
+    let models: Vec<&Model> = night.library.folder("obligations").collect();
+    let jobs = models.iter().map(|model| night.job(model, night.bound.clone()));
+    for (model, begun) in models.iter().zip(night.engine.build_ahead(jobs.collect())?) {
+        tables.push(begun.made().await?);
         selects.push(format!("select subject_id, '{}' as item, due_on from {}", model.name.table, model.name));
         night.tell(&model.name.to_string())?;
     }
-    night.contacts(subjects, people).await?;
+    night.contacts(tables.iter().flat_map(subjects).collect(), people).await?;
     let query = format!(
         "select p.province, d.item, d.subject_id, d.due_on, p.email, p.phone, p.language \
          from ({}) d join reminders.recipients p on p.subject_id = d.subject_id where p.consents",
         selects.join(" union all ")
     );
     let found = night.engine.query(&query, None).await?;
+    night.tell("joined")?;
     let path = folder.join("ours.parquet");
-    landing::write_parquet(&found, &std::fs::File::create(&path)?, &path)?;
-    night.tell("joined and written")?;
+    write(&found, &path)?;
+    night.tell("written")?;
     std::fs::remove_file(&path)?;
     Ok(found.rows() as u64)
 }
@@ -226,27 +236,72 @@ async fn catalogue(root: &Path, folder: &Path) -> Fallible<u64> {
     for table in &night.pipeline.standard_tables {
         let file = folder.join(format!("{}.parquet", table.name));
         let line = sorted_by.lines().find_map(|line| line.strip_prefix(table.name.as_str())?.strip_prefix(' '));
-        let driving = line.filter(|column| !column.is_empty());
+        // Those that no item reads are empty.
+        let Some(column) = line else { continue };
+        let driving = Some(column).filter(|column| !column.is_empty());
         let stored = stored(&table.columns, &table.grain, driving, file);
         night.engine.register_stored(&TableName::new("staging", &table.name), &stored)?;
     }
     let key = PseudonymKey::new([7; 32]);
-    let (mut subjects, mut rows) = (Vec::new(), 0);
+    let mut jobs = Vec::new();
     for item in &night.pipeline.items {
-        let name = TableName::new("obligations", &item.id);
-        let model = night.library.model(&name).ok_or("an item has no select")?;
+        let model = night.library.model(&TableName::new("obligations", &item.id)).ok_or("an item has no select")?;
         let (since, until) = item.window(AsOf::new(WINDOW.0));
-        let bound: Bound = [("$as_of", WINDOW.0), ("$until", until), ("$since", since)].into();
-        let table = night.engine.build(model, &bound, contract(&night.pipeline, model).as_ref()).await?;
+        jobs.push(night.job(model, [("$as_of", WINDOW.0), ("$until", until), ("$since", since)].into()));
+    }
+    let (mut subjects, mut rows) = (Vec::new(), 0);
+    for (item, begun) in night.pipeline.items.iter().zip(night.engine.build_ahead(jobs)?) {
+        let table = begun.made().await?;
         let found = obligations::read(item, &night.pipeline.law, &table, &key)?;
         rows += found.len() as u64;
         subjects.extend(found.into_iter().map(|obligation| obligation.subject_id.reveal().clone()));
-        night.tell(&format!("{name}: {}", table.rows()))?;
+        night.tell(&format!("{}: {}", item.id, table.rows()))?;
     }
     let counted = night.engine.query("select count(*) as people from staging.people", None).await?;
     let people = counted.ints("people")?.into_iter().flatten().map(i64::unsigned_abs).sum();
-    night.contacts(subjects, people).await?;
+    night.contacts(subjects.iter().map(String::as_str).collect(), people).await?;
     Ok(rows)
+}
+
+/// The people of a table of obligations.
+fn subjects(table: &Table) -> impl Iterator<Item = &str> {
+    let columns = table.batches.iter().filter_map(|batch| batch.column_by_name("subject_id")?.as_string_opt::<i32>());
+    columns.flat_map(|texts| texts.iter().flatten())
+}
+
+/// Writes a table into one file, encoded on all cores, and makes it durable.
+fn write(table: &Table, path: &Path) -> Fallible<()> {
+    let cores = std::thread::available_parallelism()?.get();
+    // Most columns hold a value once or seldom: a dictionary is given up as early as that of a landed table.
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_dictionary_page_size_limit(32 << 10)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .build();
+    let writer = ArrowWriter::try_new(File::create(path)?, Arc::clone(&table.schema), Some(properties))?;
+    let (mut file, encoders) = writer.into_serialized_writer()?;
+    let encode = |group: usize, batches: &[RecordBatch]| -> Result<Vec<ArrowColumnChunk>, ParquetError> {
+        let mut columns = encoders.create_column_writers(group)?;
+        for batch in batches {
+            for ((column, array), field) in columns.iter_mut().zip(batch.columns()).zip(table.schema.fields()) {
+                compute_leaves(field, array)?.iter().try_for_each(|leaf| column.write(leaf))?;
+            }
+        }
+        columns.into_iter().map(ArrowColumnWriter::close).collect()
+    };
+    let share = table.batches.len().div_ceil(cores).max(1);
+    std::thread::scope(|scope| -> Fallible<()> {
+        let groups = table.batches.chunks(share).enumerate();
+        let running: Vec<_> = groups.map(|(group, batches)| scope.spawn(move || encode(group, batches))).collect();
+        for group in running {
+            let columns = group.join().map_err(|_| "an encoder ended")??;
+            let mut group = file.next_row_group()?;
+            columns.into_iter().try_for_each(|column| column.append_to_row_group(&mut group))?;
+            group.close()?;
+        }
+        Ok(())
+    })?;
+    Ok(file.into_inner()?.sync_all()?)
 }
 
 /// What the work needs: everything that was read, and an engine that knows the law of the day.
@@ -269,12 +324,17 @@ impl Night {
         Ok(Night { pipeline, library, engine, bound, begun: Instant::now() })
     }
 
+    /// What making a table takes.
+    fn job(&self, model: &Model, bound: Bound) -> Job {
+        Job { model: model.clone(), bound, contract: contract(&self.pipeline, model) }
+    }
+
     /// Looks up those who have something due, among so many people.
-    async fn contacts(&self, mut subjects: Vec<String>, people: u64) -> Fallible<()> {
-        subjects.sort_unstable();
-        subjects.dedup();
-        let due: Vec<&str> = subjects.iter().map(String::as_str).collect();
+    async fn contacts(&self, mut due: Vec<&str>, people: u64) -> Fallible<()> {
+        let mut seen = HashSet::with_capacity(due.len());
+        due.retain(|subject| seen.insert(*subject));
         self.engine.register(&due_name(), &due_table(&due))?;
+        self.tell("obligations.due")?;
         for model in self.library.folder("reminders") {
             let asked = Asked { rows: due.len() as u64, of: people };
             self.engine.look_up(model, &self.bound, None, asked).await?;

@@ -23,7 +23,7 @@ if how == "duckdb":
         connection.execute(f"create view {table} as select * from '{folder}/{table}.parquet'")
 
     def work():
-        copied = connection.execute(f"copy ({sql}) to '{out}' (format parquet, compression zstd)")
+        copied = connection.execute(f"copy ({sql}) to '{out}' (format parquet, compression snappy)")
         return copied.fetchone()[0]
 
 elif how == "polars":

@@ -1,6 +1,5 @@
 //! Ours: from obligations and people to settled messages, in a process of its own.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -8,14 +7,14 @@ use std::time::Instant;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use chudong::calendar::AsOf;
-use chudong::delivery::{self, Address, Envelope, Head, Sender, Timeouts};
-use chudong::ledger::{Ledger, MessageKey, MessageState, Record};
-use chudong::obligations::{Fact, Obligation};
+use chudong::delivery::{self, Address, Envelope, Head, Outcome, Sender, Timeouts};
+use chudong::ledger::{Ledger, MessageKey, MessageState, Record, Recorded};
+use chudong::obligations::{Fact, Facts, Obligation};
 use chudong::personal::{Personal, PseudonymKey, SealingKey, hex};
 use chudong::pipeline::{self, Channel, ChannelKind, Pipeline, Smtp, Tls, reader::Faults};
 use chudong::reminders::letter::{FactNames, Letters, Occasion, Reason, RuleReference};
 use chudong::reminders::plan::{self, Circumstances, History, Recipients, Reminder, Standing};
-use chudong::run::remind::convoy::{self, Convoy, settlement};
+use chudong::run::remind::convoy::{self, Convoy, Wire, settlement};
 use chudong::tables::Table;
 use jiff::civil::date;
 use serde::{Deserialize, Serialize};
@@ -112,7 +111,9 @@ impl Nation {
         let name = channel.name.clone();
         pipeline.items.iter_mut().for_each(|item| item.channels = vec![name.clone()]);
         let key = PseudonymKey::new([7; 32]);
-        let obligations = (0..people).map(|number| obligation(number, &key)).collect();
+        // As they are read from a table: its columns' names are shared.
+        let columns = ["licence_class", "issued_on"].map(Arc::from);
+        let obligations = (0..people).map(|number| obligation(number, &key, &columns)).collect();
         let as_of = AsOf::new(date(2026, 11, 21));
         let people = recipients(people)?;
         let standing = Standing::default();
@@ -156,6 +157,7 @@ impl Nation {
         let item = reminder.item;
         let sources = ["population", "transport"].iter().filter_map(|name| self.pipeline.source(name));
         let reasons: Vec<Reason> = sources.map(Reason::of).collect();
+        let facts = reminder.obligation.facts.by_name();
         let rules = RuleReference::in_force(&self.pipeline.law, item, self.as_of);
         let letter = self
             .letters
@@ -167,7 +169,7 @@ impl Nation {
                 name: &reminder.recipient.full_name,
                 due_on: reminder.obligation.due_on,
                 stage: reminder.stage,
-                facts: &reminder.obligation.facts,
+                facts: &facts,
                 reasons: &reasons,
                 rules: &rules,
                 is_late: false,
@@ -194,13 +196,12 @@ impl Nation {
     }
 }
 
-fn obligation(number: u64, key: &PseudonymKey) -> Obligation {
+fn obligation(number: u64, key: &PseudonymKey, [class, issued]: &[Arc<str>; 2]) -> Obligation {
     let subject = format!("0970{number:08}");
-    let facts: BTreeMap<String, Fact> = [
-        ("licence_class".to_owned(), Fact::Text("C1".into())),
-        ("issued_on".to_owned(), Fact::Date(date(2016, 11, 21))),
-    ]
-    .into();
+    let facts: Facts =
+        [(Arc::clone(class), Fact::Text("C1".into())), (Arc::clone(issued), Fact::Date(date(2016, 11, 21)))]
+            .into_iter()
+            .collect();
     Obligation {
         key: hex(&key.digest("obligation", &[subject.as_bytes()])[..16]),
         item: ITEM.into(),
@@ -233,6 +234,21 @@ fn recipients(people: u64) -> Fallible<Recipients> {
     Ok(plan::recipients(&Table::from_batch(RecordBatch::try_from_iter(columns)?))?)
 }
 
+/// The way out, with a look at the clock before and behind it: what the turns take beyond it is the ledger's.
+struct Watched {
+    sender: Sender,
+    seconds: f64,
+}
+
+impl Wire<Envelope> for Watched {
+    async fn carry(&mut self, group: &[Recorded<Envelope>]) -> Vec<Outcome> {
+        let begun = Instant::now();
+        let outcomes = self.sender.carry(group).await;
+        self.seconds += begun.elapsed().as_secs_f64();
+        outcomes
+    }
+}
+
 fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
     let nation = Nation::of(messages, port)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -250,21 +266,17 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
     let letter_us = begun.elapsed().as_secs_f64() / tries as f64 * 1e6;
 
     let begun = Instant::now();
-    let mut left = reminders.into_iter().peekable();
     let mut sent = 0;
-    let mut reserved = 0.0;
+    let (mut reserved, mut on_wire) = (0.0, 0.0);
     let mut went = Ok(());
     runtime.block_on(async {
         went = async {
-            let mut sender = Sender::open(&nation.channel, state, Timeouts::default()).await?;
+            let sender = Sender::open(&nation.channel, state, Timeouts::default()).await?;
+            let mut wire = Watched { sender, seconds: 0.0 };
             let group = convoy::group(&nation.channel);
-            let all: Vec<Reminder<'_>> = left.by_ref().collect();
-            for part in all.chunks(10_000) {
-                let records: Vec<Record> = part.iter().map(|reminder| nation.record(reminder, &from)).collect();
-                ledger.reserve_messages(RUN, &records)?;
-            }
+            ledger.reserve_made(RUN, &reminders, &|reminder| nation.record(reminder, &from))?;
             reserved = begun.elapsed().as_secs_f64();
-            let mut all = all.into_iter();
+            let mut all = reminders.into_iter();
             let mut convoy = Convoy::default();
             let write = |reminder: &Reminder<'_>| nation.write(reminder);
             loop {
@@ -272,7 +284,7 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
                 if batch.is_empty() && convoy.is_empty() {
                     break;
                 }
-                let turn = convoy.turn(&mut ledger, &mut sender, RUN, batch, &write).await?;
+                let turn = convoy.turn(&mut ledger, &mut wire, RUN, batch, &write).await?;
                 if let Some((_, error)) = turn.unwritten.first() {
                     return Err(error.clone().into());
                 }
@@ -282,7 +294,8 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
                     convoy.settle(settlement);
                 }
             }
-            sender.close().await;
+            on_wire = wire.seconds;
+            wire.sender.close().await;
             Fallible::Ok(())
         }
         .await;
@@ -292,7 +305,8 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
     if sent != messages {
         return Err(format!("{sent} of {messages} messages were accepted").into());
     }
-    let told = format!("{letter_us:.0} µs a letter on one core, reserved in {reserved:.1} s");
+    let told =
+        format!("{letter_us:.0} µs a letter on one core, reserved in {reserved:.1} s, on the wire {on_wire:.1} s");
     Ok(Done { messages, seconds, bytes, peak_mb: peak_mb()?, told })
 }
 
@@ -303,10 +317,7 @@ fn plan_and_record(reminders: u64, state: &Path) -> Fallible<Done> {
     let begun = Instant::now();
     let planned = nation.reminders();
     let planning = begun.elapsed().as_secs_f64();
-    for part in planned.chunks(10_000) {
-        let records: Vec<Record> = part.iter().map(|reminder| nation.record(reminder, &from)).collect();
-        ledger.reserve_messages(RUN, &records)?;
-    }
+    ledger.reserve_made(RUN, &planned, &|reminder| nation.record(reminder, &from))?;
     let seconds = begun.elapsed().as_secs_f64();
     let told = format!("planned in {planning:.1} s");
     Ok(Done { messages: planned.len() as u64, seconds, bytes: 0, peak_mb: peak_mb()?, told })

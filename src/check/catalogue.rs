@@ -9,7 +9,7 @@ use crate::fault::{Explain, Fault};
 use crate::obligations;
 use crate::pipeline::reader::Faults;
 use crate::pipeline::{self, Pipeline};
-use crate::reminders::letter::Letters;
+use crate::reminders::letter::{FactNames, Letters};
 use crate::sql::engine::{Bound, given_tables};
 use crate::sql::{Engine, Library};
 use crate::tables::TableName;
@@ -21,6 +21,10 @@ pub struct Catalogue {
     pub pipeline: Pipeline,
     /// The selects of the items that could be read.
     pub library: Library,
+    /// The columns that the select of each item gives, as far as it could be run.
+    pub facts: FactNames,
+    /// The templates of every item.
+    pub letters: Letters,
 }
 
 /// Reads and checks the catalogue; what could be read is given beside its faults.
@@ -28,11 +32,12 @@ pub async fn catalogue(root: &Path) -> (Catalogue, Vec<Fault>) {
     let faults = Faults::default();
     let pipeline = pipeline::catalogue(root, &faults);
     let library = Library::of_catalogue(root, &pipeline, &faults);
-    match dry_run(&pipeline, &library, &faults).await {
-        Ok(facts) => drop(Letters::read(root, &pipeline.items, &facts, &faults)),
-        Err(error) => faults.push(error.fault()),
-    }
-    (Catalogue { pipeline, library }, faults.into_vec())
+    let facts = dry_run(&pipeline, &library, &faults).await.unwrap_or_else(|error| {
+        faults.push(error.fault());
+        FactNames::new()
+    });
+    let letters = Letters::read(root, &pipeline.items, &facts, &faults);
+    (Catalogue { pipeline, library, facts, letters }, faults.into_vec())
 }
 
 /// Runs the select of every item on empty standard tables; gives the facts of each.

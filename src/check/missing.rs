@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 
 use super::catalogue::Catalogue;
 use crate::fault::{Fault, Place};
+use crate::language::Language;
 use crate::pipeline::reader::Faults;
 use crate::pipeline::{Item, Pipeline};
+use crate::reminders::letter::several_path;
 use crate::sql::cases::{self, Covers};
 
 /// What stands where a person has to say something.
@@ -43,8 +45,25 @@ pub fn marks(root: &Path) -> Vec<Missing> {
     paths.iter().flat_map(|path| marks_in(root, path)).collect()
 }
 
-/// The items of an agency that hold a mark: each is a fault.
+/// What an agency publishes without a signature: whoever copies its files onto another server cannot be told from it.
+pub fn unsigned(pipeline: &Pipeline) -> Option<Missing> {
+    let is_unsigned = pipeline.privacy.is_some() && pipeline.publication.signing_key.is_none();
+    let what = "published checksums are not signed: add signing_key to [publication], an Ed25519 key as a secret";
+    is_unsigned.then(|| Missing { place: Place::file(&pipeline.path), what: what.into() })
+}
+
+/// The items of an agency that hold a mark, and the templates of a letter of several where it sends such letters and
+/// has none: each is a fault.
 pub(super) fn check(root: &Path, pipeline: &Pipeline, faults: &Faults) {
+    let languages = Language::ALL.into_iter().filter(|_| pipeline.attention.is_digested);
+    for path in languages.map(several_path).filter(|path| !root.join(path).exists()) {
+        faults.push(Fault::new(
+            "letter.no-digest-template",
+            Place::file(path),
+            "letters of several obligations are switched on, and their template is not there",
+            "put it there (the repository has one to begin from), or write digest = false in [attention]",
+        ));
+    }
     for item in &pipeline.items {
         let count: usize = own_files(item).iter().map(|path| marks_in(root, path).len()).sum();
         if count > 0 {

@@ -1,13 +1,14 @@
 //! The verb `query`: one select, with a limit on its time and on its rows.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Ended, PLANNER_STACK_BYTES, QueryFormat, explained, one, print, thread_fault};
 use crate::fault::{Fault, Place};
-use crate::query;
 use crate::sql::Engine;
 use crate::tables::Table;
+use crate::world::World;
+use crate::{check, query, run};
 
 /// The most rows that a query prints unless it is asked for all.
 pub(super) const QUERY_ROWS_MAX: usize = 100_000;
@@ -37,13 +38,71 @@ pub(super) async fn ask(
         engine.register(name, table).map_err(explained)?;
     }
     let answer = answer(engine, select, limits).await?;
+    show(&answer, format)
+}
+
+/// What an analyst asks.
+pub(super) struct Inquiry<'a> {
+    pub(super) agency: &'a str,
+    pub(super) analyst: &'a str,
+    /// None where the tables are asked for.
+    pub(super) select: Option<String>,
+}
+
+/// The question of an analyst, or what may be asked.
+pub(super) async fn inquire(
+    root: PathBuf,
+    state: PathBuf,
+    asked: Inquiry<'_>,
+    format: QueryFormat,
+    limits: Limits,
+) -> Result<Ended, Vec<Fault>> {
+    let checked = check::check(&root, asked.agency).await?;
+    let Some(select) = asked.select else {
+        for (table, dimensions) in run::listed(&checked, asked.analyst).map_err(one)? {
+            print(&format!("{table} ({})\n", dimensions.join(", ")))?;
+        }
+        return Ok(Ended::Done);
+    };
+    let world = World::new(root, state);
+    // One row more than is printed tells that there are more.
+    let most = limits.rows.map(|rows| rows.saturating_add(1));
+    let answer = run::inquire(&world, &checked, asked.analyst, &select, most);
+    let table = match tokio::time::timeout(limits.time, answer).await {
+        Ok(table) => within(table.map_err(one)?, limits.rows)?,
+        Err(_) => return Err(too_late(limits.time)),
+    };
+    show(&table, format)
+}
+
+fn show(table: &Table, format: QueryFormat) -> Result<Ended, Vec<Fault>> {
     let text = match format {
-        QueryFormat::Table => query::as_table(&answer),
-        QueryFormat::Csv => query::as_csv(&answer),
-        QueryFormat::Json => query::as_json(&answer),
+        QueryFormat::Table => query::as_table(table),
+        QueryFormat::Csv => query::as_csv(table),
+        QueryFormat::Json => query::as_json(table),
     };
     print(&text.map_err(one)?)?;
     Ok(Ended::Done)
+}
+
+fn refused(code: &'static str, what: String, next: &str) -> Vec<Fault> {
+    vec![Fault::new(code, Place::Thing("the query".into()), what, next)]
+}
+
+fn too_late(time: Duration) -> Vec<Fault> {
+    let what = format!("there was no answer within {} seconds", time.as_secs());
+    refused("query.time", what, "ask for less, or allow more with --timeout-seconds")
+}
+
+/// A table of no more rows than are printed.
+fn within(table: Table, rows: Option<usize>) -> Result<Table, Vec<Fault>> {
+    match rows {
+        Some(rows) if table.rows() > rows => {
+            let what = format!("the answer has more than {rows} rows");
+            Err(refused("query.rows", what, "end the select with a limit, or ask for all with --all-rows"))
+        }
+        _ => Ok(table),
+    }
 }
 
 /// Runs a select on a thread of its own: one that computes without a pause cannot be stopped, only left behind.
@@ -58,23 +117,12 @@ async fn answer(engine: Engine, select: String, limits: Limits) -> Result<Table,
     };
     let thread = std::thread::Builder::new().stack_size(PLANNER_STACK_BYTES).spawn(planner);
     thread.map_err(|error| vec![thread_fault(&error)])?;
-    let refused = |code, what: String, next| vec![Fault::new(code, Place::Thing("the query".into()), what, next)];
-    let table = match tokio::time::timeout(limits.time, receive).await {
-        Ok(Ok(table)) => table.map_err(explained)?,
+    match tokio::time::timeout(limits.time, receive).await {
+        Ok(Ok(table)) => within(table.map_err(explained)?, limits.rows),
         Ok(Err(_)) => {
             let what = "the engine stopped without an answer".to_owned();
-            return Err(refused("query.stopped", what, "ask in another way, and report the lines above"));
+            Err(refused("query.stopped", what, "ask in another way, and report the lines above"))
         }
-        Err(_) => {
-            let what = format!("there was no answer within {} seconds", limits.time.as_secs());
-            return Err(refused("query.time", what, "ask for less, or allow more with --timeout-seconds"));
-        }
-    };
-    match limits.rows {
-        Some(rows) if table.rows() > rows => {
-            let what = format!("the answer has more than {rows} rows");
-            Err(refused("query.rows", what, "end the select with a limit, or ask for all with --all-rows"))
-        }
-        _ => Ok(table),
+        Err(_) => Err(too_late(limits.time)),
     }
 }

@@ -75,6 +75,26 @@ pub(super) fn look(state: &Path, verb: &LedgerVerb) -> Result<Ended, Vec<Fault>>
 const REASON_MAX: usize = 300;
 
 fn settle(state: &Path, key: &str, decision: Decision, reason: &str) -> Result<Ended, Vec<Fault>> {
+    let reason = checked_reason(reason)?;
+    let decided = match decision {
+        Decision::Accepted => MessageState::Accepted,
+        Decision::Resend => MessageState::Deferred,
+    };
+    // Who has no state folder has nothing to decide, and gets none from here.
+    let agency = Ledger::read(state).and_then(|ledger| ledger.agency()).map_err(explained)?;
+    let _lock = Lock::take(state).map_err(explained)?;
+    let mut ledger = Ledger::open(state, &agency).map_err(explained)?;
+    ledger.decide(&MessageKey(key.to_owned()), decided, &account(), &reason).map_err(explained)?;
+    ledger.anchor().map_err(explained)?;
+    print(match decision {
+        Decision::Accepted => "settled: it is not sent again\n",
+        Decision::Resend => "settled: the next run sends it again\n",
+    })?;
+    Ok(Ended::Done)
+}
+
+/// A reason that may stand in the ledger for ever: one sentence, without what may be a person's number or address.
+pub(super) fn checked_reason(reason: &str) -> Result<String, Vec<Fault>> {
     let reason = reason.trim();
     // The ledger is for ever and holds no person: what looks like a number or an address of one is refused.
     let is_personal = reason.contains('@') || reason.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 8);
@@ -89,21 +109,7 @@ fn settle(state: &Path, key: &str, decision: Decision, reason: &str) -> Result<E
         let next = "say in one sentence how it was found out, without naming the person";
         return Err(vec![Fault::new("cli.reason", Place::Thing("--reason".into()), what, next)]);
     }
-    let decided = match decision {
-        Decision::Accepted => MessageState::Accepted,
-        Decision::Resend => MessageState::Deferred,
-    };
-    // Who has no state folder has nothing to decide, and gets none from here.
-    let agency = Ledger::read(state).and_then(|ledger| ledger.agency()).map_err(explained)?;
-    let _lock = Lock::take(state).map_err(explained)?;
-    let mut ledger = Ledger::open(state, &agency).map_err(explained)?;
-    ledger.decide(&MessageKey(key.to_owned()), decided, &account(), reason).map_err(explained)?;
-    ledger.anchor().map_err(explained)?;
-    print(match decision {
-        Decision::Accepted => "settled: it is not sent again\n",
-        Decision::Resend => "settled: the next run sends it again\n",
-    })?;
-    Ok(Ended::Done)
+    Ok(reason.to_owned())
 }
 
 /// The system account that the process runs under, from the system and not from the environment,

@@ -22,8 +22,11 @@ mod plan;
 mod preferences;
 mod preview;
 mod prove;
+mod push;
 mod quality;
 mod ratings;
+mod release;
+mod restate;
 mod serve;
 mod simulate;
 mod trace;
@@ -42,7 +45,7 @@ use crate::report::Report;
 use crate::run;
 use crate::samples;
 use crate::world::World;
-use ask::{Limits, QUERY_ROWS_MAX, ask};
+use ask::{Inquiry, Limits, QUERY_ROWS_MAX, ask, inquire};
 use book::look;
 use cases::{mutate, test};
 use keeper::{keep_running, list_times};
@@ -155,6 +158,9 @@ enum Verb {
         /// Print every row, however many there are; otherwise more than 100,000 are refused.
         #[arg(long)]
         all_rows: bool,
+        /// Ask as this analyst, about the tables of [analysts]: counts by cell key, each question written down.
+        #[arg(long, value_name = "NAME")]
+        analyst: Option<String>,
     },
     /// Say which columns of which sources reach a table of sql/, and what decides its rows.
     Lineage {
@@ -202,6 +208,30 @@ enum Verb {
         #[command(subcommand)]
         verb: ratings::RatingsVerb,
     },
+    /// Let a period pass that a gate holds, for example since a source ends early: you have looked at it.
+    ///
+    /// It lets pass what was found and nothing else; the next run publishes the period.
+    Release {
+        #[command(flatten)]
+        asked: release::Asked,
+    },
+    /// Put a table as it is released now beside what was published of it, with every old and new value and the reason.
+    ///
+    /// Published files are never rewritten: the earlier ones stay. Nothing is drawn again, so it costs no privacy.
+    Restate {
+        #[command(flatten)]
+        asked: restate::Asked,
+    },
+    /// Take a table off the shelf, and leave a stone with its hashes and the reason.
+    Withdraw {
+        #[command(flatten)]
+        asked: restate::Asked,
+    },
+    /// Tell the rating system of the national portal what was published and it does not know yet; [push] says where.
+    ///
+    /// A night does it too, last. Every message has a key by which the portal takes it once; what it took and refused is
+    /// in the ledger. A complete snapshot is never replaced by a partial one.
+    Push,
     /// Say what is spent and left of the privacy budget, month by month, and what one month costs under the policy.
     Budget {
         /// How to print it.
@@ -261,7 +291,7 @@ enum Verb {
         #[arg(long, value_enum, default_value_t)]
         format: SamplesFormat,
     },
-    /// Stand in for Zalo, an SMS gateway and a webhook on this machine, until stopped: for trying channels out.
+    /// Stand in for Zalo, an SMS gateway, a webhook and the rating system on this machine, until stopped: for trying out.
     ///
     /// Telephone numbers say what becomes of a message: 84900000001 is asked to wait twice, 84900000002 has no account,
     /// 84900000003 complains, 84900000004 confirms late, 84900000005 takes the message and the answer is lost,
@@ -497,9 +527,13 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Schedule { list: false } => keep_running(&root, &agency, state).await,
         Verb::Serve => serve::serve(&root, &agency, state).await,
         Verb::Preferences { verb } => preferences::preferences(root, &agency, state, &verb),
-        Verb::Query { select, format, tables, timeout_seconds, all_rows } => {
+        Verb::Query { select, format, tables, timeout_seconds, all_rows, analyst } => {
             let limits =
                 Limits { time: Duration::from_secs(timeout_seconds), rows: (!all_rows).then_some(QUERY_ROWS_MAX) };
+            if let Some(analyst) = analyst {
+                let asked = Inquiry { agency: &agency, analyst: &analyst, select: select.filter(|_| !tables) };
+                return inquire(root, state, asked, format, limits).await;
+            }
             ask(&state, select.filter(|_| !tables), format, limits).await
         }
         Verb::Lineage { model, format } => lineage::trace(&root, &agency, &model, format).await,
@@ -509,6 +543,10 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Bounces => bounces::bounces(root, &agency, state).await,
         Verb::Ratings { verb } => ratings::ratings(root, &agency, state, verb).await,
         Verb::Quality { asked } => quality::quality(root, &agency, state, asked).await,
+        Verb::Release { asked } => release::release(root, &agency, state, asked).await,
+        Verb::Restate { asked } => restate::restate(root, &agency, state, asked).await,
+        Verb::Withdraw { asked } => restate::withdraw(root, &agency, state, asked).await,
+        Verb::Push => push::push(root, &agency, state).await,
         Verb::Budget { format } => budget::budget(root, &agency, state, format).await,
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),

@@ -15,6 +15,7 @@ pub(super) async fn check_all(root: &Path) -> Result<Ended, Vec<Fault>> {
     // What an agency uses was said for the agency.
     faults.extend(found.into_iter().filter(|fault| !faults.contains(fault)).collect::<Vec<_>>());
     faults.sort_by(|a, b| (&a.place, a.code, &a.what).cmp(&(&b.place, b.code, &b.what)));
+    let unsigned: Vec<Missing> = agencies.iter().filter_map(|checked| missing::unsigned(&checked.pipeline)).collect();
     for checked in agencies {
         print(&format!(
             "{}: {} sources, {} items, {} models\n",
@@ -26,6 +27,7 @@ pub(super) async fn check_all(root: &Path) -> Result<Ended, Vec<Fault>> {
     }
     let marks = missing::marks(root);
     say("Not finished", &marks)?;
+    say("Warnings", &unsigned)?;
     say("Cases that would prove more", &missing::cases(root, &catalogue))?;
     match (faults.is_empty(), marks.is_empty()) {
         (false, _) => Err(faults),

@@ -1,4 +1,4 @@
-//! `simulate`: stands in for the services that take messages, until stopped.
+//! `simulate`: stands in for the services that take messages and for the rating system, until stopped.
 
 use std::net::SocketAddr;
 
@@ -21,6 +21,7 @@ pub(super) async fn simulate(listen: SocketAddr, daily_quota: u32) -> Result<End
 
 fn example(url: &str) -> String {
     let (app, secret, refresh) = (simulate::APP_ID, simulate::SECRET, simulate::REFRESH_TOKEN);
+    let client = simulate::CLIENT_ID;
     format!(
         "\
 # Every secret is {secret:?}; the first refresh token is {refresh:?}. Put each into a file of mode 600.
@@ -40,8 +41,14 @@ sender = \"AN BINH\"
 kind = \"webhook\"
 url = \"{url}/webhook\"
 secret = {{ file = \"/…/secret\" }}
+[push]
+url = \"{url}/rating/v1\"
+token_url = \"{url}/rating/token\"
+client_id = \"{client}\"
+client_secret = {{ file = \"/…/secret\" }}
+department = \"H97\"
 
-# What was taken: {url}/messages
+# What was taken: {url}/messages and {url}/rating/v1/snapshots
 "
     )
 }

@@ -14,12 +14,21 @@ pub enum Code {
     },
     /// The `error` of an answer of Zalo's.
     Zns(i32),
+    /// A template of Zalo's that sends nothing: not approved yet, refused, or paused.
+    Template(TemplateState),
     /// The status of an answer over HTTP, and the class that the service gave in words, where it did.
     Http {
         /// Three digits.
         status: u16,
         /// What the service says it means.
         said: Option<Class>,
+    },
+    /// The service took nothing and says for how long it wants to be left alone (RFC 9110, `Retry-After`).
+    Busy {
+        /// Three digits.
+        status: u16,
+        /// From the answer on.
+        wait_seconds: u32,
     },
     /// No connection could be made.
     NotConnected,
@@ -33,6 +42,8 @@ pub enum Code {
     Unreadable,
     /// The channel takes nothing at this hour.
     Closed,
+    /// Its last day was over when its turn came.
+    Expired,
     /// The channel had stopped before this message's turn.
     Stopped,
     /// No access token could be had.
@@ -47,6 +58,28 @@ pub enum Code {
     AnotherInPlace,
     /// The file could not be written; the system's error number.
     NotWritten(Option<i32>),
+}
+
+/// What Zalo says of a template that sends nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TemplateState {
+    /// It waits for a decision.
+    Pending,
+    /// It was refused.
+    Rejected,
+    /// It was paused, because of complaints or by the agency.
+    Disabled,
+}
+
+impl TemplateState {
+    /// Its word in the ledger.
+    pub fn word(self) -> &'static str {
+        match self {
+            TemplateState::Pending => "not approved yet",
+            TemplateState::Rejected => "rejected",
+            TemplateState::Disabled => "paused",
+        }
+    }
 }
 
 /// Whose matter it is that a message was not accepted, and so what happens next.
@@ -101,15 +134,17 @@ impl Code {
             Code::Zns(error) => super::zns::class(error),
             Code::Http { said: Some(class), .. } => class,
             Code::Http { status, said: None } => status_class(status),
-            Code::NotConnected
+            Code::Busy { .. }
+            | Code::NotConnected
             | Code::NoAnswer
             | Code::TimedOut
             | Code::ConnectionLost
             | Code::Unreadable
             | Code::Closed
+            | Code::Expired
             | Code::Stopped
             | Code::NotWritten(_) => Class::RetryLater,
-            Code::NoToken | Code::NoMechanism | Code::WrongForm => Class::Ours,
+            Code::Template(_) | Code::NoToken | Code::NoMechanism | Code::WrongForm => Class::Ours,
             Code::NeedsSmtpUtf8 => Class::Recipient,
             Code::AnotherInPlace => Class::Data,
         }
@@ -149,15 +184,18 @@ impl fmt::Display for Code {
                 write!(f, "{reply} {class}.{subject}.{detail}")
             }
             Code::Reply { reply, enhanced: None } => write!(f, "{reply}"),
+            Code::Template(state) => write!(f, "zns template {}", state.word()),
             Code::Zns(error) => write!(f, "zns {error}"),
             Code::Http { status, said: Some(class) } => write!(f, "http {status} {}", class.word()),
             Code::Http { status, said: None } => write!(f, "http {status}"),
+            Code::Busy { status, wait_seconds } => write!(f, "http {status}, again after {wait_seconds} s"),
             Code::NotConnected => f.write_str("no connection"),
             Code::NoAnswer => f.write_str("no complete SMTP answer"),
             Code::TimedOut => f.write_str("no answer in time"),
             Code::ConnectionLost => f.write_str("connection lost"),
             Code::Unreadable => f.write_str("answer cannot be read"),
             Code::Closed => f.write_str("channel takes nothing at this hour"),
+            Code::Expired => f.write_str("its last day was over"),
             Code::Stopped => f.write_str("channel had stopped"),
             Code::NoToken => f.write_str("no access token"),
             Code::WrongForm => f.write_str("not a message of this channel"),

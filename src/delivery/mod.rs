@@ -11,7 +11,7 @@ mod code;
 mod eml;
 mod folder;
 pub mod pace;
-mod service;
+pub(crate) mod service;
 pub mod signature;
 mod slip;
 mod sms;
@@ -31,7 +31,7 @@ use crate::personal::Personal;
 use crate::pipeline::secret;
 use crate::pipeline::{Channel, ChannelKind};
 
-pub use code::{Class, Code};
+pub use code::{Class, Code, TemplateState};
 pub use eml::{BadAddress, Head, Post, Sign, build, envelope_sender, message_id, recipient, sign};
 /// A mail address of RFC 5321, checked when it is made.
 pub use lettre::Address;
@@ -240,6 +240,7 @@ impl Explain for Error {
             Error::Dkim { .. } => "delivery.dkim-key",
             Error::Random => "delivery.no-random",
             Error::Service { .. } => "delivery.service-unusable",
+            Error::Provider { code: Code::Busy { .. }, .. } => "delivery.service-busy",
             Error::Provider { .. } => "delivery.service-refuses",
             Error::Token { .. } => "delivery.no-token",
             Error::Vault { .. } => "delivery.tokens-not-kept",
@@ -284,6 +285,11 @@ impl Explain for Error {
             Error::Server { .. } => "ask whoever runs the mail server, and give this code".into(),
             Error::Account { .. } => "correct the account or its password".into(),
             Error::Service { .. } => "correct the channel's url in pipeline.toml".into(),
+            Error::Provider { code: Code::Busy { .. }, .. } => {
+                "nothing, if it is seldom: what waits is sent after that time; otherwise send slower, with per_second of \
+                 the channel"
+                    .into()
+            }
             Error::Provider { .. } => {
                 "look the code up, set the account, its quota or its templates right, then run again; nothing is sent \
                  twice"

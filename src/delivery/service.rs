@@ -8,28 +8,42 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
-use reqwest::{Client, Method, Url};
+use jiff::Timestamp;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use reqwest::{Certificate, Client, Identity, Method, Url};
 
 use super::{Class, Code, Error, Outcome, Slip, Timeouts};
+use crate::calendar::now;
+use crate::pipeline::secret::Secret;
 
 /// The most bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 65_536;
 
 /// A service and our way to it.
 #[derive(Debug)]
-pub(super) struct Service {
+pub(crate) struct Service {
     client: Client,
     /// Host and port, for errors.
     name: String,
 }
 
+/// Whom the two ends of a connection trust beyond the authorities of this machine.
+#[derive(Debug, Default)]
+pub(crate) struct Trust {
+    /// Our own certificate and its key, in one PEM text: mutual TLS.
+    pub(crate) identity: Option<Secret>,
+    /// The only authority that the service's certificate may come from, in PEM.
+    pub(crate) authority: Option<Vec<u8>>,
+}
+
 /// What came of a request.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// The service answered.
     Full {
         /// The status.
         status: u16,
+        /// For how long it wants to be left alone, where it says so.
+        wait_seconds: Option<u32>,
         /// What it said.
         body: Vec<u8>,
     },
@@ -42,6 +56,11 @@ pub(super) enum Answer {
 impl Service {
     /// A client for the services at these addresses, which were checked with the pipeline.
     pub(super) fn open(urls: &[&str], timeouts: Timeouts) -> Result<Service, Error> {
+        Service::open_known(urls, timeouts, &Trust::default())
+    }
+
+    /// Like [`Service::open`], with a certificate of our own, and an authority that this machine does not know.
+    pub(crate) fn open_known(urls: &[&str], timeouts: Timeouts, trust: &Trust) -> Result<Service, Error> {
         let parsed: Vec<Url> = urls.iter().filter_map(|url| Url::parse(url).ok()).collect();
         let name = parsed.first().map(authority).unwrap_or_default();
         let failed = |why: String| Error::Service { service: name.clone(), why };
@@ -62,22 +81,36 @@ impl Service {
             // A proxy of the network knows nothing of this machine's own services.
             builder = builder.no_proxy();
         }
+        if let Some(pem) = &trust.identity {
+            let identity = Identity::from_pem(pem.reveal().as_bytes());
+            // The error of the library might quote the text; what is wrong with it is one of two things.
+            let identity = identity.map_err(|_| failed("its identity is no certificate with its key in PEM".into()))?;
+            builder = builder.identity(identity);
+        }
+        if let Some(pem) = &trust.authority {
+            let authority = Certificate::from_pem_bundle(pem);
+            let authority = authority.map_err(|_| failed("its authority is no certificate in PEM".into()))?;
+            // That authority and no other: one that anybody can buy from must not stand for the national portal.
+            builder = authority.into_iter().fold(builder.tls_built_in_root_certs(false), |builder, certificate| {
+                builder.add_root_certificate(certificate)
+            });
+        }
         let client = builder.build().map_err(|error| failed(error.without_url().to_string()))?;
         Ok(Service { client, name })
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Sends JSON and waits for the answer.
-    pub(super) async fn post(&self, url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+    pub(crate) async fn post(&self, url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
         let request = self.client.request(Method::POST, url).header(CONTENT_TYPE, "application/json").body(body);
         self.ask(request, headers).await
     }
 
     /// Sends a form and waits for the answer.
-    pub(super) async fn post_form(&self, url: &str, headers: &[(&str, &str)], form: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post_form(&self, url: &str, headers: &[(&str, &str)], form: &[(&str, &str)]) -> Answer {
         self.ask(self.client.request(Method::POST, url).form(form), headers).await
     }
 
@@ -98,12 +131,14 @@ impl Service {
             Err(error) => return Answer::Lost(lost(&error)),
         };
         let status = response.status().as_u16();
+        let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let wait_seconds = asked.and_then(|asked| wait_seconds(asked, now()));
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_BYTES_MAX => body.extend_from_slice(&chunk),
                 Ok(Some(_)) => return Answer::Lost(Code::Unreadable),
-                Ok(None) => return Answer::Full { status, body },
+                Ok(None) => return Answer::Full { status, wait_seconds, body },
                 Err(error) => return Answer::Lost(lost(&error)),
             }
         }
@@ -117,7 +152,7 @@ pub(super) trait Peer: Sync {
 
     /// Whether after this failure every other message would fail in the same way.
     fn stops(&self, code: Code) -> bool {
-        matches!(code.class(), Class::Ours | Class::Quota)
+        matches!(code.class(), Class::Ours | Class::Quota) || matches!(code, Code::Busy { .. })
     }
 }
 
@@ -159,6 +194,19 @@ async fn lane<P: Peer>(peer: &P, work: &Work<'_>) {
     }
 }
 
+/// The longest wait that a service is believed, in seconds: who asks for more is looked at again the next day.
+const WAIT_SECONDS_MAX: i64 = 86_400;
+
+/// The seconds of `Retry-After`: a number, or an instant (RFC 9110, 10.2.3).
+fn wait_seconds(asked: &str, now: Timestamp) -> Option<u32> {
+    let asked = asked.trim();
+    let seconds = asked.parse::<i64>().ok().or_else(|| {
+        let at = jiff::fmt::rfc2822::parse(asked).ok()?;
+        Some(at.timestamp().duration_since(now).as_secs())
+    })?;
+    u32::try_from(seconds.clamp(0, WAIT_SECONDS_MAX)).ok()
+}
+
 /// A service that has not answered in a minute will not answer this request.
 const MOST: Duration = Duration::from_secs(60);
 
@@ -171,10 +219,15 @@ pub(super) fn outcome(answer: &Answer, is_idempotent: bool) -> Outcome {
         Answer::Lost(code) => unknown(*code),
         // 409: a message of this number was taken before.
         Answer::Full { status: 200..=299 | 409, .. } => Outcome::Accepted,
-        Answer::Full { status, body } => {
+        Answer::Full { status, wait_seconds, body } => {
             let said: Option<serde_json::Value> = serde_json::from_slice(body).ok();
             let said = said.as_ref().and_then(|said| said.get("error")?.as_str()).and_then(Class::from_word);
-            let code = Code::Http { status: *status, said };
+            let code = match (Code::Http { status: *status, said }, *wait_seconds) {
+                (code, Some(wait_seconds)) if code.class() == Class::RetryLater => {
+                    Code::Busy { status: *status, wait_seconds }
+                }
+                (code, _) => code,
+            };
             match code.class() {
                 _ if *status >= 500 => unknown(code),
                 class if class.is_final() => Outcome::Refused { code },

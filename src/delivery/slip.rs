@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use jiff::civil::Date;
+
 use super::{Address, Envelope};
 use crate::language::Language;
 use crate::personal::{Personal, sha256};
@@ -98,6 +100,8 @@ pub fn slip_id(key: &str) -> String {
 pub struct Message {
     /// The channel's name in the pipeline.
     pub channel: String,
+    /// The last day on which it may leave.
+    pub valid_until: Date,
     /// In the form that the channel carries.
     pub form: Form,
 }

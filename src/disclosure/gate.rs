@@ -11,10 +11,11 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::attack::{self, Report};
 use super::cells::{self, Cells, Layout, Tree};
+use super::suppress::rounding::Rounded;
 use crate::fault::{Explain, Place};
 
 /// What protects a table.
@@ -50,7 +51,7 @@ pub struct Offer {
 }
 
 /// Exact cells that the policy allows beside noisy ones, because the law or the rating system demands them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invariant {
     /// What is counted.
     pub records: String,
@@ -190,19 +191,7 @@ impl Gate {
         released: &[Offer],
         exact: &[(String, &Cells)],
     ) -> Result<Admitted, Refused> {
-        if let Some(offer) = offers.iter().find(|offer| offer.engine == Engine::K) {
-            return Err(Refused::NeverPublic { table: offer.layout.table.clone() });
-        }
-        let mut invariants = Vec::new();
-        for (place, second) in offers.iter().enumerate() {
-            for first in released.iter().chain(offers.iter().take(place)) {
-                if let Some(invariant) = self.pair(first, second)?
-                    && !invariants.contains(invariant)
-                {
-                    invariants.push(invariant.clone());
-                }
-            }
-        }
+        let invariants = self.pairs(&offers, released)?;
         for offer in offers.iter().filter(|offer| offer.engine == Engine::E) {
             self.handed_over(offer, exact)?;
         }
@@ -216,6 +205,53 @@ impl Gate {
             reports.push((records.clone(), report));
         }
         Ok(Admitted { offers, reports, invariants })
+    }
+
+    /// Lets exact tables through whose small counts were rounded, or none: nothing of them is withheld, and there is
+    /// nothing to attack. `released` are as for [`Gate::admit`]; `rounded` holds all tables of each kind of records.
+    ///
+    /// # Errors
+    ///
+    /// See [`Refused`].
+    pub fn admit_rounded(
+        &self,
+        offers: Vec<Offer>,
+        released: &[Offer],
+        rounded: &[(String, &Rounded)],
+    ) -> Result<Admitted, Refused> {
+        let invariants = self.pairs(&offers, released)?;
+        for offer in offers.iter().filter(|offer| offer.engine == Engine::E) {
+            let is_of_it = |(records, _): &&(String, &Rounded)| *records == offer.records;
+            let is_there =
+                rounded.iter().find(is_of_it).is_some_and(|(_, all)| all.tables.contains_key(&offer.layout.table));
+            if !is_there {
+                let (table, records) = (offer.layout.table.clone(), offer.records.clone());
+                return Err(Refused::NotAttacked { table, records });
+            }
+        }
+        let report = |(records, all): &(String, &Rounded)| {
+            let published = all.tables.values().map(Vec::len).sum();
+            (records.clone(), Report { published, ..Report::default() })
+        };
+        Ok(Admitted { offers, reports: rounded.iter().map(report).collect(), invariants })
+    }
+
+    /// The invariants that the offers need beside each other and beside what was released.
+    fn pairs(&self, offers: &[Offer], released: &[Offer]) -> Result<Vec<Invariant>, Refused> {
+        if let Some(offer) = offers.iter().find(|offer| offer.engine == Engine::K) {
+            return Err(Refused::NeverPublic { table: offer.layout.table.clone() });
+        }
+        let mut invariants = Vec::new();
+        for (place, second) in offers.iter().enumerate() {
+            for first in released.iter().chain(offers.iter().take(place)) {
+                if let Some(invariant) = self.pair(first, second)?
+                    && !invariants.contains(invariant)
+                {
+                    invariants.push(invariant.clone());
+                }
+            }
+        }
+        Ok(invariants)
     }
 
     /// The invariant that two offers need, if any.

@@ -30,7 +30,7 @@ pub mod cells;
 mod columns;
 mod draws;
 mod editions;
-mod exact;
+pub mod exact;
 mod figures;
 pub mod fit;
 pub mod gate;
@@ -49,7 +49,6 @@ pub use budget::{cost, cost_of, delta, epsilon, total};
 pub use columns::{ColumnKind, ColumnSheet};
 pub use draws::Draws;
 pub use editions::{Asked, Part};
-pub use exact::ExactSheet;
 pub use period::{Month, Period, Quarter, closed_months, whole_quarters};
 pub use release::{fits, release};
 pub use released::{Account, Edition, ExactAccount, Hashed, Measurement, NoiseAccount, Provenance, Released};
@@ -145,11 +144,11 @@ pub enum Error {
         /// What differs.
         what: String,
     },
-    /// An exact table that the gate has not admitted.
-    #[error("the exact table {table} was not admitted by the gate")]
-    NotAdmitted {
-        /// The table to be published.
-        table: String,
+    /// A stored exact table that cannot be read.
+    #[error("a stored exact table cannot be read: {what}")]
+    Decided {
+        /// Why.
+        what: String,
     },
     /// Arrow could not build a released table.
     #[error("the table {table} of {period} cannot be built")]
@@ -177,7 +176,7 @@ impl Explain for Error {
             Error::Draws { .. } => "disclosure.draws",
             Error::NotAPeriod { .. } => "disclosure.not-a-period",
             Error::OtherPolicy { .. } => "disclosure.other-policy",
-            Error::NotAdmitted { .. } => "disclosure.not-admitted",
+            Error::Decided { .. } => "disclosure.decided",
             Error::Build { .. } => "disclosure.build",
         }
     }
@@ -190,11 +189,11 @@ impl Explain for Error {
             Error::TooLarge { table }
             | Error::Noise { table, .. }
             | Error::Calibration { table, .. }
-            | Error::NotAdmitted { table }
             | Error::Build { table, .. } => Place::Thing(format!("released table {table}")),
             Error::Cost { .. } => Place::Thing("privacy policy".into()),
             Error::Period { text } => Place::Thing(format!("period \"{text}\"")),
             Error::Draws { .. } => Place::Thing("stored draws".into()),
+            Error::Decided { .. } => Place::Thing("stored exact table".into()),
             Error::NotAPeriod { months } => Place::Thing(format!("draws of {months}")),
             Error::OtherPolicy { month, .. } => Place::Thing(format!("draws of {month}")),
         }
@@ -218,7 +217,7 @@ impl Explain for Error {
             Error::OtherPolicy { .. } => {
                 "leave what was published under the earlier policy as it is, and use the new one for months not yet drawn"
             }
-            Error::NotAdmitted { .. } => "offer the table and its cells to the gate, and release what it admits",
+            Error::Decided { .. } => "run `chudong ledger verify`; an exact table that was changed cannot be published",
             Error::Build { .. } => "run again with more memory; when it fails again, report the code and this text",
         }
         .into()

@@ -18,6 +18,9 @@ const STRETCH: usize = 1024;
 /// Into how many steps a parameter that is no whole number is divided.
 const STEPS: f64 = 1024.0;
 
+/// Stretches of noisy counts, each with its place.
+type Stretches = Vec<(usize, Vec<i64>)>;
+
 type Integers = VectorDomain<AtomDomain<i64>>;
 type Mechanism = Measurement<Integers, L2Distance<i64>, ZeroConcentratedDivergence, Vec<i64>>;
 
@@ -31,7 +34,7 @@ pub(super) fn add(table: &str, counts: &[i64], per_person: u32, sigma_squared: R
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
     let threads = threads.min(counts.len().div_ceil(STRETCH)).max(1);
     let stretches: Vec<&[i64]> = counts.chunks(STRETCH).collect();
-    let draw = |first: usize| -> Result<Vec<(usize, Vec<i64>)>, Error> {
+    let draw = |first: usize| -> Result<Stretches, Error> {
         let mechanism = mechanism(table, sigma)?;
         let own = stretches.iter().enumerate().skip(first).step_by(threads);
         let one = |(place, part): (usize, &&[i64])| {
@@ -39,7 +42,7 @@ pub(super) fn add(table: &str, counts: &[i64], per_person: u32, sigma_squared: R
         };
         own.map(one).collect()
     };
-    let results: Vec<Result<Vec<(usize, Vec<i64>)>, Error>> = std::thread::scope(|scope| {
+    let results: Vec<Result<Stretches, Error>> = std::thread::scope(|scope| {
         let draw = &draw;
         let handles: Vec<_> = (0..threads).map(|first| scope.spawn(move || draw(first))).collect();
         // A panic inside the library ends its thread only, and becomes an error here.

@@ -233,7 +233,7 @@ pub struct Measurement {
 }
 
 /// How a table of engine E was protected.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
 pub struct ExactAccount {
     /// Name and version of the policy.
     pub policy: String,

@@ -18,11 +18,9 @@ use super::packed::{Layout, Packed};
 use super::spill::{Offset, Spill};
 use crate::tables::TableName;
 
-/// Packed rows up to this stay in memory.
-const MEMORY_BYTES: usize = 240 << 20;
-
-/// Into how many buckets rows are divided at most: of ten million rows one has 2 MB, and sorts in the cache of a core.
-pub(super) const BUCKETS_MAX: usize = 256;
+/// Into how many buckets rows are divided at most: of ten million rows one has 1 MB, and is sorted in the cache of a
+/// core together with what sorting it takes.
+pub(super) const BUCKETS_MAX: usize = 512;
 
 /// Fewer rows than this need no second bucket.
 const BUCKET_ROWS: usize = 1 << 15;
@@ -34,7 +32,15 @@ const BUCKET_BYTES_MAX: usize = 24 << 20;
 const SAMPLE_ROWS: usize = 1 << 14;
 
 /// Where the buckets end, by the leading bytes of the order.
-pub(super) struct Splitters(Vec<u128>);
+pub(super) struct Splitters {
+    ends: Vec<u128>,
+    /// The first end that is worth looking at, by the leading bits of the distance from the first end of all.
+    near: Vec<u16>,
+    shift: u32,
+}
+
+/// Into so many steps the distance from the first end to the last is divided, about: a few for each bucket.
+const STEPS_LOG: u32 = 12;
 
 impl Splitters {
     /// By the first rows of a table; all of them when no more come.
@@ -47,19 +53,44 @@ impl Splitters {
         for columns in first.iter().filter(|_| buckets > 1) {
             sample.extend(order.prefixes(columns).into_iter().step_by(step));
         }
-        Splitters(evenly(sample, buckets))
+        Splitters::between(evenly(sample, buckets))
+    }
+
+    fn between(ends: Vec<u128>) -> Self {
+        let (first, last) = (ends.first().copied().unwrap_or(0), ends.last().copied().unwrap_or(0));
+        let shift = (u128::BITS - (last - first).leading_zeros()).saturating_sub(STEPS_LOG);
+        let steps = (last - first) >> shift;
+        let near = (0..=steps).map(|step| ends.partition_point(|end| *end < first + (step << shift)) as u16).collect();
+        Splitters { ends, near, shift }
     }
 
     pub(super) fn buckets(&self) -> usize {
-        self.0.len() + 1
+        self.ends.len() + 1
+    }
+
+    /// How many ends are not behind a row with these leading bytes.
+    #[inline]
+    fn bucket(&self, prefix: u128) -> u16 {
+        let first = self.ends.first().copied().unwrap_or(u128::MAX);
+        let Some(distance) = prefix.checked_sub(first) else { return 0 };
+        let step = usize::try_from(distance >> self.shift).unwrap_or(usize::MAX);
+        let Some(near) = self.near.get(step) else { return self.ends.len() as u16 };
+        let rest = self.ends.get(usize::from(*near)..).unwrap_or_default();
+        // Where many ends lie close together, looking at one after the other would take long.
+        match rest.get(NEAR_MOST) {
+            Some(end) if *end <= prefix => near + rest.partition_point(|end| *end <= prefix) as u16,
+            _ => near + rest.iter().take(NEAR_MOST).take_while(|end| **end <= prefix).count() as u16,
+        }
     }
 
     /// To which bucket each row belongs.
     pub(super) fn assign(&self, order: &Order, columns: &[ArrayRef], to: &mut Vec<u16>) {
-        let bucket = |prefix: u128| self.0.partition_point(|splitter| *splitter <= prefix) as u16;
-        to.extend(order.prefixes(columns).into_iter().map(bucket));
+        to.extend(order.prefixes(columns).into_iter().map(|prefix| self.bucket(prefix)));
     }
 }
+
+/// So many ends are looked at one after the other.
+const NEAR_MOST: usize = 4;
 
 /// Values of the sample that divide it into so many parts of one size.
 fn evenly<T: Ord + Clone>(mut sample: Vec<T>, parts: usize) -> Vec<T> {
@@ -107,18 +138,26 @@ pub(super) struct Shed<'a> {
     pub(super) order: &'a Order,
     pub(super) layout: Layout,
     spill: &'a Spill,
+    /// Packed rows up to this stay in memory.
+    memory_bytes: usize,
     held_bytes: AtomicUsize,
 }
 
 impl<'a> Shed<'a> {
-    pub(super) fn new(name: &'a TableName, order: &'a Order, layout: Layout, spill: &'a Spill) -> Self {
-        Shed { name, order, layout, spill, held_bytes: AtomicUsize::new(0) }
+    /// An empty one, in which rows of so many bytes stay in memory.
+    pub(super) fn new(
+        name: &'a TableName,
+        order: &'a Order,
+        layout: Layout,
+        (spill, memory_bytes): (&'a Spill, usize),
+    ) -> Self {
+        Shed { name, order, layout, spill, memory_bytes, held_bytes: AtomicUsize::new(0) }
     }
 
     /// Keeps packed rows, and gives each bucket what it has of them.
     pub(super) fn keep(&self, packed: Packed, is_hashed: bool, buckets: &Mutex<Vec<Bucket>>) -> Result<(), Error> {
         let Packed { bytes, buckets: ends } = packed;
-        let stays = self.held_bytes.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len() <= MEMORY_BYTES;
+        let stays = self.held_bytes.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len() <= self.memory_bytes;
         let (held, spilled) =
             if stays { (Some(Arc::new(bytes)), None) } else { (None, Some(self.spill.append(&bytes)?)) };
         let mut buckets = buckets.lock().unwrap_or_else(PoisonError::into_inner);

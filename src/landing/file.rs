@@ -41,6 +41,9 @@ const TEXT_PAGE_BYTES: usize = 4 << 10;
 /// How many values are encoded before the size of their page is looked at.
 const PAGE_STEP_ROWS: usize = 256;
 
+/// So much is written to the disk while other files are.
+const SMALL_BYTES: usize = 8 << 20;
+
 fn properties(schema: &SchemaRef, sorted_by: &[(String, i32)]) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
@@ -111,13 +114,20 @@ pub(super) fn leaves(field: &Field, column: &ArrayRef) -> Result<Vec<ArrowLeafCo
 
 /// Writes a table as Parquet and makes it durable. `path` is for messages.
 pub fn write_parquet(table: &Table, file: &File, path: &Path) -> Result<Digest, Error> {
+    let digest = write_quickly(table, file, path)?;
+    file.sync_all().map_err(|source| Error::io(path, source))?;
+    Ok(digest)
+}
+
+/// The same, without waiting until it is durable.
+pub(super) fn write_quickly(table: &Table, file: &File, path: &Path) -> Result<Digest, Error> {
     let batches = table.batches.iter().map(|batch| Ok(batch.clone()));
     write_sorted(&table.schema, &[], batches, file, path).map(|(digest, _)| digest)
 }
 
-/// Writes batches that come sorted by these columns, one after the other, and makes the file durable; the digest
-/// and the number of rows. `path` is for messages.
-pub(super) fn write_sorted(
+/// Writes batches that come sorted by these columns, one after the other; the digest and the number of rows. `path`
+/// is for messages.
+fn write_sorted(
     schema: &SchemaRef,
     sorted_by: &[String],
     batches: impl Iterator<Item = Result<RecordBatch, Error>>,
@@ -153,7 +163,6 @@ pub(super) fn write_sorted(
         return Err(Error::io(path, source));
     }
     written.map_err(|source| Error::Parquet { path: shown(path), source })?;
-    file.sync_all().map_err(|source| Error::io(path, source))?;
     Ok((sink.hash.finalize().into(), rows))
 }
 
@@ -227,13 +236,17 @@ impl Parts {
         appended.map_err(|source| self.failed(source))
     }
 
-    /// Writes the footer, makes the file durable, and gives its digest.
+    /// Writes the footer, and gives the digest of the file. A large one is made durable; a small one waits for what
+    /// is put in place together with it.
     pub(super) fn finish(mut self) -> Result<Digest, Error> {
         if let Err(source) = self.writer.finish() {
             return Err(self.failed(source));
         }
+        let is_large = self.writer.bytes_written() > SMALL_BYTES;
         let sink = self.writer.inner();
-        sink.file.sync_all().map_err(|source| Error::io(&self.path, source))?;
+        if is_large {
+            sink.file.sync_all().map_err(|source| Error::io(&self.path, source))?;
+        }
         Ok(sink.hash.clone().finalize().into())
     }
 

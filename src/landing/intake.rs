@@ -102,11 +102,12 @@ pub(super) struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    /// An empty one; with a lane, rows that come in the order of their key are encoded at once.
+    /// An empty one; with a lane, rows that come in the order of their key are encoded at once. Of what is packed,
+    /// so many bytes stay in memory.
     pub(super) fn new(
         plan: Plan<'a>,
         lane: Option<Lane<'a>>,
-        spill: &'a Spill,
+        (spill, memory_bytes): (&'a Spill, usize),
         hashes: &'a Hashes<'a>,
         threads: usize,
     ) -> Self {
@@ -124,7 +125,7 @@ impl<'a> Intake<'a> {
             lane,
             threads,
             hashes,
-            shed: Shed::new(name, order, layout, spill),
+            shed: Shed::new(name, order, layout, (spill, memory_bytes)),
             pending: Mutex::new((Vec::new(), 0, 0)),
             first: Mutex::default(),
             splitters: OnceLock::new(),

@@ -45,6 +45,8 @@ pub(super) struct Pull<'a> {
     pub(super) order: Order,
     pub(super) controls: Controls,
     pub(super) threads: usize,
+    /// Packed rows up to this stay in memory.
+    pub(super) memory_bytes: usize,
 }
 
 /// What one reading gave, sorted and written aside.
@@ -53,6 +55,8 @@ pub(super) struct Draft {
     pub(super) part: Part,
     pub(super) answer: Answer,
     sifted: Sifted,
+    /// How much did not fit in memory.
+    spilled_bytes: u64,
     /// The greatest cursor seen.
     pub(super) high: Option<i64>,
 }
@@ -126,7 +130,7 @@ impl<'a> Pull<'a> {
         let is_whole = schema.fields().len() == self.table.columns.len();
         let plan = Plan { name: &self.name, order: &self.order, controls: &self.controls, schema };
         let lane = (is_whole && self.order.is_by_key()).then(|| Lane::new(plan, room));
-        let intake = Intake::new(plan, lane, &spill, &hashes, self.threads);
+        let intake = Intake::new(plan, lane, (&spill, self.memory_bytes), &hashes, self.threads);
         let refused = Mutex::new(None);
         let answer = std::thread::scope(|scope| {
             let answer = snapshot.read(request, &|batch: Batch| match map(&sieve, batch) {
@@ -175,7 +179,8 @@ impl<'a> Pull<'a> {
             return Err(Error::Mismatch { table: self.name.clone(), what });
         }
         let part = Part::new(&written.digest, written.tally.rows);
-        Ok(Ok(Draft { file, part, answer, sifted, high: None }))
+        let spilled_bytes = spill.bytes();
+        Ok(Ok(Draft { file, part, answer, sifted, spilled_bytes, high: None }))
     }
 
     /// Keys that stand in the table more than once, by their hashes, each with how often.
@@ -228,7 +233,7 @@ impl<'a> Pull<'a> {
     ) -> Result<(Landed, Aside), Error> {
         let mut stored = manifest.stored(&room, self.schema(false));
         stored.base = vec![base.join(&manifest.base.file)];
-        let Some(Draft { file, part, answer, sifted, .. }) = draft else {
+        let Some(Draft { file, part, answer, sifted, spilled_bytes, .. }) = draft else {
             return Err(Error::Crashed { source_name: self.name.schema.clone() });
         };
         let quarantine = store::write_reasons(&room, &self.name, &sifted.quarantined)?;
@@ -246,6 +251,7 @@ impl<'a> Pull<'a> {
             rows_quarantined: sifted.rows_quarantined,
             findings: sifted.findings,
             read,
+            spilled_bytes,
             seconds: (crate::calendar::now() - begun).total(jiff::Unit::Second).unwrap_or(0.0),
             condition: self.condition,
             order: self.order,

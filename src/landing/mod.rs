@@ -100,6 +100,8 @@ pub struct Landed {
     pub proven: Vec<String>,
     /// Whether all rows were read, or what had changed.
     pub read: Read,
+    /// How many bytes did not fit in memory and were kept in temporary files meanwhile; none for most tables.
+    pub spilled_bytes: u64,
     /// How long reading, checking and writing took.
     pub seconds: f64,
     condition: Option<Condition>,
@@ -136,17 +138,35 @@ pub enum Read {
 /// and written; it may be made from any thread, also from one of an asynchronous
 /// runtime under `block_in_place`, because the work runs on threads of its own.
 pub fn pull(source: &Source, root: &Path, dates: Dates<'_>, store: &Store) -> Result<Pulled, Error> {
+    pull_within(source, root, dates, store, MEMORY_BYTES)
+}
+
+/// As [`pull`], with another bound: `memory_bytes` of packed rows stay in memory, and what is more is spilled. What
+/// lands is the same whatever the bound.
+pub fn pull_within(
+    source: &Source,
+    root: &Path,
+    dates: Dates<'_>,
+    store: &Store,
+    memory_bytes: usize,
+) -> Result<Pulled, Error> {
     // A runtime of a client must not be started inside another, and a decoder
     // that a damaged file brings down must not bring down the night.
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(format!("pull {}", source.name));
-        let work = thread.spawn_scoped(scope, || pull_here(source, root, dates, store));
+        let work = thread.spawn_scoped(scope, || pull_here(source, root, dates, store, memory_bytes));
         let work = work.map_err(|error| Error::Thread { source_name: source.name.clone(), source: error })?;
         work.join().unwrap_or_else(|_| Err(Error::Crashed { source_name: source.name.clone() }))
     })
 }
 
-fn pull_here(source: &Source, root: &Path, dates: Dates<'_>, store: &Store) -> Result<Pulled, Error> {
+fn pull_here(
+    source: &Source,
+    root: &Path,
+    dates: Dates<'_>,
+    store: &Store,
+    memory_bytes: usize,
+) -> Result<Pulled, Error> {
     let as_of = AsOf::new(dates.as_of);
     authorised(source, as_of)?;
     let reading = |error| Error::Source { source_name: source.name.clone(), source: error };
@@ -154,7 +174,7 @@ fn pull_here(source: &Source, root: &Path, dates: Dates<'_>, store: &Store) -> R
     let shelf = store.shelf(&source.name)?;
     let mut snapshot = Snapshot::open(source, root).map_err(reading)?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
-    let seed = seed();
+    let means = Means { threads, seed: seed(), memory_bytes };
     let (mut tables, mut asides, mut blind, mut failed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut lost: Option<TableName> = None;
     for table in &source.tables {
@@ -163,7 +183,7 @@ fn pull_here(source: &Source, root: &Path, dates: Dates<'_>, store: &Store) -> R
             failed.push((name.clone(), Error::NotAsked { table: name, failed_at: failed_at.clone() }));
             continue;
         }
-        match land(source, table, &mut snapshot, dates, &shelf, threads, seed) {
+        match land(source, table, &mut snapshot, dates, &shelf, &means) {
             Ok(Came::Landed(landed, aside)) => {
                 tables.push(*landed);
                 asides.push((*aside, table.keep_generations));
@@ -210,6 +230,16 @@ fn authorised(source: &Source, as_of: AsOf) -> Result<(), Error> {
     Ok(())
 }
 
+/// How many bytes of packed rows stay in memory: together with what is being read and encoded, under 512 MB.
+pub const MEMORY_BYTES: usize = 240 << 20;
+
+/// What all tables of a source are landed with.
+struct Means {
+    threads: usize,
+    seed: u64,
+    memory_bytes: usize,
+}
+
 /// More threads need more memory, and the source does not give more.
 const THREADS_MAX: usize = 8;
 
@@ -225,8 +255,7 @@ fn land(
     snapshot: &mut Snapshot,
     dates: Dates<'_>,
     shelf: &store::Shelf,
-    threads: usize,
-    seed: u64,
+    means: &Means,
 ) -> Result<Came, Error> {
     let name = TableName::new(&source.name, &table.name);
     let source_name = || source.name.clone();
@@ -244,9 +273,10 @@ fn land(
         as_of: AsOf::new(dates.as_of),
         condition,
         shelf,
-        order: order::Order::of(table, seed),
+        order: order::Order::of(table, means.seed),
         controls: proof::Controls::of(table),
-        threads,
+        threads: means.threads,
+        memory_bytes: means.memory_bytes,
     };
     if table.blind.is_some() {
         // It may have landed before it was declared so.

@@ -75,6 +75,11 @@ impl Spill {
         Offset { file: file as u8, offset: end.unwrap_or(0) }
     }
 
+    /// How many bytes were appended so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.files.iter().map(|part| part.end.load(Ordering::Relaxed)).sum()
+    }
+
     /// Closes the files, and with that removes them.
     pub(super) fn clear(&self) {
         self.files.iter().for_each(|part| drop(part.file.lock().unwrap_or_else(PoisonError::into_inner).take()));

@@ -18,7 +18,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use sha2::{Digest as _, Sha256};
 use tempfile::{NamedTempFile, TempDir};
 
-use super::file::{Digest, write_parquet};
+use super::file::{Digest, write_quickly};
 use super::manifest::Manifest;
 use super::planned::{self, Beside, Planned};
 use super::{Error, Quarantined};
@@ -235,23 +235,39 @@ impl Shelf {
     /// Gives a table its names, the manifest last, and lets old generations go.
     pub(super) fn put_in_place(&self, aside: Aside, as_of: AsOf, keep: u16) -> Result<Generation, Error> {
         let Aside { folder, files, manifest, quarantine } = aside;
-        for (file, name) in files {
-            persist(file, &folder.join(name))?;
-        }
-        sync_folder(&folder).map_err(|source| Error::io(&folder, source))?;
-        let bytes = manifest.bytes().map_err(|error| Error::io(&folder, error.into()))?;
+        let failed = |source| Error::io(&folder, source);
+        let bytes = manifest.bytes().map_err(|error| failed(error.into()))?;
         let name = next_name(&folder, as_of, &bytes.1)?;
         let path = folder.join(name.manifest());
         let unchanged = path.exists();
-        // The reasons first: who sees the generation finds them beside it.
+        let mut said = self::aside(&folder)?;
+        said.write_all(&bytes.0).map_err(failed)?;
+        let written = files.iter().map(|(file, _)| file).chain([&quarantine, &said]);
+        sync(written.map(NamedTempFile::as_file)).map_err(failed)?;
+        for (file, name) in files {
+            persist(file, &folder.join(name))?;
+        }
+        // The reasons before the manifest: who sees the generation finds them beside it.
         let reasons = folder.join(name.quarantine());
         persist(quarantine, &reasons)?;
-        write_manifest(&folder, &path, &bytes.0)?;
+        persist(said, &path)?;
+        // Once for all names: were a manifest kept in a crash and a file of it not, the generation would be spoiled,
+        // and found to be so.
+        sync_folder(&folder).map_err(failed)?;
         if self.temporary.is_none() {
             prune(&folder, &name, keep)?;
         }
         Ok(Generation { path, quarantine: reasons, digest: bytes.1, unchanged })
     }
+}
+
+/// Makes files durable, all at once: the disk's journal is then waited for once.
+fn sync<'f>(files: impl Iterator<Item = &'f File>) -> std::io::Result<()> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = files.map(|file| scope.spawn(|| file.sync_all())).collect();
+        let crashed = |_| Err(std::io::Error::other("a thread crashed"));
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(crashed))
+    })
 }
 
 /// Puts a manifest in its place.
@@ -362,7 +378,7 @@ pub(super) fn clear(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Writes the rows set aside as a table: by number and reason, never by value.
+/// Writes the rows set aside as a table: by number and reason, never by value. It is not yet durable.
 pub(super) fn write_reasons(folder: &Path, table: &TableName, rows: &[Quarantined]) -> Result<NamedTempFile, Error> {
     let schema = Arc::new(Schema::new(vec![
         Field::new("row_number", DataType::UInt64, false),
@@ -379,7 +395,7 @@ pub(super) fn write_reasons(folder: &Path, table: &TableName, rows: &[Quarantine
     );
     let batch = batch.map_err(|source| Error::Arrow { table: table.clone(), source })?;
     let file = aside(folder)?;
-    write_parquet(&Table::from_batch(batch), file.as_file(), folder)?;
+    write_quickly(&Table::from_batch(batch), file.as_file(), folder)?;
     Ok(file)
 }
 

@@ -83,9 +83,9 @@ impl Head {
         format!("{} {}\n", self.seq, self.hash)
     }
 
-    /// From its line.
-    pub fn parse(line: &str) -> Option<Self> {
-        let (seq, hash) = line.trim().split_once(' ')?;
+    /// From its line; what follows in other lines is not the head's.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (seq, hash) = text.lines().next()?.trim().split_once(' ')?;
         Some(Head { seq: seq.parse().ok()?, hash: hash.to_owned() })
     }
 }

@@ -3,8 +3,8 @@
 //! A ledger that was restored from a backup knows less than what was sent. The journal is
 //! not restored with it (it may be a link to another disk), so the next run takes over from
 //! it what the ledger does not know, and nobody is reminded a second time. It is appended
-//! to and synced with every group: after the intent is committed and before the message is
-//! given out, and before the commit that settles it.
+//! to and synced with every group: before the commit of its intent and before the one that
+//! settles it, so before a message is given out.
 //!
 //! Lines of words; a group ends with a line that has the digest of the group, so that what a
 //! crash cut off is not read. It holds pseudonyms and keys, no person.
@@ -47,18 +47,48 @@ pub(super) struct Ends {
     pub(super) state: String,
 }
 
-impl Leaves {
-    pub(super) fn of(record: &Record, attempt: i64) -> Self {
-        Leaves {
-            key: record.key.0.clone(),
-            attempt,
-            subject: record.subject.clone(),
-            obligation: record.obligation.clone(),
-            item: record.item.clone(),
-            stage: record.stage_notice_days,
-            channel: record.channel.to_owned(),
-            message_id: record.message_id.clone(),
+/// The lines of one group, which stand in the journal whole or not at all.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    text: String,
+}
+
+impl Group {
+    /// A message is given to the wire.
+    pub(super) fn leaves(&mut self, record: &Record, attempt: i64) {
+        let (attempt, stage) = (attempt.to_string(), record.stage_notice_days.to_string());
+        self.line(&[
+            ">",
+            &record.key.0,
+            &attempt,
+            &record.subject,
+            &record.obligation,
+            &record.item,
+            &stage,
+            &record.channel,
+            &record.message_id,
+        ]);
+    }
+
+    /// What became of a message.
+    pub(super) fn ends(&mut self, ends: &Ends) {
+        self.line(&["=", &ends.key, &ends.state]);
+    }
+
+    fn line(&mut self, words: &[&str]) {
+        for (index, word) in words.iter().enumerate() {
+            if index > 0 {
+                self.text.push(' ');
+            }
+            if word.bytes().all(|byte| byte.is_ascii_graphic()) {
+                self.text.push_str(word);
+            } else {
+                // No key of ours holds one; whatever does stays one word of one line.
+                let odd = |sign: char| sign.is_whitespace() || sign.is_control();
+                self.text.extend(word.chars().map(|sign| if odd(sign) { '_' } else { sign }));
+            }
         }
+        self.text.push('\n');
     }
 }
 
@@ -94,9 +124,8 @@ impl Journal {
     }
 
     /// Appends a group and waits until it is on the disk. Returns where it ends.
-    pub(super) fn append(&mut self, events: impl IntoIterator<Item = Event>) -> Result<u64, Error> {
-        let mut text = String::new();
-        events.into_iter().for_each(|event| line(&event, &mut text));
+    pub(super) fn append(&mut self, group: Group) -> Result<u64, Error> {
+        let mut text = group.text;
         if text.is_empty() {
             return Ok(self.end);
         }
@@ -164,9 +193,9 @@ impl Journal {
 
 impl Ledger {
     /// Appends to the journal; none where this ledger was opened for reading.
-    pub(super) fn journaled(&mut self, events: impl IntoIterator<Item = Event>) -> Result<Option<u64>, Error> {
+    pub(super) fn journaled(&mut self, group: Group) -> Result<Option<u64>, Error> {
         match &mut self.journal {
-            Some(journal) => journal.append(events).map(Some),
+            Some(journal) => journal.append(group).map(Some),
             None => Ok(None),
         }
     }
@@ -199,31 +228,6 @@ pub(super) fn last(events: Vec<Event>) -> BTreeMap<String, (Option<Leaves>, Opti
 fn is_end_of(end: &[u8], group: &[u8]) -> bool {
     let end = std::str::from_utf8(end).unwrap_or_default();
     end.trim_end().split_once(' ') == Some((group.len().to_string().as_str(), sha256(group).as_str()))
-}
-
-fn line(event: &Event, text: &mut String) {
-    let words: &[&str] = match event {
-        Event::Leaves(leaves) => &[
-            ">",
-            &leaves.key,
-            &leaves.attempt.to_string(),
-            &leaves.subject,
-            &leaves.obligation,
-            &leaves.item,
-            &leaves.stage.to_string(),
-            &leaves.channel,
-            &leaves.message_id,
-        ],
-        Event::Ends(ends) => &["=", &ends.key, &ends.state],
-    };
-    for (index, word) in words.iter().enumerate() {
-        if index > 0 {
-            text.push(' ');
-        }
-        // No key of ours holds one; whatever does stays one word of one line.
-        text.extend(word.chars().map(|sign| if sign.is_whitespace() || sign.is_control() { '_' } else { sign }));
-    }
-    text.push('\n');
 }
 
 fn read(line: &str) -> Option<Event> {

@@ -18,6 +18,7 @@ mod attention;
 mod breakers;
 mod budget;
 mod chain;
+mod checkpoint;
 mod error;
 mod explanations;
 mod history;
@@ -31,7 +32,9 @@ mod outbox;
 mod outcomes;
 
 mod preferences;
+mod publications;
 mod pulls;
+mod released;
 mod runs;
 mod shared;
 mod suppression;
@@ -51,13 +54,16 @@ pub use addresses::{ADDRESS_CHANGED, Forgotten, sealed_name};
 pub use breakers::{Ended, Stop};
 pub use budget::{Publication, Reservation, Reserved, StoredRelease};
 pub use chain::{Entry, Head};
+pub use checkpoint::Checkpoint;
 pub use error::Error;
 pub use lock::Lock;
 pub use obligations::{Followed, ObligationCount};
 pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Recovered, Settlement};
 pub use outcomes::Outcomes;
 pub use preferences::{ALL, Asked, Chosen, Preference, Request, Sent, Stance};
+pub use publications::{Acknowledged, Amendment, Receipt, Withdrawn};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
+pub use released::{ExactDecision, KeptExact};
 pub use runs::{Run, RunOutcome};
 pub use shared::Shared;
 pub use suppression::{AddressAct, NUMBER_REFUSED, RefusedAddress, Returned, Suppression, Taken};
@@ -80,7 +86,11 @@ const TABLES: &[&str] = &[
     unsent::TABLES,
     addresses::TABLES,
     tokens::TABLES,
+    released::TABLES,
 ];
+
+/// Bytes of a page of a new ledger.
+const PAGE_BYTES: i64 = 8192;
 
 /// Pages of the file that are kept in memory, in KiB.
 const CACHE_KIB: i64 = 64 * 1024;
@@ -109,9 +119,13 @@ impl Ledger {
         private_file(&path).map_err(|_| Error::ReadOnly { path: path.clone(), doing: "make it private" })?;
         let connection = Connection::open(&path).map_err(at)?;
         connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(at)?;
+        // A sealed account of a date takes a page to itself where pages are small. What is there keeps its own size.
+        connection.pragma_update(None, "page_size", PAGE_BYTES).map_err(at)?;
         connection.pragma_update(None, "journal_mode", "wal").map_err(at)?;
         connection.pragma_update(None, "synchronous", "full").map_err(at)?;
-        connection.pragma_update(None, "foreign_keys", true).map_err(at)?;
+        // Every row is written with the number of the entry that was appended before it in the same transaction, and
+        // `verify` makes the tables again: asking once more at each change costs a copy of each page it touches.
+        connection.pragma_update(None, "foreign_keys", false).map_err(at)?;
         // Groups are committed many times a second: their pages are moved into the file less often.
         connection.pragma_update(None, "wal_autocheckpoint", 8192).map_err(at)?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(at)?;
@@ -275,15 +289,6 @@ impl Ledger {
     /// Number and hash of the newest entry: what a clerk writes down, and what `verify` compares.
     pub fn head(&self) -> Result<Head, Error> {
         chain::head(&self.connection).map_err(|source| self.failed("read the newest entry", source))
-    }
-
-    /// Writes the head beside the ledger, so that entries cut off its end are noticed.
-    pub fn anchor(&self) -> Result<Head, Error> {
-        let head = self.head()?;
-        let path = self.path.with_extension("head");
-        crate::files::replace(&path, head.line().as_bytes())
-            .map_err(|source| Error::Anchor { path: path.clone(), source })?;
-        Ok(head)
     }
 }
 

@@ -6,6 +6,8 @@ mod explanation;
 mod life;
 mod messages;
 mod preferences;
+mod released;
+mod since;
 mod suppression;
 mod together;
 mod unsent;
@@ -20,6 +22,8 @@ use serde_json::Value;
 use super::{Entry, Error, Head, Ledger};
 use crate::fault::{Fault, Place};
 use crate::personal::{hex, sha256};
+
+pub use since::{Before, verify_before_run};
 
 /// What [`verify`] found.
 #[derive(Debug)]
@@ -51,7 +55,7 @@ pub fn verify(state: &Path) -> Result<Verified, Error> {
     if let Err(error) = &snapshot {
         faults.push(fault(format!("the file cannot be read as it is at one moment: {error}")));
     }
-    let (head, entries) = walk(&ledger, &mut tables, &mut |what| faults.push(fault(what)));
+    let (head, entries) = walk(&ledger, (0, vec![0; 32]), &mut tables, &mut |what| faults.push(fault(what)));
     for what in definition_faults(&ledger, &tables) {
         faults.push(fault(what));
     }
@@ -126,23 +130,30 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Reads every entry in order and checks number, link and hash of each.
-fn walk(ledger: &Ledger, tables: &mut Projection, report: &mut dyn FnMut(String)) -> (Head, u64) {
+/// Reads every entry after the one of this number and hash, in order, and checks number, link and hash of each.
+fn walk(
+    ledger: &Ledger,
+    (after, hash): (i64, Vec<u8>),
+    tables: &mut Projection,
+    report: &mut dyn FnMut(String),
+) -> (Head, u64) {
     let mut last = Entry {
-        seq: 0,
+        seq: after,
         at: String::new(),
         run: String::new(),
         kind: String::new(),
         key: String::new(),
         body: String::new(),
         prev: Vec::new(),
-        hash: vec![0; 32],
+        hash,
     };
+    // A ledger that somebody changed may have entries before the first.
+    let first = if after == 0 { i64::MIN } else { after.saturating_add(1) };
     let mut count = 0;
     let mut read = || -> rusqlite::Result<()> {
-        let mut select =
-            ledger.connection.prepare("select seq, at, run, kind, key, body, prev, hash from entry order by seq")?;
-        let mut rows = select.query([])?;
+        let sql = "select seq, at, run, kind, key, body, prev, hash from entry where seq >= ?1 order by seq";
+        let mut select = ledger.connection.prepare(sql)?;
+        let mut rows = select.query([first])?;
         while let Some(row) = rows.next()? {
             count += 1;
             let seq: i64 = row.get(0)?;
@@ -254,6 +265,7 @@ struct Projection {
     preferences: preferences::Preferences,
     unsent: unsent::Unsent,
     addresses: addresses::Addresses,
+    exact: released::Exact,
 }
 
 impl Projection {
@@ -266,6 +278,7 @@ impl Projection {
         self.suppressions.take(entry, &body);
         self.stops.take(entry, &body);
         self.letters.take(entry, &body);
+        self.exact.take(entry, &body);
         if self.messages.take(entry, &body) {
             return;
         }
@@ -338,6 +351,7 @@ impl Projection {
         found.extend(self.stops.differences(ledger));
         found.extend(self.letters.differences(ledger));
         found.extend(self.preferences.differences(ledger));
+        found.extend(self.exact.differences(ledger));
         found.extend(self.unsent.differences(ledger));
         found.extend(std::mem::take(&mut self.addresses).differences(ledger));
         for shape in &SHAPES {

@@ -5,9 +5,11 @@
 //! ledger nor how anybody is reminded.
 
 pub mod explain;
+mod facts;
 pub mod life;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 
@@ -19,6 +21,8 @@ use crate::pipeline::law::Law;
 use crate::tables::{self, Contract, Table, TableName};
 
 use arrow::datatypes::DataType;
+
+pub use facts::Facts;
 
 /// Something that a person must do by a day.
 #[derive(Debug, Clone)]
@@ -36,7 +40,7 @@ pub struct Obligation {
     /// The version of the rule that says so: `driving_licence_term@2025-01-01`.
     pub rule_version: String,
     /// The other columns, for the message: by name, empty where null.
-    pub facts: BTreeMap<String, Fact>,
+    pub facts: Facts,
 }
 
 impl Obligation {
@@ -209,8 +213,8 @@ fn count_unknown(item: &Item, law: &Law, named: &[Option<String>]) -> usize {
     rows_by_name.into_iter().filter(|(name, _)| !is_known(name)).map(|(_, rows)| rows).sum()
 }
 
-fn read_facts(table: &Table) -> Result<Vec<BTreeMap<String, Fact>>, tables::Error> {
-    let mut rows = vec![BTreeMap::new(); table.rows()];
+fn read_facts(table: &Table) -> Result<Vec<Facts>, tables::Error> {
+    let mut columns = Vec::new();
     for name in fact_names(table) {
         let kind = table.schema.field_with_name(&name).map(|field| field.data_type().clone());
         let values: Vec<Option<Fact>> = match kind.as_ref() {
@@ -219,11 +223,11 @@ fn read_facts(table: &Table) -> Result<Vec<BTreeMap<String, Fact>>, tables::Erro
             Ok(kind) if kind.is_integer() => table.ints(&name)?.into_iter().map(|value| value.map(Fact::Int)).collect(),
             _ => table.texts(&name)?.into_iter().map(|value| value.map(Fact::Text)).collect(),
         };
-        for (row, value) in rows.iter_mut().zip(values) {
-            if let Some(value) = value {
-                row.insert(name.clone(), value);
-            }
-        }
+        columns.push((Arc::<str>::from(name), values.into_iter()));
     }
-    Ok(rows)
+    let row = |columns: &mut Vec<(Arc<str>, std::vec::IntoIter<Option<Fact>>)>| {
+        let facts = columns.iter_mut().filter_map(|(name, values)| Some((Arc::clone(name), values.next()??)));
+        facts.collect()
+    };
+    Ok((0..table.rows()).map(|_| row(&mut columns)).collect())
 }

@@ -10,10 +10,12 @@ pub mod authorisation;
 pub mod blind;
 pub mod calendar;
 pub mod check;
+pub mod exact;
 pub mod filter;
 pub mod indices;
 pub mod law;
 pub mod mail;
+pub mod publication;
 pub mod reader;
 pub mod retention;
 pub mod secret;
@@ -79,6 +81,14 @@ pub struct Pipeline {
     pub calendar: LegalCalendar,
     /// How published figures are protected; without one, nothing is published.
     pub privacy: Option<PrivacyPolicy>,
+    /// Which exact counts are published; without one, none is.
+    pub exact: Option<exact::ExactPolicy>,
+    /// What analysts may ask; without it, nobody may.
+    pub analysts: Option<exact::Analysts>,
+    /// How published figures stand on the shelf: where, signed with what, held when.
+    pub publication: publication::Terms,
+    /// The rating system that is told of published figures; none where it is not.
+    pub push: Option<publication::Push>,
 }
 
 impl Pipeline {

@@ -13,7 +13,7 @@ pub(super) fn bytes(sheet: &Sheet) -> Result<String, Error> {
     let names = schema.fields().iter().map(|field| text_cell(field.name()));
     let mut columns = Vec::with_capacity(schema.fields().len());
     for (field, array) in schema.fields().iter().zip(sheet.table.columns()) {
-        columns.push(cells(sheet, field.name(), array.as_ref())?.into_iter());
+        columns.push(cells(sheet.name, field.name(), array.as_ref())?.into_iter());
     }
     let mut out = names.collect::<Vec<_>>().join(",");
     out.push_str("\r\n");
@@ -26,7 +26,7 @@ pub(super) fn bytes(sheet: &Sheet) -> Result<String, Error> {
 }
 
 /// One column, each value as it stands in the file.
-fn cells(sheet: &Sheet, column: &str, array: &dyn Array) -> Result<Vec<String>, Error> {
+pub(super) fn cells(table: &str, column: &str, array: &dyn Array) -> Result<Vec<String>, Error> {
     match array.data_type() {
         DataType::Utf8 => {
             Ok(array.as_string::<i32>().iter().map(|value| value.map(text_cell).unwrap_or_default()).collect())
@@ -43,12 +43,10 @@ fn cells(sheet: &Sheet, column: &str, array: &dyn Array) -> Result<Vec<String>, 
             .map(|(index, value)| match value {
                 None => Ok(String::new()),
                 Some(value) if value.is_finite() => Ok(value.to_string()),
-                Some(_) => {
-                    Err(Error::NotFinite { table: sheet.name.to_owned(), column: column.to_owned(), row: index + 1 })
-                }
+                Some(_) => Err(Error::NotFinite { table: table.to_owned(), column: column.to_owned(), row: index + 1 }),
             })
             .collect(),
-        found => Err(Error::Type { table: sheet.name.to_owned(), column: column.to_owned(), found: found.clone() }),
+        found => Err(Error::Type { table: table.to_owned(), column: column.to_owned(), found: found.clone() }),
     }
 }
 
@@ -56,7 +54,7 @@ fn cells(sheet: &Sheet, column: &str, array: &dyn Array) -> Result<Vec<String>, 
 ///
 /// A spreadsheet reads a cell that begins with one of these signs as a formula;
 /// an apostrophe before it makes it text again (OWASP, CSV Injection).
-fn text_cell(text: &str) -> String {
+pub(super) fn text_cell(text: &str) -> String {
     let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
     if text.contains([',', '"', '\r', '\n']) {
         format!("\"{guard}{}\"", text.replace('"', "\"\""))

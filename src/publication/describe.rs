@@ -10,31 +10,28 @@ use arrow::datatypes::DataType;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Error, Labels, Sheet};
-use crate::disclosure::{Account, Measurement, Provenance};
+use super::{Error, Labels, Sheet, text};
+use crate::disclosure::{Account, ColumnKind, Edition, Measurement, Provenance};
 use crate::language::{Language, Text};
 use crate::personal::hex;
 use crate::pipeline::Counted;
 use crate::tables::Table;
 
 /// Under what terms published figures may be used.
-const LICENCE_NAME: &str = "CC BY 4.0";
-const LICENCE_URL: &str = "https://creativecommons.org/licenses/by/4.0/";
+pub(super) const LICENCE_NAME: &str = "CC-BY-4.0";
+pub(super) const LICENCE_TITLE: &str = "CC BY 4.0";
+pub(super) const LICENCE_URL: &str = "https://creativecommons.org/licenses/by/4.0/";
 
 /// The sheet of a table, as the text of a JSON file.
 pub(super) fn bytes(sheet: &Sheet, labels: &Labels, csv: &[u8], parquet: &[u8]) -> Result<String, Error> {
-    let title = sheet.title();
-    let title = Language::ALL.map(|language| {
-        format!("{}, {}, {}", title.get(language), labels.unit.get(language), sheet.period.words(language))
-    });
-    let [vi, en] = title;
     let described = Described {
         format: "chudong.sheet.1",
         table: sheet.name,
         period: sheet.period.to_string(),
-        title: Text::new(vi, en),
+        edition: sheet.edition,
+        title: full_title(sheet, labels),
         publisher: &labels.agency,
-        licence: Licence { name: LICENCE_NAME, url: LICENCE_URL },
+        licence: Licence { name: LICENCE_TITLE, url: LICENCE_URL },
         files: vec![
             file(sheet, "csv", "text/csv; charset=utf-8; header=present", csv),
             file(sheet, "parquet", "application/vnd.apache.parquet", parquet),
@@ -46,7 +43,16 @@ pub(super) fn bytes(sheet: &Sheet, labels: &Labels, csv: &[u8], parquet: &[u8]) 
         protection: protection(sheet),
         provenance: sheet.provenance,
     };
-    json(sheet.name, &described)
+    text::json(sheet.name, &described)
+}
+
+/// "Mức độ hài lòng theo xã, phường, Tỉnh An Bình, tháng 10/2026".
+pub(super) fn full_title(sheet: &Sheet, labels: &Labels) -> Text {
+    let title = sheet.title();
+    let [vi, en] = Language::ALL.map(|language| {
+        format!("{}, {}, {}", title.get(language), labels.unit.get(language), sheet.period.words(language))
+    });
+    Text::new(vi, en)
 }
 
 /// The names behind commune codes and procedure groups, as the text of a JSON file.
@@ -66,7 +72,7 @@ pub(super) fn codes(labels: &Labels) -> Result<String, Error> {
         commune_code: by_code(&labels.communes),
         procedure_group: by_code(&labels.procedure_groups),
     };
-    json("codes", &codes)
+    text::json("codes", &codes)
 }
 
 fn by_code(list: &[(String, Text)]) -> BTreeMap<&str, &Text> {
@@ -79,6 +85,7 @@ struct Described<'a> {
     format: &'static str,
     table: &'a str,
     period: String,
+    edition: Edition,
     title: Text,
     publisher: &'a Text,
     licence: Licence,
@@ -111,6 +118,7 @@ struct File {
 struct Column {
     name: String,
     r#type: &'static str,
+    kind: ColumnKind,
     unit: Text,
     meaning: Text,
 }
@@ -190,6 +198,7 @@ fn columns(sheet: &Sheet) -> Vec<Column> {
     };
     let describe = |column: &crate::disclosure::ColumnSheet| Column {
         r#type: kind(&column.name),
+        kind: column.kind,
         name: column.name.clone(),
         unit: column.unit.clone(),
         meaning: column.meaning.clone(),
@@ -266,11 +275,4 @@ fn protection<'a>(sheet: &'a Sheet) -> Protection<'a> {
         },
         min_count: account.min_count,
     }))
-}
-
-fn json(table: &str, value: &impl Serialize) -> Result<String, Error> {
-    let mut text =
-        serde_json::to_string_pretty(value).map_err(|source| Error::Json { table: table.to_owned(), source })?;
-    text.push('\n');
-    Ok(text)
 }

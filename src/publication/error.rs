@@ -107,6 +107,54 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// Arrow could not add what follows from a table, or read a published one.
+    #[error("the table cannot be put together")]
+    Derive {
+        /// The table, or its file.
+        table: String,
+        /// What Arrow said.
+        #[source]
+        source: arrow::error::ArrowError,
+    },
+    /// A sheet on the shelf is not one that this program wrote.
+    #[error("what is published cannot be understood")]
+    Stock {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The key is none that can sign. Nothing of it is said.
+    #[error("the key that signs lists of checksums is {is}")]
+    SigningKey {
+        /// What it is instead.
+        is: &'static str,
+    },
+    /// A table that does not stand on the shelf cannot be restated or withdrawn.
+    #[error("{table} is not published for {period}")]
+    NotPublished {
+        /// The period, or the place in it.
+        period: String,
+        /// The table.
+        table: String,
+    },
+    /// Disclosure control admits no such table for the period.
+    #[error("{table} of {period} is not among what disclosure control releases now")]
+    NotReleased {
+        /// The period.
+        period: String,
+        /// The table.
+        table: String,
+    },
+    /// A restatement in which no value differs.
+    #[error("no value of {table} of {period} would change")]
+    NothingChanged {
+        /// The period.
+        period: String,
+        /// The table.
+        table: String,
+    },
     /// The page's template failed.
     #[error("the page cannot be made from its template")]
     Page {
@@ -162,6 +210,12 @@ impl Explain for Error {
             Error::Column { .. } => "publication.column",
             Error::Parquet { .. } => "publication.parquet",
             Error::Json { .. } => "publication.json",
+            Error::Derive { .. } => "publication.table",
+            Error::Stock { .. } => "publication.stock",
+            Error::SigningKey { .. } => "publication.signing-key",
+            Error::NotPublished { .. } => "publication.not-published",
+            Error::NotReleased { .. } => "publication.not-released",
+            Error::NothingChanged { .. } => "publication.nothing-changed",
             Error::Page { .. } => "publication.page",
         }
     }
@@ -170,13 +224,18 @@ impl Explain for Error {
         match self {
             Error::Name { name } => Place::Table(name.clone()),
             Error::WouldChange { file, .. } => Place::file(file),
-            Error::Write { path, .. } | Error::Read { path, .. } => Place::file(path),
+            Error::Write { path, .. } | Error::Read { path, .. } | Error::Stock { path, .. } => Place::file(path),
+            Error::SigningKey { .. } => Place::Thing("[publication] signing_key".into()),
             Error::Page { .. } => Place::file("index.html"),
             Error::Period { table, .. }
             | Error::Twice { table, .. }
             | Error::Type { table, .. }
             | Error::NotFinite { table, .. }
             | Error::Column { table, .. }
+            | Error::Derive { table, .. }
+            | Error::NotPublished { table, .. }
+            | Error::NotReleased { table, .. }
+            | Error::NothingChanged { table, .. }
             | Error::Parquet { table, .. }
             | Error::Json { table, .. } => Place::Table(table.clone()),
         }
@@ -197,11 +256,21 @@ impl Explain for Error {
             }
             Error::Write { .. } => "allow this program to write there, or choose another state folder, and run again".into(),
             Error::Read { .. } => "allow this program to read the shelf, or restore it from a copy, and run again".into(),
+            Error::Stock { .. } => "restore the published file from a copy, and run again".into(),
+            Error::SigningKey { .. } => {
+                "make one with `openssl genpkey -algorithm ed25519`, and put it where the reference points, with mode 600".into()
+            }
+            Error::NotPublished { .. } => "name a period and a table that stand in the published folder".into(),
+            Error::NotReleased { .. } => {
+                "see that the policy still measures it, and that the month was drawn under this policy".into()
+            }
+            Error::NothingChanged { .. } => "there is nothing to do; what is published stands".into(),
             Error::Twice { .. } => "give each measure of the privacy policy a table name of its own".into(),
             Error::Period { .. }
             | Error::Type { .. }
             | Error::NotFinite { .. }
             | Error::Column { .. }
+            | Error::Derive { .. }
             | Error::Parquet { .. }
             | Error::Json { .. }
             | Error::Page { .. } => "report this with the code above: the program made a table that it cannot publish".into(),

@@ -1,24 +1,38 @@
-//! Released tables become files, and one page.
+//! Released tables become files, a catalogue, and one page.
 //!
 //! [`publish`] puts each table of each period on the *shelf*, a folder that any
 //! web server can serve: CSV and Parquet for programs, a JSON sheet that says
-//! what the columns mean and how people were protected. A period that is on the
-//! shelf is frozen: publishing it again proves that no byte would change.
-//! [`page`] writes the two things on the shelf that live, `index.html` and the
-//! names behind the codes.
+//! what the columns mean and how people were protected, the same in the words of
+//! CSV on the Web and of Frictionless Data, and a signed list of checksums. A
+//! period that is on the shelf is frozen: publishing it again proves that no byte
+//! would change. [`restate`] puts a corrected table beside what was published,
+//! [`withdraw`] leaves a stone in the place of one. What lives on the shelf is
+//! written by [`page`] (`index.html` and the names behind the codes) and by
+//! [`catalogue`]. [`gates`] says what a person has to look at first.
 //!
 //! Only [`Released`] gets in, and only `disclosure`
 //! can make one. This chapter must not know where figures come from, how they
 //! were protected, or what day it is.
 
+mod catalogue;
+mod checksums;
 mod csv;
+mod csvw;
+mod derived;
 mod describe;
 mod error;
+pub mod gates;
+mod package;
 mod page;
 mod parquet;
 mod period;
+mod restate;
 mod sheet;
 mod shelf;
+mod signature;
+mod standing;
+mod stock;
+mod text;
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -30,7 +44,13 @@ use crate::pipeline::Pipeline;
 
 pub use error::Error;
 use period::Period;
+pub use restate::{Removal, Restated, Restatement, Withdrawal};
 use sheet::Sheet;
+pub use signature::Signer;
+pub use standing::{Standing, StandingTable, period_of, standing};
+
+/// The civil date on which each place of the shelf (`2026-10`, `2026-10/restated-1`) was published, as it is known.
+pub type Issued = BTreeMap<String, String>;
 
 /// The words that go beside figures: who publishes, and what the codes are called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +65,29 @@ pub struct Labels {
     pub procedure_groups: Vec<(String, Text)>,
     /// How to reach the agency.
     pub contact: Text,
+    /// The agency's own address on the web.
+    pub publisher_url: String,
+    /// Where the shelf is served, without a slash at the end.
+    pub base_url: String,
+    /// The code of the unit in the national list.
+    pub unit_code: String,
+    /// The key with which lists of checksums are signed; none leaves them unsigned.
+    pub signer: Option<Signer>,
 }
+
+impl Labels {
+    /// With the key of the pipeline's secret reference, in PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SigningKey`]
+    pub fn signed_with(self, pem: &str) -> Result<Self, Error> {
+        Ok(Labels { signer: Some(Signer::new(pem)?), ..self })
+    }
+}
+
+/// The folder under the agency's portal in which the shelf is served, where the pipeline says nothing.
+const UNDER_PORTAL: &str = "so-lieu";
 
 impl From<&Pipeline> for Labels {
     fn from(pipeline: &Pipeline) -> Self {
@@ -57,6 +99,14 @@ impl From<&Pipeline> for Labels {
             communes: communes.collect(),
             procedure_groups: groups.collect(),
             contact: pipeline.agency.contact.clone(),
+            publisher_url: pipeline.agency.portal.clone(),
+            base_url: pipeline
+                .publication
+                .base_url
+                .clone()
+                .unwrap_or_else(|| format!("{}/{UNDER_PORTAL}", pipeline.agency.portal)),
+            unit_code: pipeline.unit.code.clone(),
+            signer: None,
         }
     }
 }
@@ -97,7 +147,8 @@ pub enum Status {
     Unchanged,
 }
 
-/// Puts each released table on the shelf, as `<period>/<table>.csv`, `.parquet` and `.json`.
+/// Puts each released table on the shelf, as `<period>/<table>.csv`, `.parquet`, `.json` and `.csv-metadata.json`, and
+/// with each period its `datapackage.json` and `SHA256SUMS`, signed where there is a key.
 ///
 /// New periods are written into a staging folder beside the shelf, made durable,
 /// and renamed into place one whole period at a time, after every period that is
@@ -111,17 +162,22 @@ pub enum Status {
 /// between two renames, when some periods are there and the rest are not.
 pub fn publish<R: Borrow<Released>>(shelf: &Path, released: &[R], labels: &Labels) -> Result<Published, Error> {
     let sheets = sheets(released)?;
-    let mut periods: BTreeMap<&str, Vec<&Sheet>> = BTreeMap::new();
+    let mut folders: BTreeMap<&str, Vec<&Sheet>> = BTreeMap::new();
     for sheet in &sheets {
-        periods.entry(&sheet.folder).or_default().push(sheet);
+        folders.entry(&sheet.folder).or_default().push(sheet);
     }
     let mut shelving = shelf::Shelving::begin(shelf)?;
-    for (period, sheets) in periods {
+    for (folder, sheets) in folders {
         let mut files = BTreeMap::new();
-        for sheet in sheets {
-            add_files(sheet, labels, &mut files)?;
+        let mut resources = Vec::with_capacity(sheets.len());
+        for sheet in &sheets {
+            resources.push(add_files(sheet, labels, &mut files)?);
         }
-        shelving.period(period, &files)?;
+        if let Some(first) = sheets.first() {
+            files.insert(package::NAME.to_owned(), package::bytes(first, resources, labels)?.into_bytes());
+        }
+        checksums::add(&mut files, folder, labels);
+        shelving.period(folder, &files)?;
     }
     Ok(Published { files: shelving.commit()? })
 }
@@ -153,6 +209,64 @@ pub fn page<R: Borrow<Released>>(shelf: &Path, released: &[R], labels: &Labels) 
     Ok(Published { files })
 }
 
+/// Puts the new form of a table beside its earlier ones, as `<period>/restated-<n>/`, with every value that changed.
+///
+/// `released` are all tables of the period as they are now; the one that is restated is among them.
+///
+/// # Errors
+///
+/// [`Error::NotPublished`] when there is nothing to restate, [`Error::NothingChanged`] when no value would differ.
+pub fn restate<R: Borrow<Released>>(
+    shelf: &Path,
+    released: &[R],
+    period: &str,
+    restatement: &Restatement<'_>,
+    labels: &Labels,
+) -> Result<Restated, Error> {
+    let sheets = sheets(released)?;
+    let found = sheets.iter().find(|sheet| sheet.name == restatement.table && sheet.folder == period);
+    let missing = || Error::NotReleased { period: period.to_owned(), table: restatement.table.to_owned() };
+    restate::restate(shelf, found.ok_or_else(missing)?, restatement, labels)
+}
+
+/// Prepares a withdrawal: what will stand in the place of a table. The ledger is told before it is applied.
+///
+/// # Errors
+///
+/// [`Error::NotPublished`] when the table does not stand there.
+pub fn withdraw(shelf: &Path, withdrawal: &Withdrawal, labels: &Labels) -> Result<Removal, Error> {
+    restate::withdraw(shelf, withdrawal, labels)
+}
+
+/// Writes `catalog.jsonld`, `dataset.jsonld`, the public key and `SHA256SUMS` of the whole shelf from what stands on it.
+///
+/// It is written last: the list is of every file of the shelf.
+///
+/// # Errors
+///
+/// [`Error::Stock`] when a sheet on the shelf cannot be read.
+pub fn catalogue(shelf: &Path, labels: &Labels, issued: &Issued) -> Result<Published, Error> {
+    let stock = stock::read(shelf)?;
+    let mut files = vec![
+        shelf::replace(shelf, "catalog.jsonld", catalogue::dcat(&stock, labels, issued)?.as_bytes())?,
+        shelf::replace(shelf, "dataset.jsonld", catalogue::schema_org(&stock, labels, issued)?.as_bytes())?,
+    ];
+    if let Some(signer) = &labels.signer {
+        // Named after itself: what an earlier key signed is still verified with that one.
+        let id = signer.id();
+        files.push(shelf::replace(shelf, &format!("keys/{id}.pub"), signer.public_key().as_bytes())?);
+        files.push(shelf::replace(shelf, &format!("keys/{id}.pem"), signer.public_key_pem().as_bytes())?);
+    }
+    let hashes = shelf::hashes(shelf, &[checksums::NAME, checksums::SIGNATURE])?;
+    for (name, bytes) in checksums::files(hashes, &labels.base_url, labels) {
+        files.push(shelf::replace(shelf, &name, &bytes)?);
+    }
+    if labels.signer.is_none() {
+        shelf::remove(shelf, checksums::SIGNATURE)?;
+    }
+    Ok(Published { files })
+}
+
 /// All released tables as sheets, by period and name; no two under one name.
 fn sheets<R: Borrow<Released>>(released: &[R]) -> Result<Vec<Sheet<'_>>, Error> {
     let mut sheets = released.iter().map(|released| Sheet::new(released.borrow())).collect::<Result<Vec<_>, _>>()?;
@@ -164,16 +278,23 @@ fn sheets<R: Borrow<Released>>(released: &[R]) -> Result<Vec<Sheet<'_>>, Error> 
             return Err(Error::Twice { table: a.name.to_owned(), period: a.period.to_string() });
         }
     }
+    derived::add(&mut sheets)?;
     Ok(sheets)
 }
 
-/// The three files of a table, under their names in the folder of the period.
-fn add_files(sheet: &Sheet, labels: &Labels, files: &mut BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
+/// The files of a table, under their names in the folder of the period, and what the data package says of it.
+fn add_files(
+    sheet: &Sheet,
+    labels: &Labels,
+    files: &mut BTreeMap<String, Vec<u8>>,
+) -> Result<package::Resource, Error> {
     let csv = csv::bytes(sheet)?.into_bytes();
     let parquet = parquet::bytes(sheet)?;
     let json = describe::bytes(sheet, labels, &csv, &parquet)?;
+    let resource = package::resource(sheet, labels, &csv, &parquet);
+    files.insert(format!("{}.csv-metadata.json", sheet.name), csvw::bytes(sheet, labels)?.into_bytes());
     files.insert(format!("{}.csv", sheet.name), csv);
     files.insert(format!("{}.parquet", sheet.name), parquet);
     files.insert(format!("{}.json", sheet.name), json.into_bytes());
-    Ok(())
+    Ok(resource)
 }

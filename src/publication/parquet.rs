@@ -29,7 +29,7 @@ fn write(sheet: &Sheet) -> Result<Vec<u8>, ParquetError> {
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new_with_options(&mut bytes, sheet.table.schema(), options)?;
-    writer.write(sheet.table)?;
+    writer.write(&sheet.table)?;
     writer.close()?;
     Ok(bytes)
 }

@@ -57,6 +57,32 @@ impl Period {
         }
     }
 
+    /// From its first day to its last, in ISO 8601: "2026-07-01/2026-09-30".
+    pub(super) fn interval(self) -> String {
+        let (first, last) = self.days();
+        format!("{first}/{last}")
+    }
+
+    /// Its first and its last day, in ISO 8601.
+    pub(super) fn days(self) -> (String, String) {
+        let months = match self.span {
+            Span::Month => 1,
+            Span::Quarter => 3,
+        };
+        let first = self.last_month.saturating_sub(months - 1);
+        let days = crate::calendar::civil::month_days(i64::from(self.year), i64::from(self.last_month));
+        let year = self.year;
+        (format!("{year:04}-{first:02}-01"), format!("{year:04}-{:02}-{days:02}", self.last_month))
+    }
+
+    /// In the words of the national portal: the kind of the period and its number, `month` and 10 or `quarter` and 3.
+    pub(super) fn number(self) -> (&'static str, u16, u8) {
+        match self.span {
+            Span::Month => ("month", self.year, self.last_month),
+            Span::Quarter => ("quarter", self.year, self.last_month / 3),
+        }
+    }
+
     /// Under a chart's axis: "T10" or "Oct".
     pub(super) fn tick(self, language: Language) -> String {
         match language {

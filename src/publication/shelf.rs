@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::error::Difference;
+use super::stock::{names, restatement_number};
 use super::{Error, PublishedFile, Status};
 use crate::personal::hex;
 
@@ -63,9 +64,12 @@ impl Shelving {
             fs::rename(self.staging.path.join(period), &target)
                 .map_err(write_error("put the period on the shelf", &target))?;
         }
-        if !self.new_periods.is_empty() {
-            sync_folder(&self.shelf)?;
-        }
+        let homes: std::collections::BTreeSet<_> = self
+            .new_periods
+            .iter()
+            .filter_map(|period| Some(self.shelf.join(period).parent()?.to_path_buf()))
+            .collect();
+        homes.iter().try_for_each(|home| sync_folder(home))?;
         Ok(self.files)
     }
 }
@@ -81,13 +85,46 @@ pub(super) fn replace(shelf: &Path, name: &str, bytes: &[u8]) -> Result<Publishe
     }
     let shelf = resolve(shelf)?;
     let target = shelf.join(name);
+    let home = target.parent().unwrap_or(&shelf);
+    make_folder(home)?;
     let staging = Staging::begin(&shelf)?;
     make_folder(&staging.path)?;
-    let aside = staging.path.join(name);
+    let aside = staging.path.join("aside");
     write_file(&aside, bytes)?;
     fs::rename(&aside, &target).map_err(write_error("put the file on the shelf", &target))?;
-    sync_folder(&shelf)?;
+    sync_folder(home)?;
     Ok(published_file(name.into(), bytes, Status::Written))
+}
+
+/// The SHA-256 of every file of the shelf, by its path, in the order of the paths; hidden files are left out.
+pub(super) fn hashes(shelf: &Path, without: &[&str]) -> Result<Vec<(String, String)>, Error> {
+    let mut waiting = vec![String::new()];
+    let mut hashes = Vec::new();
+    while let Some(folder) = waiting.pop() {
+        for name in names(&shelf.join(&folder))? {
+            let name = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            let path = shelf.join(&name);
+            if path.is_dir() {
+                waiting.push(name);
+            } else if !without.contains(&name.as_str()) {
+                let bytes = fs::read(&path).map_err(|source| Error::Read { path, source })?;
+                hashes.push((name, hex(&Sha256::digest(bytes))));
+            }
+        }
+    }
+    hashes.sort_unstable();
+    Ok(hashes)
+}
+
+/// Takes a file off the shelf for good; one that is gone already is no error.
+pub(super) fn remove(shelf: &Path, name: &str) -> Result<(), Error> {
+    let path = shelf.join(name);
+    match fs::remove_file(&path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(Error::Write { doing: "take a withdrawn file off the shelf", path, source }),
+    }
+    sync_folder(path.parent().unwrap_or(shelf))
 }
 
 /// Makes the shelf if there is none, and follows it to where it really is.
@@ -173,8 +210,9 @@ fn compare<N: AsRef<str> + Ord + std::borrow::Borrow<str>, E>(
     for entry in fs::read_dir(folder).map_err(read)? {
         let name = entry.map_err(read)?.file_name();
         let name = name.to_string_lossy();
-        // Hidden files are the lock files of somebody who has a table open.
-        if !files.contains_key(name.as_ref()) && !name.starts_with('.') {
+        // Hidden files are the lock files of somebody who has a table open; a restatement is frozen by itself.
+        let is_known = files.contains_key(name.as_ref()) || restatement_number(&name).is_some();
+        if !is_known && !name.starts_with('.') {
             return Err(differs(&name, Difference::Unexpected));
         }
     }

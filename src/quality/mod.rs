@@ -1,7 +1,7 @@
 //! What service quality is counted from: dossiers that were due, on time or late, online or not.
 //!
 //! The rows of [`table`] are made by `sql/quality/dossiers.sql` and are private.
-//! [`index`] makes score sheets of such counts, for the agency itself.
+//! [`index`] makes score sheets of such counts, for the agency itself; what of them may leave, `disclosure` decides.
 //! This module must not know how they are protected or published.
 
 pub mod index;

@@ -1,6 +1,6 @@
 //! Step two: staging, obligations, recipients and figures, in SQL.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Night;
 use super::pull::Harvest;
@@ -12,6 +12,7 @@ use crate::obligations::{self, Obligation};
 use crate::pipeline::StandardTable;
 use crate::report::{CheckLine, FaultLine, HELD_BY_A_CHECK, ItemLine, TableLine};
 use crate::satisfaction;
+use crate::sql::ahead::{self, Ahead};
 use crate::sql::engine::{Asked, Bound, given_tables};
 use crate::sql::through::{Keys, Sieve};
 use crate::sql::{Engine, Model};
@@ -83,7 +84,7 @@ impl Night<'_> {
         let models = self.checked.library.folder("satisfaction").chain(self.checked.library.folder("quality"));
         // Who finished which dossier is asked for where answers are taken in, and kept nowhere else.
         for model in models.filter(|model| model.name != satisfaction::finished()) {
-            self.make(built, model, true).await;
+            self.make(built, model, None, true).await;
         }
     }
 
@@ -120,7 +121,7 @@ impl Night<'_> {
             }
         }
         for model in self.checked.library.folder("staging").filter(|model| is_meant(&model.name)) {
-            self.make(&mut built, model, false).await;
+            self.make(&mut built, model, None, false).await;
         }
         self.checks(&mut built, is_meant).await;
         Ok(built)
@@ -133,10 +134,11 @@ impl Night<'_> {
         is_meant: impl Fn(&str) -> bool,
     ) -> Result<Vec<Obligation>, Fault> {
         let mut all = Vec::new();
+        let mut ahead = self.ahead(built, &is_meant).map_err(|error| error.fault())?;
         for item in self.checked.pipeline.items.iter().filter(|item| is_meant(&item.id)) {
             let name = TableName::new("obligations", &item.id);
             let Some(model) = self.checked.library.model(&name) else { continue };
-            self.make(built, model, true).await;
+            self.make(built, model, ahead.remove(&name), true).await;
             let mut line = ItemLine { item: item.id.clone(), ..ItemLine::default() };
             if built.is_held(&name) {
                 line.held.insert(HELD_BY_A_CHECK.into(), 1);
@@ -154,25 +156,48 @@ impl Night<'_> {
             self.report.items.push(line);
         }
         let open = all.iter().filter(|obligation| obligation.is_open(self.as_of));
-        let due: BTreeSet<&str> = open.map(|obligation| obligation.subject_id.reveal().as_str()).collect();
-        let due: Vec<&str> = due.into_iter().collect();
+        let mut due: Vec<&str> = open.map(|obligation| obligation.subject_id.reveal().as_str()).collect();
+        let mut seen = HashSet::with_capacity(due.len());
+        due.retain(|subject| seen.insert(*subject));
         built.due = due.len() as u64;
         built.engine.register(&due_name(), &due_table(&due)).map_err(|error| error.fault())?;
         for model in self.checked.library.folder("reminders") {
-            self.make(built, model, true).await;
+            self.make(built, model, None, true).await;
         }
         Ok(all)
     }
 
-    /// Runs one model, and notes what it has come to.
-    async fn make(&mut self, built: &mut Built, model: &Model, keep: bool) {
+    /// Begins to make the obligations of these items, several at once: they do not read each other.
+    fn ahead(
+        &self,
+        built: &Built,
+        is_meant: impl Fn(&str) -> bool,
+    ) -> Result<BTreeMap<TableName, Ahead>, crate::sql::Error> {
+        let items = self.checked.pipeline.items.iter().filter(|item| is_meant(&item.id));
+        let models = items.filter_map(|item| self.checked.library.model(&TableName::new("obligations", &item.id)));
+        let is_possible = |model: &&Model| {
+            let waits = |table: &TableName| built.is_held(table) || built.is_blocked(table);
+            !model.reads.iter().any(|table| waits(table) || table.schema == "obligations")
+        };
+        let models: Vec<&Model> = models.filter(is_possible).collect();
+        let jobs = models.iter().map(|model| ahead::Job {
+            model: (*model).clone(),
+            bound: self.bound(model),
+            contract: contract(&self.checked.pipeline, model),
+        });
+        let begun = built.engine.build_ahead(jobs.collect())?;
+        Ok(models.iter().map(|model| model.name.clone()).zip(begun).collect())
+    }
+
+    /// Runs one model, or waits for it where that has begun, and notes what it has come to.
+    async fn make(&mut self, built: &mut Built, model: &Model, begun: Option<Ahead>, keep: bool) {
         self.tell(Job::Model(&model.name), Ending::Start);
-        self.make_table(built, model, keep).await;
+        self.make_table(built, model, begun, keep).await;
         self.tell_ending(built, model);
     }
 
     /// Runs one model. What it reads may be blocked, or it may fail: then it is blocked too, and the night goes on.
-    async fn make_table(&mut self, built: &mut Built, model: &Model, keep: bool) {
+    async fn make_table(&mut self, built: &mut Built, model: &Model, begun: Option<Ahead>, keep: bool) {
         if model.reads.iter().any(|table| built.held.contains(table)) {
             built.held.insert(model.name.clone());
             return;
@@ -185,23 +210,19 @@ impl Night<'_> {
             return;
         }
         self.world.progress.step(format!("building {}", model.name));
-        let pipeline = &self.checked.pipeline;
-        let item = pipeline.item(&model.name.table).filter(|_| model.name.schema == "obligations");
-        let everything = || (pipeline.since(self.as_of), pipeline.until(self.as_of));
-        let (since, until) = item.map_or_else(everything, |item| item.window(self.as_of));
-        let bound: Bound = [("$as_of", self.as_of.date()), ("$until", until), ("$since", since)].into();
-        let contract = contract(pipeline, model);
+        let (bound, contract) = (self.bound(model), contract(&self.checked.pipeline, model));
         if model.name.schema == "staging" && model.reads.iter().any(|table| built.large.contains_key(table)) {
             return self.make_through(built, model, &bound, contract.as_ref()).await;
         }
-        let made = match model.name.schema.as_str() {
+        let made = match (begun, model.name.schema.as_str()) {
+            (Some(begun), _) => begun.made().await,
             // They ask the largest tables for the rows of those who have something due.
-            "reminders" => {
+            (None, "reminders") => {
                 let of = model.reads.iter().filter_map(|table| built.large.get(table)).sum();
                 let asked = Asked { rows: built.due, of };
                 built.engine.look_up(model, &bound, contract.as_ref(), asked).await
             }
-            _ => built.engine.build(model, &bound, contract.as_ref()).await,
+            (None, _) => built.engine.build(model, &bound, contract.as_ref()).await,
         };
         match made {
             Ok(table) if model.name.schema == "staging" => self.sift(built, &model.name, &table),
@@ -214,6 +235,15 @@ impl Night<'_> {
                 built.blocked.insert(model.name.clone());
             }
         }
+    }
+
+    /// The dates that the select of a model may name: of an item its own window, else that of all items.
+    fn bound(&self, model: &Model) -> Bound {
+        let pipeline = &self.checked.pipeline;
+        let item = pipeline.item(&model.name.table).filter(|_| model.name.schema == "obligations");
+        let everything = || (pipeline.since(self.as_of), pipeline.until(self.as_of));
+        let (since, until) = item.map_or_else(everything, |item| item.window(self.as_of));
+        [("$as_of", self.as_of.date()), ("$until", until), ("$since", since)].into()
     }
 
     /// Makes a standard table of a large one readable, without the rows that nobody may rely on.

@@ -4,12 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use futures::future::join_all;
 
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+
 use super::Night;
 use super::remind::convoy::{self, Wire};
-use super::remind::end_of;
 use super::remind::retry::Retries;
+use super::remind::{end_of, today};
 use crate::calendar::now;
-use crate::delivery::{self, Body, Class, Destination, Form, Message, Outcome, Rooms, Sender, Slip, Timeouts, Vault};
+use crate::delivery::{
+    self, Body, Class, Code, Destination, Form, Message, Outcome, Rooms, Sender, Slip, Timeouts, Vault,
+};
 use crate::fault::{Explain, Fault};
 use crate::ledger::Recorded;
 use crate::personal::Personal;
@@ -21,13 +26,18 @@ use crate::reminders::short::{Short, Unfit};
 use crate::report::FaultLine;
 
 /// The channels that are open tonight.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Senders {
+    /// The day for which the run speaks, and the day by the clock on which it began.
+    as_of: Date,
+    began_on: Date,
     open: BTreeMap<String, Sender>,
     /// Those that failed: nothing leaves by them until they are opened again.
     down: BTreeSet<String>,
     /// Those of them that stay closed tonight: a person must act, or another day begin.
     shut: BTreeSet<String>,
+    /// Those of them that asked to be left alone until an instant.
+    busy: BTreeMap<String, Timestamp>,
     /// Whether messages have left: a channel that fails from then on is no error of the night.
     has_begun: bool,
     places: HashMap<String, Places>,
@@ -40,11 +50,37 @@ impl Wire<Message> for Senders {
 }
 
 impl Senders {
+    /// No channel is open yet; `as_of` is the day for which the run speaks.
+    pub(super) fn of(as_of: Date) -> Self {
+        Senders {
+            as_of,
+            began_on: today(),
+            open: BTreeMap::new(),
+            down: BTreeSet::new(),
+            shut: BTreeSet::new(),
+            busy: BTreeMap::new(),
+            has_begun: false,
+            places: HashMap::new(),
+        }
+    }
+
+    /// The day for which the run speaks by now: where it works past midnight, the next one.
+    fn day(&self) -> Date {
+        let passed = (today() - self.began_on).get_days().max(0);
+        self.as_of.saturating_add(i64::from(passed).days())
+    }
     /// Sends a group, each message by its channel and all channels at once; outcomes are in the order of the messages.
     /// What goes by a channel that is not open is deferred.
     pub(super) async fn send(&mut self, recorded: &[Recorded<Message>]) -> Vec<Outcome> {
         let mut groups: BTreeMap<&str, Vec<(usize, &Recorded<Message>)>> = BTreeMap::new();
-        for (place, message) in recorded.iter().enumerate() {
+        let day = self.day();
+        let mut outcomes = vec![Outcome::Deferred { code: Code::Stopped }; recorded.len()];
+        for ((place, message), outcome) in recorded.iter().enumerate().zip(&mut outcomes) {
+            // It was written and recorded in good time, and waited behind others: this is the last look before the wire.
+            if message.value().valid_until < day {
+                *outcome = Outcome::Deferred { code: Code::Expired };
+                continue;
+            }
             groups.entry(message.value().channel.as_str()).or_default().push((place, message));
         }
         for (channel, group) in &groups {
@@ -54,7 +90,6 @@ impl Senders {
         }
         let sending =
             self.open.iter_mut().filter_map(|(name, sender)| Some(send_group(sender, groups.get(name.as_str())?)));
-        let mut outcomes = vec![Outcome::Deferred { code: delivery::Code::Stopped }; recorded.len()];
         for (place, outcome) in join_all(sending).await.into_iter().flatten() {
             if let Some(known) = outcomes.get_mut(place) {
                 *known = outcome;
@@ -71,8 +106,10 @@ impl Senders {
 
     /// Forgets that channels failed, where another try may find them well: they are opened again.
     fn forgive(&mut self) {
-        let shut = &self.shut;
-        let forgiven: Vec<String> = self.down.extract_if(.., |name| !shut.contains(name)).collect();
+        self.busy.retain(|_, until| *until > now());
+        let (shut, busy) = (&self.shut, &self.busy);
+        let is_forgiven = |name: &String| !shut.contains(name) && !busy.contains_key(name);
+        let forgiven: Vec<String> = self.down.extract_if(.., |name| is_forgiven(name)).collect();
         for name in forgiven {
             self.places.remove(&name);
         }
@@ -84,16 +121,27 @@ impl Senders {
         if is_lasting(error) {
             self.shut.insert(name.to_owned());
         }
+        if let delivery::Error::Provider { code: Code::Busy { wait_seconds, .. }, .. } = error {
+            let until = now().checked_add(SignedDuration::from_secs(i64::from(*wait_seconds)));
+            self.busy.insert(name.to_owned(), until.unwrap_or(Timestamp::MAX));
+        }
+    }
+
+    /// Why nothing leaves by a channel that is out: it asked for a time, or it cannot be reached.
+    fn out(&self, name: &str) -> Code {
+        let Some(until) = self.busy.get(name) else { return Code::NotConnected };
+        let left = until.duration_since(now()).as_secs().max(1);
+        Code::Busy { status: 429, wait_seconds: u32::try_from(left).unwrap_or(u32::MAX) }
     }
 
     /// Lets wait what goes by a channel that is out for now, as if the channel had said so, and gives back the rest.
     fn let_wait<'r>(&self, reminders: Vec<Reminder<'r>>, retries: &mut Retries<Reminder<'r>>) -> Vec<Reminder<'r>> {
-        let outcome = Outcome::Deferred { code: delivery::Code::NotConnected };
         let mut going = Vec::with_capacity(reminders.len());
         for reminder in reminders {
             let name = &reminder.channel.name;
             let is_out = self.down.contains(name) && !self.shut.contains(name);
-            let last = end_of(reminder.valid_until);
+            let last = end_of(reminder.last_day());
+            let outcome = Outcome::Deferred { code: self.out(name) };
             match is_out.then(|| retries.next(&reminder.key, outcome, now(), last)).flatten() {
                 Some(at) => retries.wait(at, reminder),
                 None => going.push(reminder),

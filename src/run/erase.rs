@@ -38,7 +38,7 @@ pub fn erase(world: &World, pipeline: &Pipeline, subject: &Personal<String>, acc
     // Who has no state folder has nothing to erase, and gets none from here.
     Ledger::read(&world.state).map_err(|error| error.fault())?;
     let _lock = Lock::take(&world.state).map_err(|error| error.fault())?;
-    super::refuse_broken(world)?;
+    drop(super::refuse_broken(world)?);
     let key = world.pseudonym_key().map_err(|error| error.fault())?;
     let mut ledger = Ledger::open(&world.state, &pipeline.id).map_err(|error| error.fault())?;
     let tables = searched(pipeline);

@@ -235,7 +235,7 @@ impl<'a> Kept<'a> {
         Ok(is_whole)
     }
 
-    fn bound(&self, item: Option<&Item>) -> Bound {
+    pub(super) fn bound(&self, item: Option<&Item>) -> Bound {
         let pipeline = &self.checked.pipeline;
         let everything = (pipeline.since(self.night), pipeline.until(self.night));
         let (since, until) = item.map_or(everything, |item| item.window(self.night));

@@ -5,17 +5,15 @@
 
 use std::path::Path;
 
-use jiff::ToSpan;
-
-use super::Night;
 use super::build::Built;
+use super::{Night, shelf};
 use crate::disclosure::{self, Draws, Edition, Month, Part, Period, Released, Request, closed_months, whole_quarters};
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{Ledger, Publication, Reservation};
 use crate::pipeline::{Counted, PrivacyPolicy, Rho, add_rho};
+use crate::publication::gates::{self, Examined};
 use crate::publication::{self, Labels};
 use crate::report::{FaultLine, ReleaseLine};
-use crate::tables::TableName;
 use crate::{quality, satisfaction};
 
 /// An edition of a period, and the draws it is made from.
@@ -56,11 +54,14 @@ impl Night<'_> {
         shown.sort_by_key(|draws| (draws.month(), draws.part()));
         let made_from = made_from(&shown);
         let released = self.release(policy, &made_from)?;
+        let labels = shelf::labels(self.checked)?;
+        self.tend_shelf(ledger, &labels)?;
+        let examined = gates::examine(&released).map_err(|error| error.fault())?;
         for made in &made_from {
-            self.put(ledger, policy, &released, made)?;
+            self.put(ledger, policy, (&released, &examined), made, &labels)?;
         }
         for first in shown.iter().filter(|draws| draws.part() == Part::First) {
-            self.keep_preliminary(ledger, policy, first)?;
+            self.keep_preliminary(ledger, policy, first, &labels)?;
         }
         let is_made = |period: &str| made_from.iter().any(|(made, _, _)| made.to_string() == period);
         for (period, _) in ledger.spent().map_err(|error| error.fault())? {
@@ -68,16 +69,15 @@ impl Night<'_> {
             is_whole &= is_made(&period) || ledger.publication(&period).map_err(|error| error.fault())?.is_none();
         }
         if is_whole {
-            let all: Vec<&Released> = released.iter().collect();
-            let labels = Labels::from(&self.checked.pipeline);
-            publication::page(&self.world.published(), &all, &labels).map_err(|error| error.fault())?;
+            let shown = self.shown(ledger, &released)?;
+            publication::page(&self.world.published(), &shown, &labels).map_err(|error| error.fault())?;
         } else {
             self.report.notes.push(
                 "The page was left as it is: it shows months that this run does not, of a later day or an earlier policy."
                     .into(),
             );
         }
-        Ok(())
+        self.catalogue(ledger, &labels)
     }
 
     fn fits(&self, policy: &PrivacyPolicy, draws: &Draws) -> bool {
@@ -123,13 +123,14 @@ impl Night<'_> {
         policy: &PrivacyPolicy,
         (month, part): (Month, Part),
     ) -> Result<Option<Draws>, Fault> {
+        let stale = self.stale(Some(ledger), built, month)?;
         let request = match self.request(built, policy, (month, part))? {
-            Some(request) if reaches(built, month)? => request,
+            Some(request) if stale.is_empty() => request,
             Some(_) => {
                 self.report.notes.push(format!(
                     "{month} is not drawn: the ratings or the dossiers end before the month does, as if a file were cut short"
                 ));
-                self.hold(month);
+                self.hold_for(ledger, &month.to_string(), &stale)?;
                 return Ok(None);
             }
             // The source failed, which is a fault of its own, or a check holds it.
@@ -205,8 +206,9 @@ impl Night<'_> {
         &mut self,
         ledger: &mut Ledger,
         policy: &PrivacyPolicy,
-        released: &[Released],
+        (released, examined): (&[Released], &[Examined]),
         (period, edition, draws): &MadeFrom<'_>,
+        labels: &Labels,
     ) -> Result<(), Fault> {
         let shelf = self.world.published();
         let name = edition.folder(*period);
@@ -216,10 +218,12 @@ impl Night<'_> {
             None => false,
         };
         let tables: Vec<&Released> = released.iter().filter(|table| table.period() == *period).collect();
+        if known.is_none() && self.is_held_by_gates(ledger, examined, (*period, *edition), labels)? {
+            return Ok(());
+        }
         if !is_frozen {
             self.world.progress.step(format!("publishing {name}"));
-            let labels = Labels::from(&self.checked.pipeline);
-            let publication = put_on_shelf(&shelf, &name, &tables, &labels)?;
+            let publication = put_on_shelf(&shelf, &name, &tables, labels)?;
             match known {
                 Some(known) if known != publication => return Err(not_what_was_published(&shelf, &name)),
                 Some(_) => {}
@@ -234,7 +238,13 @@ impl Night<'_> {
 
     /// Proves that a preliminary edition stands as it was published, beside the final one; it is made again from its draws
     /// where its whole folder is gone. One that was never published is not put there after the final one.
-    fn keep_preliminary(&mut self, ledger: &Ledger, policy: &PrivacyPolicy, first: &Draws) -> Result<(), Fault> {
+    fn keep_preliminary(
+        &mut self,
+        ledger: &Ledger,
+        policy: &PrivacyPolicy,
+        first: &Draws,
+        labels: &Labels,
+    ) -> Result<(), Fault> {
         let shelf = self.world.published();
         let period = Period::Month(first.month());
         let name = Edition::Preliminary.folder(period);
@@ -243,9 +253,8 @@ impl Night<'_> {
             return Ok(());
         }
         let released = self.release(policy, &[(period, Edition::Preliminary, vec![first])])?;
-        let labels = Labels::from(&self.checked.pipeline);
         let tables: Vec<&Released> = released.iter().collect();
-        if put_on_shelf(&shelf, &name, &tables, &labels)? == known {
+        if put_on_shelf(&shelf, &name, &tables, labels)? == known {
             return Ok(());
         }
         Err(not_what_was_published(&shelf, &name))
@@ -331,7 +340,7 @@ impl Night<'_> {
             let total = spent.iter().find(|(month, _)| *month == name).map_or(request.cost(), |(_, spent)| {
                 add_rho(*spent, request.cost()).unwrap_or(Rho::from_integer(i64::MAX))
             });
-            let status = match (reaches(built, month)?, total <= policy.rho_cap) {
+            let status = match (self.stale(ledger, built, month)?.is_empty(), total <= policy.rho_cap) {
                 (false, _) => "held",
                 (true, false) => "refused",
                 (true, true) => "would publish",
@@ -356,22 +365,6 @@ fn months(policy: &PrivacyPolicy, night: &Night<'_>) -> Vec<Month> {
 
 fn is_held(built: &Built) -> bool {
     built.is_held(&satisfaction::table()) || built.is_held(&quality::table())
-}
-
-/// How many days before the end of a month the newest rating and the newest dossier may lie: a weekend and a holiday.
-const REACH_DAYS: i64 = 7;
-
-/// Whether the sources speak of days up to the end of the month.
-fn reaches(built: &Built, month: Month) -> Result<bool, Fault> {
-    let Some(reach) = built.tables.get(&TableName::new("quality", "reach")) else { return Ok(false) };
-    let enough = month.last_day().saturating_sub(REACH_DAYS.days());
-    for column in ["ratings_until", "dossiers_until"] {
-        let until = reach.dates(column).map_err(|error| error.fault())?;
-        if until.first().copied().flatten().is_none_or(|until| until < enough) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 fn policy_changed(path: &Path, policy: &PrivacyPolicy) -> Fault {
@@ -419,15 +412,20 @@ fn made_from(shown: &[Draws]) -> Vec<MadeFrom<'_>> {
 /// Publishes one period, and what was published of it.
 fn put_on_shelf(shelf: &Path, period: &str, tables: &[&Released], labels: &Labels) -> Result<Publication, Fault> {
     let published = publication::publish(shelf, tables, labels).map_err(|error| error.fault())?;
+    Ok(self::publication(period, &published))
+}
+
+/// What the ledger is told of a place of the shelf.
+pub(super) fn publication(place: &str, published: &publication::Published) -> Publication {
     let files = published.files.iter().map(|file| (name(&file.path), file.sha256.clone())).collect();
-    Ok(Publication { period: period.to_owned(), files })
+    Publication { period: place.to_owned(), files }
 }
 
 fn name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn not_what_was_published(shelf: &Path, period: &str) -> Fault {
+pub(super) fn not_what_was_published(shelf: &Path, period: &str) -> Fault {
     Fault::new(
         "publication.not-as-recorded",
         Place::file(shelf.join(period)),

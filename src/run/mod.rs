@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! pull → build → obligations → follow → reminders → record → send
-//!             └→ satisfaction, quality → release → publish → report
+//!             └→ satisfaction, quality → release → publish → push → report
 //! ```
 //!
 //! Each step is in a file of its own beside this one; each decision is in its
 //! chapter. This is where the world meets them.
 
+mod analyst;
 mod attend;
 mod bounces;
 mod budget;
@@ -15,18 +16,21 @@ mod build;
 mod change;
 mod channels;
 mod erase;
+mod exact;
 mod explain;
 mod figures;
 mod follow;
 mod lineage;
 mod provenance;
 mod pull;
+mod push;
 mod quality;
 mod ratings;
 mod recheck;
 pub mod remind;
 mod sealed;
 mod tokens;
+mod shelf;
 mod trace;
 mod window;
 
@@ -38,7 +42,7 @@ use crate::calendar::{AsOf, Day, now, vietnam};
 use crate::check::{self, Checked};
 use crate::fault::{Explain, Fault, Place};
 use crate::landing::Store;
-use crate::ledger::{Ledger, Lock, RunOutcome};
+use crate::ledger::{Checkpoint, Ledger, Lock, RunOutcome, verify};
 use crate::lineage::{Ending, Job};
 use crate::personal::PseudonymKey;
 use crate::pipeline::Rho;
@@ -48,12 +52,15 @@ use crate::report::change::Changes;
 use crate::report::{FaultLine, Report};
 use crate::world::World;
 
+pub use analyst::{inquire, listed};
 pub use bounces::{Back, bounces};
 pub use budget::{Budget, budget};
 pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
+pub use push::{Pushed, push};
 pub use quality::{Asked, judge, prove, quality};
 pub use tokens::{issue_tokens, rating_texts};
+pub use shelf::{Asked as AskedTable, let_pass, restate, withdraw};
 pub use trace::{NightAnswer, Opened, Question, Story, Whom, trace};
 pub use window::{NIGHTS_MAX, window};
 
@@ -100,7 +107,7 @@ async fn run_for(
     let _lock = Lock::take(&world.state).map_err(|error| error.fault())?;
     // Nothing is sent on a ledger that is gone or broken: everybody might be reminded again.
     world.refuse_lost_ledger().map_err(|error| error.fault())?;
-    refuse_broken(world)?;
+    let before = refuse_broken(world)?;
     let key = world.pseudonym_key().map_err(|error| error.fault())?;
     let mut ledger = Ledger::open(&world.state, &checked.pipeline.id).map_err(|error| error.fault())?;
     let run = ledger.begin_run(as_of).map_err(|error| error.fault())?;
@@ -139,13 +146,25 @@ async fn run_for(
     if let Err(error) = ledger.index_mentions() {
         report.faults.push(FaultLine::from(&error.fault()));
     }
+    let checkpoint = match before.map(|before| checkpoint(world, before)).transpose() {
+        Ok(checkpoint) => checkpoint,
+        Err(fault) => {
+            report.faults.push(FaultLine::from(&fault));
+            None
+        }
+    };
     let outcome = match (purpose, report.settle()) {
         // It proves no night: what the night has to do beside sending is not done by it.
         (Purpose::Send, RunOutcome::Done | RunOutcome::Held) => RunOutcome::Sent,
         (_, outcome) => outcome,
     };
     ledger.finish_run(&run, outcome, &json!(report)).map_err(|error| error.fault())?;
-    ledger.anchor().map_err(|error| error.fault())?;
+    let key = world.pseudonym_key().map_err(|error| error.fault())?;
+    match checkpoint {
+        Some(checkpoint) => ledger.anchor_verified(&checkpoint, &key),
+        None => ledger.anchor(),
+    }
+    .map_err(|error| error.fault())?;
     Ok(report)
 }
 
@@ -171,6 +190,7 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     night.followed(ledger.as_ref(), &built, &obligations)?;
     night.preview(ledger.as_ref(), &built, &obligations)?;
     night.foresee(ledger.as_ref(), &built)?;
+    night.foresee_exact(ledger.as_ref())?;
     world.progress.done();
     let mut report = night.report;
     compare(ledger.as_ref(), &mut report)?;
@@ -285,22 +305,50 @@ impl Night<'_> {
         if purpose == Purpose::Send {
             return Ok(());
         }
-        self.publish(ledger, &built)
+        // Neither kind of figures waits for the other, and the rating system is told of both.
+        let noisy = self.publish(ledger, &built);
+        self.publish_exact(ledger, &built).await?;
+        noisy?;
+        self.push(ledger).await
     }
 }
 
+/// A ledger up to this size is verified as a whole before each run: that takes a few seconds.
+const WHOLE_BYTES: u64 = 256 << 20;
+
+/// A larger one as a whole once in so many days, after the night, when nobody waits.
+const WHOLE_DAYS: i32 = 7;
+
 /// Nothing is sent on a ledger that somebody changed. One whose making was cut off, by a full disk, has not begun.
-fn refuse_broken(world: &World) -> Result<(), Fault> {
+fn refuse_broken(world: &World) -> Result<Option<verify::Before>, Fault> {
     if !Ledger::has_begun(&world.state) {
-        return Ok(());
+        return Ok(None);
     }
-    match crate::ledger::verify::verify(&world.state) {
-        Ok(verified) => match verified.faults.into_iter().next() {
-            Some(fault) => Err(fault),
-            None => Ok(()),
-        },
-        Err(crate::ledger::Error::None { .. }) => Ok(()),
+    // Without the key nothing that was noted is believed.
+    let key = world.opening_pseudonym_key().ok();
+    match verify::verify_before_run(&world.state, key.as_ref(), WHOLE_BYTES) {
+        Ok(mut before) => {
+            let first = before.verified.faults.drain(..).next();
+            first.map_or(Ok(Some(before)), Err)
+        }
+        Err(crate::ledger::Error::None { .. }) => Ok(None),
         Err(error) => Err(error.fault()),
+    }
+}
+
+/// How far the ledger is verified at the end of a run; as a whole, where that is due.
+fn checkpoint(world: &World, before: verify::Before) -> Result<Checkpoint, Fault> {
+    let today = remind::today();
+    let Some(since) = before.since else { return Ok(Checkpoint { head: before.verified.head, whole_on: today }) };
+    // A day that lies ahead was noted by a clock that was wrong.
+    if (0..WHOLE_DAYS).contains(&(today - since.whole_on).get_days()) {
+        return Ok(Checkpoint { head: before.verified.head, whole_on: since.whole_on });
+    }
+    world.progress.step("verifying the whole ledger");
+    let whole = verify::verify(&world.state).map_err(|error| error.fault())?;
+    match whole.faults.into_iter().next() {
+        Some(fault) => Err(fault),
+        None => Ok(Checkpoint { head: whole.head, whole_on: today }),
     }
 }
 

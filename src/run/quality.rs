@@ -1,14 +1,17 @@
 //! The score sheet of a unit: from what the last night landed, touching no source.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::explain::{Kept, last_night, none_yet};
 use crate::calendar::{AsOf, Span};
 use crate::check::Checked;
+use crate::disclosure::exact::scores;
+use crate::disclosure::{Month, Provenance};
 use crate::fault::{Explain, Fault, Place};
 use crate::pipeline::Pipeline;
+use crate::pipeline::exact::{ExactPolicy, ExactScores};
 use crate::pipeline::indices::Definition;
-use crate::quality::index::{Counts, Scope, Sheet, score};
+use crate::quality::index::{Counts, Scope, Sheet, flags, score};
 use crate::satisfaction::standard_table;
 use crate::sql::cases::{Bench, Case, Difference};
 use crate::sql::engine::Bound;
@@ -180,4 +183,111 @@ fn unknown_unit(pipeline: &Pipeline, scope: &Scope) -> Fault {
     let next =
         format!("name {}, one of its communes in {}, or a department", pipeline.unit.code, pipeline.path.display());
     Fault::new("quality.unknown-unit", place, what, next)
+}
+
+impl super::Night<'_> {
+    /// The score sheets of a month that the policy publishes, by the version of each decision that was in force, and
+    /// the sums of the columns that they are computed from.
+    pub(super) async fn score_sheets(
+        &self,
+        built: &super::build::Built,
+        policy: &ExactPolicy,
+        month: Month,
+    ) -> Result<(Vec<scores::Sheet>, scores::Sums), Fault> {
+        let pipeline = &self.checked.pipeline;
+        let (since, until) = (month.first_day(), month.last_day());
+        let bound: Bound = [("$as_of", self.as_of.date()), ("$until", until), ("$since", since)].into();
+        let mut tables = Vec::new();
+        for model in self.checked.library.folder(INDICES) {
+            if model.reads.iter().any(|table| built.is_blocked(table) || built.is_held(table)) {
+                let what = format!("{} cannot be counted tonight: a table that it reads is not there", model.name);
+                return Err(Fault::new("run.blocked", Place::file(&model.path), what, "see the fault of that table"));
+            }
+            let table = built.engine.build(model, &bound, None).await.map_err(|error| error.fault())?;
+            tables.push((&model.name, table));
+        }
+        let read = |scope: &Scope| -> Result<Counts, Fault> {
+            let tables = tables.iter().map(|(name, table)| (*name, table));
+            let mut counts = Counts::read(tables, scope).map_err(|error| error.fault())?;
+            counts.unfilled = unfilled(self.checked, scope);
+            Ok(counts)
+        };
+        let communes = pipeline.unit.communes.iter().map(|commune| (commune.code.clone(), false));
+        let units = std::iter::once((pipeline.unit.code.clone(), true)).chain(communes);
+        let mut by_unit = Vec::new();
+        for (unit, is_root) in units {
+            let scope = Scope { unit, is_root, procedure: None };
+            let counts = read(&scope)?;
+            by_unit.push((scope, counts));
+        }
+        let mut source = Provenance::default();
+        for (name, _) in &tables {
+            let own = self.provenance(built, name);
+            source.inputs.extend(own.inputs);
+            source.queries.extend(own.queries);
+        }
+        for hashed in [&mut source.inputs, &mut source.queries] {
+            hashed.sort();
+            hashed.dedup();
+        }
+        let sheets = policy.scores.iter().map(|wanted| self.score_sheet(wanted, month, &by_unit, &source));
+        let sheets = sheets.collect::<Result<Vec<_>, Fault>>()?;
+        let columns = sheets.iter().flat_map(|sheet| &sheet.metrics).flat_map(|m| [&m.numerator, &m.denominator]);
+        let columns: BTreeSet<&str> = columns.map(String::as_str).chain([flags::BASE]).collect();
+        let sums = by_unit.iter().map(|(scope, counts)| {
+            let sums = columns.iter().map(|column| ((*column).to_owned(), counts.total(column)));
+            (scope.unit.clone(), sums.collect())
+        });
+        let sums = sums.collect();
+        Ok((sheets, sums))
+    }
+
+    fn score_sheet(
+        &self,
+        wanted: &ExactScores,
+        month: Month,
+        by_unit: &[(Scope, Counts)],
+        source: &Provenance,
+    ) -> Result<scores::Sheet, Fault> {
+        let definition = definition(&self.checked.pipeline, &wanted.decision)?;
+        let period: Span = month.to_string().parse().map_err(|_| unknown_month(month))?;
+        let mut found: BTreeMap<String, scores::Metric> = BTreeMap::new();
+        let mut version = String::new();
+        for (scope, counts) in by_unit {
+            let sheet = score(definition, period, self.known_on, scope, counts);
+            let sheet = sheet.map_err(|error| error.fault())?;
+            version.clone_from(&sheet.version);
+            let metrics = definition.in_force(month.last_day(), self.known_on).into_iter();
+            let formulas: Vec<_> = metrics.flat_map(|v| &v.groups).flat_map(|group| &group.metrics).collect();
+            for line in sheet.groups.iter().flat_map(|group| &group.metrics) {
+                let parts = formulas.iter().find(|metric| metric.code == line.code);
+                let parts = parts.and_then(|metric| flags::share(&metric.formula));
+                let Some((numerator, denominator)) = parts.filter(|_| wanted.metrics.contains(&line.code)) else {
+                    continue;
+                };
+                // Of what an agency does not fill nothing is known, and nothing is published.
+                if !line.lacks.is_empty() {
+                    continue;
+                }
+                let metric = found.entry(line.code.clone()).or_insert_with(|| scores::Metric {
+                    code: line.code.clone(),
+                    numerator: numerator.to_owned(),
+                    denominator: denominator.to_owned(),
+                    maximum: line.maximum,
+                    shown: BTreeMap::new(),
+                });
+                let text = |value: Option<crate::quality::index::Decimal>| value.map(|value| value.to_string());
+                let shown = scores::Shown { percent: text(line.percent), score: text(line.score) };
+                metric.shown.insert(scope.unit.clone(), shown);
+            }
+        }
+        let metrics = wanted.metrics.iter().filter_map(|code| found.remove(code)).collect();
+        let provenance = Provenance { definition: definition.name.clone(), version, ..source.clone() };
+        Ok(scores::Sheet { table: wanted.table.clone(), title: wanted.title.clone(), metrics, provenance })
+    }
+}
+
+fn unknown_month(month: Month) -> Fault {
+    let place = Place::Thing("the month".into());
+    Fault::new("quality.period-to-come", place, format!("{month} is no month of the calendar"), "ask for another month")
 }

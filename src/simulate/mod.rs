@@ -1,10 +1,12 @@
-//! A stand-in for the services that take messages: Zalo with its tokens, an SMS gateway, a webhook.
+//! A stand-in for the services that take messages: Zalo with its tokens, an SMS gateway, a webhook; and for the rating
+//! system of the national portal.
 //!
 //! It listens on this machine alone, takes any message to a number of a [`recipient::Recipient`], and remembers what it
 //! took, so that a test or a newcomer can see what would have left. It answers with the errors of the real services and
 //! knows nothing of how ours reads them. It must not know a pipeline, a ledger or a person.
 
 mod gateway;
+mod rating;
 mod recipient;
 mod zalo;
 
@@ -25,6 +27,7 @@ use tokio::task::JoinHandle;
 
 use crate::fault::{Explain, Place};
 
+pub use rating::{CLIENT_ID, Filed, Mood};
 pub use recipient::Recipient;
 
 /// How many messages Zalo takes in a day, where nothing else is said.
@@ -106,6 +109,7 @@ type Shared = Arc<Mutex<Memory>>;
 #[derive(Debug)]
 struct Memory {
     zalo: zalo::Zalo,
+    rating: rating::Rating,
     /// By channel and number.
     taken: BTreeMap<(&'static str, String), Taken>,
     /// How often a recipient was offered something, by channel and number.
@@ -147,6 +151,7 @@ impl Simulator {
         let address = listener.local_addr().map_err(failed)?;
         let memory: Shared = Arc::new(Mutex::new(Memory {
             zalo: zalo::Zalo::new(daily_quota),
+            rating: rating::Rating::default(),
             taken: BTreeMap::new(),
             offered: BTreeMap::new(),
         }));
@@ -175,9 +180,35 @@ impl Simulator {
         held(&self.memory).zalo.forget_access_token();
     }
 
+    /// Zalo refuses or pauses a template from now on: `REJECT`, `DISABLE`, `PENDING_REVIEW`, or `ENABLE` again.
+    pub fn judge_template(&self, id: &str, status: &'static str) {
+        held(&self.memory).zalo.judge_template(id, status);
+    }
+
     /// How often a new access token was given.
     pub fn renewals(&self) -> u32 {
         held(&self.memory).zalo.renewals()
+    }
+
+    /// What the rating system does from now on instead of taking what it is sent.
+    pub fn set_mood(&self, mood: Mood) {
+        held(&self.memory).rating.mood = mood;
+    }
+
+    /// The snapshots that the rating system has, by their period: `month 2026-10`.
+    pub fn filed(&self) -> BTreeMap<String, Filed> {
+        held(&self.memory).rating.filed()
+    }
+
+    /// How many messages the rating system was offered, and how many tokens it gave.
+    pub fn rating_calls(&self) -> (u32, u32) {
+        let memory = held(&self.memory);
+        (memory.rating.offered(), memory.rating.grants())
+    }
+
+    /// The rating system forgets its token before its time.
+    pub fn forget_rating_token(&self) {
+        held(&self.memory).rating.forget_token();
     }
 
     /// Stops listening; what is being answered is answered.
@@ -199,8 +230,11 @@ fn services(memory: Shared) -> Router {
         .route("/zns/message/template", post(zalo::template))
         .route("/zns/message/quota", get(zalo::quota))
         .route("/zns/message/status", get(zalo::status))
+        .route("/zns/template/info", get(zalo::info))
         .route("/sms", post(gateway::sms))
         .route("/webhook", post(gateway::webhook))
+        .route("/rating/token", post(rating::token))
+        .route("/rating/v1/snapshots", post(rating::snapshots).get(rating::list))
         .route("/messages", get(messages))
         .with_state(memory)
 }

@@ -25,6 +25,8 @@ pub(super) struct Zalo {
     used: u32,
     /// How often the state of a message was asked for.
     asked: BTreeMap<String, u32>,
+    /// What was decided of templates; every other one is approved.
+    judged: BTreeMap<String, &'static str>,
 }
 
 impl Zalo {
@@ -36,7 +38,12 @@ impl Zalo {
             daily_quota,
             used: 0,
             asked: BTreeMap::new(),
+            judged: BTreeMap::new(),
         }
+    }
+
+    pub(super) fn judge_template(&mut self, id: &str, status: &'static str) {
+        self.judged.insert(id.to_owned(), status);
     }
 
     pub(super) fn forget_access_token(&mut self) {
@@ -123,6 +130,9 @@ pub(super) async fn template(State(memory): State<Shared>, headers: HeaderMap, b
     }
     let data = message.get("template_data").filter(|data| data.as_object().is_some_and(|data| !data.is_empty()));
     let Some(data) = data.cloned() else { return said(-111, "Template data empty") };
+    if memory.zalo.judged.get(&template).is_some_and(|status| *status != "ENABLE") {
+        return said(-131, "Template not approved");
+    }
     let recipient = Recipient::of(&phone);
     let before = memory.offer(CHANNEL, &phone);
     match recipient {
@@ -143,6 +153,22 @@ pub(super) async fn template(State(memory): State<Shared>, headers: HeaderMap, b
     }
     let quota = memory.zalo.quota();
     let data = json!({ "msg_id": format!("zns-{tracking}"), "sent_time": "0", "sending_mode": "1", "quota": quota });
+    answer(StatusCode::OK, &json!({ "error": 0, "message": "Success", "data": data }))
+}
+
+/// `GET …/template/info`
+pub(super) async fn info(
+    State(memory): State<Shared>,
+    headers: HeaderMap,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Response {
+    let memory = held(&memory);
+    if !memory.zalo.knows(&headers) {
+        return said(-124, "Access token invalid");
+    }
+    let id = query.get("template_id").map(String::as_str).unwrap_or_default();
+    let status = memory.zalo.judged.get(id).copied().unwrap_or("ENABLE");
+    let data = json!({ "templateId": id, "templateName": "simulated", "status": status, "templateQuality": "HIGH" });
     answer(StatusCode::OK, &json!({ "error": 0, "message": "Success", "data": data }))
 }
 

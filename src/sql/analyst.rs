@@ -11,7 +11,7 @@
 //! order by n
 //! ```
 //!
-//! Columns are listed dimensions; filters are equalities of a listed dimension with a text, all to be met, which only
+//! Columns are listed dimensions; filters are equalities of a listed dimension with a code, all to be met, which only
 //! choose among the cells that the same question would show without them. The form is kept by building the select anew
 //! from what was understood and comparing the two: whatever was not understood is refused.
 //!
@@ -47,8 +47,16 @@ pub struct Listed {
 /// A question that may be answered. Its text is canonical: the same question has the same text, for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
+    table: TableName,
     select: String,
     canonical: String,
+}
+
+impl Question {
+    /// The table that it is about.
+    pub fn table(&self) -> &TableName {
+        &self.table
+    }
 }
 
 impl fmt::Display for Question {
@@ -153,7 +161,7 @@ fn understood(query: &Query, listed: &[Listed]) -> Result<Question, String> {
     filters.dedup();
     let by: Vec<&str> = groups.iter().collect::<BTreeSet<_>>().into_iter().map(String::as_str).collect();
     let canonical = format!("{} by [{}] where [{}]", listed.table, by.join(", "), filters.join(" and "));
-    Ok(Question { select: text, canonical })
+    Ok(Question { table: listed.table.clone(), select: text, canonical })
 }
 
 /// The one table of the select.
@@ -209,13 +217,24 @@ fn filters(condition: &Expr, listed: &Listed) -> Result<Vec<(String, String)>, S
             Ok(all)
         }
         BinaryOperator::Eq => match right.as_ref() {
-            Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)) => {
-                Ok(vec![(dimension(left, listed)?, value.to_string())])
-            }
-            _ => Err("its filter compares with something that is no text".into()),
+            Expr::Value(value) => match &value.value {
+                Value::SingleQuotedString(text) if is_code(text) => {
+                    Ok(vec![(dimension(left, listed)?, value.to_string())])
+                }
+                _ => Err("its filter compares with something that is no code".into()),
+            },
+            _ => Err("its filter compares with something that is no code".into()),
         },
         _ => Err("its filter is not an equality".into()),
     }
+}
+
+/// Whether a text may be a code: the question is written down for good, and no name or number of a person may be in it.
+fn is_code(text: &str) -> bool {
+    let is_sign = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    text.len() <= 40
+        && text.bytes().all(is_sign)
+        && !text.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 8)
 }
 
 fn groups(select: &Select, listed: &Listed) -> Result<Vec<String>, String> {

@@ -222,7 +222,7 @@ fn folders(root: &Path, pipeline: &Pipeline) -> Vec<Folder> {
         ("sql/obligations".into(), "obligations", Some(items)),
         ("sql/reminders".into(), "reminders", None),
     ];
-    if pipeline.privacy.is_some() {
+    if pipeline.privacy.is_some() || pipeline.exact.is_some() {
         folders.push(("sql/satisfaction".into(), "satisfaction", None));
         folders.push(("sql/quality".into(), "quality", None));
         folders.push((INDICES_FOLDER.into(), INDICES, None));

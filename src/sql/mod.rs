@@ -9,11 +9,13 @@
 //! arithmetic that is wrong in law is found before it runs. This chapter must not
 //! know what a model is for.
 
+pub mod ahead;
 pub mod analyst;
 pub mod cases;
 pub mod engine;
 mod error;
 pub mod functions;
+mod given;
 mod horizon;
 mod keys;
 pub mod library;

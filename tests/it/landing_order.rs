@@ -34,12 +34,17 @@ fn notes(key: &[&str]) -> SourceTable {
 }
 
 fn land(rows: &[Row], table: SourceTable) -> Landed {
+    land_within(rows, table, landing::MEMORY_BYTES)
+}
+
+fn land_within(rows: &[Row], table: SourceTable, memory_bytes: usize) -> Landed {
     let folder = tempfile::tempdir().unwrap();
     let mut text = "id,fee,note\n".to_owned();
     rows.iter().for_each(|row| text.push_str(&row.text));
     std::fs::write(folder.path().join("notes.csv"), text).unwrap();
     let kind = SourceKind::Csv { path: folder.path().into(), delimiter: b',' };
-    let mut pulled = landing::pull(&source(kind, vec![table]), crate::root(), night(), &Store::Nowhere).unwrap();
+    let source = source(kind, vec![table]);
+    let mut pulled = landing::pull_within(&source, crate::root(), night(), &Store::Nowhere, memory_bytes).unwrap();
     assert!(pulled.failed.is_empty(), "{:?}", pulled.failed);
     pulled.tables.remove(0)
 }
@@ -145,4 +150,36 @@ fn keys_that_begin_alike_are_the_same_bytes_too() {
     let mut mixed = in_order;
     mixed.sort_by_key(|row| row.id * 7_919 % ALIKE);
     assert_eq!(bytes(&land(&mixed)), bytes(&landed));
+}
+
+#[test]
+fn rows_that_do_not_fit_in_memory_are_spilled_and_land_as_the_same_bytes() {
+    const MEMORY_BYTES: usize = 1 << 20;
+    let mut mixed = rows();
+    mixed.sort_by_key(|row| row.id * 7_919 % ROWS);
+    mixed.push(row(11));
+    let held = land(&mixed, notes(&["fee", "id"]));
+    assert_eq!(held.spilled_bytes, 0);
+    assert_eq!(held.rows_landed, ROWS as u64 - 1);
+    let all_bytes: usize = mixed.iter().map(|row| row.text.len()).sum();
+    for memory_bytes in [MEMORY_BYTES, 0] {
+        let spilled = land_within(&mixed, notes(&["fee", "id"]), memory_bytes);
+        let least = (all_bytes / 10 * 9 - memory_bytes) as u64;
+        assert!(spilled.spilled_bytes > least, "{} of {least}", spilled.spilled_bytes);
+        assert_eq!(bytes(&spilled), bytes(&held));
+        assert_eq!(set_aside(&spilled), set_aside(&held));
+        assert_eq!(spilled.rows_landed, held.rows_landed);
+    }
+}
+
+#[test]
+fn what_was_encoded_in_order_and_is_read_back_may_be_spilled_too() {
+    // Those that are larger than a bucket may be are cut again, out of what was spilled.
+    let mut late: Vec<Row> = (0..ROWS * 5 / 2).map(row).collect();
+    let first = late.remove(17);
+    late.push(first);
+    let (held, spilled) = (land(&late, notes(&["id"])), land_within(&late, notes(&["id"]), 0));
+    assert_eq!(held.spilled_bytes, 0);
+    assert!(spilled.spilled_bytes > 0);
+    assert_eq!(bytes(&spilled), bytes(&held));
 }

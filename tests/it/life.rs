@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use chudong::calendar::{from_days, to_days};
-use chudong::obligations::Obligation;
 use chudong::obligations::life::{self, Event, Standing, State, Window};
+use chudong::obligations::{Facts, Obligation};
 use chudong::personal::Personal;
 use jiff::civil::{Date, date};
 use proptest::prelude::*;
@@ -45,7 +45,7 @@ fn obligation(due: i32, done: Option<i32>) -> Obligation {
         due_on: day(due),
         fulfilled_on: done.map(day),
         rule_version: format!("term@{}", day(due % 2)),
-        facts: BTreeMap::new(),
+        facts: Facts::default(),
     }
 }
 

@@ -1,5 +1,9 @@
 //! The one integration binary.
 
+/// Several tables made at once.
+mod ahead;
+/// What waits for a person, what is restated, what is withdrawn.
+mod amendments;
 /// Whom, when, and how often: the sending window, and the budget of a person's attention.
 mod attention;
 /// What comes back: reports of every common server, complaints, forgeries, and what follows from them.
@@ -16,6 +20,8 @@ mod delivery;
 mod disclosure;
 /// One person leaves the landed tables.
 mod erasure;
+/// Exact tables of closed months, through the real binary: withheld, attacked, frozen, killed.
+mod exact;
 /// How a due date came about, in words that can be done again.
 mod explain;
 /// What a clerk is told when a file is wrong, and what a night does when its disk or a source fails.
@@ -43,6 +49,8 @@ mod landing_nights;
 mod landing_order;
 /// Dated rules: in force on a day, as known on a day.
 mod law;
+/// Letters in a real browser, before an accessibility checker that is not ours.
+mod letters_accessible;
 /// A filled-in letter is the one of its template, and its message the one that lettre writes.
 mod letters_filled;
 /// What becomes of an obligation from night to night, and what no longer stands when a message is to leave.
@@ -64,6 +72,8 @@ mod night;
 mod obligations;
 /// Sources behind real ODBC drivers.
 mod odbc;
+/// Published files as others read them: CSV on the Web, Frictionless, DCAT, signatures.
+mod open_data;
 /// What falls due, computed a second time, row by row from the law.
 mod oracle;
 /// Every message once: under kill -9, after a restored backup, with two senders, through an outage.
@@ -71,6 +81,8 @@ mod outbox;
 mod pace;
 /// The pipelines of the repository have no fault.
 mod pipelines;
+
+mod pipelining;
 /// A whole way through a real Postfix: signed, over TLS, into a maildir, and back.
 mod postfix;
 /// A source on a real PostgreSQL server.
@@ -87,7 +99,11 @@ mod publication;
 mod pulls;
 /// Ratings without raters: what is taken in, what is kept, and what an attacker makes of it.
 mod ratings;
+/// The rating system is told of what is published.
+mod push;
 /// Messages are safe: signatures, addresses, subjects, and what they look like in the worst case.
+mod reserve;
+
 mod safe_messages;
 /// The synthetic data: the same from the same seed, and shaped as it should be.
 mod samples;
@@ -109,6 +125,8 @@ mod types;
 mod cases;
 /// Tonight beside the last night, and what waits for a person.
 mod changes;
+/// How far a large ledger was verified, and what is noticed since.
+mod checkpoint;
 /// Who may import whom, and where each heavy library lives.
 mod layering;
 /// What happened stays what happened: chain, outbox, budget, lock, crash.

@@ -563,6 +563,13 @@ fn only_patience_is_a_reason_to_try_again_in_the_same_run() {
     // A closed hour is not over in a minute.
     assert!(pause(Code::Closed).unwrap() >= 900);
     assert!(pause(Code::Http { status: 429, said: None }).unwrap() >= 150);
+    // Who says how long gets that, and a little more; who asks for longer than the run lasts is left to the next.
+    for wait_seconds in [0_u32, 7, 120, 20_000] {
+        let asked = i64::from(wait_seconds);
+        let paused = pause(Code::Busy { status: 429, wait_seconds }).unwrap();
+        assert!((asked..=asked + 1 + asked / 4).contains(&paused), "{paused} s for {asked} s");
+    }
+    assert_eq!(pause(Code::Busy { status: 429, wait_seconds: 86_400 }), None);
 }
 
 #[test]

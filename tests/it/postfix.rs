@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
 use chudong::ledger::MessageState;
 use mail_parser::MessageParser;
 
-use crate::safe_messages::verifies;
+use crate::safe_messages::{ED25519_PUBLIC, verifies};
 use crate::support::postfix::{Postfix, letters_in};
 use crate::support::smtp::{Mood, Server};
 use crate::support::world::World;
@@ -16,9 +18,17 @@ use crate::support::world::World;
 fn world(postfix: &Postfix, people: u64) -> World {
     let world = World::small(people);
     world.without_figures();
-    let key = world.temporary().join("dkim.pem");
-    std::fs::copy(crate::root().join("tests/it/keys/dkim-ed25519.pem"), &key).unwrap();
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    // Both kinds of signature, as RFC 8463 advises: whoever knows the newer one takes it.
+    let signature = |(selector, name): (&str, &str)| {
+        let key = world.temporary().join(name);
+        std::fs::copy(crate::root().join("tests/it/keys").join(name), &key).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        format!(
+            "{{ domain = \"anbinh.example\", selector = \"{selector}\", key = {{ file = \"{}\" }} }}",
+            key.display()
+        )
+    };
+    let signatures = [("2026a", "dkim-ed25519.pem"), ("2026r", "dkim-rsa-pkcs8.pem")].map(signature).join(", ");
     let password = world.temporary().join("password");
     std::fs::write(&password, "right").unwrap();
     std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -31,13 +41,41 @@ fn world(postfix: &Postfix, people: u64) -> World {
     world.edit(path, "kind = \"folder\"", &channel);
     let mut text = std::fs::read_to_string(world.root().join(path)).unwrap();
     text.push_str(&format!(
-        "\n[serve]\nbase_url = \"https://nhac.anbinh.example\"\n\n[mail]\ndkim = [{{ domain = \"anbinh.example\", selector = \"2026a\", key = {{ file = \"{}\" }} }}]\n\n\
+        "\n[serve]\nbase_url = \"https://nhac.anbinh.example\"\n\n[mail]\ndkim = [{signatures}]\n\n\
          [mail.mailbox]\nkind = \"maildir\"\npath = \"{}\"\n",
-        key.display(),
         postfix.bounces().display()
     ));
     world.put(path, text.as_bytes());
     world
+}
+
+/// What dkimpy, which is not ours, says of each signature of a message: it reads the keys as it would from the DNS.
+fn by_dkimpy(message: &[u8]) -> String {
+    const SCRIPT: &str = "
+import base64, sys, dkim
+ed25519, rsa, message = bytes.fromhex(sys.argv[1]), open(sys.argv[2], 'rb').read(), sys.stdin.buffer.read()
+text = lambda kind, key: b'v=DKIM1; k=' + kind + b'; p=' + base64.b64encode(key)
+zone = {b'2026a': text(b'ed25519', ed25519), b'2026r': text(b'rsa', rsa)}
+def dns(name, timeout=5):
+    selector, domain = name.rstrip(b'.').split(b'._domainkey.')
+    assert domain == b'anbinh.example', name
+    return zone[selector]
+signed = dkim.DKIM(message)
+for at in range(message.lower().count(b'dkim-signature: ')):
+    try:
+        print(signed.verify(idx=at, dnsfunc=dns), signed.domain.decode(), signed.selector.decode())
+    except dkim.DKIMException as error:
+        print('False', type(error).__name__)
+";
+    let python = crate::root().join("target/test-tools/bin/python");
+    assert!(python.is_file(), "dkimpy is missing: run ./test.sh --install");
+    let mut command = Command::new(python);
+    command.args(["-c", SCRIPT, ED25519_PUBLIC]).arg(crate::root().join("tests/it/keys/dkim-rsa.pub.der"));
+    let mut verifier = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    verifier.stdin.take().unwrap().write_all(message).unwrap();
+    let ended = verifier.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    String::from_utf8(ended.stdout).unwrap()
 }
 
 fn night(world: &World, as_of: &str) -> crate::support::world::Ended {
@@ -73,6 +111,13 @@ fn messages_go_through_postfix_and_what_cannot_be_delivered_comes_back() {
         let id = letter.message_id().unwrap().split('@').next().unwrap();
         assert!(returned.starts_with(&format!("<bounce+{id}.")), "{returned}");
     }
+    // TLS and the account, as Postfix wrote them down itself; and the signatures, as another program verifies them.
+    let one = std::fs::read_to_string(delivered.first().unwrap()).unwrap().replace('\n', "\r\n");
+    assert!(one.contains("using TLSv1.3") && one.contains(" with ESMTPSA id "), "{one}");
+    let of_both = |says: &str| format!("{says} anbinh.example 2026a\n{says} anbinh.example 2026r\n");
+    assert_eq!(by_dkimpy(one.as_bytes()), of_both("True"));
+    assert_eq!(by_dkimpy(one.replace("Subject: ", "Subject: x").as_bytes()), of_both("False"));
+    assert!(by_dkimpy(format!("{one}x\r\n").as_bytes()).starts_with("False"));
     let returned = letters_in(&postfix.bounces()).len();
     assert_eq!(returned + delivered.len(), sent.len());
     assert!(returned > 0);

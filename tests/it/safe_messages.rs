@@ -19,7 +19,7 @@ use ring::signature::{ED25519, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use sha2::{Digest, Sha256};
 
 use crate::messages::{SAMPLE, wish};
-use crate::support::world::World;
+use crate::support::world::{ANY_TIME, World};
 
 /// A key of tests/it/keys in a file that only its owner may read. These keys sign nothing but these tests.
 fn key_file(folder: &tempfile::TempDir, name: &str) -> PathBuf {
@@ -82,6 +82,9 @@ fn tag(signature: &str, name: &str) -> String {
     found.find(|(known, _)| known.trim() == name).unwrap().1.split_whitespace().collect()
 }
 
+/// The public key, as `openssl pkey -text` shows that of dkim-ed25519.pem.
+pub const ED25519_PUBLIC: &str = "3a93934e0215541e1c56e58b171c4041e5760aaf69bc6f0d01b840ed32b13a5f";
+
 /// Whether the first signature of a message holds.
 pub fn verifies(message: &[u8]) -> bool {
     let (fields, body) = fields(message);
@@ -121,10 +124,8 @@ pub fn verifies(message: &[u8]) -> bool {
         let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public);
         return key.verify(data.as_bytes(), &signature_bytes).is_ok();
     }
-    // The public key, as `openssl pkey -text` shows that of dkim-ed25519.pem.
-    let public = "3a93934e0215541e1c56e58b171c4041e5760aaf69bc6f0d01b840ed32b13a5f";
     let public: Vec<u8> =
-        (0..32).map(|at| u8::from_str_radix(public.get(at * 2..at * 2 + 2).unwrap(), 16).unwrap()).collect();
+        (0..32).map(|at| u8::from_str_radix(ED25519_PUBLIC.get(at * 2..at * 2 + 2).unwrap(), 16).unwrap()).collect();
     UnparsedPublicKey::new(&ED25519, public).verify(&Sha256::digest(&data), &signature_bytes).is_ok()
 }
 
@@ -279,6 +280,37 @@ proptest! {
 }
 
 // ---- looking at the worst case ------------------------------------------------
+
+#[test]
+fn a_letter_of_several_is_previewed_proved_and_asked_for() {
+    let world = World::of("an-binh");
+    let odd = world.chudong(&["preview", "digest", "--with", "odd", "--language", "en"]).with(0).out;
+    assert!(!odd.lines().any(|line| line.starts_with("Bcc")) && !odd.contains('\u{202E}'), "{odd}");
+    for title in ["identity card", "driving licence", "inspection", "temporary residence", "health insurance"] {
+        assert!(odd.to_lowercase().contains(title), "{title} is missing:\n{odd}");
+    }
+    let html = world.chudong(&["preview", "digest", "--with", "longest", "--part", "html"]).with(0).out;
+    assert!(html.starts_with("<!DOCTYPE html>") && html.contains("Công Tằng Tôn Nữ"), "{html}");
+    let all = world.chudong(&["preview", "digest"]).with(0).out;
+    assert!(all.contains("======== empty ========\n\nNothing is sent"), "{all}");
+    // A template that says too little is found before a night, and so is one that is not there.
+    let path = "pipelines/items/digest.vi.md";
+    let whole = std::fs::read_to_string(world.root().join(path)).unwrap();
+    world.put(path, whole.replace("{{ refuse_url }}", "{{ portal }}").replace("{{ contact }}", "").as_bytes());
+    let said = world.chudong(&["check"]).with(1).err;
+    for what in ["the letter of several does not say how to refuse", "does not say where to ask"] {
+        assert!(said.contains("error[letter.says-too-little]") && said.contains(what), "{said}");
+    }
+    std::fs::remove_file(world.root().join(path)).unwrap();
+    world.chudong(&["check"]).with(0);
+    world.edit(
+        "pipelines/an-binh/pipeline.toml",
+        ANY_TIME,
+        "attention = { quiet = \"never\", tet = \"open\", digest = true }",
+    );
+    let said = world.chudong(&["check"]).with(1).err;
+    assert!(said.contains("error[letter.no-digest-template]") && said.contains(path), "{said}");
+}
 
 #[test]
 fn a_preview_shows_the_worst_case() {

@@ -76,26 +76,32 @@ fn with_line_ends(text: &[u8], out: &mut Vec<u8>) {
 
 fn base64(bytes: &[u8], out: &mut Vec<u8>) {
     let digit = |number: u32, shift: u32| DIGITS.get((number >> shift) as usize & 63).copied().unwrap_or(b'=');
+    let digits = |number: u32| [digit(number, 18), digit(number, 12), digit(number, 6), digit(number, 0)];
     for (index, line) in bytes.chunks(LINE_BYTES).enumerate() {
         if index > 0 {
             out.extend(b"\r\n");
         }
         let (whole, rest) = line.as_chunks::<3>();
-        for [a, b, c] in whole {
-            let number = u32::from(*a) << 16 | u32::from(*b) << 8 | u32::from(*c);
-            out.extend([digit(number, 18), digit(number, 12), digit(number, 6), digit(number, 0)]);
+        // A line is put together beside the buffer, which then grows once.
+        let mut written = [b'='; LINE_CHARACTERS];
+        let mut places = written.as_chunks_mut::<4>().0.iter_mut();
+        for ([a, b, c], place) in whole.iter().zip(&mut places) {
+            *place = digits(u32::from(*a) << 16 | u32::from(*b) << 8 | u32::from(*c));
         }
-        match rest {
-            [a] => {
-                let number = u32::from(*a) << 16;
-                out.extend([digit(number, 18), digit(number, 12), b'=', b'=']);
+        if let Some(place) = places.next() {
+            match rest {
+                [a] => {
+                    let [first, second, ..] = digits(u32::from(*a) << 16);
+                    *place = [first, second, b'=', b'='];
+                }
+                [a, b] => {
+                    let [first, second, third, _] = digits(u32::from(*a) << 16 | u32::from(*b) << 8);
+                    *place = [first, second, third, b'='];
+                }
+                _ => {}
             }
-            [a, b] => {
-                let number = u32::from(*a) << 16 | u32::from(*b) << 8;
-                out.extend([digit(number, 18), digit(number, 12), digit(number, 6), b'=']);
-            }
-            _ => {}
         }
+        out.extend(written.get(..line.len().div_ceil(3) * 4).unwrap_or_default());
     }
 }
 
@@ -178,19 +184,17 @@ impl Quoted<'_> {
     }
 }
 
-/// A message with its dots stuffed and its end (RFC 5321, 4.5.2).
-pub(in crate::delivery) fn stuffed(message: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(message.len() + 64);
+/// Writes a message with its dots stuffed and its end (RFC 5321, 4.5.2).
+pub(in crate::delivery) fn stuff(message: &str, out: &mut String) {
     let mut from = 0;
-    if message.starts_with(b".") {
-        out.push(b'.');
+    if message.starts_with('.') {
+        out.push('.');
     }
-    for at in memmem::find_iter(message, b"\r\n.") {
-        out.extend(message.get(from..at + 3).unwrap_or_default());
-        out.push(b'.');
+    for at in memmem::find_iter(message.as_bytes(), b"\r\n.") {
+        out.push_str(message.get(from..at + 3).unwrap_or_default());
+        out.push('.');
         from = at + 3;
     }
-    out.extend(message.get(from..).unwrap_or_default());
-    out.extend(b"\r\n.\r\n");
-    out
+    out.push_str(message.get(from..).unwrap_or_default());
+    out.push_str("\r\n.\r\n");
 }

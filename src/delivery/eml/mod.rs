@@ -21,7 +21,7 @@ use crate::pipeline::{Agency, Channel};
 use crate::reminders::letter::Letter;
 
 pub use address::{BadAddress, recipient};
-pub(super) use mime::stuffed;
+pub(super) use mime::stuff;
 pub use verp::{Sign, envelope_sender, sign};
 
 /// What stands above a letter.

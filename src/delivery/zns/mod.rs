@@ -11,6 +11,7 @@
 //! again on a guess. Zalo takes nothing between 22:00 and 06:00, so nothing is offered then.
 
 mod table;
+mod template;
 mod token;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use super::service::{Answer, Peer, Service, send_all};
 use super::{Body, Class, Code, Destination, Error, Outcome, Slip, Timeouts, Vault};
 use crate::calendar::{now, vietnam};
 use crate::pipeline::Zns;
+use template::Templates;
 use token::Tokens;
 
 pub use table::{CODES, class};
@@ -34,6 +36,7 @@ pub(super) struct Account {
     service: Service,
     settings: Zns,
     tokens: Tokens,
+    templates: Templates,
 }
 
 /// How many messages an account may send.
@@ -51,7 +54,7 @@ impl Account {
         let service = Service::open(&[&settings.url, &settings.oauth_url], timeouts)?;
         let tokens = Tokens::open(name, settings, vault)?;
         tokens.current(&service, settings).await?;
-        Ok(Account { service, settings: settings.clone(), tokens })
+        Ok(Account { service, settings: settings.clone(), tokens, templates: Templates::default() })
     }
 
     /// Sends over several requests at once; outcomes are in the order of the messages.
@@ -62,9 +65,22 @@ impl Account {
         if let Err(error) = self.tokens.current(&self.service, &self.settings).await {
             return (vec![Outcome::Deferred { code: Code::NoToken }; slips.len()], Some(error));
         }
+        self.ask_templates(slips).await;
         let (outcomes, stopper) = send_all(self, slips, self.settings.connections).await;
         let trouble = stopper.map(|code| Error::Provider { service: self.service.name().to_owned(), code });
         (outcomes, trouble)
+    }
+
+    /// Asks, once for each template, whether it may be sent, before the first message is made of it.
+    async fn ask_templates(&self, slips: &[&Slip]) {
+        for id in self.templates.unknown(slips) {
+            let Ok(token) = self.tokens.current(&self.service, &self.settings).await else { return };
+            let url = format!("{}/template/info", self.settings.url);
+            let query = [("template_id", id.as_str())];
+            let answer = self.service.get(&url, &[("access_token", token.reveal())], &query).await;
+            // Where Zalo does not say, it says so of the message.
+            self.templates.learn(id, answered(&answer).ok().as_ref());
+        }
     }
 
     /// How many messages may still leave today; none where Zalo does not say.
@@ -105,6 +121,9 @@ impl Peer for Account {
         let (Destination::Phone(phone), Body::Template { id, data }) = (&slip.to, &slip.body) else {
             return Outcome::Refused { code: Code::WrongForm };
         };
+        if let Some(state) = self.templates.state(id) {
+            return Outcome::Deferred { code: Code::Template(state) };
+        }
         let mut body = json!({
             "phone": phone.reveal(),
             "template_id": id,
@@ -135,6 +154,7 @@ impl Peer for Account {
                     return Outcome::Deferred { code: Code::Http { status, said: None } };
                 }
                 Err(Unanswered::NotConnected) => return Outcome::Deferred { code: Code::NotConnected },
+                Err(Unanswered::Busy(code)) => return Outcome::Deferred { code },
                 Err(Unanswered::Lost(code)) => return self.settle(slip, code).await,
             }
         }
@@ -151,13 +171,18 @@ enum Unanswered {
     /// An answer that is not Zalo's.
     Status(u16),
     NotConnected,
+    Busy(Code),
     Lost(Code),
 }
 
 /// The JSON of an answer whose `error` is 0.
 fn answered(answer: &Answer) -> Result<Value, Unanswered> {
     let (status, body) = match answer {
-        Answer::Full { status, body } => (*status, body),
+        // A gateway before Zalo that lets nobody in: Zalo itself answers with an error of its own.
+        Answer::Full { status: status @ 429, wait_seconds: Some(wait_seconds), .. } => {
+            return Err(Unanswered::Busy(Code::Busy { status: *status, wait_seconds: *wait_seconds }));
+        }
+        Answer::Full { status, body, .. } => (*status, body),
         Answer::NotConnected => return Err(Unanswered::NotConnected),
         Answer::Lost(code) => return Err(Unanswered::Lost(*code)),
     };
@@ -187,9 +212,9 @@ fn is_token(error: i32) -> bool {
 fn stops(code: Code) -> bool {
     match code {
         // Whatever stands between us and Zalo answers each message alike.
-        Code::NoToken | Code::Http { status: 300..=499, .. } => true,
+        Code::NoToken | Code::Busy { .. } | Code::Http { status: 300..=499, .. } => true,
         // A template stops the messages made from it, and a person's own limit those to that person.
-        Code::Zns(-109 | -117 | -131 | -138 | -145 | -146 | -147 | -218 | -1441 | -1471) => false,
+        Code::Template(_) | Code::Zns(-109 | -117 | -131 | -138 | -145 | -146 | -147 | -218 | -1441 | -1471) => false,
         Code::Zns(_) => matches!(code.class(), Class::Ours | Class::Quota) || matches!(code, Code::Zns(-133 | -234)),
         _ => false,
     }

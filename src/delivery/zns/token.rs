@@ -109,7 +109,7 @@ impl Tokens {
         ];
         let refused = |code| Error::Token { channel: self.name.clone(), code };
         let body = match service.post_form(&url, &[("secret_key", secret.reveal())], &form).await {
-            Answer::Full { status: 200..=299, body } => Zeroizing::new(body),
+            Answer::Full { status: 200..=299, body, .. } => Zeroizing::new(body),
             Answer::Full { status, .. } => return Err(refused(Code::Http { status, said: None })),
             Answer::NotConnected => return Err(refused(Code::NotConnected)),
             Answer::Lost(code) => return Err(refused(code)),

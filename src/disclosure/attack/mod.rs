@@ -25,7 +25,7 @@ mod space;
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::cells::unseen::{Overflow, Vector};
 use super::cells::{Cell, Cells, Status, Why};
@@ -51,7 +51,7 @@ impl Bounds {
 }
 
 /// What the attacker found over all cells. Nothing in it is computed from a withheld count.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Published cells, those of earlier releases with them.
     pub published: usize,

@@ -65,6 +65,11 @@ impl Tree {
         &self.name
     }
 
+    /// The code of the total.
+    pub fn total(&self) -> &str {
+        self.code(0)
+    }
+
     /// The place of a code; the total is at 0.
     pub fn node(&self, code: &str) -> Result<u32, Error> {
         let unknown = || Error::UnknownCode { dimension: self.name.clone(), code: code.into() };

@@ -25,8 +25,14 @@ use super::order::Order;
 
 pub(super) use pack::Packed;
 
-/// How many rows are packed or unpacked at once, column by column: so many stay in the first cache.
+/// How many rows are packed at once, column by column: so many stay in the first cache.
 const CHUNK_ROWS: usize = 1024;
+
+/// How many are unpacked at once: so many stay in the first cache together with what is made of them.
+const UNPACK_ROWS: usize = 512;
+
+/// So many bytes of a row are moved at once: most rows are moved in two steps.
+const STEP_BYTES: usize = 32;
 
 /// The half byte of a value that is empty.
 const EMPTY: u8 = 15;
@@ -114,6 +120,41 @@ impl Layout {
     pub(super) fn row(bytes: &[u8], at: u32) -> &[u8] {
         let at = at as usize;
         bytes.get(at..at + length(bytes, at).0).unwrap_or_default()
+    }
+
+    /// Moves the rows that begin there to `end` and behind it, in this order; says where each begins now, and where
+    /// the last ends.
+    pub(super) fn gather<'b>(
+        bytes: &[u8],
+        begins: impl Iterator<Item = &'b u32>,
+        into: &mut Vec<u8>,
+        mut end: usize,
+        begin_now: &mut Vec<u32>,
+    ) -> Result<usize, ArrowError> {
+        // Rows that were left out are not written, and a long row may be written beyond its end.
+        let most = end + bytes.len() + STEP_BYTES;
+        if into.len() < most {
+            into.resize(most, 0);
+        }
+        for begin in begins {
+            begin_now.push(u32::try_from(end).map_err(|_| broken())?);
+            let row = bytes.get(*begin as usize..).unwrap_or_default();
+            let (length, _) = length(row, 0);
+            let mut done = 0;
+            while done < length {
+                let step = row.get(done..).and_then(|rest| rest.first_chunk::<STEP_BYTES>());
+                let room = into.get_mut(end + done..).and_then(|rest| rest.first_chunk_mut::<STEP_BYTES>());
+                let (Some(step), Some(room)) = (step, room) else {
+                    let rest = row.get(done..length).ok_or_else(broken)?;
+                    into.get_mut(end + done..end + length).ok_or_else(broken)?.copy_from_slice(rest);
+                    break;
+                };
+                *room = *step;
+                done += STEP_BYTES;
+            }
+            end += length;
+        }
+        Ok(end)
     }
 
     /// What arrow makes of the values of a column, which are made of others.

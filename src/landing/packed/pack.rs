@@ -259,6 +259,17 @@ fn put_bytes(into: &mut [u8], end: &mut usize, bytes: &[u8]) {
     *end += bytes.len();
 }
 
+/// Copies a row, which is some times as long as what is moved at once: in steps, and the last bytes once more.
+#[inline]
+fn put_row(room: &mut [u8], row: &[u8]) {
+    match (room.last_chunk_mut::<SHORT_BYTES>(), row.last_chunk::<SHORT_BYTES>()) {
+        (Some(to), Some(from)) => *to = *from,
+        _ => return room.copy_from_slice(row),
+    }
+    let steps = room.as_chunks_mut::<SHORT_BYTES>().0.iter_mut().zip(row.as_chunks::<SHORT_BYTES>().0);
+    steps.for_each(|(to, from)| *to = *from);
+}
+
 /// Where some rows are put together before each goes to its bucket.
 #[derive(Default)]
 struct Scratch {
@@ -312,7 +323,7 @@ impl Scratch {
                 if let (Some(room), Some(row)) =
                     (packed.bytes.get_mut(*end..*end + length), self.bytes.get(at..at + length))
                 {
-                    room.copy_from_slice(row);
+                    put_row(room, row);
                 }
                 *end += length;
             }

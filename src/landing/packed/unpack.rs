@@ -8,7 +8,7 @@ use arrow::buffer::{Buffer, MutableBuffer, NullBuffer, OffsetBuffer, ScalarBuffe
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 
-use super::{CHUNK_ROWS, EMPTY, Kind, Layout, SHORT_BYTES, broken, length, load, unfolded};
+use super::{EMPTY, Kind, Layout, SHORT_BYTES, UNPACK_ROWS, broken, length, load, unfolded};
 
 /// Which bytes of a word count, by how many they are; what is empty is zero.
 const MASKS: [u64; 16] = [
@@ -36,7 +36,7 @@ enum Values {
     Word8(Vec<i64>),
     Wide(MutableBuffer, usize),
     Bit(BooleanBufferBuilder),
-    Bytes(Vec<i32>, Vec<u8>),
+    Bytes(Vec<i32>, Text),
     Made(Vec<Vec<u8>>),
 }
 
@@ -92,9 +92,9 @@ impl Layout {
     fn unpack(&self, bytes: &[u8], begins: &[u32], count: usize) -> Result<Vec<ArrayRef>, ArrowError> {
         let mut columns: Vec<Column> =
             self.kinds.iter().take(count).map(|kind| Column::new(*kind, begins.len())).collect();
-        let (mut heads, mut ends) = (Vec::with_capacity(CHUNK_ROWS), Vec::with_capacity(CHUNK_ROWS));
-        let mut codes: Vec<u8> = Vec::with_capacity(CHUNK_ROWS);
-        for begins in begins.chunks(CHUNK_ROWS) {
+        let (mut heads, mut ends) = (Vec::with_capacity(UNPACK_ROWS), Vec::with_capacity(UNPACK_ROWS));
+        let mut codes: Vec<u8> = Vec::with_capacity(UNPACK_ROWS);
+        for begins in begins.chunks(UNPACK_ROWS) {
             heads.clear();
             ends.clear();
             for begin in begins {
@@ -126,7 +126,7 @@ impl Layout {
             Values::Wide(values, _) => primitive(values.into())?,
             Values::Bit(mut bits) => Arc::new(BooleanArray::new(bits.finish(), nulls)),
             Values::Bytes(offsets, data) => {
-                let (offsets, data) = (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(data));
+                let (offsets, data) = (OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(data.finish()));
                 match kind {
                     DataType::Utf8 => Arc::new(StringArray::try_new(offsets, data, nulls)?),
                     _ => Arc::new(BinaryArray::try_new(offsets, data, nulls)?),
@@ -152,7 +152,7 @@ impl Column {
             Kind::Bytes => {
                 let mut offsets = Vec::with_capacity(rows + 1);
                 offsets.push(0);
-                Values::Bytes(offsets, Vec::with_capacity(rows * 12))
+                Values::Bytes(offsets, Text::new(rows * 12))
             }
             Kind::Made => Values::Made(Vec::with_capacity(rows)),
         };
@@ -180,9 +180,8 @@ impl Column {
             Values::Bit(bits) => rows.for_each(|(code, _)| bits.append(*code == 1)),
             Values::Bytes(offsets, data) => {
                 for (code, end) in rows {
-                    put_text(data, bytes, *code, end)?;
-                    let end = i32::try_from(data.len()).map_err(|_| ArrowError::OffsetOverflowError(data.len()))?;
-                    offsets.push(end);
+                    data.put(bytes, *code, end)?;
+                    offsets.push(i32::try_from(data.end).map_err(|_| ArrowError::OffsetOverflowError(data.end))?);
                 }
             }
             Values::Made(values) => {
@@ -213,20 +212,47 @@ fn word(bytes: &[u8], code: u8, end: &mut usize) -> u64 {
     word
 }
 
-/// Appends the bytes behind their length; short ones with as many as are moved at once.
-#[inline]
-fn put_text(into: &mut Vec<u8>, bytes: &[u8], code: u8, end: &mut usize) -> Result<(), ArrowError> {
-    let length = word(bytes, code, end) as usize;
-    match bytes.get(*end..).and_then(|rest| rest.first_chunk::<SHORT_BYTES>()) {
-        Some(short) if length <= SHORT_BYTES => {
-            let before = into.len();
-            into.extend_from_slice(short);
-            into.truncate(before + length);
-        }
-        _ => into.extend_from_slice(bytes.get(*end..*end + length).ok_or_else(broken)?),
+/// The bytes of texts, one behind the other, with room behind the last in which a short one is written whole.
+struct Text {
+    bytes: Vec<u8>,
+    end: usize,
+}
+
+impl Text {
+    fn new(room: usize) -> Self {
+        Text { bytes: vec![0; room + SHORT_BYTES], end: 0 }
     }
-    *end += length;
-    Ok(())
+
+    /// Appends the bytes behind their length; short ones with as many as are moved at once.
+    #[inline]
+    fn put(&mut self, bytes: &[u8], code: u8, end: &mut usize) -> Result<(), ArrowError> {
+        let length = word(bytes, code, end) as usize;
+        if self.bytes.len() - self.end < length + SHORT_BYTES {
+            self.grow(length);
+        }
+        let short = bytes.get(*end..).and_then(|rest| rest.first_chunk::<SHORT_BYTES>());
+        let room = self.bytes.get_mut(self.end..).and_then(|rest| rest.first_chunk_mut::<SHORT_BYTES>());
+        match (short, room) {
+            (Some(short), Some(room)) if length <= SHORT_BYTES => *room = *short,
+            _ => {
+                let text = bytes.get(*end..*end + length).ok_or_else(broken)?;
+                self.bytes.get_mut(self.end..self.end + length).ok_or_else(broken)?.copy_from_slice(text);
+            }
+        }
+        self.end += length;
+        *end += length;
+        Ok(())
+    }
+
+    #[cold]
+    fn grow(&mut self, length: usize) {
+        self.bytes.resize(self.bytes.len() * 2 + length, 0);
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.end);
+        self.bytes
+    }
 }
 
 /// The bytes behind their length.

@@ -5,6 +5,9 @@ use rusqlite::Transaction;
 use super::{Record, Settlement};
 use crate::personal::sha256;
 
+/// Bytes of a line, as far as they are reserved before it is written.
+const LINE_BYTES: usize = 768;
+
 /// A message in an entry. The names are in alphabetical order, as in every other body.
 #[derive(serde::Serialize)]
 pub(super) struct Line<'a> {
@@ -90,14 +93,21 @@ pub(super) fn append_lines<L: serde::Serialize>(
     kind: &str,
     lines: &[L],
 ) -> rusqlite::Result<i64> {
+    crate::ledger::chain::append_text(transaction, run, kind, &count(lines.len()), body(lines)?)
+}
+
+/// The body of an entry of several messages.
+pub(super) fn body<L: serde::Serialize>(lines: &[L]) -> rusqlite::Result<String> {
     /// The body, written at once: a tree of a thousand messages would be built only to be written.
     #[derive(serde::Serialize)]
     struct Body<'a, L> {
         messages: &'a [L],
     }
-    let text = serde_json::to_string(&Body { messages: lines })
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-    crate::ledger::chain::append_text(transaction, run, kind, &count(lines.len()), text)
+    let mut text = Vec::with_capacity(lines.len().saturating_mul(LINE_BYTES));
+    let written = serde_json::to_writer(&mut text, &Body { messages: lines }).map_err(|error| error.to_string());
+    written
+        .and_then(|()| String::from_utf8(text).map_err(|error| error.to_string()))
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 /// What an entry of several messages is about, for its key.

@@ -19,6 +19,8 @@
 //! the [lease](super::lease) and is journaled beside the ledger ([`super::journal`]).
 
 mod line;
+mod reserve;
+mod turn;
 mod write;
 
 use jiff::Timestamp;

@@ -1,18 +1,13 @@
-//! Every change of the outbox, each in one transaction under the lease.
+//! The changes of the outbox beside those of a sender at work, each in one transaction under the lease.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::{Value, json};
 
-use super::line::{EndLine, Line, append_lines, count};
-use super::{MessageKey, MessageState, Record, Recorded, Settlement};
-use crate::ledger::journal::{Ends, Event, Leaves};
-use crate::ledger::{Error, Ledger, addresses, append, explanations, one_row, together};
-
-/// Messages in one commit of reservations: many, because none of them is on its way.
-const RESERVED_PER_COMMIT: usize = 10_000;
-
-/// Messages in one entry of reservations: each entry stays short enough to be read.
-const RESERVED_PER_ENTRY: usize = 1_000;
+use super::line::count;
+use super::reserve::PER_ENTRY;
+use super::{MessageKey, MessageState, Record, Settlement};
+use crate::ledger::journal::{Ends, Group, Leaves};
+use crate::ledger::{Error, Ledger, append, one_row};
 
 /// What was found in flight, or known better by the journal, when a run began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,73 +19,6 @@ pub struct Recovered {
 }
 
 impl Ledger {
-    /// Writes down what is to be sent, before any of it leaves, and says how many are new.
-    ///
-    /// A key that is new or was dropped is reserved; every other stays as it is. In the order in which the messages
-    /// are to leave: what leaves together then lies together.
-    pub fn reserve_messages<'r>(
-        &mut self,
-        run: &str,
-        records: impl IntoIterator<Item = &'r Record>,
-    ) -> Result<usize, Error> {
-        let mut records = records.into_iter().peekable();
-        let mut reserved = 0;
-        while records.peek().is_some() {
-            let part: Vec<&Record> = records.by_ref().take(RESERVED_PER_COMMIT).collect();
-            reserved += self.write_outbox("reserve the messages", |transaction| {
-                part.chunks(RESERVED_PER_ENTRY).try_fold(0, |sum, part| Ok(sum + reserve(transaction, run, part)?))
-            })?;
-        }
-        Ok(reserved)
-    }
-
-    /// Commits the intent to send these messages, in one transaction.
-    ///
-    /// A key that is new or reserved is recorded; one that was deferred, uncertain or dropped is
-    /// recorded again, as a further attempt. A key that is in flight, accepted or
-    /// refused is left alone and its value is dropped: nobody gets a message twice.
-    pub fn record<T>(&mut self, run: &str, messages: Vec<(Record, T)>) -> Result<Vec<Recorded<T>>, Error> {
-        self.turn(run, &[], messages)
-    }
-
-    /// Commits how messages ended, in one transaction.
-    pub fn settle(&mut self, run: &str, settlements: &[Settlement]) -> Result<(), Error> {
-        self.turn::<()>(run, settlements, Vec::new()).map(drop)
-    }
-
-    /// Settles one group and records another, in one commit: a sender that is at work waits for the disk once.
-    ///
-    /// What became of the messages is in the journal before the commit, and the intent of the others is in both
-    /// before it is given out.
-    pub fn turn<T>(
-        &mut self,
-        run: &str,
-        settlements: &[Settlement],
-        messages: Vec<(Record, T)>,
-    ) -> Result<Vec<Recorded<T>>, Error> {
-        if settlements.is_empty() && messages.is_empty() {
-            return Ok(Vec::new());
-        }
-        let all = self.letters.of_all(settlements);
-        let settlements = all.as_deref().unwrap_or(settlements);
-        let ends = settlements.iter().map(|settlement| {
-            Event::Ends(Ends { key: settlement.key.0.clone(), state: settlement.state.word().to_owned() })
-        });
-        let known_bytes = self.journaled(ends)?;
-        let (recorded, leaves, letters) = self.write_outbox("settle and record the messages", |transaction| {
-            settle(transaction, run, settlements)?;
-            let written = record(transaction, run, messages)?;
-            mark(transaction, known_bytes)?;
-            Ok(written)
-        })?;
-        self.letters.ended(settlements);
-        for (first, others) in letters {
-            self.letters.left(&first, others);
-        }
-        self.journaled(leaves.into_iter().map(Event::Leaves))?;
-        Ok(recorded)
-    }
-
     /// Writes down that messages are not sent any more, each with its reason. One that has left is left alone.
     pub fn drop_messages(&mut self, run: &str, dropped: &[(MessageKey, String)]) -> Result<usize, Error> {
         self.drop_those(run, dropped, &[MessageState::Reserved, MessageState::Deferred])
@@ -168,7 +96,9 @@ impl Ledger {
             return Err(refused(Some(decision.word())));
         }
         let state = decision.word();
-        let known_bytes = self.journaled([Event::Ends(Ends { key: key.0.clone(), state: state.to_owned() })])?;
+        let mut group = Group::default();
+        group.ends(&Ends { key: key.0.clone(), state: state.to_owned() });
+        let known_bytes = self.journaled(group)?;
         self.write_outbox("write the decision down", |transaction| {
             let line = json!({ "key": key.0, "state": state, "reason": reason });
             let body = json!({ "decided_by": by, "messages": [line] });
@@ -196,7 +126,7 @@ impl Ledger {
                     lines.push((key, state, leaves));
                 }
             }
-            for part in lines.chunks(RESERVED_PER_ENTRY) {
+            for part in lines.chunks(PER_ENTRY) {
                 let told = part.iter().map(|(key, state, leaves)| adopted_line(key, state, leaves.as_ref()));
                 let body = json!({ "messages": told.collect::<Vec<_>>() });
                 let entry = append(transaction, run, ADOPTED, &count(part.len()), &body)?;
@@ -228,133 +158,14 @@ pub(in crate::ledger) const ADOPTED: &str = "messages.adopted";
 /// Why a message is in the state that the journal gave it.
 const FROM_JOURNAL: &str = "known from the journal";
 
-fn state_of(transaction: &Transaction<'_>, key: &MessageKey) -> rusqlite::Result<Option<(String, i64)>> {
+pub(super) fn state_of(transaction: &Transaction<'_>, key: &MessageKey) -> rusqlite::Result<Option<(String, i64)>> {
     transaction
         .prepare_cached("select state, attempts from outbox where key = ?1")?
         .query_row([&key.0], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()
 }
 
-fn reserve(transaction: &Transaction<'_>, run: &str, records: &[&Record]) -> rusqlite::Result<usize> {
-    let mut fresh = Vec::with_capacity(records.len());
-    let mut seen = std::collections::HashSet::with_capacity(records.len());
-    for record in records {
-        let known = state_of(transaction, &record.key)?;
-        if known.is_none_or(|(state, _)| state == "dropped") && seen.insert(&record.key) {
-            fresh.push(*record);
-        }
-    }
-    if fresh.is_empty() {
-        return Ok(0);
-    }
-    let lines: Vec<Line<'_>> = fresh.iter().map(|record| Line::of(record)).collect();
-    let entry = append_lines(transaction, run, RESERVED, &lines)?;
-    for record in &fresh {
-        put(transaction, run, entry, record, MessageState::Reserved, 0)?;
-    }
-    Ok(fresh.len())
-}
-
-fn record<T>(transaction: &Transaction<'_>, run: &str, messages: Vec<(Record, T)>) -> rusqlite::Result<Written<T>> {
-    let mut going = Vec::with_capacity(messages.len());
-    let mut seen = std::collections::HashSet::with_capacity(messages.len());
-    for (mut record, value) in messages {
-        let others = std::mem::take(&mut record.others);
-        let Some(attempt) = attempt(transaction, &record.key)? else { continue };
-        // What cannot leave keeps the whole letter: the next run puts together what is left.
-        let mut attempts = Vec::with_capacity(others.len());
-        for other in &others {
-            attempts.extend(attempt_of(transaction, other, &seen)?);
-        }
-        if attempts.len() == others.len() && seen.insert(record.key.clone()) {
-            seen.extend(others.iter().map(|other| other.key.clone()));
-            let others: Vec<(Record, i64)> = others.into_iter().zip(attempts).collect();
-            going.push((record, attempt, value, others));
-        }
-    }
-    if going.is_empty() {
-        return Ok((Vec::new(), Vec::new(), Vec::new()));
-    }
-    let rows = going.iter().flat_map(|(record, attempt, _, others)| {
-        std::iter::once((record, *attempt)).chain(others.iter().map(|(other, attempt)| (other, *attempt)))
-    });
-    let lines: Vec<Line<'_>> = rows.map(|(record, attempt)| Line::leaving(record, attempt)).collect();
-    let entry = append_lines(transaction, run, RECORDED, &lines)?;
-    let mut recorded = Vec::with_capacity(going.len());
-    let (mut leaves, mut letters) = (Vec::with_capacity(going.len()), Vec::new());
-    for (record, attempt, value, others) in going {
-        put_leaving(transaction, run, entry, &record, attempt)?;
-        leaves.push(Leaves::of(&record, attempt));
-        for (other, attempt) in &others {
-            put_leaving(transaction, run, entry, other, *attempt)?;
-            leaves.push(Leaves::of(other, *attempt));
-        }
-        if !others.is_empty() {
-            letters.push((record.key.clone(), others.into_iter().map(|(other, _)| other.key).collect()));
-        }
-        recorded.push(Recorded { value, entry, key: record.key });
-    }
-    Ok((recorded, leaves, letters))
-}
-
-/// What was recorded: what may leave, what the journal is told, and the letters of several.
-type Written<T> = (Vec<Recorded<T>>, Vec<Leaves>, Vec<Together>);
-
-/// The first message of a letter, and the others that leave in it.
-type Together = (MessageKey, Vec<MessageKey>);
-
-/// Which attempt it is to send a message; none where it is not to be sent.
-fn attempt(transaction: &Transaction<'_>, key: &MessageKey) -> rusqlite::Result<Option<i64>> {
-    Ok(match state_of(transaction, key)? {
-        None => Some(1),
-        Some((state, attempts)) => match state.as_str() {
-            "reserved" | "deferred" | "uncertain" | "dropped" => Some(attempts.saturating_add(1)),
-            _ => None,
-        },
-    })
-}
-
-/// The same for one of several, unless it leaves already in the same commit.
-fn attempt_of(
-    transaction: &Transaction<'_>,
-    record: &Record,
-    seen: &std::collections::HashSet<MessageKey>,
-) -> rusqlite::Result<Option<i64>> {
-    if seen.contains(&record.key) { Ok(None) } else { attempt(transaction, &record.key) }
-}
-
-fn put_leaving(
-    transaction: &Transaction<'_>,
-    run: &str,
-    entry: i64,
-    record: &Record,
-    attempt: i64,
-) -> rusqlite::Result<()> {
-    put(transaction, run, entry, record, MessageState::InFlight, attempt)?;
-    together::put(transaction, record, attempt, entry)?;
-    if let Some(sealed) = &record.explanation {
-        explanations::put(transaction, &record.key, sealed, entry)?;
-    }
-    if let Some(sealed) = &record.sealed_address {
-        addresses::put(transaction, &record.key, sealed, entry)?;
-    }
-    Ok(())
-}
-
-fn settle(transaction: &Transaction<'_>, run: &str, settlements: &[Settlement]) -> rusqlite::Result<()> {
-    if settlements.is_empty() {
-        return Ok(());
-    }
-    let lines: Vec<EndLine<'_>> = settlements.iter().map(EndLine::of).collect();
-    let entry = append_lines(transaction, run, SETTLED, &lines)?;
-    for Settlement { key, state, reason, retry_at } in settlements {
-        let retry_at = retry_at.map(|at| at.to_string());
-        put_end(transaction, run, entry, &key.0, state.word(), reason, retry_at.as_deref())?;
-    }
-    Ok(())
-}
-
-fn put_end(
+pub(super) fn put_end(
     transaction: &Transaction<'_>,
     run: &str,
     entry: i64,
@@ -368,7 +179,7 @@ fn put_end(
 }
 
 /// Puts the row of a message, new or in place of what it was; what is fixed stays as it was first written.
-fn put(
+pub(super) fn put(
     transaction: &Transaction<'_>,
     run: &str,
     entry: i64,
@@ -402,7 +213,7 @@ fn put(
         .map(drop)
 }
 
-fn mark(transaction: &Transaction<'_>, bytes: Option<u64>) -> rusqlite::Result<()> {
+pub(super) fn mark(transaction: &Transaction<'_>, bytes: Option<u64>) -> rusqlite::Result<()> {
     let Some(bytes) = bytes else { return Ok(()) };
     transaction
         .prepare_cached(

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::Row;
+use rusqlite::{OptionalExtension, Row};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -87,6 +87,40 @@ impl Messages {
         removed.sort();
         found.extend(removed.into_iter().map(|key| format!("the state of message {key} was removed")));
         found
+    }
+
+    /// Says where the rows of the messages that were taken differ from what their newest entries say: for a ledger of
+    /// this layout, of which the earlier entries were not taken.
+    pub(super) fn touched(&self, ledger: &Ledger) -> Vec<String> {
+        let mut found = Vec::new();
+        if let Err(error) = self.look_up(ledger, &mut found) {
+            found.push(format!("the table outbox cannot be read: {error}"));
+        }
+        found.sort();
+        found
+    }
+
+    fn look_up(&self, ledger: &Ledger, found: &mut Vec<String>) -> rusqlite::Result<()> {
+        let sql = "select key, subject, obligation, item, cast(stage as text), channel, message_id, state, run,
+                          cast(entry as text), address, valid_until, reason, retry_at, attempts
+                   from outbox where key = ?1";
+        let mut select = ledger.connection.prepare(sql)?;
+        for (key, expected) in &self.rows {
+            let Some(actual) = select.query_row([key], actual).optional()? else {
+                found.push(format!("the state of message {key} was removed"));
+                continue;
+            };
+            // What ended without having been recorded since says nothing of what was recorded before.
+            let was_put = expected.fixed != Print::default();
+            let is_same = expected.state == actual.state
+                && expected.why == actual.why
+                && (!was_put || (expected.fixed == actual.fixed && expected.going == actual.going))
+                && expected.attempts <= actual.attempts;
+            if !is_same {
+                found.push(format!("the state of message {key} is not what its entries say"));
+            }
+        }
+        Ok(())
     }
 
     fn compare(&mut self, ledger: &Ledger, layout: i64, found: &mut Vec<String>) -> rusqlite::Result<()> {

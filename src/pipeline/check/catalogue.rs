@@ -60,5 +60,9 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
         indices: read_indices(root, faults),
         calendar: read_calendar(root, faults),
         privacy: None,
+        exact: None,
+        analysts: None,
+        publication: Default::default(),
+        push: None,
     }
 }

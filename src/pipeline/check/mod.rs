@@ -5,11 +5,13 @@ mod blind;
 mod calendar;
 mod catalogue;
 mod channel;
+mod exact;
 mod indices;
 mod item;
 mod law;
 mod mail;
 mod privacy;
+mod publication;
 mod retention;
 mod shared;
 mod source;
@@ -125,7 +127,21 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         None => None,
         Some(checked) => Some(checked?),
     };
-    Some(Pipeline {
+    let exact =
+        node.table_or_none("exact").map(|n| done(&n, |n| exact::exact(n, &parts.procedure_groups, &parts.indices)));
+    let exact = match exact {
+        None => None,
+        Some(checked) => Some(checked?),
+    };
+    let analysts = node.table_or_none("analysts").map(|n| done(&n, exact::analysts));
+    let analysts = match analysts {
+        None => None,
+        Some(checked) => Some(checked?),
+    };
+    let terms = node.table_or_none("publication");
+    let terms = terms.map_or_else(|| Some(Default::default()), |n| done(&n, publication::publication));
+    let push = node.table_or_none("push").map(|n| done(&n, publication::push));
+    let pipeline = Pipeline {
         id: id.to_owned(),
         path,
         agency: agency?,
@@ -144,7 +160,13 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         indices: parts.indices,
         calendar: parts.calendar,
         privacy,
-    })
+        exact,
+        analysts,
+        publication: terms?,
+        push: push.map_or(Some(None), |push| push.map(Some))?,
+    };
+    exact::together(node, &pipeline);
+    Some(pipeline)
 }
 
 fn done<T>(node: &Node<'_>, read: impl FnOnce(&Node<'_>) -> Option<T>) -> Option<T> {

@@ -98,6 +98,11 @@ impl Counts {
         *sum = sum.saturating_add(count.into());
     }
 
+    /// The sum of a column; 0 where no row has it. Exact, and so private.
+    pub fn total(&self, column: &str) -> u64 {
+        u64::try_from(self.sum(column)).unwrap_or(0)
+    }
+
     /// The tables that are not filled and without which nothing can be said of a metric.
     pub(super) fn lacks(&self, metric: &Metric) -> Vec<String> {
         let lacking = metric.needs.iter().filter(|table| self.unfilled.contains(*table)).cloned();

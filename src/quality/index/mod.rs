@@ -8,6 +8,7 @@
 mod counts;
 mod error;
 mod exact;
+pub mod flags;
 mod sheet;
 
 use crate::calendar::Span;

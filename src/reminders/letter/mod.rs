@@ -39,6 +39,7 @@ use crate::pipeline::{Agency, Item, Source};
 pub use crate::obligations::Fact;
 pub use document::Flaw;
 use form::Forms;
+pub use several::several_path;
 use words::{NOT_A_DATE, NOT_A_TEXT};
 pub use worst::Worst;
 

@@ -149,7 +149,7 @@ pub(super) fn html(document: &Document, language: Language) -> String {
     // Many mail programs keep the body and drop what is around it: the language is said again.
     out.push_str("<div role=\"article\" lang=\"");
     out.push_str(tag);
-    out.push_str("\" style=\"max-width:38em;margin:0 auto;padding:1em;font-family:Arial,Helvetica,sans-serif;font-size:1em;line-height:1.5\">\n");
+    out.push_str("\" style=\"max-width:38em;margin:0 auto;padding:1em;font-family:Arial,Helvetica,sans-serif;font-size:1em;line-height:1.5;overflow-wrap:anywhere\">\n");
     html_blocks(&document.blocks, &mut out);
     out.push_str("</div>\n</body>\n</html>\n");
     out

@@ -69,6 +69,7 @@ pub(super) fn read(root: &Path, items: &[Item], facts: &FactNames, language: Lan
         }
     }
     several(root, &mut templates, language, faults);
+    prove_several(&templates, items, facts, language, faults);
     templates
 }
 
@@ -81,6 +82,55 @@ fn several(root: &Path, templates: &mut Templates, language: Language, faults: &
     let Some(text) = read_text(root, Path::new(&path), faults) else { return };
     compile(templates, &path, &text, faults);
     unknown_names(templates, &path, &SEVERAL.into_iter().collect(), "a letter of several", faults);
+}
+
+/// How many obligations the letter of several is proved with: as many as a person has on a bad day.
+const TOGETHER: usize = 4;
+
+/// Renders the letter of several on worst-case data: each section must say what its own letter must say.
+fn prove_several(templates: &Templates, items: &[Item], facts: &FactNames, language: Language, faults: &Faults) {
+    let path = several_path(language);
+    let is_sound = templates.environment.get_template(&path).is_ok();
+    let proved: Vec<&Item> = items.iter().filter(|item| templates.versions.contains_key(&item.id)).collect();
+    let parts = proved.get(..proved.len().min(TOGETHER)).unwrap_or_default();
+    if !is_sound || parts.len() < 2 {
+        return;
+    }
+    let trials: Vec<Trial<'_>> = parts.iter().map(|item| Trial::new(item, language, 1, 1)).collect();
+    let given: Vec<BTreeMap<String, Fact>> =
+        parts.iter().map(|item| worst_facts(templates, item, facts.get(&item.id), language)).collect();
+    let occasions: Vec<Occasion<'_>> = trials.iter().zip(&given).map(|(trial, facts)| trial.occasion(facts)).collect();
+    match templates.render_several(&occasions, language) {
+        Err(error) => faults.push(explained(templates, &path, &error)),
+        Ok(letter) => {
+            let mut unsaid: Vec<&str> = trials.iter().flat_map(|trial| trial.unsaid(&letter)).collect();
+            unsaid.sort_unstable();
+            unsaid.dedup();
+            for what in unsaid {
+                faults.push(Fault::new(
+                    "letter.says-too-little",
+                    Place::file(&path),
+                    format!("the letter of several does not say {what}"),
+                    "print it in this template: the layout of single letters does not stand around it",
+                ));
+            }
+        }
+    }
+}
+
+/// The worst values of the columns of an item; without its columns, of whatever the template asks for.
+fn worst_facts(
+    templates: &Templates,
+    item: &Item,
+    names: Option<&BTreeSet<String>>,
+    language: Language,
+) -> BTreeMap<String, Fact> {
+    let asked = || {
+        let template = templates.environment.get_template(&message_path(&item.id, language));
+        template.map(|template| template.undeclared_variables(false).into_iter().collect()).unwrap_or_default()
+    };
+    let names: BTreeSet<String> = names.cloned().unwrap_or_else(asked);
+    names.into_iter().map(|name| (name.clone(), worst_fact(&name))).collect()
 }
 
 fn check_layout(templates: &mut Templates, path: &str, text: &str, faults: &Faults) {
@@ -241,8 +291,8 @@ impl<'a> Trial<'a> {
         }
     }
 
-    fn run(&self, templates: &Templates, facts: &BTreeMap<String, Fact>, faults: &Faults) -> Result<(), Error> {
-        let letter = templates.render(&Occasion {
+    fn occasion<'o>(&'o self, facts: &'o BTreeMap<String, Fact>) -> Occasion<'o> {
+        Occasion {
             item: self.item,
             agency: &self.agency,
             language: self.language,
@@ -254,7 +304,11 @@ impl<'a> Trial<'a> {
             reasons: &self.reasons,
             rules: &self.rules,
             is_late: self.stage == 1,
-        })?;
+        }
+    }
+
+    fn run(&self, templates: &Templates, facts: &BTreeMap<String, Fact>, faults: &Faults) -> Result<(), Error> {
+        let letter = templates.render(&self.occasion(facts))?;
         let path = message_path(&self.item.id, self.language);
         for what in self.unsaid(&letter) {
             faults.push(Fault::new(

@@ -15,7 +15,7 @@ pub(super) const SEVERAL: [&str; 10] =
     ["name", "agency", "portal", "refuse_url", "contact", "reasons", "rules", "sections", "count", "due_on"];
 
 /// The template, by its path in the installation.
-pub(super) fn several_path(language: Language) -> String {
+pub fn several_path(language: Language) -> String {
     format!("pipelines/items/digest.{}.md", language.tag())
 }
 
@@ -36,7 +36,7 @@ impl Letters {
 }
 
 impl Templates {
-    fn render_several(&self, occasions: &[Occasion<'_>], language: Language) -> Result<Letter, Error> {
+    pub(super) fn render_several(&self, occasions: &[Occasion<'_>], language: Language) -> Result<Letter, Error> {
         let path = several_path(language);
         let missing = || Error::NoTemplate { item: "digest".into(), language };
         let first = occasions.first().ok_or_else(missing)?;

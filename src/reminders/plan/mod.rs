@@ -10,6 +10,10 @@ mod recipients;
 mod ways;
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -38,6 +42,27 @@ pub fn plan<'a>(obligations: &'a [Obligation], history: &History, now: &Circumst
         open.for_each(|obligation| plan.hold_back(obligation, Reason::NoRegister));
         return plan;
     };
+    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(obligations.len().div_ceil(PER_PART));
+    if cores > 1 {
+        on_cores(cores, obligations, &mut plan, &|part| decide_all(part, people, history, now));
+    } else {
+        plan = decide_all(obligations, people, history, now);
+    }
+    // Each key is looked up once: it lies elsewhere than its reminder.
+    plan.reminders.sort_by_cached_key(|reminder| (reminder.days_left, first_bytes(&reminder.key)));
+    plan
+}
+
+/// Obligations that are decided together.
+const PER_PART: usize = 4096;
+
+fn decide_all<'a>(
+    obligations: &'a [Obligation],
+    people: &'a Recipients,
+    history: &History,
+    now: &Circumstances<'a, '_>,
+) -> Plan<'a> {
+    let mut plan = Plan::default();
     for obligation in obligations.iter().filter(|obligation| obligation.is_open(now.as_of)) {
         let Some(item) = now.items.iter().find(|item| item.id == obligation.item) else { continue };
         match decide(obligation, item, people, history, now) {
@@ -45,8 +70,36 @@ pub fn plan<'a>(obligations: &'a [Obligation], history: &History, now: &Circumst
             Err(reason) => plan.hold_back(obligation, reason),
         }
     }
-    plan.reminders.sort_by(|a, b| (a.days_left, &a.key).cmp(&(b.days_left, &b.key)));
     plan
+}
+
+/// Decides parts on so many cores, and takes each in as it comes: what is planned stands in memory once.
+fn on_cores<'a>(
+    cores: usize,
+    obligations: &'a [Obligation],
+    plan: &mut Plan<'a>,
+    decide: &(impl Fn(&'a [Obligation]) -> Plan<'a> + Sync),
+) {
+    let parts = Mutex::new(obligations.chunks(PER_PART));
+    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+    plan.reminders.reserve_exact(obligations.len());
+    thread::scope(|scope| {
+        let (give, take) = sync_channel(cores);
+        for _ in 0..cores {
+            let (give, next) = (give.clone(), &next);
+            // Nobody takes only where a panic of this thread is on its way.
+            scope.spawn(move || while next().is_some_and(|part| give.send(decide(part)).is_ok()) {});
+        }
+        drop(give);
+        take.into_iter().for_each(|part| plan.take_in(part));
+    });
+}
+
+/// The bytes of a key by which keys are ordered: they are 32 hexadecimal digits.
+fn first_bytes(key: &str) -> [u8; 32] {
+    let mut first = [0; 32];
+    first.iter_mut().zip(key.bytes()).for_each(|(place, byte)| *place = byte);
+    first
 }
 
 /// What a plan is made with, beside the obligations.
@@ -89,6 +142,17 @@ impl Plan<'_> {
         if !reason.is_told_elsewhere() {
             self.unsent.insert(obligation.key.clone(), (obligation.item.clone(), reason));
         }
+    }
+}
+
+impl<'a> Plan<'a> {
+    /// Takes in what was decided beside it.
+    fn take_in(&mut self, other: Plan<'a>) {
+        self.reminders.extend(other.reminders);
+        for (what, count) in other.held {
+            *self.held.entry(what).or_default() += count;
+        }
+        self.unsent.extend(other.unsent);
     }
 }
 

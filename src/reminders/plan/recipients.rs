@@ -1,7 +1,5 @@
 //! Who can be written to, and where, as the registers say it. It does not know what about.
 
-use std::collections::HashMap;
-
 use super::Reason;
 use crate::language::Language;
 use crate::personal::Personal;
@@ -40,8 +38,33 @@ impl Recipient {
 /// Those who have something due, by `subject_id`.
 #[derive(Debug, Clone, Default)]
 pub struct Recipients {
-    people: HashMap<Personal<String>, Recipient>,
-    businesses: HashMap<Personal<String>, Recipient>,
+    people: Register,
+    businesses: Register,
+}
+
+/// Recipients in order of their `subject_id`: a table with places to spare would take twice the memory.
+#[derive(Debug, Clone, Default)]
+struct Register(Vec<(Personal<String>, Recipient)>);
+
+impl Register {
+    /// Of two rows of one subject the later one counts.
+    fn of(mut rows: Vec<(Personal<String>, Recipient)>) -> Self {
+        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+        rows.dedup_by(|later, kept| {
+            let is_same = later.0 == kept.0;
+            if is_same {
+                std::mem::swap(later, kept);
+            }
+            is_same
+        });
+        rows.shrink_to_fit();
+        Register(rows)
+    }
+
+    fn get(&self, subject_id: &Personal<String>) -> Option<&Recipient> {
+        let place = self.0.binary_search_by(|(subject, _)| subject.cmp(subject_id)).ok()?;
+        self.0.get(place).map(|(_, recipient)| recipient)
+    }
 }
 
 impl Recipients {
@@ -52,7 +75,7 @@ impl Recipients {
         of_businesses: bool,
     ) -> impl Iterator<Item = (&Personal<String>, &Personal<String>)> {
         let register = if of_businesses { &self.businesses } else { &self.people };
-        register.iter().filter_map(move |(subject, recipient)| Some((subject, recipient.address(reach)?)))
+        register.0.iter().filter_map(move |(subject, recipient)| Some((subject, recipient.address(reach)?)))
     }
 
     /// The subjects that have a mail address, with it: persons, or businesses.
@@ -82,7 +105,7 @@ pub fn recipients(table: &Table) -> Result<Recipients, tables::Error> {
     let deceased = table.bools("is_deceased")?;
     let closed = table.bools("is_closed")?;
     let refuses = table.bools("refuses_reminders")?;
-    let mut recipients = Recipients::default();
+    let (mut people, mut businesses) = (Vec::new(), Vec::new());
     let ends = deceased.into_iter().zip(closed).zip(refuses);
     let rows = subjects.into_iter().zip(kinds).zip(names).zip(languages).zip(emails.into_iter().zip(phones)).zip(ends);
     let written = |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
@@ -99,10 +122,10 @@ pub fn recipients(table: &Table) -> Result<Recipients, tables::Error> {
             refuses_reminders: refuses_reminders.unwrap_or(true),
         };
         let is_business = kind.as_deref() == Some("business");
-        let register = if is_business { &mut recipients.businesses } else { &mut recipients.people };
-        register.insert(Personal::new(subject), recipient);
+        let register = if is_business { &mut businesses } else { &mut people };
+        register.push((Personal::new(subject), recipient));
     }
-    Ok(recipients)
+    Ok(Recipients { people: Register::of(people), businesses: Register::of(businesses) })
 }
 
 /// Why nobody writes to someone.

@@ -121,6 +121,7 @@ fn want(reminder: &Reminder<'_>, pipeline: &Pipeline) -> Want {
     Want::of(Lane(attention::lane(reminder)), agency, reminder.channel, reminder.domain().as_deref())
 }
 
-fn today() -> Date {
+/// The day by the clock in Vietnam.
+pub(in crate::run) fn today() -> Date {
     now().to_zoned(vietnam()).date()
 }

@@ -22,7 +22,7 @@ use crate::calendar::{now, vietnam};
 use crate::delivery::breaker::Breakers;
 use crate::delivery::{self, Address, Class, Code, Outcome, Post};
 use crate::fault::{Explain, Fault};
-use crate::ledger::{self, Ledger, MessageKey, MessageState, OutboxRow, Preference, Record, Stance};
+use crate::ledger::{self, Ledger, MessageKey, MessageState, OutboxRow, Preference, Stance};
 use crate::obligations::Obligation;
 use crate::pipeline::Uncertain;
 use crate::reminders::letter;
@@ -30,6 +30,7 @@ use crate::reminders::plan::{self, Before, Circumstances, History, Plan, Reason,
 use crate::report::ItemLine;
 use crate::tables::TableName;
 
+pub(super) use self::admit::today;
 pub(super) use self::write::{address_index, index_of};
 
 /// Messages on their way, and those that wait for another try.
@@ -67,7 +68,7 @@ impl Night<'_> {
         if !reminders.is_empty() {
             self.world.progress.step(format!("opening the channels for {} reminders", reminders.len()));
             self.open_post()?;
-            let mut senders = Senders::default();
+            let mut senders = Senders::of(self.as_of.date());
             let mut reminders = self.prepare(&mut senders, reminders.into(), &mut plan).await?;
             let standing = self.standing();
             self.account(ledger, built, &reminders).await;
@@ -108,11 +109,9 @@ impl Night<'_> {
             };
             self.record(reminder, message_id)
         };
-        // A part at a time: a whole province of records would stand in memory beside its reminders.
-        let mut left = reminders.iter().peekable();
-        while left.peek().is_some() {
-            let records: Vec<Record> = left.by_ref().take(10_000).map(record).collect();
-            ledger.reserve_messages(&self.run, &records).map_err(|error| error.fault())?;
+        let (first, rest) = reminders.as_slices();
+        for part in [first, rest] {
+            ledger.reserve_made(&self.run, part, &record).map_err(|error| error.fault())?;
         }
         Ok(())
     }
@@ -383,9 +382,17 @@ pub(super) fn end_of(day: jiff::civil::Date) -> Timestamp {
     next.map_or(Timestamp::MAX, |next| next.timestamp())
 }
 
+/// How long nobody looks at the clock. It may be set meanwhile, and a machine that slept wakes up hours later.
+const LOOK: SignedDuration = SignedDuration::from_millis(250);
+
 async fn pause_until(at: Timestamp) {
-    let left = at.duration_since(now());
-    tokio::time::sleep(left.try_into().unwrap_or_default()).await;
+    loop {
+        let left = at.duration_since(now());
+        if !left.is_positive() {
+            return;
+        }
+        tokio::time::sleep(left.min(LOOK).try_into().unwrap_or_default()).await;
+    }
 }
 
 /// Why a row that was reserved is dropped.

@@ -73,6 +73,12 @@ impl<M> Retries<M> {
 /// The pause before a try: longer where the peer asks for patience, doubled with each try, spread over half to
 /// once and a half of it, so that what was refused together does not come back together.
 fn pause(code: Code, tries: u32, spread_permille: i32) -> SignedDuration {
+    if let Code::Busy { wait_seconds, .. } = code {
+        // Not before what was asked for, and not all at its very end.
+        let asked = SignedDuration::from_secs(i64::from(wait_seconds).max(1));
+        let spread = asked.min(MOST).checked_mul(spread_permille).unwrap_or_default() / 4000;
+        return asked.saturating_add(spread);
+    }
     let first = match code {
         // A full mailbox is emptied by a person.
         Code::Reply { reply: 452, .. } | Code::Reply { enhanced: Some([4, 2, 2]), .. } => SignedDuration::from_mins(15),

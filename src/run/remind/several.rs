@@ -7,6 +7,7 @@ use super::{Standing, Unwritten};
 use crate::delivery::{self, Address, Envelope, Form, Message};
 use crate::fault::Explain;
 use crate::ledger::Record;
+use crate::obligations::Fact;
 use crate::personal::{Personal, sha256};
 use crate::pipeline::Agency;
 use crate::reminders::letter::{Letter, Occasion, Reason as Source, RuleReference};
@@ -22,9 +23,12 @@ impl Night<'_> {
         let members: Vec<&Reminder<'_>> = std::iter::once(reminder).chain(&reminder.together).collect();
         let agency = self.agency_to_all(reminder).map_err(Unwritten::Fault)?;
         let (sources, rules) = self.shared_by(&members, standing);
+        let facts: Vec<BTreeMap<String, Fact>> =
+            members.iter().map(|member| member.obligation.facts.by_name()).collect();
         let occasions: Vec<Occasion<'_>> = members
             .iter()
-            .map(|member| Occasion {
+            .zip(&facts)
+            .map(|(member, facts)| Occasion {
                 item: member.item,
                 agency: &agency,
                 language: member.language,
@@ -32,7 +36,7 @@ impl Night<'_> {
                 name: &member.recipient.full_name,
                 due_on: member.obligation.due_on,
                 stage: member.stage,
-                facts: &member.obligation.facts,
+                facts,
                 reasons: &sources,
                 rules: &rules,
                 is_late: member.is_late,
@@ -51,7 +55,14 @@ impl Night<'_> {
         };
         let others = reminder.together.iter().map(record).collect();
         let record = Record { others, ..record(reminder) };
-        Ok((record, Message { channel: reminder.channel.name.clone(), form: Form::Letter(envelope) }))
+        Ok((
+            record,
+            Message {
+                channel: reminder.channel.name.clone(),
+                valid_until: reminder.last_day(),
+                form: Form::Letter(envelope),
+            },
+        ))
     }
 
     /// The sources and the rules of all, each once.

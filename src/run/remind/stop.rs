@@ -97,18 +97,20 @@ impl Night<'_> {
     fn tell_changes(&mut self, ledger: &mut Ledger, changes: Vec<(Scope, Count, Change)>) -> Result<(), Fault> {
         let mut stops = Vec::new();
         for (scope, count, change) in changes {
-            let fault = told(&scope, count, change);
-            if let Change::Stopped { is_ours } = change {
-                stops.push(Stop {
-                    scope: scope.to_string(),
-                    reason: if is_ours { "ours" } else { "refusals" }.to_owned(),
-                    sent: count.sent,
-                    refused: count.refused,
-                    at: now().to_string(),
-                    run: self.run.clone(),
-                });
-            }
-            self.report.faults.push(FaultLine::from(&fault));
+            let Change::Stopped { is_ours } = change else {
+                // A night is not failed by a warning: it would be run again, and warn again.
+                self.report.notes.push(warning(&scope, count));
+                continue;
+            };
+            stops.push(Stop {
+                scope: scope.to_string(),
+                reason: if is_ours { "ours" } else { "refusals" }.to_owned(),
+                sent: count.sent,
+                refused: count.refused,
+                at: now().to_string(),
+                run: self.run.clone(),
+            });
+            self.report.faults.push(FaultLine::from(&told(&scope, count, is_ours)));
         }
         ledger.stop(&self.run, &stops).map_err(|error| error.fault())
     }
@@ -171,28 +173,24 @@ pub(super) fn end(outcome: Outcome, state: MessageState) -> Option<End> {
     }
 }
 
-fn told(scope: &Scope, count: Count, change: Change) -> Fault {
-    let Count { sent, refused } = count;
-    let place = Place::Thing(scope.to_string());
+fn warning(scope: &Scope, Count { sent, refused }: Count) -> String {
+    format!(
+        "{scope}: {refused} of {sent} messages were refused for good; look at the codes in \
+         `chudong ledger list --kind messages.settled` before it has to be stopped"
+    )
+}
+
+fn told(scope: &Scope, Count { sent, refused }: Count, is_ours: bool) -> Fault {
     let lift = format!("then `chudong ledger breakers --lift \"{scope}\"`; the next run sends what was held");
-    match change {
-        Change::Warned => Fault::new(
-            "run.many-refused",
-            place,
-            format!("{refused} of {sent} messages were refused for good"),
-            "look at the codes in `chudong ledger list --kind messages.settled` before it has to be stopped",
-        ),
-        Change::Stopped { is_ours: false } => Fault::new(
-            "run.stopped",
-            place,
+    let (what, next) = match is_ours {
+        false => (
             format!("nothing more is sent: {refused} of {sent} messages were refused for good"),
             format!("find out why they are refused and mend it, {lift}"),
         ),
-        Change::Stopped { is_ours: true } => Fault::new(
-            "run.stopped",
-            place,
-            "nothing more is sent: the other side refuses the account, the sender or the template",
+        true => (
+            "nothing more is sent: the other side refuses the account, the sender or the template".to_owned(),
             format!("set right what the code in `chudong ledger list --kind messages.settled` names, {lift}"),
         ),
-    }
+    };
+    Fault::new("run.stopped", Place::Thing(scope.to_string()), what, next)
 }

@@ -100,6 +100,7 @@ impl Night<'_> {
         let obligation = reminder.obligation;
         let rules = RuleReference::applied(&pipeline.law, reminder.item, self.day(), &obligation.rule_version);
         let agency = self.agency_to(reminder).map_err(Unwritten::Fault)?;
+        let facts = obligation.facts.by_name();
         let occasion = Occasion {
             item: reminder.item,
             agency: &agency,
@@ -108,7 +109,7 @@ impl Night<'_> {
             name: &reminder.recipient.full_name,
             due_on: obligation.due_on,
             stage: reminder.stage,
-            facts: &obligation.facts,
+            facts: &facts,
             reasons: &standing.reasons,
             rules: &rules,
             is_late: reminder.is_late,
@@ -119,7 +120,7 @@ impl Night<'_> {
         } else {
             channels::slip(reminder, &letter, &occasion).map(Form::Slip).map_err(Unwritten::Held)?
         };
-        let message = Message { channel: reminder.channel.name.clone(), form };
+        let message = Message { channel: reminder.channel.name.clone(), valid_until: reminder.last_day(), form };
         let (template_version, rendered_hash) = channels::rendered(&message, &letter);
         let record = Record {
             template_version,

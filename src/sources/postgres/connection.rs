@@ -20,11 +20,11 @@ use tokio_postgres::config::{SslMode, SslNegotiation};
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::{Client, Config};
 
-use super::decode::CopyRows;
+use super::decode::{Copied, CopyRows};
 use super::tap::{Basin, Tap, Tapped};
 use super::wire::{Protection, Wire};
 use crate::pipeline::Server;
-use crate::sources::{Batch, Error, Stop, Take, Totals};
+use crate::sources::{Batch, Error, Stop, Take};
 
 /// How long to wait for a server that does not answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -198,7 +198,7 @@ impl Connection {
         rows: CopyRows,
         halt: Option<&Halt>,
         take: &Take<'_>,
-    ) -> Result<Totals, Failure> {
+    ) -> Result<Copied, Failure> {
         basin(&self.basin).rows = Some(rows);
         let copy = format!("copy ({select}) to stdout (format binary)");
         let copied = self.run(halt, Some(take), async |client| {

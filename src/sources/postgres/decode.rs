@@ -9,17 +9,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, Date32Builder, Int64Builder, RecordBatch, StringBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, Int64Type, Schema, SchemaRef};
-use arrow::error::ArrowError;
 use jiff::tz::TimeZone;
 
-use super::binary::raw;
-use super::proof::KeyPart;
+use super::cells::Cells;
+use super::proof::{KeyPart, Proof};
 use super::types::Decode;
-use crate::pipeline::{Column, SourceTable, Type};
-use crate::sources::values::{DAYS, Put, Raw, Reason, Values, append_text};
-use crate::sources::{BATCH_ROWS, Batch, Error, TEXT_BYTES_MAX, Totals, ValueFault};
+use crate::pipeline::SourceTable;
+use crate::sources::values::Reason;
+use crate::sources::{BATCH_ROWS, Batch, Error, Totals, ValueFault};
 
 /// What every stream begins with.
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
@@ -78,6 +77,17 @@ pub(super) struct CopyRows {
     header_seen: bool,
     finished: bool,
     received: Totals,
+    /// Where each row has the server's totals behind its columns: how they are read, and what they are.
+    counted: Option<(Proof, Option<Totals>)>,
+}
+
+/// What came of a copy.
+#[derive(Debug)]
+pub(super) struct Copied {
+    /// Our totals of it.
+    pub(super) received: Totals,
+    /// The server's, where they came with the rows.
+    pub(super) counted: Option<Totals>,
 }
 
 impl CopyRows {
@@ -104,7 +114,13 @@ impl CopyRows {
             header_seen: false,
             finished: false,
             received: Totals { rows: 0, keys, sums },
+            counted: None,
         }
+    }
+
+    /// Where each row has the server's totals behind its columns.
+    pub(super) fn with_totals(self, proof: Proof) -> Self {
+        CopyRows { counted: Some((proof, None)), ..self }
     }
 
     /// Whether a batch has to be taken before the next row.
@@ -130,13 +146,37 @@ impl CopyRows {
                 self.finished = true;
                 Ok(())
             }
-            count if usize::try_from(count) == Ok(self.columns.len()) => self.fields(fields),
+            count if usize::try_from(count) == Ok(self.width()) => self.fields(fields),
             _ => Err(Malformed),
         }
     }
 
     #[inline]
+    fn width(&self) -> usize {
+        self.columns.len() + self.counted.as_ref().map_or(0, |(proof, _)| proof.width())
+    }
+
+    /// Reads the totals behind the columns of the first row; whether there is a row at all.
+    #[cold]
+    fn count(&mut self, mut rest: &[u8]) -> Result<bool, Malformed> {
+        let mut fields = Vec::with_capacity(self.width());
+        for _ in 0..self.width() {
+            let (value, after) = field(rest)?;
+            fields.push(value);
+            rest = after;
+        }
+        let Some((proof, totals)) = &mut self.counted else { return Ok(true) };
+        let totals = totals.insert(proof.received(fields.get(self.columns.len()..).unwrap_or_default())?);
+        Ok(totals.rows > 0)
+    }
+
+    #[inline]
     fn fields(&mut self, mut rest: &[u8]) -> Result<(), Malformed> {
+        if let Some((_, None)) = &self.counted
+            && !self.count(rest)?
+        {
+            return Ok(());
+        }
         let mut key = Some(0);
         for (index, (cells, plan)) in self.columns.iter_mut().zip(&self.plans).enumerate() {
             let (length, after) = rest.split_first_chunk::<4>().ok_or(Malformed)?;
@@ -174,6 +214,9 @@ impl CopyRows {
             *keys ^= key;
         }
         self.row += 1;
+        for _ in self.columns.len()..self.width() {
+            rest = field(rest)?.1;
+        }
         if rest.is_empty() { Ok(()) } else { Err(Malformed) }
     }
 
@@ -214,8 +257,24 @@ impl CopyRows {
     }
 
     /// What was received, once the stream has said that it is at its end.
-    pub(super) fn finish(self) -> Result<Totals, Malformed> {
-        if self.finished && self.row == 0 { Ok(self.received) } else { Err(Malformed) }
+    pub(super) fn finish(self) -> Result<Copied, Malformed> {
+        match self.counted {
+            _ if !self.finished || self.row > 0 => Err(Malformed),
+            Some((_, None)) => Err(Malformed),
+            counted => Ok(Copied { received: self.received, counted: counted.and_then(|(_, totals)| totals) }),
+        }
+    }
+}
+
+/// The next field, none when it is empty, and what stands behind it.
+fn field(rest: &[u8]) -> Result<(Option<&[u8]>, &[u8]), Malformed> {
+    let (length, after) = rest.split_first_chunk::<4>().ok_or(Malformed)?;
+    match i32::from_be_bytes(*length) {
+        -1 => Ok((None, after)),
+        length => {
+            let length = usize::try_from(length).map_err(|_| Malformed)?;
+            after.split_at_checked(length).map(|(value, after)| (Some(value), after)).ok_or(Malformed)
+        }
     }
 }
 
@@ -259,93 +318,6 @@ fn header(bytes: &[u8]) -> Result<&[u8], Malformed> {
     let extension = u32::from_be_bytes(extension.try_into().map_err(|_| Malformed)?);
     let extension = usize::try_from(extension).map_err(|_| Malformed)?;
     rest.split_at_checked(extension).map(|(_, after)| after).ok_or(Malformed)
-}
-
-/// The values of one column, so far.
-enum Cells {
-    Int(Int64Builder),
-    Date(Date32Builder),
-    Bool(BooleanBuilder),
-    Text(StringBuilder),
-    Other(Values),
-}
-
-impl Cells {
-    fn new(column: &Column, plan: &Plan, rows: usize) -> Self {
-        match (plan.decode, column.kind) {
-            _ if plan.is_list => Cells::Other(Values::of(column)),
-            (Decode::Int, Type::Int) => Cells::Int(int_builder(rows)),
-            (Decode::Date, Type::Date) => Cells::Date(date_builder(rows)),
-            (Decode::Bool, Type::Bool) => Cells::Bool(bool_builder(rows)),
-            (Decode::Text, Type::Text) => Cells::Text(text_builder(rows)),
-            _ => Cells::Other(Values::of(column)),
-        }
-    }
-
-    #[inline]
-    fn append_null(&mut self, zone: &TimeZone) {
-        match self {
-            Cells::Int(builder) => builder.append_null(),
-            Cells::Date(builder) => builder.append_null(),
-            Cells::Bool(builder) => builder.append_null(),
-            Cells::Text(builder) => builder.append_null(),
-            // Nothing is never at fault.
-            Cells::Other(values) => drop(values.push(Raw::Null, zone)),
-        }
-    }
-
-    /// Appends the value, or nothing together with what is wrong.
-    #[inline]
-    fn append(&mut self, bytes: &[u8], plan: &Plan, zone: &TimeZone) -> Result<Put, Wrong> {
-        match self {
-            Cells::Int(builder) => builder.append_value(int(bytes)?),
-            Cells::Date(builder) => {
-                // Infinity is the smallest or the largest number, and as far out of range as it looks.
-                let days = i64::from(i32::from_be_bytes(exactly(bytes)?)) + EPOCH_DAYS;
-                match i32::try_from(days) {
-                    Ok(days) if DAYS.contains(&i64::from(days)) => builder.append_value(days),
-                    _ => {
-                        builder.append_null();
-                        return Err(Wrong::Value(Reason::DateOutOfRange));
-                    }
-                }
-            }
-            Cells::Bool(builder) => builder.append_value(exactly::<1>(bytes)? != [0]),
-            Cells::Text(builder) => match std::str::from_utf8(bytes) {
-                Ok(text) if text.is_ascii() && text.len() <= TEXT_BYTES_MAX => builder.append_value(text),
-                _ => return append_text(builder, Raw::Text(bytes)).map_err(Wrong::Value),
-            },
-            Cells::Other(values) => return raw(plan, bytes, |raw| values.push(raw, zone)),
-        }
-        Ok(Put::default())
-    }
-
-    /// What was appended; room is made for as many `rows` again.
-    fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
-        Ok(match self {
-            Cells::Int(builder) => Arc::new(std::mem::replace(builder, int_builder(rows)).finish()),
-            Cells::Date(builder) => Arc::new(std::mem::replace(builder, date_builder(rows)).finish()),
-            Cells::Bool(builder) => Arc::new(std::mem::replace(builder, bool_builder(rows)).finish()),
-            Cells::Text(builder) => Arc::new(std::mem::replace(builder, text_builder(rows)).finish()),
-            Cells::Other(values) => values.finish()?,
-        })
-    }
-}
-
-fn int_builder(rows: usize) -> Int64Builder {
-    Int64Builder::with_capacity(rows)
-}
-
-fn date_builder(rows: usize) -> Date32Builder {
-    Date32Builder::with_capacity(rows)
-}
-
-fn bool_builder(rows: usize) -> BooleanBuilder {
-    BooleanBuilder::with_capacity(rows)
-}
-
-fn text_builder(rows: usize) -> StringBuilder {
-    StringBuilder::with_capacity(rows, rows * 16)
 }
 
 /// A whole number of 2, 4 or 8 bytes.

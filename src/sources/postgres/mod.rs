@@ -11,6 +11,7 @@
 //! read in the same snapshot.
 
 mod binary;
+mod cells;
 mod connection;
 mod decode;
 mod hash;
@@ -25,7 +26,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use connection::{Connection, Failure, Halt, Target};
-use decode::{CopyRows, Plan, add};
+use decode::{Copied, CopyRows, Plan, add};
 use proof::Proof;
 use ranges::Division;
 use readers::{Reader, connect, each, side_by_side};
@@ -232,13 +233,24 @@ impl Session {
                 let counted = job.count(&mut self.first, "", None)?;
                 Ok((counted, job.copy(&mut self.first, "", 1, None)?))
             }
-            Division::Sought => self.count_beside(job),
+            Division::Sought { rows } if *rows <= TOGETHER_ROWS_MAX => self.copy_with_totals(job),
+            Division::Sought { .. } => self.count_beside(job),
             Division::Ranges(ranges) => self.work_in_ranges(job, ranges),
         }
     }
 
+    /// Copies what an index finds, each row with the server's totals of all of them, so that the server fetches each
+    /// once; as many of its processes as we have readers fetch them together.
+    fn copy_with_totals(&mut self, job: &Job<'_>) -> Result<(Totals, Totals), Failure> {
+        let helped = format!("set local max_parallel_workers_per_gather = {}; {HELPED}", self.target.readers() - 1);
+        self.first.run(None, None, async |client| Ok(client.batch_execute(&helped).await?))?;
+        let Copied { received, counted } = job.copy_with_totals(&mut self.first)?;
+        self.first.run(None, None, async |client| Ok(client.batch_execute(UNHELPED).await?))?;
+        Ok((counted.ok_or(Failure::Malformed)?, received))
+    }
+
     /// Copies what an index finds, and has another connection count it meanwhile: what both cost the server is to
-    /// fetch the rows from all over a large table, and one after the other they would do so twice.
+    /// fetch the rows from all over a large table, and one after the other they would take twice as long.
     fn count_beside(&mut self, job: &Job<'_>) -> Result<(Totals, Totals), Failure> {
         const COPIED: usize = 0;
         const COUNTED: usize = 1;
@@ -304,6 +316,20 @@ impl Session {
     }
 }
 
+/// Few rows from all over a large table: what takes time is to look at their pages one by one. The planner takes
+/// that for the same work whoever does it, and helpers for a loss, unless it is told that pages cost little.
+const HELPED: &str = "set local parallel_setup_cost = 0; set local parallel_tuple_cost = 0; \
+                      set local min_parallel_table_scan_size = 0; set local min_parallel_index_scan_size = 0; \
+                      set local seq_page_cost = 0.01; set local random_page_cost = 0.01";
+const UNHELPED: &str = "set local max_parallel_workers_per_gather to default; \
+                        set local parallel_setup_cost to default; set local parallel_tuple_cost to default; \
+                        set local min_parallel_table_scan_size to default; \
+                        set local min_parallel_index_scan_size to default; \
+                        set local seq_page_cost to default; set local random_page_cost to default";
+
+/// So many rows the server keeps for a moment while it adds them up; more would go to its disk.
+const TOGETHER_ROWS_MAX: u64 = 50_000;
+
 /// While several connections read, none of them takes helpers of the server: these would change the order of rows.
 const SERIAL: &str = "set local max_parallel_workers_per_gather = 0";
 const PARALLEL: &str = "set local max_parallel_workers_per_gather to default";
@@ -356,11 +382,19 @@ impl Job<'_> {
     ) -> Result<Totals, Failure> {
         let batch_rows = match self.division {
             // Few rows, which the server takes long to find: those that are here are landed meanwhile.
-            Division::Sought => BATCH_ROWS / 16,
+            Division::Sought { .. } => BATCH_ROWS / 16,
             _ => BATCH_ROWS,
         };
         let rows = CopyRows::new(self.table, &self.plans, batch_rows, first_row);
-        connection.copy(&self.select(range), rows, halt, self.take)
+        Ok(connection.copy(&self.select(range), rows, halt, self.take)?.received)
+    }
+
+    /// Copies all rows, each with the server's totals of all of them behind it.
+    fn copy_with_totals(&self, connection: &mut Connection) -> Result<Copied, Failure> {
+        let rows = CopyRows::new(self.table, &self.plans, BATCH_ROWS / 16, 1).with_totals(self.proof.clone());
+        let names: Vec<_> = self.table.columns.iter().map(|column| format!("t.{}", quote(&column.name))).collect();
+        let select = self.proof.beside(&self.columns, &names, &self.rows(""));
+        connection.copy(&select, rows, None, self.take)
     }
 }
 

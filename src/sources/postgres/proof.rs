@@ -8,7 +8,7 @@
 use tokio_postgres::Row;
 
 use super::binary::unpadded;
-use super::decode::int;
+use super::decode::{Malformed, int};
 use super::hash;
 use super::types::{Decode, Reading};
 use crate::calendar::ZONE;
@@ -74,6 +74,7 @@ impl KeyPart {
 }
 
 /// The select list by which the server computes its totals: rows, keys, then two columns per sum.
+#[derive(Debug, Clone)]
 pub(super) struct Proof {
     list: Vec<String>,
     has_keys: bool,
@@ -114,6 +115,49 @@ impl Proof {
     /// The select that computes the totals; `from` is what follows `from`.
     pub(super) fn select(&self, from: &str) -> String {
         format!("select {} from {from}", self.list.join(", "))
+    }
+
+    /// How many columns it has.
+    pub(super) fn width(&self) -> usize {
+        self.list.len()
+    }
+
+    /// A select that gives `columns` of the rows of `from`, each together with the totals of all of them, for which
+    /// the server fetches each row once; without rows, one row of which only the totals are filled. `names` are the
+    /// columns that both need, each as `t."name"`. Rows come in the order of their pages, whichever of the server's
+    /// processes found them.
+    pub(super) fn beside(&self, columns: &str, names: &[String], from: &str) -> String {
+        let totals: Vec<_> = (0..self.list.len()).map(|index| format!("total_{index}")).collect();
+        format!(
+            "with found as materialized (select {} from {from} order by t.tableoid, t.ctid), \
+             totals ({}) as materialized ({}) \
+             select {columns}, totals.* from totals left join found as t on true",
+            names.join(", "),
+            totals.join(", "),
+            self.select("found as t"),
+        )
+    }
+
+    /// The totals out of the fields of such a row, as they stand behind its columns.
+    pub(super) fn received(&self, fields: &[Option<&[u8]>]) -> Result<Totals, Malformed> {
+        let number = |index: usize| match fields.get(index) {
+            Some(Some(bytes)) => int(bytes).map(Some),
+            Some(None) => Ok(None),
+            None => Err(Malformed),
+        };
+        let rows = number(0)?.ok_or(Malformed)?;
+        let keys = if self.has_keys { Some(number(1)?.unwrap_or(0).cast_unsigned()) } else { None };
+        let mut totals = Totals { rows: count(rows), keys, ..Totals::default() };
+        let first = 1 + usize::from(self.has_keys);
+        for (index, name) in self.sums.iter().enumerate() {
+            let filled = number(first + 2 * index)?.ok_or(Malformed)?;
+            let sum = fields.get(first + 2 * index + 1).copied().ok_or(Malformed)?.unwrap_or(b"0");
+            let sum = std::str::from_utf8(sum).map_err(|_| Malformed)?;
+            if let Ok(sum) = sum.parse() {
+                totals.sums.insert(name.clone(), (count(filled), sum));
+            }
+        }
+        Ok(totals)
     }
 
     /// The totals out of its row. A sum that is no whole number is left out: a value under it is at fault.

@@ -20,8 +20,8 @@ const RANGES_PER_READER: usize = 4;
 pub(super) enum Division {
     /// By one reader: the table is small, cannot be divided, or there is but one.
     Whole,
-    /// By one reader, out of a large table: the server finds the rows by an index.
-    Sought,
+    /// By one reader, out of a large table: the server finds the rows by an index, and thinks that they are so many.
+    Sought { rows: u64 },
     /// By several readers, each over some of these conditions on `t`. Every row fulfils exactly one.
     Ranges(Vec<String>),
 }
@@ -37,20 +37,20 @@ pub(super) async fn divide(
     if readers < 2 {
         return Ok(Division::Whole);
     }
-    let is_sought = async {
+    let sought = async {
         match request.condition {
             Some(_) => finds_by_index(client, select).await,
-            None => Ok(false),
+            None => Ok(None),
         }
     };
     // Asked together: the server need not wait for us between its answers.
-    let (sizes, is_sought) = futures::future::try_join(pages(client, relation), is_sought).await?;
+    let (sizes, sought) = futures::future::try_join(pages(client, relation), sought).await?;
     let total: i64 = sizes.iter().sum();
     if total < PAGES_MIN {
         return Ok(Division::Whole);
     }
-    if is_sought {
-        return Ok(Division::Sought);
+    if let Some(rows) = sought {
+        return Ok(Division::Sought { rows });
     }
     let ranges = (readers * RANGES_PER_READER).min(usize::try_from(total / (PAGES_MIN / 4)).unwrap_or(1));
     let mut bounds: Vec<_> = (1..ranges).map(|part| bound(&sizes, total, part, ranges)).collect();
@@ -109,14 +109,15 @@ async fn pages(client: &Client, relation: &str) -> Result<Vec<i64>, Failure> {
     Ok(sizes)
 }
 
-/// Whether the server would find the rows by an index: then it must not do so once for every range.
-async fn finds_by_index(client: &Client, select: &str) -> Result<bool, Failure> {
-    let plan = client.query(&format!("explain (costs off) {select}"), &[]).await?;
-    for row in plan {
-        let line: String = row.try_get(0)?;
-        if line.contains("Index") {
-            return Ok(true);
-        }
+/// How many rows the server thinks it would find, where it would find them by an index: then it must not do so once
+/// for every range.
+async fn finds_by_index(client: &Client, select: &str) -> Result<Option<u64>, Failure> {
+    let plan = client.query(&format!("explain {select}"), &[]).await?;
+    let lines = plan.iter().map(|row| row.try_get::<_, String>(0)).collect::<Result<Vec<_>, _>>()?;
+    if !lines.iter().any(|line| line.contains("Index")) {
+        return Ok(None);
     }
-    Ok(false)
+    // "Index Scan using … (cost=0.43..8.45 rows=1 width=16)"
+    let rows = lines.first().and_then(|line| line.split_once(" rows=")).and_then(|(_, rest)| rest.split(' ').next());
+    Ok(Some(rows.and_then(|rows| rows.parse().ok()).unwrap_or(u64::MAX)))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chudong::calendar::AsOf;
 use chudong::language::Text;
-use chudong::obligations::Obligation;
+use chudong::obligations::{Facts, Obligation};
 use chudong::personal::{Personal, PseudonymKey};
 use chudong::pipeline::secret::SecretRef;
 use chudong::pipeline::{Channel, ChannelKind, Gateway, Item, Uncertain};
@@ -64,7 +64,7 @@ impl Town {
             due_on: TODAY.saturating_add(days.days()),
             fulfilled_on: None,
             rule_version: "rule@2025-01-01".into(),
-            facts: BTreeMap::new(),
+            facts: Facts::default(),
         };
         let obligations = people.iter().enumerate().map(obligation).collect();
         let rows = people.iter().enumerate();

@@ -1,7 +1,13 @@
 //! An SMS gateway and a signed webhook.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use chudong::delivery::signature::{Forged, WINDOW_SECONDS, sign, verify};
 use chudong::fault::Explain;
+use chudong::pipeline::ChannelKind;
 use chudong::reminders::short::{parts, without_diacritics};
 use proptest::prelude::*;
 
@@ -78,6 +84,57 @@ async fn a_wrong_secret_stops_the_channel() {
     let trouble = sender.trouble().unwrap();
     assert_eq!(trouble.code(), "delivery.service-refuses");
     assert_eq!(stand.simulator.taken(), Vec::new());
+}
+
+/// A service that is busy: it answers every request with this, and counts them.
+fn busy(answer: &'static str) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut bytes = [0; 8192];
+            // A request of these tests is shorter than what is read at once.
+            let _ = stream.read(&mut bytes);
+            count.fetch_add(1, Ordering::Relaxed);
+            drop(stream.write_all(answer.as_bytes()));
+        }
+    });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn a_service_that_asks_for_time_gets_it_and_is_asked_no_more() {
+    let stand = Stand::new().await;
+    let close = "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    let later = chudong::calendar::now() + jiff::SignedDuration::from_secs(900);
+    let date = later.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let many: Vec<String> = (0..40).map(|n| format!("849111111{n:02}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for (head, least, most) in [
+        ("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 120\r\n".to_owned(), 120, 120),
+        (format!("HTTP/1.1 429 Too Many Requests\r\nRetry-After: {date}\r\n"), 800, 900),
+        // Whoever asks for a year is asked again tomorrow.
+        ("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 31536000\r\n".to_owned(), 86_400, 86_400),
+    ] {
+        let (url, asked) = busy(format!("{head}{close}").leak());
+        let mut channel = stand.sms(true);
+        let ChannelKind::Sms(gateway) = &mut channel.kind else { return };
+        gateway.url = url;
+        let mut sender = stand.open(&channel).await.unwrap();
+        let outcomes = send(&mut sender, &channel, &many).await;
+        let (first, rest) = outcomes.first().unwrap().rsplit_once("again after ").unwrap();
+        assert!(first.starts_with("deferred: http "), "{outcomes:?}");
+        let seconds: u32 = rest.trim_end_matches(" s").parse().unwrap();
+        assert!((least..=most).contains(&seconds), "{seconds}");
+        // What was on its way is answered; of the others none knocks.
+        assert_eq!(outcomes.last().unwrap(), "deferred: channel had stopped");
+        assert!(asked.load(Ordering::Relaxed) <= 16, "{asked:?}");
+        let trouble = sender.trouble().unwrap();
+        assert_eq!(trouble.code(), "delivery.service-busy");
+    }
 }
 
 /// The example of Standard Webhooks 1.0.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chudong::delivery::{Class, Code, zns};
+use chudong::delivery::{Class, Code, TemplateState, zns};
 use chudong::fault::Explain;
 use chudong::pipeline::{ChannelKind, Hours};
 use chudong::simulate::Simulator;
@@ -20,6 +20,25 @@ async fn a_message_leaves_in_the_shape_that_zalo_takes() {
     assert_eq!(taken.id.len(), 32);
     let expected = serde_json::json!({ "template": "204001", "data": { "ten": "Nguyễn Thị Hồng Vân" } });
     assert_eq!(taken.said, expected);
+}
+
+#[tokio::test]
+async fn a_template_that_was_refused_or_paused_is_found_before_anything_is_offered() {
+    let stand = Stand::new().await;
+    let channel = stand.zns();
+    for (status, word) in [("REJECT", "rejected"), ("DISABLE", "paused"), ("PENDING_REVIEW", "not approved yet")] {
+        stand.simulator.judge_template("204001", status);
+        let mut sender = stand.open(&channel).await.unwrap();
+        let all = ["84911111111", "84922222222"];
+        assert_eq!(send(&mut sender, &channel, &all).await, vec![format!("deferred: zns template {word}"); 2]);
+        // Messages of other templates go on by the same channel.
+        assert!(sender.trouble().is_none());
+    }
+    assert_eq!(stand.simulator.taken(), Vec::new());
+    assert_eq!(Code::Template(TemplateState::Disabled).class(), Class::Ours);
+    // Another run asks again.
+    stand.simulator.judge_template("204001", "ENABLE");
+    assert_eq!(stand.send(&channel, &["84911111111"]).await, ["accepted"]);
 }
 
 /// The table, said a second time: what an operator relies on.

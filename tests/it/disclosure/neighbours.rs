@@ -90,7 +90,7 @@ fn advantage(build: Build) -> (f64, f64) {
     let (mut there, mut gone) = (Vec::new(), Vec::new());
     for draws in &draws {
         for (commune, score) in scores(&policy, draws).into_iter().enumerate() {
-            if commune % 2 == 0 { there.push(score) } else { gone.push(score) }
+            if commune.is_multiple_of(2) { there.push(score) } else { gone.push(score) }
         }
     }
     there.sort_by(f64::total_cmp);

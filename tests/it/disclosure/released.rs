@@ -194,7 +194,7 @@ fn published_intervals_hold_the_truth() {
     groups.truncate(2);
     let group = groups[0].id.clone();
     let person = |person: u32| Row {
-        value: if person % 4 == 0 { 2 } else { 5 },
+        value: if person.is_multiple_of(4) { 2 } else { 5 },
         group: if group == "civil_status" { "civil_status" } else { "identity_and_residence" },
         ..row(person, person, if person < 240 { "97001" } else { "97002" }, "", 0)
     };

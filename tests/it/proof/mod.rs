@@ -7,9 +7,13 @@
 )]
 
 mod canary;
+mod digest;
 mod image;
 mod kill;
+mod outage;
+mod pace;
 mod restored;
+mod stop;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -60,7 +64,10 @@ struct Running(Child);
 
 impl Running {
     fn start(world: &World) -> Running {
-        let mut command = world.command(&["run", "--as-of", NIGHT]);
+        Running::begin(&mut world.command(&["run", "--as-of", NIGHT]))
+    }
+
+    fn begin(command: &mut Command) -> Running {
         Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 

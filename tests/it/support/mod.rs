@@ -1,5 +1,6 @@
 //! What several chapters' tests need.
 
+pub mod browser;
 pub mod dovecot;
 pub mod mysql;
 pub mod postfix;

@@ -141,6 +141,7 @@ fn main_cf(path: &Path, port: u16, accounts: u16, (user, group): (u32, u32)) -> 
         ("transport_maps", format!("regexp:{folder}/etc/handed-on")),
         ("smtpd_tls_security_level", "encrypt".into()),
         ("smtpd_tls_auth_only", "yes".into()),
+        ("smtpd_tls_received_header", "yes".into()),
         ("smtpd_tls_chain_files", format!("{folder}/etc/server.key, {folder}/etc/server.pem")),
         ("smtpd_sasl_auth_enable", "yes".into()),
         ("smtpd_sasl_type", "dovecot".into()),

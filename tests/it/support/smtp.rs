@@ -38,6 +38,8 @@ pub struct Server {
     pub taken: Arc<Taken>,
     /// How many connections were made.
     pub connections: Arc<Mutex<usize>>,
+    /// How many messages came with the announcement of the next one behind them.
+    pub announced: Arc<AtomicUsize>,
     closed: Arc<AtomicUsize>,
     moods: Moods,
 }
@@ -96,11 +98,13 @@ impl Server {
             port,
             taken: Arc::default(),
             connections: Arc::default(),
+            announced: Arc::default(),
             closed: Arc::default(),
             moods: Arc::new(Mutex::new(Box::new(mood_of))),
         };
         let (taken, connections) = (Arc::clone(&server.taken), Arc::clone(&server.connections));
         let (moods, closed) = (Arc::clone(&server.moods), Arc::clone(&server.closed));
+        let announced = Arc::clone(&server.announced);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(stream) = stream else { return };
@@ -111,9 +115,11 @@ impl Server {
                 };
                 let greeting = if number > most { "421 4.7.0 too many connections" } else { greeting };
                 let (taken, moods, closed) = (Arc::clone(&taken), Arc::clone(&moods), Arc::clone(&closed));
+                let announced = Arc::clone(&announced);
                 std::thread::spawn(move || {
                     // A client that breaks off ends the conversation with an error, as it should.
-                    drop(connection(stream, protection, greeting, extensions, &taken, &moods));
+                    let book = Book { taken: &taken, announced: &announced };
+                    drop(connection(stream, protection, greeting, extensions, book, &moods));
                     closed.fetch_add(1, Ordering::Release);
                 });
             }
@@ -147,22 +153,29 @@ impl Server {
 /// Recipient and bytes of each message.
 pub type Taken = Mutex<Vec<(String, Vec<u8>)>>;
 
+/// What all connections of a server write down.
+#[derive(Clone, Copy)]
+struct Book<'a> {
+    taken: &'a Taken,
+    announced: &'a AtomicUsize,
+}
+
 fn connection(
     stream: TcpStream,
     protection: Protection,
     greeting: &str,
     extensions: &[&str],
-    taken: &Taken,
+    book: Book<'_>,
     moods: &Moods,
 ) -> std::io::Result<()> {
     // The server waits for no acknowledgement either: what is measured is the client.
     stream.set_nodelay(true)?;
     if protection == Protection::Wrapped {
-        return serve(&mut BufReader::new(over_tls(stream)), Some(greeting), extensions, taken, moods).map(|_| ());
+        return serve(&mut BufReader::new(over_tls(stream)), Some(greeting), extensions, book, moods).map(|_| ());
     }
     let mut reader = BufReader::new(stream);
-    if serve(&mut reader, Some(greeting), extensions, taken, moods)? == Ended::WantsTls {
-        serve(&mut BufReader::new(over_tls(reader.into_inner())), None, extensions, taken, moods)?;
+    if serve(&mut reader, Some(greeting), extensions, book, moods)? == Ended::WantsTls {
+        serve(&mut BufReader::new(over_tls(reader.into_inner())), None, extensions, book, moods)?;
     }
     Ok(())
 }
@@ -195,7 +208,7 @@ fn serve<S: Read + Write>(
     reader: &mut BufReader<S>,
     greeting: Option<&str>,
     extensions: &[&str],
-    taken: &Taken,
+    book: Book<'_>,
     moods: &Moods,
 ) -> std::io::Result<Ended> {
     if let Some(greeting) = greeting {
@@ -236,7 +249,7 @@ fn serve<S: Read + Write>(
                 return Ok(Ended::Closed);
             }
             say(reader, "354 go on")?;
-            if !take_message(reader, &to, taken, moods)? {
+            if !take_message(reader, &to, book, moods)? {
                 return Ok(Ended::Closed);
             }
         } else if verb.starts_with("AUTH PLAIN") {
@@ -256,7 +269,7 @@ fn serve<S: Read + Write>(
 fn take_message<S: Read + Write>(
     reader: &mut BufReader<S>,
     to: &str,
-    taken: &Taken,
+    book: Book<'_>,
     moods: &Moods,
 ) -> std::io::Result<bool> {
     let mut bytes = Vec::new();
@@ -264,6 +277,9 @@ fn take_message<S: Read + Write>(
         if reader.read_until(b'\n', &mut bytes)? == 0 {
             return Ok(false);
         }
+    }
+    if reader.buffer().starts_with(b"MAIL FROM:") {
+        book.announced.fetch_add(1, Ordering::Release);
     }
     match mood(moods, to) {
         Mood::DropsAfterMessage => Ok(false),
@@ -274,7 +290,7 @@ fn take_message<S: Read + Write>(
         Mood::AtEnd(reply) => say(reader, reply).map(|()| true),
         mood => {
             bytes.truncate(bytes.len() - 5);
-            taken.lock().unwrap().push((to.to_owned(), bytes));
+            book.taken.lock().unwrap().push((to.to_owned(), bytes));
             say(reader, "250 2.0.0 taken")?;
             Ok(!matches!(mood, Mood::TakesThenHangsUp))
         }

@@ -71,6 +71,15 @@ impl World {
         world
     }
 
+    /// Another installation of the same agency, with the files of this one and a state folder of its own.
+    pub fn beside(world: &World) -> Self {
+        let folder = tempfile::Builder::new().prefix("chudong-world-").tempdir().unwrap();
+        let other = World { folder, agency: world.agency.clone(), leaves_in_flight: false };
+        copy(&world.root(), &other.root());
+        std::fs::create_dir(other.temporary()).unwrap();
+        other
+    }
+
     /// The sample agency with the data of a few people and the figures of four months: a night is short.
     pub fn small(people: u64) -> Self {
         let world = World::of("an-binh");

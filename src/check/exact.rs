@@ -1,0 +1,84 @@
+//! Whether the metrics of published score sheets are shares that can be protected, and what analysts may ask.
+
+use std::collections::BTreeSet;
+
+use super::grants::granted;
+use crate::fault::{Fault, Place};
+use crate::pipeline::Pipeline;
+use crate::pipeline::authorisation::Class;
+use crate::pipeline::exact::AnalystTable;
+use crate::pipeline::reader::Faults;
+use crate::quality::index::flags;
+use crate::sql::Library;
+use crate::sql::lineage::{Graph, Way};
+use crate::tables::TableName;
+
+/// Columns by which nobody may count: each names a record or a person.
+const NAMES: [&str; 3] = ["record_id", "subject_id", "dossier_id"];
+
+pub(super) fn check(pipeline: &Pipeline, library: &Library, graph: &Graph, faults: &Faults) {
+    check_scores(pipeline, faults);
+    for table in pipeline.analysts.iter().flat_map(|analysts| &analysts.tables) {
+        check_table(pipeline, library, graph, table, faults);
+    }
+}
+
+/// A metric whose parts are no flags of dossiers cannot be protected as a share, in any version of its decision.
+fn check_scores(pipeline: &Pipeline, faults: &Faults) {
+    let Some(policy) = &pipeline.exact else { return };
+    for sheet in &policy.scores {
+        let Some(definition) = pipeline.indices.iter().find(|known| known.name == sheet.decision) else { continue };
+        let metrics = definition.versions.iter().flat_map(|version| &version.groups).flat_map(|group| &group.metrics);
+        for metric in metrics.filter(|metric| sheet.metrics.contains(&metric.code)) {
+            if flags::share(&metric.formula).is_none() {
+                let what = format!(
+                    "{} of {} is no share of dossiers that can be published exactly",
+                    metric.code, sheet.decision
+                );
+                let next = "take it out of metrics: its parts are no counts of which each dossier has at most one";
+                faults.push(Fault::new("pipeline.exact-metric", policy.place.clone(), what, next));
+            }
+        }
+    }
+}
+
+/// A table for analysts is private, has a record id, and is counted by columns that hold no person's own values.
+fn check_table(pipeline: &Pipeline, library: &Library, graph: &Graph, table: &AnalystTable, faults: &Faults) {
+    let place = || Place::file(&pipeline.path);
+    let of = model_name(table);
+    let Some(written) = library.model(&of).and_then(|_| graph.written(&of)) else {
+        let what = format!("analysts.tables.{} is made of {}, which there is not", table.name, table.of);
+        let next = "write a table that the figures are made of: quality.dossiers or satisfaction.ratings";
+        faults.push(Fault::new("pipeline.unknown-table", place(), what, next));
+        return;
+    };
+    if !written.columns.iter().any(|(name, _)| name == "record_id") {
+        let what = format!("{} has no record_id, from which the keys of its records are made", table.of);
+        faults.push(Fault::new("pipeline.analyst-table", place(), what, "choose a table with one row per record"));
+    }
+    for dimension in &table.dimensions {
+        let fault =
+            |what: String, next: &str| faults.push(Fault::new("pipeline.analyst-dimension", place(), what, next));
+        if NAMES.contains(&dimension.as_str()) {
+            fault(format!("nobody may count by {dimension}, which names a record or a person"), "take it out");
+            continue;
+        }
+        let flow = graph.reach(&of).and_then(|reach| reach.lineage.column(dimension));
+        let Some(flow) = flow else {
+            fault(format!("{} has no column {dimension}", table.of), "write a column of the table");
+            continue;
+        };
+        // A month that was cut out of a day, or a group of procedures, is fit to count by; the day itself is not.
+        let is_identity = |ways: &BTreeSet<Way>| ways.contains(&Way::Identity);
+        let is_personal = |column| granted(pipeline, column).is_some_and(|(_, column)| column.class == Class::Personal);
+        if flow.iter().any(|(column, ways)| is_identity(ways) && is_personal(column)) {
+            fault(format!("{dimension} shows what a person's row holds, as it stands there"), "count by a public code");
+        }
+    }
+}
+
+/// The model that a table for analysts is made of.
+fn model_name(table: &AnalystTable) -> TableName {
+    let (schema, name) = table.of.split_once('.').unwrap_or(("", &table.of));
+    TableName::new(schema, name)
+}

@@ -1,0 +1,120 @@
+//! Too many are refused for good: what they have in common is stopped, the rest goes on, and after a person has lifted
+//! the stop exactly what was held is sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use super::{NIGHT, PIPELINE, number, taken, town};
+use crate::support::smtp::{Mood, Server};
+use crate::support::world::{ANY_TIME, World};
+
+/// From how many sent messages refusals count; 1,000 where the pipeline says nothing.
+fn from() -> usize {
+    number("CHUDONG_TEST_BREAKER", 100)
+}
+
+/// A town whose people have the addresses and languages that SQL makes of their number `n`.
+fn town_of(server: &Server, people: usize, email: &str, language: &str) -> World {
+    let world = town(server, people, "resend");
+    let register = rusqlite::Connection::open(world.root().join("data-samples/an-binh/population.sqlite")).unwrap();
+    let number = "cast(substr(citizen_id, 5) as integer)";
+    let sql = format!("update citizens set email = {email}, language = {language}").replace("{n}", number);
+    register.execute_batch(&sql).unwrap();
+    let attention = format!("attention = {{ quiet = \"never\", tet = \"open\", breaker = {{ from = {} }} }}", from());
+    world.edit(PIPELINE, ANY_TIME, &attention);
+    world
+}
+
+/// Refuses for good some of those whom `is_bad` names: each `every`-th of them, once `patience` have been taken. However
+/// the night orders its messages, so many of the bad ones are refused, and no more of all.
+fn refuses(server: &Server, patience: usize, every: usize, is_bad: impl Fn(&str) -> bool + Send + 'static) {
+    let seen: Mutex<BTreeMap<String, bool>> = Mutex::default();
+    server.set_moods(move |to| {
+        let mut seen = seen.lock().unwrap();
+        let number = seen.len();
+        let is_refused =
+            is_bad(to) && *seen.entry(to.to_owned()).or_insert(number >= patience && number.is_multiple_of(every));
+        if is_refused { Mood::AtRecipient("550 5.1.1 no such person here") } else { Mood::Takes }
+    });
+}
+
+/// Runs the night, and again after the server was mended and the stop lifted. Gives what was stopped, as it is told.
+fn stopped_and_lifted(world: &World, server: &Server, people: usize) -> Vec<String> {
+    let ended = world.night(NIGHT).with(1);
+    let first = taken(server);
+    let rows = world.outbox();
+    let refused = rows.iter().filter(|row| row.state == chudong::ledger::MessageState::Refused).count();
+    let held = people - first - refused;
+    assert!(held > 0 && ended.out.contains("run.stopped"), "{held} were held\n{}", ended.out);
+    let told = world.chudong(&["ledger", "breakers"]).with(0).out;
+    let stops: Vec<String> = told.lines().map(|line| line.split_once(':').unwrap().0.to_owned()).collect();
+    // Whoever runs the night again changes nothing.
+    let again = world.night(NIGHT).with(0);
+    assert_eq!(taken(server), first, "{}", again.out);
+    assert!(again.out.contains("is stopped since"), "{}", again.out);
+
+    server.set_moods(|_| Mood::Takes);
+    for scope in &stops {
+        world.chudong(&["ledger", "breakers", "--lift", scope]).with(0);
+    }
+    world.night(NIGHT).with(0);
+    assert_eq!(taken(server) - first, held, "exactly what was held");
+    let recipients = server.recipients();
+    assert_eq!(recipients.iter().collect::<BTreeSet<_>>().len(), recipients.len(), "none twice");
+    world.night(NIGHT).with(0);
+    assert_eq!(taken(server) - first, held);
+    world.ledger_is_sound();
+    stops
+}
+
+#[test]
+fn a_domain_that_refuses_too_many_is_stopped_and_the_others_go_on() {
+    let server = Server::start("220 test.example", &["PIPELINING"], usize::MAX);
+    // A quarter lives at the domain that refuses half of them in the end.
+    let people = from() * 5;
+    let email = "printf('m%05d@%s.example.com', {n}, case {n} % 4 when 0 then 'bad' else 'good' end)";
+    let world = town_of(&server, people, email, "'vi'");
+    refuses(&server, from() * 3 / 4, 2, |to| to.ends_with("@bad.example.com"));
+    let stops = stopped_and_lifted(&world, &server, people);
+    assert_eq!(stops, ["domain bad.example.com smtp"]);
+    let others = server.recipients().iter().filter(|to| to.ends_with("@good.example.com")).count();
+    assert_eq!(others, people * 3 / 4);
+}
+
+#[test]
+fn a_template_whose_messages_are_refused_is_stopped_and_the_other_language_goes_on() {
+    let server = Server::start("220 test.example", &["PIPELINING"], usize::MAX);
+    let people = from() * 5;
+    // Everybody lives somewhere else, so that no domain has enough of them.
+    let email = "printf('m%05d@d%d.example.com', {n}, {n} / 20)";
+    let world = town_of(&server, people, email, "case {n} % 4 when 0 then 'en' else 'vi' end");
+    refuses(&server, from() * 3 / 4, 2, |to| to[1..6].parse::<usize>().unwrap().is_multiple_of(4));
+    assert_eq!(stopped_and_lifted(&world, &server, people), ["template temporary_residence en smtp"]);
+}
+
+#[test]
+fn an_item_is_stopped_where_neither_domain_nor_language_has_enough() {
+    let server = Server::start("220 test.example", &["PIPELINING"], usize::MAX);
+    let people = from() * 5 / 2;
+    let email = "printf('m%05d@d%d.example.com', {n}, {n} / 20)";
+    let world = town_of(&server, people, email, "case {n} % 2 when 0 then 'en' else 'vi' end");
+    refuses(&server, from() * 3 / 4, 2, |_| true);
+    assert_eq!(stopped_and_lifted(&world, &server, people), ["item temporary_residence"]);
+}
+
+#[test]
+fn a_few_refusals_are_warned_of_and_stop_nothing() {
+    let server = Server::start("220 test.example", &["PIPELINING"], usize::MAX);
+    let people = from() * 3 / 2;
+    let world = town_of(&server, people, "printf('m%05d@example.com', {n})", "'vi'");
+    refuses(&server, 0, 14, |_| true);
+    let ended = world.night(NIGHT).with(0);
+    assert!(
+        ended.out.contains("item temporary_residence: ") && ended.out.contains("refused for good"),
+        "{}",
+        ended.out
+    );
+    assert_eq!(taken(&server), people - people.div_ceil(14));
+    assert_eq!(world.chudong(&["ledger", "breakers"]).with(0).out, "");
+    world.ledger_is_sound();
+}
