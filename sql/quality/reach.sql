@@ -10,7 +10,7 @@ with
 ratings as (select * from staging.ratings),
 dossiers as (select * from staging.dossiers),
 
-last_rating as (select cast(max(month) || '-28' as date) as ratings_until from ratings),
+last_rating as (select last_day_of_month(cast(max(month) || '-01' as date)) as ratings_until from ratings),
 last_dossier as (select max(received_on) as dossiers_until from dossiers)
 
 select last_rating.ratings_until, last_dossier.dossiers_until

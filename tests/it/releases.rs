@@ -39,18 +39,16 @@ fn two_editions() -> World {
     world
 }
 
-/// Takes one dossier of October, and with it its rating, out of the source: of a person who has no other; returns the
-/// whole file. A month of ratings is taken in once: of them a late one is in no later edition but the second.
+/// Takes one dossier that was due in October, and with it its rating, out of the source: of a person all of whose dossiers
+/// of that month count; returns the whole file. A month of ratings is taken in once: a late one gets into the second
+/// edition and into no other.
 fn without_one(world: &World) -> String {
     let whole = std::fs::read_to_string(world.root().join(DOSSIERS)).unwrap();
-    let person = |line: &str| line.split(',').nth(1).unwrap().to_owned();
-    let mut often: BTreeMap<String, u32> = BTreeMap::new();
-    whole.lines().for_each(|line| *often.entry(person(line)).or_default() += 1);
-    let is_of_october = |line: &&str| {
-        let fields: Vec<&str> = line.split(',').collect();
-        fields[7].ends_with("/10/2026") && fields[8].ends_with("/10/2026") && often[&person(line)] == 1
-    };
-    let late = whole.lines().find(is_of_october).unwrap();
+    let fields = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<String>>();
+    let of_october: Vec<&str> = whole.lines().filter(|line| fields(line)[7].ends_with("/10/2026")).collect();
+    let of_person = |line: &&str| of_october.iter().filter(|other| fields(other)[1] == fields(line)[1]).count();
+    let is_counted = |line: &&&str| !["3", "7"].contains(&fields(line)[5].as_str()) && of_person(line) <= 2;
+    let late = of_october.iter().find(is_counted).unwrap();
     world.put(DOSSIERS, whole.replace(&format!("{late}\n"), "").as_bytes());
     whole
 }

@@ -10,7 +10,7 @@ use chudong::pipeline::reader::Faults;
 use chudong::satisfaction::counts::Counts;
 use rusqlite::types::ValueRef;
 
-use crate::support::world::{World, tree};
+use crate::support::world::{Tree, World, tree};
 
 const FOLDER: &str = "data-samples/an-binh/one-stop";
 const RATINGS: &str = "data-samples/an-binh/one-stop/ratings.csv";
@@ -133,7 +133,7 @@ fn without_the_keys_nothing_that_is_left_depends_on_any_answer() {
     // What differs between two agencies that differ in nothing is chance: times, names of folders, noise, what is sealed.
     let control = with_keys_of(&one);
     nights(&control);
-    let files = [&one, &control, &other].map(|world| tree(&world.state()));
+    let files = [&one, &control, &other].map(left_behind);
     let names = files.each_ref().map(|files| files.keys().collect::<Vec<_>>());
     assert_eq!(names[0], names[2], "which files there are depends on the answers");
     let steady: Vec<&PathBuf> = files[0].keys().filter(|path| files[0][*path] == files[1][*path]).collect();
@@ -175,6 +175,20 @@ fn without_the_keys_nothing_that_is_left_depends_on_any_answer() {
         let found = bytes.iter().flat_map(|bytes| bytes.windows(rated.len())).any(|window| window == rated);
         assert!(!found, "{} holds the number of a dossier", path.display());
     }
+}
+
+/// All files of the state. Published sheets hold keyed hashes of what they were counted from, by which nobody without the
+/// key can try a guess; here they are blank.
+fn left_behind(world: &World) -> Tree {
+    let mut files = tree(&world.state());
+    for (path, bytes) in &mut files {
+        let Some(bytes) = bytes.as_mut().filter(|_| path.starts_with("published")) else { continue };
+        let Ok(text) = std::str::from_utf8(bytes) else { continue };
+        let is_hash = |word: &&str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let words: Vec<&str> = text.split('"').map(|word| if is_hash(&word) { "hash" } else { word }).collect();
+        *bytes = words.join("\"").into_bytes();
+    }
+    files
 }
 
 /// The columns of a table, each with its values in the order of the rows.
