@@ -64,6 +64,7 @@ pub(super) fn read(pull: Pull<'_>, snapshot: &mut Snapshot) -> Result<(Landed, T
         columns: pull.table.columns.iter().map(|column| column.name.clone()).collect(),
         proven: vec!["rows".to_owned()],
         rows_read: answer.counted.rows,
+        spilled_bytes: 0,
         rows_landed: sifted.rows_taken - sifted.rows_quarantined,
         rows_quarantined: sifted.rows_quarantined,
         findings: sifted.findings,

@@ -29,8 +29,8 @@ mod ratings;
 mod recheck;
 pub mod remind;
 mod sealed;
-mod tokens;
 mod shelf;
+mod tokens;
 mod trace;
 mod window;
 
@@ -59,8 +59,8 @@ pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
 pub use push::{Pushed, push};
 pub use quality::{Asked, judge, prove, quality};
-pub use tokens::{issue_tokens, rating_texts};
 pub use shelf::{Asked as AskedTable, let_pass, restate, withdraw};
+pub use tokens::{issue_tokens, rating_texts};
 pub use trace::{NightAnswer, Opened, Question, Story, Whom, trace};
 pub use window::{NIGHTS_MAX, window};
 

@@ -97,10 +97,10 @@ mod proof;
 mod publication;
 /// What a pull leaves in the ledger, and when a table waits for a person.
 mod pulls;
-/// Ratings without raters: what is taken in, what is kept, and what an attacker makes of it.
-mod ratings;
 /// The rating system is told of what is published.
 mod push;
+/// Ratings without raters: what is taken in, what is kept, and what an attacker makes of it.
+mod ratings;
 /// Messages are safe: signatures, addresses, subjects, and what they look like in the worst case.
 mod reserve;
 
