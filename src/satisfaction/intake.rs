@@ -77,6 +77,9 @@ struct Answer {
     scale: Scale,
 }
 
+/// The day of a row, and its answer.
+type Dated = (Option<Date>, Option<Answer>);
+
 /// A finished dossier.
 struct Dossier {
     subject: Option<String>,
@@ -239,7 +242,7 @@ fn sort_texts(of_month: &mut OfMonth, key: &PseudonymKey) {
 }
 
 /// The day of each row, cut to the day here, and its answer; none where there is no day or no overall answer.
-fn answers(form: &Form<'_>, key: &PseudonymKey) -> Result<Vec<(Option<Date>, Option<Answer>)>, tables::Error> {
+fn answers(form: &Form<'_>, key: &PseudonymKey) -> Result<Vec<Dated>, tables::Error> {
     let Form { blind, rows } = *form;
     let days = days(rows, &blind.answered_on)?;
     let mut levels = Vec::new();

@@ -98,7 +98,7 @@ pub fn draw(
             all.push((rank, Personal::new(dossier), subject, place));
         }
     }
-    all.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    all.sort_unstable_by_key(|(rank, ..)| *rank);
     let mut of_person: HashMap<String, u32> = HashMap::new();
     let mut batch = Batch::default();
     for (_, dossier, subject, (commune, group)) in all {
