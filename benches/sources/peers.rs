@@ -69,6 +69,14 @@ impl Peers {
         found
     }
 
+    /// Dossiers and ratings of a nation, counted by cell.
+    pub fn figures(&self, how: &str, nation: &Path) -> Fallible<Measured> {
+        let out = self.scratch();
+        let found = measured(self.python("venv", "figures.py").arg(how).arg(nation).arg(&out));
+        remove(&out)?;
+        found
+    }
+
     /// Runs a script that makes data.
     pub fn make(&self, script: &str, words: &[&OsStr]) -> Fallible<()> {
         let done = self.python("venv", script).args(words).stdin(Stdio::null()).status()?;

@@ -1,37 +1,20 @@
--- One row per satisfaction rating, with the person who gave it, its month and the cell it belongs to.
+-- The ratings that count in protected figures: how many of each level, by month and cell.
 --
--- A rating counts in the month in which it was given, and in the commune that
--- received the dossier it is about. A rating whose dossier or procedure is
--- unknown stays in, with blanks: bounding leaves it out and counts it, so that
--- nothing disappears in silence.
+-- A rating counts in the month in which its dossier was finished, and in the commune that received it; no person
+-- adds more than the policy's bound to a month. Who rated is not known here. A cell of which a code is in no public
+-- list stays in, with a blank: bounding leaves it out and counts it, so that nothing disappears in silence. Answers
+-- on three levels are counted apart, unless the pipeline says for which of five each stands.
 --
--- grain:   record_id
--- private: record_id, subject_id, month, level
-with
-
-ratings as (
-    select * from staging.ratings
-),
-
-dossiers as (
-    select * from staging.dossiers
-),
-
-procedures as (
-    select * from codes.procedures
-),
-
-ratings_of_dossiers as (
-    select
-        ratings.rating_id as record_id,
-        dossiers.subject_id,
-        to_char(ratings.rated_on, '%Y-%m') as month,
-        dossiers.commune_code,
-        procedures.procedure_group,
-        ratings.level
-    from ratings
-    left join dossiers on ratings.dossier_id = dossiers.dossier_id
-    left join procedures on dossiers.procedure_code = procedures.procedure_code
-)
-
-select * from ratings_of_dossiers
+-- grain:   month, commune_code, procedure_group, level
+-- private: level, ratings
+select
+    month,
+    commune_code,
+    procedure_group,
+    level,
+    sum(ratings) as ratings
+from staging.ratings
+where question = 'overall'
+    and scale = 5
+    and is_counted
+group by month, commune_code, procedure_group, level

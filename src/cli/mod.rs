@@ -24,6 +24,7 @@ mod preview;
 mod prove;
 mod push;
 mod quality;
+mod ratings;
 mod release;
 mod restate;
 mod serve;
@@ -205,6 +206,11 @@ enum Verb {
     Quality {
         #[command(flatten)]
         asked: quality::Asked,
+    },
+    /// Draw the tokens with which people rate the service, or read what raters wrote.
+    Ratings {
+        #[command(subcommand)]
+        verb: ratings::RatingsVerb,
     },
     /// Let a period pass that a gate holds, for example since a source ends early: you have looked at it.
     ///
@@ -540,6 +546,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Trace { asked } => trace::trace(root, &agency, state, asked),
         Verb::Preview { asked } => preview::preview(&root, &agency, asked).await,
         Verb::Bounces => bounces::bounces(root, &agency, state).await,
+        Verb::Ratings { verb } => ratings::ratings(root, &agency, state, verb).await,
         Verb::Quality { asked } => quality::quality(root, &agency, state, asked).await,
         Verb::Release { asked } => release::release(root, &agency, state, asked).await,
         Verb::Restate { asked } => restate::restate(root, &agency, state, asked).await,

@@ -4,10 +4,14 @@
 //! depends on that person's records alone, on no other person and on no order of rows; it cannot be foreseen without
 //! the key, and a second run makes the same one.
 //!
+//! Ratings come bounded already: whoever rated is known at their intake alone, in `satisfaction::intake`, which chooses in
+//! the same way and gives counts. The month of a rating is that in which its dossier was finished, so that nobody can
+//! add up the bounds of two months.
+//!
 //! Polars sorts, eagerly and in memory: its lazy form can be turned to the streaming engine by an environment variable,
 //! and that engine has counted groups wrongly.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Cursor;
 use std::sync::Arc;
 
@@ -58,11 +62,12 @@ const THREADS_MAX: usize = 64;
 /// How many rows a thread reads at a time: what is copied out of them stays some megabytes.
 const PIECE_ROWS: usize = 65_536;
 
-/// A record that counts: its cell as places in [`Keys`], and its value.
+/// Records of one cell and value that count: the cell as places in [`Keys`].
 struct Record {
     commune: u32,
     group: u32,
     value: u8,
+    count: i64,
 }
 
 /// The records of one kind that count in a month. Private.
@@ -83,6 +88,10 @@ impl Bounded {
         key: &PseudonymKey,
     ) -> Result<Self, Error> {
         let name = table_name(of);
+        if of == Counted::Ratings {
+            return of_counts(month, table, keys, key)
+                .map_err(|source| Error::Records { table: name, source: Box::new(source) });
+        }
         let mut left_out = LeftOut::none();
         let batch = readable(of, month, table, keys, key, &mut left_out)?;
         let sorted = sort(&batch, &name)?;
@@ -104,7 +113,7 @@ impl Bounded {
             });
             let Some(bin) = bin_of(bins, record.value) else { continue };
             if let Some(count) = counts.get_mut(cell * width + bin) {
-                *count += 1;
+                *count = count.saturating_add(record.count);
             }
         }
         counts
@@ -131,6 +140,45 @@ pub(super) fn per_person(measure: &Measure, policy: &crate::pipeline::PrivacyPol
         Counted::Ratings => policy.ratings_per_person,
         Counted::Dossiers => policy.dossiers_per_person,
     }
+}
+
+/// The ratings of the month: counts that hold no person any more, each of whom is in them as often as may be.
+fn of_counts(month: Month, table: &Table, keys: &Keys, key: &PseudonymKey) -> Result<Bounded, crate::tables::Error> {
+    let (communes, groups) = (places(&keys.communes), places(&keys.groups));
+    let months = table.texts("month")?.into_iter();
+    let cells = table.texts("commune_code")?.into_iter().zip(table.texts("procedure_group")?);
+    let values = values(Counted::Ratings, table)?.into_iter().zip(table.ints("ratings")?);
+    let of_month = month.to_string();
+    let mut left_out = LeftOut::none();
+    let mut counts: BTreeMap<(u32, u32, u8), i64> = BTreeMap::new();
+    for ((month, (commune, group)), (value, count)) in months.zip(cells).zip(values) {
+        if month.as_deref() != Some(&of_month) {
+            continue;
+        }
+        let count = count.filter(|count| *count > 0).unwrap_or(0);
+        let many = usize::try_from(count).unwrap_or(usize::MAX);
+        let Some(value) = value else {
+            left_out.incomplete = left_out.incomplete.saturating_add(many);
+            continue;
+        };
+        let place = |known: &HashMap<&str, u32>, code: Option<String>| known.get(code?.as_str()).copied();
+        match (place(&communes, commune), place(&groups, group)) {
+            (Some(commune), Some(group)) => {
+                let sum = counts.entry((commune, group, value)).or_default();
+                *sum = sum.saturating_add(count);
+            }
+            _ => left_out.unknown_code = left_out.unknown_code.saturating_add(many),
+        }
+    }
+    let records = counts.into_iter().filter(|(_, count)| *count > 0);
+    let records: Vec<Record> =
+        records.map(|((commune, group, value), count)| Record { commune, group, value, count }).collect();
+    let mut root = Sha256::new();
+    for Record { commune, group, value, count } in &records {
+        let cell = [&commune.to_be_bytes()[..], &group.to_be_bytes(), &[*value], &count.to_be_bytes()].concat();
+        root.update(key.digest("disclosure counts", &[of_month.as_bytes(), &cell]));
+    }
+    Ok(Bounded { records, root: root.finalize().into(), left_out })
 }
 
 /// The records of the month that can be counted, without a name in them: `unit` and `record` are keyed hashes,
@@ -321,7 +369,7 @@ fn keep(sorted: &DataFrame, per_person: u32, mut left_out: LeftOut) -> PolarsRes
         root.update(commune.to_be_bytes());
         root.update(group.to_be_bytes());
         root.update([value]);
-        kept.push(Record { commune, group, value });
+        kept.push(Record { commune, group, value, count: 1 });
     }
     Ok(Bounded { records: kept, root: root.finalize().into(), left_out })
 }

@@ -20,6 +20,7 @@
 //! This chapter must not know what a table means, nor how a source is read; and
 //! nothing it reports holds a value of a row.
 
+mod blind;
 mod buckets;
 mod changes;
 mod contract;
@@ -51,7 +52,7 @@ use crate::calendar::AsOf;
 use crate::pipeline::filter::{Condition, Dates};
 use crate::pipeline::{Source, SourceKind, SourceTable};
 use crate::sources::Snapshot;
-use crate::tables::{Stored, TableName};
+use crate::tables::{Stored, Table, TableName};
 
 pub use erase::{Erased, erase};
 pub use error::Error;
@@ -68,6 +69,8 @@ pub struct Pulled {
     pub source: String,
     /// The tables that landed, in the order of the pipeline.
     pub tables: Vec<Landed>,
+    /// Those that must not land (`blind`), with their rows, which are in memory alone. They have no generation.
+    pub blind: Vec<(Landed, Table)>,
     /// Those that did not, and why. Nothing of them is visible.
     pub failed: Vec<(TableName, Error)>,
 }
@@ -172,7 +175,7 @@ fn pull_here(
     let mut snapshot = Snapshot::open(source, root).map_err(reading)?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
     let means = Means { threads, seed: seed(), memory_bytes };
-    let (mut tables, mut asides, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut tables, mut asides, mut blind, mut failed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut lost: Option<TableName> = None;
     for table in &source.tables {
         let name = TableName::new(&source.name, &table.name);
@@ -181,10 +184,11 @@ fn pull_here(
             continue;
         }
         match land(source, table, &mut snapshot, dates, &shelf, &means) {
-            Ok((landed, aside)) => {
-                tables.push(landed);
-                asides.push((aside, table.keep_generations));
+            Ok(Came::Landed(landed, aside)) => {
+                tables.push(*landed);
+                asides.push((*aside, table.keep_generations));
             }
+            Ok(Came::Blind(landed, rows)) => blind.push((*landed, rows)),
             Err(error) => {
                 // A connection that is gone describes no table either.
                 if matches!(error, Error::Source { .. }) && snapshot.describe(table).is_err() {
@@ -203,7 +207,7 @@ fn pull_here(
         }
     }
     tables.retain(|landed| landed.generation.is_some());
-    Ok(Pulled { source: source.name.clone(), tables, failed })
+    Ok(Pulled { source: source.name.clone(), tables, blind, failed })
 }
 
 /// Whether the source may be read for that night. Files were handed over once and stay what they are; the owner's
@@ -252,7 +256,7 @@ fn land(
     dates: Dates<'_>,
     shelf: &store::Shelf,
     means: &Means,
-) -> Result<(Landed, store::Aside), Error> {
+) -> Result<Came, Error> {
     let name = TableName::new(&source.name, &table.name);
     let source_name = || source.name.clone();
     let breaches = contract::check(source, table, snapshot)
@@ -274,7 +278,18 @@ fn land(
         threads: means.threads,
         memory_bytes: means.memory_bytes,
     };
-    pull.land(snapshot)
+    if table.blind.is_some() {
+        // It may have landed before it was declared so.
+        shelf.forget(&pull.name)?;
+        return blind::read(pull, snapshot).map(|(landed, rows)| Came::Blind(Box::new(landed), rows));
+    }
+    pull.land(snapshot).map(|(landed, aside)| Came::Landed(Box::new(landed), Box::new(aside)))
+}
+
+/// What came of a table: files aside, or rows in memory.
+enum Came {
+    Landed(Box<Landed>, Box<store::Aside>),
+    Blind(Box<Landed>, Table),
 }
 
 /// The path as people should read it: relative to where they are, where possible.

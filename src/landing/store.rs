@@ -216,6 +216,15 @@ impl Shelf {
         Ok(folder)
     }
 
+    /// Removes what landed of a table that must not land any more. A plan removes nothing.
+    pub(super) fn forget(&self, name: &TableName) -> Result<(), Error> {
+        let folder = self.folder.join(name.to_string());
+        if self.temporary.is_some() || !folder.is_dir() {
+            return Ok(());
+        }
+        std::fs::remove_dir_all(&folder).map_err(|source| Error::io(&folder, source))
+    }
+
     /// The newest generation of a table that can be read.
     pub(super) fn last(&self, name: &TableName) -> Result<Option<Kept>, Error> {
         let Some(before) = &self.before else { return Ok(None) };

@@ -41,6 +41,7 @@ mod said;
 mod shared;
 mod suppression;
 mod together;
+pub mod tokens;
 mod trace;
 mod unsent;
 pub mod verify;
@@ -87,6 +88,7 @@ const TABLES: &[&str] = &[
     mentions::TABLES,
     unsent::TABLES,
     addresses::TABLES,
+    tokens::TABLES,
     released::TABLES,
 ];
 

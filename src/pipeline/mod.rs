@@ -7,6 +7,7 @@
 
 pub mod attention;
 pub mod authorisation;
+pub mod blind;
 pub mod calendar;
 pub mod check;
 pub mod exact;

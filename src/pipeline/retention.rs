@@ -7,13 +7,22 @@ pub struct Retention {
     pub addresses_days: u16,
     /// Of why each message was sent.
     pub explanations_days: u16,
+    /// Of what people wrote beside their ratings.
+    pub rating_texts_days: u16,
 }
+
+/// A quarter: long enough for whoever mends what raters complain of.
+pub const RATING_TEXTS_DAYS: u16 = 92;
 
 /// A year: as long as somebody may ask why they were written to.
 pub const RETENTION_DAYS: u16 = 365;
 
 impl Default for Retention {
     fn default() -> Self {
-        Retention { addresses_days: RETENTION_DAYS, explanations_days: RETENTION_DAYS }
+        Retention {
+            addresses_days: RETENTION_DAYS,
+            explanations_days: RETENTION_DAYS,
+            rating_texts_days: RATING_TEXTS_DAYS,
+        }
     }
 }

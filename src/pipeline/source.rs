@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use super::authorisation::Authorisation;
+use super::blind::Blind;
 use super::column::Column;
 use super::filter::Filter;
 use super::secret::SecretRef;
@@ -153,6 +154,8 @@ pub struct SourceTable {
     pub volume: VolumeBound,
     /// Columns whose sums the source computes beside the count, to be compared with what landed.
     pub control_totals: Vec<String>,
+    /// How its answers are taken in without their raters; none for a table that lands.
+    pub blind: Option<Blind>,
     /// Where in the pipeline file it stands.
     pub line: Option<usize>,
 }
@@ -208,6 +211,7 @@ impl SourceTable {
             keep_generations: GENERATIONS_KEPT,
             volume: VolumeBound::default(),
             control_totals: Vec::new(),
+            blind: None,
             line: None,
         }
     }

@@ -11,6 +11,7 @@ use crate::lineage::{Ending, Job};
 use crate::obligations::{self, Obligation};
 use crate::pipeline::StandardTable;
 use crate::report::{CheckLine, FaultLine, HELD_BY_A_CHECK, ItemLine, TableLine};
+use crate::satisfaction;
 use crate::sql::ahead::{self, Ahead};
 use crate::sql::engine::{Asked, Bound, given_tables};
 use crate::sql::through::{Keys, Sieve};
@@ -34,6 +35,8 @@ pub(super) struct Built {
     held: BTreeSet<TableName>,
     /// Items whose obligations could be computed and read tonight.
     told: BTreeSet<String>,
+    /// The parts of months of which counts of ratings are readable, with their SHA-256.
+    pub(super) rated: Vec<(String, String)>,
 }
 
 impl Built {
@@ -45,6 +48,11 @@ impl Built {
     /// SHA-256 of the manifest of each table that landed and was kept.
     pub(super) fn generations(&self) -> impl Iterator<Item = (&TableName, &[u8])> {
         self.landed.iter().filter_map(|landed| Some((&landed.name, landed.generation.as_ref()?.digest.as_slice())))
+    }
+
+    /// Leaves a table, and what reads it, out tonight.
+    pub(super) fn block(&mut self, name: TableName) {
+        self.blocked.insert(name);
     }
 
     /// Holds a table for a person.
@@ -63,15 +71,21 @@ impl Built {
 }
 
 impl Night<'_> {
-    /// Registers what landed and runs staging, satisfaction and quality.
+    /// Registers what landed and runs staging.
     pub(super) async fn build(&mut self, harvest: Harvest) -> Result<Built, Fault> {
         let stored = harvest.landed.iter().map(|landed| (&landed.name, &landed.stored));
         let mut built = self.stage(stored, (&harvest.blocked, &harvest.held), |_| true).await?;
         built.landed = harvest.landed;
-        for model in self.checked.library.folder("satisfaction").chain(self.checked.library.folder("quality")) {
-            self.make(&mut built, model, None, true).await;
-        }
         Ok(built)
+    }
+
+    /// Runs satisfaction and quality.
+    pub(super) async fn tabulate(&mut self, built: &mut Built) {
+        let models = self.checked.library.folder("satisfaction").chain(self.checked.library.folder("quality"));
+        // Who finished which dossier is asked for where answers are taken in, and kept nowhere else.
+        for model in models.filter(|model| model.name != satisfaction::finished()) {
+            self.make(built, model, None, true).await;
+        }
     }
 
     /// Registers tables, with those that are blocked and those that are held, and runs these models of staging and
@@ -93,11 +107,13 @@ impl Night<'_> {
             blocked: blocked.iter().cloned().collect(),
             held: held.iter().cloned().collect(),
             told: BTreeSet::new(),
+            rated: Vec::new(),
         };
         for (name, table) in given_tables(&self.checked.pipeline, self.day()) {
             built.engine.register(&name, &table).map_err(|error| error.fault())?;
         }
-        for (name, stored) in stored {
+        // What is blind has no file, and no select reads it.
+        for (name, stored) in stored.into_iter().filter(|(_, stored)| !stored.base.is_empty()) {
             built.engine.register_stored(name, stored).map_err(|error| error.fault())?;
             built.keys.insert(name.clone(), stored.key.clone());
             if is_large(stored) {

@@ -383,7 +383,7 @@ fn stored(ledger: &Ledger, month: Month) -> Result<Vec<Draws>, Fault> {
 }
 
 /// What the ledger calls a part of a month.
-fn name_of(month: Month, part: Part) -> String {
+pub(super) fn name_of(month: Month, part: Part) -> String {
     match part {
         Part::Whole => month.to_string(),
         part => format!("{month} {}", part.word()),

@@ -25,10 +25,12 @@ mod provenance;
 mod pull;
 mod push;
 mod quality;
+mod ratings;
 mod recheck;
 pub mod remind;
 mod sealed;
 mod shelf;
+mod tokens;
 mod trace;
 mod window;
 
@@ -58,6 +60,7 @@ pub use explain::{explain, stored};
 pub use push::{Pushed, push};
 pub use quality::{Asked, judge, prove, quality};
 pub use shelf::{Asked as AskedTable, let_pass, restate, withdraw};
+pub use tokens::{issue_tokens, rating_texts};
 pub use trace::{NightAnswer, Opened, Question, Story, Whom, trace};
 pub use window::{NIGHTS_MAX, window};
 
@@ -181,7 +184,10 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     if let Some(ledger) = &ledger {
         night.weigh(ledger, &mut landed)?;
     }
+    let answers = landed.take_answers();
     let mut built = night.build(landed).await?;
+    night.count_ratings(ledger.as_ref(), &mut built, &answers).await?;
+    night.tabulate(&mut built).await;
     let obligations = night.obligations(&mut built, |_| true).await?;
     let obligations = night.hold_changes(ledger.as_ref(), &mut built, obligations)?;
     night.followed(ledger.as_ref(), &built, &obligations)?;
@@ -304,13 +310,21 @@ impl Night<'_> {
         let mut landed = self.pull(&Store::Folder(self.world.landing()));
         self.weigh(ledger, &mut landed)?;
         self.record_pulls(ledger, &landed)?;
+        let answers = landed.take_answers();
         let mut built = self.build(landed).await?;
+        if purpose == Purpose::Night {
+            let fresh = self.count_ratings(Some(ledger), &mut built, &answers).await?;
+            self.keep_ratings(ledger, fresh)?;
+            self.tabulate(&mut built).await;
+        }
+        drop(answers);
         let obligations = self.obligations(&mut built, |_| true).await?;
         let obligations = self.hold_changes(Some(ledger), &mut built, obligations)?;
         self.follow(ledger, &built, &obligations)?;
         self.send(ledger, &built, &obligations).await?;
         self.tell_requests(ledger)?;
         self.forget_sealed(ledger)?;
+        self.forget_rating_texts(ledger)?;
         if self.purpose == Purpose::Send {
             return Ok(());
         }

@@ -4,6 +4,7 @@ use super::Night;
 use super::build::Built;
 use crate::disclosure::{Hashed, Provenance};
 use crate::personal::{hex, sha256};
+use crate::satisfaction::standard_table;
 use crate::tables::TableName;
 
 /// The version of what the figures mean: it changes with what a bin counts, or who is counted.
@@ -33,6 +34,12 @@ impl Night<'_> {
             Hashed { name: name.to_string(), sha256: hex(&keyed) }
         };
         let mut inputs: Vec<Hashed> = read.map(hashed).collect();
+        if names.contains(&standard_table()) {
+            inputs.extend(built.rated.iter().map(|(part, digest)| {
+                let keyed = self.key.digest("provenance", &[part.as_bytes(), digest.as_bytes()]);
+                Hashed { name: format!("{} {part}", standard_table()), sha256: hex(&keyed) }
+            }));
+        }
         inputs.sort();
         queries.sort();
         Provenance { definition: format!("chudong.{table}"), inputs, queries, version: DEFINITION_VERSION.into() }

@@ -11,7 +11,7 @@ use crate::personal::hex;
 use crate::pipeline::filter::Dates;
 use crate::pipeline::{Source, SourceTable, VolumeBound};
 use crate::report::{CheckLine, FaultLine, TableLine};
-use crate::tables::TableName;
+use crate::tables::{Table, TableName};
 
 /// What landed, and the tables that did not.
 #[derive(Default)]
@@ -25,6 +25,15 @@ pub(super) struct Harvest {
     accepted: Vec<TableName>,
     /// What did not come, and why.
     failed: Vec<(TableName, Fault)>,
+    /// The rows of blind tables, which are in memory alone.
+    answers: Vec<(TableName, Table)>,
+}
+
+impl Harvest {
+    /// The rows of blind tables.
+    pub(super) fn take_answers(&mut self) -> Vec<(TableName, Table)> {
+        std::mem::take(&mut self.answers)
+    }
 }
 
 impl Night<'_> {
@@ -48,6 +57,10 @@ impl Night<'_> {
             match landing::pull(source, &self.world.root, dates, store) {
                 Ok(pulled) => {
                     harvest.landed.extend(pulled.tables);
+                    for (landed, rows) in pulled.blind {
+                        harvest.answers.push((landed.name.clone(), rows));
+                        harvest.landed.push(landed);
+                    }
                     for (table, error) in pulled.failed {
                         self.failed(&mut harvest, [table], &error);
                     }

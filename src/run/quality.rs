@@ -12,6 +12,7 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::exact::{ExactPolicy, ExactScores};
 use crate::pipeline::indices::Definition;
 use crate::quality::index::{Counts, Scope, Sheet, flags, score};
+use crate::satisfaction::standard_table;
 use crate::sql::cases::{Bench, Case, Difference};
 use crate::sql::engine::Bound;
 use crate::sql::library::INDICES;
@@ -55,6 +56,8 @@ pub async fn quality(world: &World, checked: &Checked, asked: &Asked) -> Result<
     let last_day = period.last_day().min(night.date());
     let bound: Bound = [("$as_of", night.date()), ("$until", last_day), ("$since", period.first_day())].into();
     let kept = Kept::new(world, checked, night).map_err(of_a_sheet)?;
+    let rated = super::ratings::rows(&super::ratings::kept(world, &ledger)?, &[])?;
+    kept.engine.register(&standard_table(), &rated).map_err(|error| error.fault())?;
     let models: Vec<_> = checked.library.folder(INDICES).collect();
     if models.is_empty() {
         let next = "add [privacy] to the pipeline, whose figures of service quality are made from the same dossiers";
@@ -75,7 +78,7 @@ pub async fn quality(world: &World, checked: &Checked, asked: &Asked) -> Result<
     world.progress.done();
     let tables = tables.iter().map(|(name, table)| (*name, table));
     let mut counts = Counts::read(tables, &scope).map_err(|error| error.fault())?;
-    counts.unfilled = unfilled(checked);
+    counts.unfilled = unfilled(checked, &scope);
     if !counts.is_any && !is_known(pipeline, &scope) {
         return Err(unknown_unit(pipeline, &scope));
     }
@@ -153,10 +156,15 @@ fn scope(pipeline: &Pipeline, asked: &Asked) -> Scope {
     Scope { unit, is_root, procedure: asked.procedure.clone() }
 }
 
-/// The standard tables that may be left out and that the agency does not fill.
-fn unfilled(checked: &Checked) -> BTreeSet<String> {
+/// The standard tables that may be left out and that the agency does not fill. Ratings are counted by procedure group,
+/// so that nothing is known of them for a single procedure.
+fn unfilled(checked: &Checked, scope: &Scope) -> BTreeSet<String> {
     let optional = checked.pipeline.standard_tables.iter().filter(|table| table.optional);
-    let is_filled = |name: &str| checked.library.model(&TableName::new("staging", name)).is_some();
+    let has_ratings = super::ratings::blind_tables(&checked.pipeline).next().is_some() && scope.procedure.is_none();
+    let is_filled = |name: &str| match TableName::new("staging", name) {
+        name if name == standard_table() => has_ratings,
+        name => checked.library.model(&name).is_some(),
+    };
     optional.map(|table| table.name.clone()).filter(|name| !is_filled(name)).collect()
 }
 
@@ -201,7 +209,7 @@ impl super::Night<'_> {
         let read = |scope: &Scope| -> Result<Counts, Fault> {
             let tables = tables.iter().map(|(name, table)| (*name, table));
             let mut counts = Counts::read(tables, scope).map_err(|error| error.fault())?;
-            counts.unfilled = unfilled(self.checked);
+            counts.unfilled = unfilled(self.checked, scope);
             Ok(counts)
         };
         let communes = pipeline.unit.communes.iter().map(|commune| (commune.code.clone(), false));

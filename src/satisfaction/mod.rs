@@ -1,9 +1,35 @@
-//! What a rating means: its table, its five levels, and when a person is satisfied.
+//! What a rating means, and how answers become counts that know no rater.
 //!
-//! The rows of [`table`] are made by `sql/satisfaction/ratings.sql` and are
-//! private: each names a person and an answer. They leave this program only as
-//! counts that `disclosure` has protected. This module must not know how they
-//! are protected or published.
+//! Decree 224/2026/NĐ-CP Art. 10(3)(b) lets people rate the service and has the secrecy and privacy of those who do
+//! protected. Here an answer exists in memory alone, for one night: [`intake`] joins it with a finished dossier, by the
+//! dossier's number (portals of today export it) or by a one-time token (`tokens`), bounds how often a person counts,
+//! adds it to the [`counts`] of its cell, and forgets it. Counts of a closed month are what is kept, sealed. They leave
+//! this program only through `disclosure`. This module must not know how they are protected, kept or published.
+//!
+//! # Who could join a rating with a person, and with what
+//!
+//! What is kept after a night: for each closed month one sealed text of counts by cell (commune × procedure group ×
+//! question × level), one sealed text of what people wrote, without cell or order, and keyed hashes of tokens with their
+//! cell and whether they were spent. The sealing key and the pseudonym key lie in `keys/`, outside the data.
+//!
+//! - **An outsider**, with all that is published: only `disclosure`'s counts, with noise.
+//! - **The counter official** knows who came on which day. No day of a rating is kept, months are taken in whole and
+//!   never from night to night, so that neither times, nor the order of rows or files, nor the difference of two nights
+//!   says who answered what.
+//! - **The agency's DBA** has landed tables, ledger, logs, reports, and their backups, without `keys/`: no rating is in
+//!   them. Hashes of tokens are no way to a dossier: tokens of a month are issued at once, shuffled, and the list of who
+//!   has which goes to whoever delivers it and is kept nowhere. That a token was spent shows that somebody in its cell
+//!   rated, not who or how.
+//!
+//! Not protected: **who holds `keys/` and the ledger** reads exact counts, and of a cell with one rater the answer; the
+//! machine's root can read a night's memory. **The source system** of a portal that stores ratings by dossier number has
+//! the whole join itself: tokens exist to end that. **Whoever keeps the list of a batch** and can also watch tokens being
+//! spent, or sees the answers' own file while it lies there, joins them: a blind signature on the citizen's own device
+//! (RFC 9474) would close that and cannot be had without one. A cell in which one dossier was finished hides nobody.
+
+pub mod counts;
+pub mod intake;
+pub mod tokens;
 
 use crate::language::Text;
 use crate::tables::TableName;
@@ -14,10 +40,21 @@ pub const LEVELS: std::ops::RangeInclusive<i64> = 1..=5;
 /// From this level on, a person is satisfied: "satisfied" and "very satisfied".
 pub const SATISFIED_FROM: i64 = 4;
 
-/// The table of ratings, `satisfaction.ratings`: `record_id`, `subject_id`, `month` (of the rating, `2026-10`),
-/// `commune_code`, `procedure_group`, `level`.
+/// The counts of ratings, `satisfaction.ratings`: `month` (in which the dossier was finished, `2026-10`),
+/// `commune_code`, `procedure_group`, `level`, `ratings`. No person adds more than the policy's bound to a month.
 pub fn table() -> TableName {
     TableName::new("satisfaction", "ratings")
+}
+
+/// The dossiers that were finished in months that are taken in tonight, `satisfaction.finished_dossiers`: `dossier_id`,
+/// `subject_id`, `month`, `commune_code`, `procedure_group`. Each names a person; it is in memory alone.
+pub fn finished() -> TableName {
+    TableName::new("satisfaction", "finished_dossiers")
+}
+
+/// Where the counts of taken months stand for SQL: the standard table `staging.ratings`, which no agency fills itself.
+pub fn standard_table() -> TableName {
+    TableName::new("staging", "ratings")
 }
 
 /// What a level is called on the form; none for a number that is not a level.

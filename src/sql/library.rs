@@ -104,7 +104,8 @@ impl Library {
         }
         let mut given: BTreeSet<TableName> = GIVEN.iter().map(|(s, t)| TableName::new(*s, *t)).collect();
         for source in &pipeline.sources {
-            given.extend(source.tables.iter().map(|table| TableName::new(&source.name, &table.name)));
+            let readable = source.tables.iter().filter(|table| table.blind.is_none());
+            given.extend(readable.map(|table| TableName::new(&source.name, &table.name)));
         }
         for rule in &pipeline.law.rules {
             given.extend(LAW.map(|schema| TableName::new(schema, &rule.name)));
@@ -252,6 +253,14 @@ fn check_staging(pipeline: &Pipeline, models: &[Model], broken: &BTreeSet<TableN
                 "name the file after a table of pipelines/standard-tables.toml",
             ));
         }
+    }
+    if let Some(model) = models.iter().find(|model| model.name == TableName::new("staging", "ratings")) {
+        faults.push(Fault::new(
+            "sql.ratings-are-blind",
+            Place::file(&model.path),
+            "a select fills ratings, whose raters nobody may know",
+            "remove the file, and declare blind on the table of answers in pipeline.toml",
+        ));
     }
     let people = TableName::new("staging", "people");
     if !models.iter().any(|model| model.name == people) && !broken.contains(&people) {

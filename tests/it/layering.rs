@@ -25,7 +25,7 @@ const ARROWS: [(&str, &[&str]); 32] = [
     // Deciding, pure: no ledger, no engine, no world.
     ("obligations", &["calendar", "fault", "language", "personal", "pipeline", "tables"]),
     ("reminders", &["calendar", "fault", "language", "obligations", "personal", "pipeline", "tables"]),
-    ("satisfaction", &["language", "tables"]),
+    ("satisfaction", &["calendar", "language", "personal", "pipeline", "tables"]),
     ("quality", &["calendar", "fault", "language", "pipeline", "tables"]),
     ("disclosure", &["calendar", "fault", "language", "personal", "pipeline", "quality", "satisfaction", "tables"]),
     // Acting, at the rim.
@@ -156,6 +156,7 @@ const HOMES: [(&str, &[&str]); 29] = [
             "cli/preferences.rs",
             "cli/preview.rs",
             "cli/quality.rs",
+            "cli/ratings.rs",
             "cli/release.rs",
             "cli/restate.rs",
             "cli/trace.rs",

@@ -101,6 +101,8 @@ mod publication;
 mod pulls;
 /// The rating system is told of what is published.
 mod push;
+/// Ratings without raters: what is taken in, what is kept, and what an attacker makes of it.
+mod ratings;
 /// Messages are safe: signatures, addresses, subjects, and what they look like in the worst case.
 mod reserve;
 

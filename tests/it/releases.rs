@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
@@ -17,7 +16,7 @@ use serde_json::Value;
 
 use crate::support::world::{Tree, World};
 
-const RATINGS: &str = "data-samples/an-binh/one-stop/ratings.csv";
+const DOSSIERS: &str = "data-samples/an-binh/one-stop/dossiers.csv";
 const PIPELINE: &str = "pipelines/an-binh/pipeline.toml";
 
 /// An agency that has published since October 2026.
@@ -39,18 +38,17 @@ fn two_editions() -> World {
     world
 }
 
-/// Takes one rating of October out of the source, of a person who has no other; returns the whole file.
+/// Takes one dossier that was due in October, and with it its rating, out of the source: of a person all of whose dossiers
+/// of that month count; returns the whole file. A month of ratings is taken in once: a late one gets into the second
+/// edition and into no other.
 fn without_one(world: &World) -> String {
-    let whole = std::fs::read_to_string(world.root().join(RATINGS)).unwrap();
-    let dossiers = std::fs::read_to_string(world.root().join("data-samples/an-binh/one-stop/dossiers.csv")).unwrap();
-    let applicant: BTreeMap<&str, &str> =
-        dossiers.lines().filter_map(|line| line.split_once(',')).map(|(number, rest)| (number, &rest[..12])).collect();
-    let person = |line: &str| applicant.get(line.split(',').nth(1).unwrap()).copied().unwrap_or_default();
-    let ratings: Vec<&str> = whole.lines().collect();
-    let is_alone = |line: &str| ratings.iter().filter(|other| person(other) == person(line)).count() == 1;
-    let late =
-        ratings.iter().find(|line| line.ends_with("/10/2026") && !person(line).is_empty() && is_alone(line)).unwrap();
-    world.put(RATINGS, whole.replace(&format!("{late}\n"), "").as_bytes());
+    let whole = std::fs::read_to_string(world.root().join(DOSSIERS)).unwrap();
+    let fields = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<String>>();
+    let of_october: Vec<&str> = whole.lines().filter(|line| fields(line)[7].ends_with("/10/2026")).collect();
+    let of_person = |line: &&str| of_october.iter().filter(|other| fields(other)[1] == fields(line)[1]).count();
+    let is_counted = |line: &&&str| !["3", "7"].contains(&fields(line)[5].as_str()) && of_person(line) <= 2;
+    let late = of_october.iter().find(is_counted).unwrap();
+    world.put(DOSSIERS, whole.replace(&format!("{late}\n"), "").as_bytes());
     whole
 }
 
@@ -72,7 +70,7 @@ fn one_late_record_in_a_closed_month_changes_and_costs_nothing() {
     world.night("2026-11-21").with(0);
     let (published, cost) = (world.published(), spent(&world));
     assert_eq!(cost, [("2026-10".to_owned(), Rho::new(3, 16))]);
-    world.put(RATINGS, whole.as_bytes());
+    world.put(DOSSIERS, whole.as_bytes());
     let night = world.night("2026-11-22").with(0);
     assert!(night.out.contains("Records changed after their month was published (2026-10)"), "{}", night.out);
     assert_eq!(world.published(), published);
@@ -90,7 +88,7 @@ fn a_late_record_gets_into_the_second_edition_and_there_is_no_third() {
     assert!(preliminary.len() > 20 && of_folder(&world.published(), "2026-10").is_empty());
     assert_eq!(spent(&world), [("2026-10".to_owned(), Rho::new(9, 160))]);
 
-    world.put(RATINGS, whole.as_bytes());
+    world.put(DOSSIERS, whole.as_bytes());
     // What comes late before the second edition is what that is for.
     let night = world.night("2026-11-20").with(0);
     assert!(!night.out.contains("Records changed"), "{}", night.out);

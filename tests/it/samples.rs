@@ -105,14 +105,16 @@ fn the_standard_tables_are_those_of_the_file() {
             (name.to_owned(), columns.collect())
         })
         .collect();
-    // The catalogue has more tables than the sample agencies fill: theirs are written, and as they are declared.
-    for (name, columns) in &written {
+    // The catalogue has more tables than the sample agencies fill: theirs are written, and as they are declared. Ratings
+    // are written as a portal exports them, and land as counts.
+    let is_standard = |name: &String| name != "ratings";
+    for (name, columns) in written.iter().filter(|(name, _)| is_standard(name)) {
         assert_eq!(Some(columns), declared.get(name), "{name}");
     }
     let filled = fs::read_dir(crate::root().join("sql/staging/an-binh")).unwrap();
     let filled: BTreeSet<String> =
         filled.map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect();
-    assert_eq!(written.into_keys().collect::<BTreeSet<_>>(), filled);
+    assert_eq!(written.into_keys().filter(is_standard).collect::<BTreeSet<_>>(), filled);
 }
 
 /// Every file, table and column that a pipeline reads is in its data, and nothing else.

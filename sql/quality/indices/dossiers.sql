@@ -26,17 +26,6 @@ fees as (
     group by dossier_id
 ),
 
-ratings as (
-    select
-        dossier_id,
-        count(*) as rated,
-        sum(case when level >= 4 then 1 else 0 end) as satisfied,
-        min(level) <= 2 as is_dissatisfied
-    from staging.ratings
-    where rated_on <= $until
-    group by dossier_id
-),
-
 petitions as (
     select dossier_id, max(case when is_about_staff and not is_unfounded then 1 else 0 end) as is_about_staff
     from staging.petitions
@@ -73,9 +62,6 @@ joined as (
         services.contacts,
         services.agencies_contacted,
         coalesce(fees.is_due, false) as is_fee_due,
-        coalesce(ratings.rated, 0) as rated,
-        coalesce(ratings.satisfied, 0) as rated_satisfied,
-        coalesce(ratings.is_dissatisfied, false) as is_dissatisfied,
         petitions.dossier_id is not null as has_petition,
         coalesce(petitions.is_about_staff, 0) = 1 as has_complaint,
         steps.is_late as is_step_late,
@@ -85,7 +71,6 @@ joined as (
     left join procedures
         on settled.procedure_code = procedures.procedure_code and settled.unit_code = procedures.unit_code
     left join fees on settled.dossier_id = fees.dossier_id
-    left join ratings on settled.dossier_id = ratings.dossier_id
     left join petitions on settled.dossier_id = petitions.dossier_id
     left join steps on settled.dossier_id = steps.dossier_id
 )
@@ -110,9 +95,7 @@ select
     sum(case when uses_population_data then 1 else 0 end) as population_data,
     sum(case when is_fee_due then 1 else 0 end) as fee_due,
     sum(case when is_fee_due and is_paid_online then 1 else 0 end) as paid_online,
-    sum(case when is_on_time and not is_dissatisfied and not has_petition then 1 else 0 end) as satisfied,
-    sum(rated) as rated,
-    sum(rated_satisfied) as rated_satisfied,
+    sum(case when is_on_time and not has_petition then 1 else 0 end) as satisfied,
     sum(case when is_automatic then 1 else 0 end) as automatic,
     sum(case when proactive_level = 1 then 1 else 0 end) as proactive_1,
     sum(case when proactive_level = 2 then 1 else 0 end) as proactive_2,

@@ -1,6 +1,7 @@
 //! Reads every file of `pipelines/` into a [`Pipeline`], with all faults at once.
 
 mod attention;
+mod blind;
 mod calendar;
 mod catalogue;
 mod channel;
@@ -120,6 +121,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
     if node.named("sources").is_empty() {
         node.fault("sources", "pipeline.no-source", "the pipeline reads no source", "add a [sources.<name>] table");
     }
+    blind::check(node, &sources);
     let privacy = node.table_or_none("privacy").map(|n| done(&n, privacy));
     let privacy = match privacy {
         None => None,

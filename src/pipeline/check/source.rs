@@ -9,6 +9,7 @@ use super::super::reader::Node;
 use super::super::{
     Bucket, Column, Family, GENERATIONS_KEPT, Load, OnFault, Server, Source, SourceKind, SourceTable, Type, VolumeBound,
 };
+use super::blind::blind;
 use super::channel::{is_loopback, password, secret_at};
 use super::{done, in_range, is_word};
 use crate::fault::Place;
@@ -229,6 +230,7 @@ fn source_table(name: &str, node: &Node<'_>, law: &Law) -> Option<SourceTable> {
     let keep = in_range(node, "keep_generations", node.int_or("keep_generations", i64::from(GENERATIONS_KEPT)), 1, 366);
     let load = load(node, &columns);
     let volume = volume(node);
+    let blind = blind(node, &columns);
     Some(SourceTable {
         name: name.to_owned(),
         from,
@@ -240,6 +242,7 @@ fn source_table(name: &str, node: &Node<'_>, law: &Law) -> Option<SourceTable> {
         driving_date,
         keep_generations: u16::try_from(keep?).ok()?,
         control_totals,
+        blind,
         line,
     })
 }

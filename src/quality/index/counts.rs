@@ -141,9 +141,9 @@ impl Counts {
         Ok(())
     }
 
-    /// The sum of a column; 0 where nothing was counted.
+    /// The sum of a column; 0 where nothing was counted, and where more was taken off than there was.
     pub(super) fn sum(&self, column: &str) -> i128 {
-        self.sums.get(column).copied().unwrap_or(0)
+        self.sums.get(column).copied().unwrap_or(0).max(0)
     }
 
     /// What a definition counts. `per_year` is how many periods of this length a year has.

@@ -129,10 +129,15 @@ proptest! {
             let expected = if measure.of == Counted::Ratings { expected } else { 0 };
             prop_assert_eq!(counts.iter().sum::<i64>(), i64::try_from(expected).unwrap(), "{}", measure.table);
         }
-        let left_out = request.left_out(Counted::Ratings).unwrap();
-        let of_month = 2 * rows.iter().filter(|row| row.month == "2026-10").count();
-        let gone = left_out.incomplete + left_out.unknown_code + left_out.repeated + left_out.over_bound;
-        prop_assert_eq!(expected + gone, of_month);
+        // What the intake left out, and what has a code in no public list.
+        let taken = rows::ratings_bounded(ratings, (&sample().1, &sample().2), &doubled).1;
+        let october = &taken.months["2026-10"];
+        let all = usize::try_from(october.counts.sum(|_| true)).unwrap();
+        prop_assert_eq!(all, rows.iter().filter(|row| row.month == "2026-10" && (1..=5).contains(&row.value)).count());
+        prop_assert_eq!(usize::try_from(october.repeated).unwrap(), all);
+        let unknown = october.counts.sum(|cell| cell.is_counted && (cell.commune.is_none() || cell.group.is_none()));
+        prop_assert_eq!(unknown, i64::try_from(request.left_out(Counted::Ratings).unwrap().unknown_code).unwrap());
+        prop_assert_eq!(all, expected + usize::try_from(unknown).unwrap() + usize::try_from(october.over_bound).unwrap());
     }
 
     #[test]
@@ -156,20 +161,26 @@ proptest! {
             row.month == "2026-10" && (1..=5).contains(&row.value) && row.commune != "99999" && row.group != "no_such_group"
         }).collect();
         let place = counting[chosen.index(counting.len())];
-        let before = request(&policy, &all, &[]).unwrap();
-        let edits: [fn(&mut Row); 5] = [
-            |row| row.value = row.value % 5 + 1,
-            |row| row.person += 100,
-            |row| row.record += 10_000,
-            |row| row.commune = "97008".into(),
-            |row| row.month = "2026-09",
+        // Of a dossier everything is in it; of a rating only what is kept of it, which is neither person nor number.
+        let edits: [(bool, fn(&mut Row)); 5] = [
+            (true, |row| row.value = if row.value == 5 { 2 } else { row.value + 1 }),
+            (false, |row| row.person += 100),
+            (false, |row| row.record += 10_000),
+            (true, |row| row.commune = "97008".into()),
+            (true, |row| row.month = "2026-09"),
         ];
-        for edit in edits {
+        for (is_kept_of_ratings, edit) in edits {
             let mut changed = all.clone();
             edit(&mut changed[place]);
-            let after = request(&policy, &changed, &[]).unwrap();
-            prop_assert_ne!(before.release_id(), after.release_id());
-            prop_assert_eq!(before.spec_id(), after.spec_id());
+            for is_rating in [false, true] {
+                let of = |rows: &[Row]| match is_rating {
+                    true => request(&policy, rows, &[]).unwrap(),
+                    false => request(&policy, &[], rows).unwrap(),
+                };
+                let (before, after) = (of(&all), of(&changed));
+                prop_assert_eq!(before.release_id() != after.release_id(), !is_rating || is_kept_of_ratings);
+                prop_assert_eq!(before.spec_id(), after.spec_id());
+            }
         }
     }
 }

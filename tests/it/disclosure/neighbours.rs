@@ -56,7 +56,8 @@ fn draws(build: Build) -> (PrivacyPolicy, Vec<Draws>) {
         }
     }
     let there: Vec<Row> = (0..COMMUNES).step_by(2).flat_map(person).collect();
-    let (ratings, dossiers) = (rows::ratings(&there), rows::dossiers(&there));
+    let ratings = rows::ratings_bounded(policy.ratings_per_person, (&unit, &groups), &there).0;
+    let dossiers = rows::dossiers(&there);
     let request = Request::new(rows::october(), &policy, &unit, &groups, &ratings, &dossiers, &rows::key()).unwrap();
     (promised, (0..DRAWS).map(|_| request.draw().unwrap()).collect())
 }

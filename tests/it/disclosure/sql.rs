@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::util::pretty::pretty_format_batches;
@@ -28,12 +28,21 @@ fn dossiers() -> RecordBatch {
     ])
 }
 
+/// Counted and not, of five levels and of three, of another question, without proof; one of an unknown procedure.
 fn ratings() -> RecordBatch {
     batch(vec![
-        ("rating_id", texts(&["r1", "r2", "r3"])),
-        ("dossier_id", texts(&["d1", "d7", "d99"])),
-        ("level", ints(&[5, 1, 3].map(Some))),
-        ("rated_on", dates(&["2026-10-31", "2026-11-01", "2026-10-01"])),
+        ("month", texts(&["2026-10", "2026-10", "2026-10", "2026-10", "2026-10", "2026-10"])),
+        ("commune_code", texts(&["97001", "97001", "97001", "97001", "97001", "97001"])),
+        (
+            "procedure_group",
+            texts(&["civil_status", "civil_status", "", "civil_status", "civil_status", "civil_status"]),
+        ),
+        ("question", texts(&["overall", "overall", "overall", "overall", "attitude", "overall"])),
+        ("scale", ints(&[5, 5, 5, 3, 5, 5].map(Some))),
+        ("level", ints(&[5, 5, 1, 3, 1, 1].map(Some))),
+        ("proof", texts(&["dossier", "token", "dossier", "dossier", "dossier", "none"])),
+        ("is_counted", Arc::new(BooleanArray::from(vec![true, true, true, true, true, false]))),
+        ("ratings", ints(&[1, 2, 4, 8, 16, 32].map(Some))),
     ])
 }
 
@@ -66,6 +75,7 @@ fn dates(values: &[&str]) -> ArrayRef {
     reason = "the test reads two plain files, in a session of its own without functions of ours"
 )]
 fn run(file: &str) -> Table {
+    let order = if file.ends_with("ratings.sql") { "level" } else { "record_id" };
     let session = SessionContext::new();
     let catalog = session.catalog("datafusion").unwrap();
     let (staging, codes) = (MemorySchemaProvider::new(), MemorySchemaProvider::new());
@@ -80,14 +90,14 @@ fn run(file: &str) -> Table {
     let text = std::fs::read_to_string(crate::root().join(file)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let batches = runtime.block_on(async {
-        session.sql(&text).await.unwrap().sort_by(vec![datafusion::prelude::col("record_id")]).unwrap().collect().await
+        session.sql(&text).await.unwrap().sort_by(vec![datafusion::prelude::col(order)]).unwrap().collect().await
     });
     let batches = batches.unwrap();
     Table { schema: batches[0].schema(), batches }
 }
 
 #[test]
-fn ratings_sql_gives_each_rating_its_person_month_and_cell() {
+fn ratings_sql_gives_the_counted_ratings_of_five_levels_by_month_and_cell() {
     let table = run("sql/satisfaction/ratings.sql");
     insta::assert_snapshot!(pretty_format_batches(&table.batches).unwrap());
 }
@@ -98,7 +108,7 @@ fn dossiers_sql_gives_each_due_dossier_its_handling() {
     insta::assert_snapshot!(pretty_format_batches(&table.batches).unwrap());
 }
 
-/// From the files to the counts: in October one rating and one of two dossiers of p1 on time, one of p2 late.
+/// From the files to the counts: in October three ratings, one of two dossiers of p1 on time, one of p2 late.
 #[test]
 fn both_tables_can_be_bounded() {
     let (policy, unit, groups) = super::rows::sample();
@@ -106,11 +116,11 @@ fn both_tables_can_be_bounded() {
     let (month, key) = (super::rows::october(), super::rows::key());
     let request = chudong::disclosure::Request::new(month, &policy, &unit, &groups, &ratings, &dossiers, &key).unwrap();
     let of_commune = |table: &str, bins: usize| request.exact_counts(table).unwrap().reveal()[..bins].to_vec();
-    assert_eq!(of_commune("satisfaction_by_commune", 5), [0, 0, 0, 0, 1]);
+    assert_eq!(of_commune("satisfaction_by_commune", 5), [0, 0, 0, 0, 3]);
     assert_eq!(of_commune("service_quality_by_commune", 4), [1, 0, 0, 2]);
     assert_eq!(
-        request.left_out(chudong::pipeline::Counted::Ratings).unwrap().incomplete,
-        1,
-        "the rating of no dossier"
+        request.left_out(chudong::pipeline::Counted::Ratings).unwrap().unknown_code,
+        4,
+        "the ratings of a procedure in no group"
     );
 }

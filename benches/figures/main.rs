@@ -1,0 +1,103 @@
+//! The figures of a nation beside their peers, as ratios measured in one run.
+//!
+//! `cargo bench --bench figures -- [--rounds N]`
+//!
+//! **aggregate**: 20 million dossiers and 5 million ratings of one year, counted by 3,321 communes × 300 procedure groups
+//! × 12 months into one Parquet file: dossiers, on time, online, rated, satisfied. DuckDB and Polars do the same
+//! over the same files. Ours is the engine of a night; it also makes its file durable.
+//!
+//! Every contender runs in a process of its own, so that its peak memory is its own; rounds alternate. Data and peers are
+//! kept in `CHUDONG_BENCH_DIR` (`target/bench` if not set). `CHUDONG_BENCH_DOSSIERS` makes it smaller.
+
+#[path = "../sources/contest.rs"]
+#[expect(dead_code, reason = "the other benchmark counts rows in a range and memory in megabytes")]
+mod contest;
+mod ours;
+#[path = "../sources/peers.rs"]
+#[expect(dead_code, reason = "the other benchmark's peers read registers")]
+mod peers;
+
+use std::error::Error;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+
+use contest::{Contender, Contest, Goal};
+use peers::Peers;
+
+/// What may go wrong here is told to the person at the terminal and to nobody else.
+type Fallible<T> = Result<T, Box<dyn Error>>;
+
+#[derive(Parser)]
+#[command(name = "figures", about = "The figures of a nation beside their peers")]
+struct Args {
+    /// How often each contender runs.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Given by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Fallible<()> {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some(ours::CHILD) {
+        return ours::child(words);
+    }
+    let args = Args::parse();
+    let folder = std::env::var_os("CHUDONG_BENCH_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/bench"), PathBuf::from);
+    std::fs::create_dir_all(&folder)?;
+    let folder = folder.canonicalize()?;
+    let lock = File::create(folder.join("lock"))?;
+    lock.try_lock().map_err(|error| format!("another benchmark runs in {}: {error}", folder.display()))?;
+    let dossiers: u64 = match std::env::var("CHUDONG_BENCH_DOSSIERS") {
+        Ok(text) => text.replace('_', "").parse().map_err(|_| "CHUDONG_BENCH_DOSSIERS is not a number")?,
+        Err(_) => 20_000_000,
+    };
+    let peers = Peers::set_up(&folder)?;
+    if !peers.has_main() {
+        return Err("the data is made by a peer that is not there: see benches/peers/setup.sh".into());
+    }
+    aggregate(&folder, &peers, dossiers, args.rounds)
+}
+
+fn aggregate(folder: &Path, peers: &Peers, dossiers: u64, rounds: u32) -> Fallible<()> {
+    let ratings = dossiers / 4;
+    let data = folder.join(format!("figures-{dossiers}"));
+    made(&data, |aside| {
+        let [dossiers, ratings] = [dossiers.to_string(), ratings.to_string()];
+        peers.make("make_figures.py", &[dossiers.as_ref(), ratings.as_ref(), aside.as_ref()])
+    })?;
+    let rows = peers.figures("duckdb", &data)?.rows;
+    let mut contenders = vec![Contender::new("chudong", rows, |_| ours::aggregate(&data))];
+    for (name, how) in [("DuckDB", "duckdb"), ("Polars", "polars")] {
+        let data = &data;
+        contenders.push(Contender::new(name, rows, move |_| peers.figures(how, data)));
+    }
+    let title = format!("{dossiers} dossiers and {ratings} ratings, counted in {rows} cells");
+    let goals = vec![Goal::ratio("chudong", &["DuckDB", "Polars"], 1.0)];
+    Contest { title, contenders, goals, is_in_order: false }.run(rounds)
+}
+
+/// Makes a folder unless it is there: aside first, so that one that was cut short is made again.
+fn made(folder: &Path, make: impl FnOnce(&Path) -> Fallible<()>) -> Fallible<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    let aside = folder.with_extension("part");
+    if aside.exists() {
+        std::fs::remove_dir_all(&aside)?;
+    }
+    std::fs::create_dir_all(&aside)?;
+    make(&aside)?;
+    std::fs::rename(aside, folder)?;
+    Ok(())
+}
+
+fn say(what: &str) -> Fallible<()> {
+    writeln!(std::io::stderr().lock(), "{what}")?;
+    Ok(())
+}
