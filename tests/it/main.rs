@@ -91,7 +91,11 @@ mod postgres_faults;
 mod postgres_types;
 /// Proofs on the real binary: killed, without power, restored, and searched for people.
 mod proof;
-/// Released tables on the shelf and on the page.
+/// The pages that people see, as files.
+mod page;
+/// The same in a real browser, before an accessibility checker that is not ours.
+mod page_seen;
+/// Released tables on the shelf.
 mod publication;
 /// What a pull leaves in the ledger, and when a table waits for a person.
 mod pulls;
