@@ -50,7 +50,8 @@ impl Night<'_> {
         if self.checked.pipeline.privacy.is_none() {
             // Where there are noisy figures too, the pages are written after those.
             let labels = super::shelf::labels(self.checked)?;
-            publication::page(&self.world.published(), &on_the_shelf(ledger)?, &labels).map_err(|error| error.fault())?;
+            publication::page(&self.world.published(), &on_the_shelf(ledger)?, &labels)
+                .map_err(|error| error.fault())?;
         }
         Ok(())
     }

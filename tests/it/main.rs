@@ -79,6 +79,10 @@ mod oracle;
 /// Every message once: under kill -9, after a restored backup, with two senders, through an outage.
 mod outbox;
 mod pace;
+/// The pages that people see, as files.
+mod page;
+/// The same in a real browser, before an accessibility checker that is not ours.
+mod page_seen;
 /// The pipelines of the repository have no fault.
 mod pipelines;
 /// A whole way through a real Postfix: signed, over TLS, into a maildir, and back.
@@ -91,10 +95,6 @@ mod postgres_faults;
 mod postgres_types;
 /// Proofs on the real binary: killed, without power, restored, and searched for people.
 mod proof;
-/// The pages that people see, as files.
-mod page;
-/// The same in a real browser, before an accessibility checker that is not ours.
-mod page_seen;
 /// Released tables on the shelf.
 mod publication;
 /// What a pull leaves in the ledger, and when a table waits for a person.

@@ -87,8 +87,7 @@ fn figures_are_as_recorded(world: &World) {
     let mut published = world.published();
     assert!(published.contains_key(Path::new("index.en.html")));
     published.retain(|name, _| !is_page(name));
-    let mut known =
-        BTreeSet::from(["codes.json", "catalog.jsonld", "dataset.jsonld", "SHA256SUMS"].map(Into::into));
+    let mut known = BTreeSet::from(["codes.json", "catalog.jsonld", "dataset.jsonld", "SHA256SUMS"].map(Into::into));
     for folder in published.iter().filter(|(_, bytes)| bytes.is_none()).map(|(name, _)| name) {
         let publication = ledger.publication(&folder.display().to_string()).unwrap().unwrap();
         known.insert(folder.clone());

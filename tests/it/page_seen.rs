@@ -134,7 +134,7 @@ fn it_is_printed_whole_and_needs_no_script() {
     page.viewport(800, 1100);
     page.go(&address(&shelf.join("index.html")));
     let is_shown = |page: &mut Page, what: &str| {
-        page.evaluate(&format!("document.querySelector('{what}').getBoundingClientRect().height > 10")) == true
+        page.evaluate(&format!("document.querySelector('{what}').checkVisibility()")) == true
     };
     assert!(is_shown(&mut page, "header nav") && !is_shown(&mut page, "details.data table"));
     page.media("print", &[("prefers-color-scheme", "dark")]);

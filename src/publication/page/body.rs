@@ -117,9 +117,8 @@ impl<'s> Site<'s> {
 
     pub(super) fn province(&self, language: Language) -> Province {
         let latest = self.figures.latest_month(Breakdown::Unit);
-        let is_preliminary = |sheet: &Sheet| {
-            Some(sheet.period) == latest && sheet.edition == crate::disclosure::Edition::Preliminary
-        };
+        let is_preliminary =
+            |sheet: &Sheet| Some(sheet.period) == latest && sheet.edition == crate::disclosure::Edition::Preliminary;
         Province {
             latest: latest.map(|period| period.words(language)),
             preliminary: self.sheets.iter().any(is_preliminary),
@@ -140,7 +139,8 @@ impl<'s> Site<'s> {
         let indicators = self.indicators();
         let (place, within, head, entries) = match kind {
             Kind::Group(at) => {
-                let entries = self.entries(language, Kind::Commune, |commune| Place::CommuneAndGroup(commune, at), "../");
+                let entries =
+                    self.entries(language, Kind::Commune, |commune| Place::CommuneAndGroup(commune, at), "../");
                 (Place::Group(at), t.communes, t.commune, entries)
             }
             Kind::Commune(at) => {
@@ -163,7 +163,11 @@ impl<'s> Site<'s> {
             within,
             heads: known.iter().map(|indicator| indicator.title(language)).collect(),
             head,
-            rows: if known.is_empty() { String::new() } else { ranked::crossed(self.figures, &known, &entries, language) },
+            rows: if known.is_empty() {
+                String::new()
+            } else {
+                ranked::crossed(self.figures, &known, &entries, language)
+            },
             computed: computed::all(self.sheets, sources, ("../", language)),
         }
     }

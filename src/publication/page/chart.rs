@@ -157,7 +157,9 @@ fn reading(months: &[(Period, &Cell)], language: Language) -> String {
             format!("From {from} to {to} the share fell from {was} to {is}; the two intervals do not overlap.")
         }
         (Language::En, ..) => {
-            format!("From {from} ({was}) to {to} ({is}) one cannot say that the share changed: the two intervals overlap.")
+            format!(
+                "From {from} ({was}) to {to} ({is}) one cannot say that the share changed: the two intervals overlap."
+            )
         }
     }
 }
@@ -265,8 +267,8 @@ fn outlines(months: &[(Period, &Cell)], axis: &Axis) -> (Vec<String>, Vec<String
             continue;
         }
         let join = |points: &mut dyn Iterator<Item = (f64, f64)>| {
-            let points = points
-                .map(|(x, percent)| format!("{},{}", short(x * TREND_WIDTH / 100.0), short(axis.down(percent))));
+            let points =
+                points.map(|(x, percent)| format!("{},{}", short(x * TREND_WIDTH / 100.0), short(axis.down(percent))));
             points.collect::<Vec<_>>().join(" ")
         };
         lines.push(join(&mut run.iter().map(|(x, estimate)| (*x, estimate.percent))));

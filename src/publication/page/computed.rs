@@ -110,13 +110,21 @@ fn protection(sheet: &Sheet, language: Language) -> Vec<String> {
             format!("Nhiễu Gauss rời rạc, σ = {sigma} trên mỗi số đo, rút một lần; khớp với các số đo của {measured}."),
             format!("Độ lệch chuẩn của nhiễu trong tổng số sau khi khớp: {total}."),
             format!("Mỗi người tính nhiều nhất {each} bản ghi mỗi tháng; ô dưới {least} được gộp."),
-            format!("Mọi bảng của một tháng: ρ = {rho}, tức ε = {epsilon} với δ = {delta}; chính sách {}.", noise.policy),
+            format!(
+                "Mọi bảng của một tháng: ρ = {rho}, tức ε = {epsilon} với δ = {delta}; chính sách {}.",
+                noise.policy
+            ),
         ],
         Language::En => vec![
-            format!("Discrete Gaussian noise, σ = {sigma} in each measured count, drawn once; fitted to the measures of {measured}."),
+            format!(
+                "Discrete Gaussian noise, σ = {sigma} in each measured count, drawn once; fitted to the measures of {measured}."
+            ),
             format!("Standard deviation of the noise in the total after the fit: {total}."),
             format!("At most {each} records of a person count in a month; cells below {least} are rolled up."),
-            format!("All tables of a month: ρ = {rho}, which is ε = {epsilon} at δ = {delta}; policy {}.", noise.policy),
+            format!(
+                "All tables of a month: ρ = {rho}, which is ε = {epsilon} at δ = {delta}; policy {}.",
+                noise.policy
+            ),
         ],
     }
 }

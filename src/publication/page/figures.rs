@@ -283,7 +283,8 @@ fn read(
         let Some((commune, group)) = find(&communes, &lists.communes).zip(find(&groups, &lists.groups)) else {
             continue;
         };
-        let index = if communes.is_some() && groups.is_some() { commune * many_groups + group } else { commune + group };
+        let index =
+            if communes.is_some() && groups.is_some() { commune * many_groups + group } else { commune + group };
         let cell = match (percent, low, high, count) {
             (Some(percent), Some(low), Some(high), Some(count)) => Cell::Published(Estimate {
                 percent,

@@ -50,7 +50,7 @@ pub(super) fn whisker(out: &mut String, estimate: &Estimate, across: impl Fn(f64
     ));
 }
 
-/// The percentage and its interval, or why there is none.
+/// The percentage and its interval, or why there is none; `aside` is said of the figure where it is not empty.
 pub(super) fn figure(out: &mut String, cell: Option<&Cell>, aside: &str, language: Language) {
     match cell {
         Some(Cell::Published(estimate)) => {
@@ -62,7 +62,10 @@ pub(super) fn figure(out: &mut String, cell: Option<&Cell>, aside: &str, languag
                 out.push_str(", ");
                 out.push_str(words::Words::of(language).poor);
             }
-            out.push_str(aside);
+            if !aside.is_empty() {
+                out.push_str("</span> <span>");
+                out.push_str(aside);
+            }
             out.push_str("</span></td>");
         }
         Some(Cell::RolledUp(to)) => {

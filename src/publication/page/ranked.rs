@@ -101,8 +101,10 @@ fn reading(bands: &BTreeMap<i64, Vec<Row>>, rest: usize, (noun, period): (&str, 
     let mut said = match (language, bands.len()) {
         (Language::Vi, 0) => format!("Trong {period} chưa có nơi nào đủ số liệu để so sánh."),
         (Language::En, 0) => format!("In {period} no place has enough records to be compared."),
-        (Language::Vi, 1) => format!("Trong {period} chưa thể nói nơi nào hơn nơi nào trong {ranked} {noun}."),
-        (Language::En, 1) => format!("In {period} one cannot say which of {ranked} {noun} is better than another."),
+        (Language::Vi, 1) => {
+            format!("Trong {period}, {ranked} {noun} đứng chung một bậc: các khoảng tin cậy nối nhau.")
+        }
+        (Language::En, 1) => format!("In {period} {ranked} {noun} stand in one band: their intervals join each other."),
         (Language::Vi, many) => format!("Trong {period}, {ranked} {noun} chia thành {many} bậc."),
         (Language::En, many) => format!("In {period}, {ranked} {noun} fall into {many} bands."),
     };
@@ -150,7 +152,7 @@ impl Writer<'_> {
             (Some((period, cell)), Some(estimate)) => {
                 let aside = match period == self.latest {
                     true => String::new(),
-                    false => format!("; {}", period.words(language)),
+                    false => period.words(language),
                 };
                 markup::figure(out, Some(cell), &aside, language);
                 out.push_str(&format!("<td class=\"num\">{}</td>", words::whole(estimate.count, language)));
@@ -171,10 +173,8 @@ impl Writer<'_> {
 
 /// Rows of a list with every indicator beside each other, as HTML: for lists of hundreds.
 pub(super) fn crossed(figures: &Figures, indicators: &[Indicator], entries: &[Entry], language: Language) -> String {
-    let latest: Vec<Option<Period>> = indicators
-        .iter()
-        .map(|indicator| figures.latest(*indicator, entries.first()?.place.breakdown()))
-        .collect();
+    let latest: Vec<Option<Period>> =
+        indicators.iter().map(|indicator| figures.latest(*indicator, entries.first()?.place.breakdown())).collect();
     let mut out = String::with_capacity(entries.len() * 320);
     for entry in entries {
         out.push_str("<tr><th scope=\"row\">");
@@ -183,9 +183,7 @@ pub(super) fn crossed(figures: &Figures, indicators: &[Indicator], entries: &[En
         for (indicator, latest) in indicators.iter().zip(&latest) {
             let cell = figures.latest_cell(*indicator, entry.place);
             let aside = match cell {
-                Some((period, cell)) if Some(period) != *latest && cell.estimate().is_some() => {
-                    format!("; {}", period.words(language))
-                }
+                Some((period, cell)) if Some(period) != *latest && cell.estimate().is_some() => period.words(language),
                 _ => String::new(),
             };
             markup::figure(&mut out, cell.map(|(_, cell)| cell), &aside, language);

@@ -59,7 +59,8 @@ impl<'s> Sheets<'s> {
     /// Reads what has the columns of a score sheet.
     pub(super) fn read(sheets: &'s [Sheet<'s>]) -> Result<Self, Error> {
         let mut latest: BTreeMap<&str, &Sheet> = BTreeMap::new();
-        for sheet in sheets.iter().filter(|sheet| sheet.noise.is_none() && sheet.has("metric") && sheet.has("maximum")) {
+        for sheet in sheets.iter().filter(|sheet| sheet.noise.is_none() && sheet.has("metric") && sheet.has("maximum"))
+        {
             latest.insert(sheet.name, sheet);
         }
         let mut all = Vec::new();
