@@ -1,5 +1,5 @@
 //! The pages that people see, as files: whole, linked with each other, in words where there is no figure.
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -399,13 +399,6 @@ fn the_page_of_a_large_province_is_small() {
     let written = publication::page(&shelf, &released, &labels).unwrap();
     let took = begun.elapsed();
     let size = |name: &str| written.files.iter().find(|file| file.path == Path::new(name)).unwrap().bytes;
-    let largest = written.files.iter().map(|file| file.bytes).max().unwrap();
-    let all: u64 = written.files.iter().map(|file| file.bytes).sum();
-    eprintln!(
-        "{} pages in {took:?}, {all} bytes, the first {} bytes, the largest {largest} bytes",
-        written.files.len(),
-        size("index.html"),
-    );
     assert_eq!(written.files.len(), 2 * (3 + 98 + 300) + 1);
     assert!(size("index.html") < 200_000 && size("index.en.html") < 200_000, "{}", size("index.html"));
     // Without optimisation and beside other tests; the figure is that of a release build.

@@ -2,7 +2,7 @@
 //! the keyboard alone everything is reached and seen; nothing is fetched; what is folded is printed.
 //!
 //! With `CHUDONG_SCREENSHOTS=<folder>` it leaves pictures there for a person to look at.
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
