@@ -63,6 +63,8 @@ pub struct Labels {
     pub communes: Vec<(String, Text)>,
     /// Procedure groups: id and name, in the order of the public list.
     pub procedure_groups: Vec<(String, Text)>,
+    /// What the metrics of score sheets are called.
+    pub metrics: Vec<Metric>,
     /// How to reach the agency.
     pub contact: Text,
     /// The agency's own address on the web.
@@ -73,6 +75,17 @@ pub struct Labels {
     pub unit_code: String,
     /// The key with which lists of checksums are signed; none leaves them unsigned.
     pub signer: Option<Signer>,
+}
+
+/// A metric of an index: its code in the tables, its name, and the group of the index that it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metric {
+    /// `PROCESSED_ON_TIME`.
+    pub code: String,
+    /// What it is called.
+    pub name: Text,
+    /// What its group is called.
+    pub group: Text,
 }
 
 impl Labels {
@@ -98,6 +111,7 @@ impl From<&Pipeline> for Labels {
             unit: pipeline.unit.name.clone(),
             communes: communes.collect(),
             procedure_groups: groups.collect(),
+            metrics: metrics(pipeline),
             contact: pipeline.agency.contact.clone(),
             publisher_url: pipeline.agency.portal.clone(),
             base_url: pipeline
@@ -109,6 +123,21 @@ impl From<&Pipeline> for Labels {
             signer: None,
         }
     }
+}
+
+/// The metrics of every index, by the newest version that has them.
+fn metrics(pipeline: &Pipeline) -> Vec<Metric> {
+    let versions = pipeline.indices.iter().flat_map(|definition| definition.versions.iter().rev());
+    let of = |group: &crate::pipeline::indices::Group| {
+        let title = group.title.clone();
+        let metric = |metric: &crate::pipeline::indices::Metric| Metric {
+            code: metric.code.clone(),
+            name: metric.title.clone(),
+            group: title.clone(),
+        };
+        group.metrics.iter().map(metric).collect::<Vec<_>>()
+    };
+    versions.flat_map(|version| &version.groups).flat_map(of).collect()
 }
 
 /// What stands on the shelf after publishing.
@@ -194,19 +223,16 @@ pub fn is_frozen(shelf: &Path, period: &str, files: &[(String, String)]) -> Resu
     shelf::is_frozen(shelf, period, files)
 }
 
-/// Writes `index.html` and `codes.json`, each aside and then renamed into place.
+/// Writes the pages, [`index.html`](page) first among them, and `codes.json`, each aside and then renamed into place.
 ///
-/// The page shows the periods it is given and links to their files, so it is
-/// written after [`publish`], from the same tables.
+/// The pages show the periods they are given and link to their files, so they are
+/// written after [`publish`], from the same tables and those of exact counts. Pages of
+/// places that are no longer in the lists are taken away.
 pub fn page<R: Borrow<Released>>(shelf: &Path, released: &[R], labels: &Labels) -> Result<Published, Error> {
     let sheets = sheets(released)?;
-    let html = page::html(&sheets, labels)?;
-    let codes = describe::codes(labels)?;
-    let files = vec![
-        shelf::replace(shelf, "codes.json", codes.as_bytes())?,
-        shelf::replace(shelf, "index.html", html.as_bytes())?,
-    ];
-    Ok(Published { files })
+    let mut files = page::site(&sheets, labels)?;
+    files.push(("codes.json".to_owned(), describe::codes(labels)?.into_bytes()));
+    Ok(Published { files: shelf::replace_all(shelf, &files, &page::FOLDERS)? })
 }
 
 /// Puts the new form of a table beside its earlier ones, as `<period>/restated-<n>/`, with every value that changed.

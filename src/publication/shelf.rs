@@ -4,7 +4,7 @@
 //! system, and made durable there; one rename per period then shows them. This
 //! module must not know what the files hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -93,6 +93,68 @@ pub(super) fn replace(shelf: &Path, name: &str, bytes: &[u8]) -> Result<Publishe
     write_file(&aside, bytes)?;
     fs::rename(&aside, &target).map_err(write_error("put the file on the shelf", &target))?;
     sync_folder(home)?;
+    Ok(published_file(name.into(), bytes, Status::Written))
+}
+
+/// Replaces many living files of the shelf at once, and takes away what else is in `folders`, which hold such files only.
+/// The same bytes are left alone. Each file is durable before it is shown.
+pub(super) fn replace_all(
+    shelf: &Path,
+    files: &[(String, Vec<u8>)],
+    folders: &[&str],
+) -> Result<Vec<PublishedFile>, Error> {
+    let shelf = resolve(shelf)?;
+    let staging = Staging::begin(&shelf)?;
+    make_folder(&staging.path)?;
+    for folder in folders {
+        make_folder(&shelf.join(folder))?;
+    }
+    // Most of the time goes into waiting for the disk, so that a few files wait together.
+    let share = files.len().div_ceil(WRITERS).max(1);
+    let parts = std::thread::scope(|scope| {
+        let (shelf, staging) = (&shelf, &staging.path);
+        let writers: Vec<_> = files
+            .chunks(share)
+            .enumerate()
+            .map(|(writer, part)| {
+                let one = move |(name, bytes): &(String, Vec<u8>)| {
+                    replace_one(&shelf.join(name), &staging.join(writer.to_string()), name, bytes)
+                };
+                scope.spawn(move || part.iter().map(one).collect::<Result<Vec<_>, Error>>())
+            })
+            .collect();
+        writers.into_iter().map(|writer| writer.join()).collect::<Vec<_>>()
+    });
+    let mut published = Vec::with_capacity(files.len());
+    for part in parts {
+        published.extend(part.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))?);
+    }
+    let known: BTreeSet<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    for folder in folders {
+        for name in names(&shelf.join(folder))?.iter().map(|name| format!("{folder}/{name}")) {
+            if !known.contains(name.as_str()) {
+                remove(&shelf, &name)?;
+            }
+        }
+        sync_folder(&shelf.join(folder))?;
+    }
+    sync_folder(&shelf)?;
+    published.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(published)
+}
+
+/// So many files are written at a time.
+const WRITERS: usize = 8;
+
+fn replace_one(target: &Path, aside: &Path, name: &str, bytes: &[u8]) -> Result<PublishedFile, Error> {
+    match fs::read(target) {
+        Ok(present) if present == bytes => return Ok(published_file(name.into(), bytes, Status::Unchanged)),
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(source) => return Err(Error::Read { path: target.to_path_buf(), source }),
+    }
+    write_file(aside, bytes)?;
+    fs::rename(aside, target).map_err(write_error("put the file on the shelf", target))?;
     Ok(published_file(name.into(), bytes, Status::Written))
 }
 

@@ -47,6 +47,12 @@ impl Night<'_> {
         for one in &shown {
             self.shelve(ledger, one)?;
         }
+        if self.checked.pipeline.privacy.is_none() {
+            // Where there are noisy figures too, the pages are written after those.
+            let labels = super::shelf::labels(self.checked)?;
+            publication::page(&self.world.published(), &on_the_shelf(ledger)?, &labels)
+                .map_err(|error| error.fault())?;
+        }
         Ok(())
     }
 
@@ -222,6 +228,12 @@ fn open(policy: &ExactPolicy, month: Month, shown: &[Shown]) -> usize {
 }
 
 /// Everything that was decided, as the ledger keeps it.
+/// The exact tables that stand on the shelf, for the pages.
+pub(super) fn on_the_shelf(ledger: &Ledger) -> Result<Vec<Released>, Fault> {
+    let shown = shown(ledger)?.into_iter().filter(|one| one.kept.files.is_some());
+    shown.map(|one| Released::exact(&one.decided).map_err(|error| error.fault())).collect()
+}
+
 fn shown(ledger: &Ledger) -> Result<Vec<Shown>, Fault> {
     let kept = ledger.exact_tables().map_err(|error| error.fault())?;
     let read = |kept: KeptExact| {

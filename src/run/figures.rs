@@ -69,7 +69,9 @@ impl Night<'_> {
             is_whole &= is_made(&period) || ledger.publication(&period).map_err(|error| error.fault())?.is_none();
         }
         if is_whole {
-            let shown = self.shown(ledger, &released)?;
+            let exact = super::exact::on_the_shelf(ledger)?;
+            let mut shown = self.shown(ledger, &released)?;
+            shown.extend(&exact);
             publication::page(&self.world.published(), &shown, &labels).map_err(|error| error.fault())?;
         } else {
             self.report.notes.push(

@@ -328,10 +328,10 @@ impl Night<'_> {
         if self.purpose == Purpose::Send {
             return Ok(());
         }
-        // Neither kind of figures waits for the other, and the rating system is told of both.
-        let noisy = self.publish(ledger, &built);
-        self.publish_exact(ledger, &built).await?;
-        noisy?;
+        // Neither kind of figures waits for the other, the pages show both, and the rating system is told of both.
+        let exact = self.publish_exact(ledger, &built).await;
+        self.publish(ledger, &built)?;
+        exact?;
         self.push(ledger).await
     }
 }

@@ -161,7 +161,7 @@ fn a_held_period_waits_for_a_person_and_passes_when_they_say_so() {
     assert!(ended.out.contains("publish.held") && ended.out.contains("0 to 1 are plausible"), "{}", ended.out);
     assert!(!world.state().join("published/2026-09").exists() && !world.state().join("published/2026-10").exists());
     let page = std::fs::read_to_string(world.state().join("published/index.html")).unwrap();
-    assert!(page.contains("No figures have been published yet."));
+    assert!(page.contains("Chưa có số liệu nào được công bố."));
     // What was drawn is drawn: a second look costs nothing.
     let spent = world.ledger().spent().unwrap();
     world.night("2026-11-22").with(3);
@@ -300,7 +300,7 @@ fn a_withdrawal_leaves_a_stone_and_takes_nothing_else() {
     // The next night leaves it gone, and the page does not lead to it.
     world.night("2026-11-22").with(0);
     assert_eq!(world.published().keys().filter(|path| path.to_string_lossy().contains("tombstone")).count(), 2);
-    let page = std::fs::read_to_string(shelf.join("index.html")).unwrap();
+    let page = std::fs::read_to_string(shelf.join("downloads.html")).unwrap();
     assert!(
         !page.contains("2026-10/satisfaction_by_commune.csv") && page.contains("2026-09/satisfaction_by_commune.csv")
     );

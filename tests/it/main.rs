@@ -81,6 +81,10 @@ mod oracle;
 /// Every message once: under kill -9, after a restored backup, with two senders, through an outage.
 mod outbox;
 mod pace;
+/// The pages that people see, as files.
+mod page;
+/// The same in a real browser, before an accessibility checker that is not ours.
+mod page_seen;
 /// The pipelines of the repository have no fault.
 mod pipelines;
 
@@ -95,7 +99,7 @@ mod postgres_faults;
 mod postgres_types;
 /// Proofs on the real binary: killed, without power, restored, and searched for people.
 mod proof;
-/// Released tables on the shelf and on the page.
+/// Released tables on the shelf.
 mod publication;
 /// What a pull leaves in the ledger, and when a table waits for a person.
 mod pulls;

@@ -7,27 +7,23 @@
 
 use serde::Serialize;
 
-use super::super::Labels;
 use super::super::period::Period;
-use super::super::sheet::Breakdown;
-use super::figures::{Cell, Estimate, Figures, Indicator};
+use super::figures::{Cell, Estimate, Figures, Indicator, Place};
+use super::markup::short;
 use super::words;
-use crate::language::{Language, Text};
+use crate::language::Language;
 
 /// Height of the area in which a trend is drawn, in pixels.
 const TREND_HEIGHT: f64 = 200.0;
 /// Width of the same area in its own units; the browser stretches them.
 const TREND_WIDTH: f64 = 1000.0;
-/// Height of a row of a dot chart, in pixels: a line of letters and the line with the dot.
-const ROW_HEIGHT: f64 = 52.0;
-/// Where the first row of a dot chart begins, below the letters of the axis.
-const ROWS_TOP: f64 = 30.0;
-
 /// A line over months with the band of its 95 % interval.
 #[derive(Serialize)]
 pub(super) struct Trend {
     id: String,
     title: String,
+    /// What it shows, in a sentence.
+    reading: String,
     desc: String,
     ticks: Vec<Tick>,
     /// Closed outlines of the band, one per run of months without a gap.
@@ -40,26 +36,11 @@ pub(super) struct Trend {
     table: DataTable,
 }
 
-/// Dots with intervals, one row per commune or procedure group.
-#[derive(Serialize)]
-pub(super) struct Dots {
-    id: String,
-    title: String,
-    desc: String,
-    height: String,
-    ticks: Vec<Tick>,
-    rows: Vec<DotRow>,
-    /// The whole unit, for comparison.
-    reference: Option<Reference>,
-    note: String,
-    table: DataTable,
-}
-
 /// A letter on an axis, and its grid line.
 #[derive(Serialize)]
-struct Tick {
-    at: String,
-    label: String,
+pub(super) struct Tick {
+    pub(super) at: String,
+    pub(super) label: String,
 }
 
 #[derive(Serialize)]
@@ -81,40 +62,11 @@ struct Month {
     is_spare: bool,
 }
 
-#[derive(Serialize)]
-struct DotRow {
-    name: String,
-    /// The period, where it is not that of the chart.
-    period: Option<String>,
-    text_y: String,
-    line_y: String,
-    figure: Option<DotFigure>,
-    /// Said when there is no figure.
-    otherwise: &'static str,
-}
-
-#[derive(Serialize)]
-struct DotFigure {
-    low: String,
-    x: String,
-    high: String,
-    percent: String,
-    interval: String,
-}
-
-#[derive(Serialize)]
-struct Reference {
-    x: String,
-    label: String,
-}
-
 /// A table with the figures of a chart.
 #[derive(Serialize)]
 struct DataTable {
     caption: String,
-    head: String,
-    /// Whether rows have periods of their own.
-    has_periods: bool,
+    head: &'static str,
     count: &'static str,
     rows: Vec<DataRow>,
 }
@@ -122,7 +74,6 @@ struct DataTable {
 #[derive(Serialize)]
 struct DataRow {
     name: String,
-    period: String,
     figure: Option<DataFigure>,
     otherwise: String,
 }
@@ -134,15 +85,14 @@ struct DataFigure {
     count: String,
 }
 
-/// The trend of an indicator for the whole unit; none before there are two months.
+/// The trend of an indicator in one place; none before there are two months.
 pub(super) fn trend(
     figures: &Figures,
     indicator: Indicator,
-    labels: &Labels,
-    id: &str,
+    (place, name): (Place, &str),
     language: Language,
 ) -> Option<Trend> {
-    let months = figures.months(indicator);
+    let months = figures.months(indicator, place);
     let (first, last) = (months.first()?.0, months.last()?.0);
     if months.len() < 2 {
         return None;
@@ -150,12 +100,15 @@ pub(super) fn trend(
     let axis = Axis::over(months.iter().filter_map(|(_, cell)| cell.estimate()));
     let (bands, lines) = outlines(&months, &axis);
     let [from, to] = [first, last].map(|period| period.words(language));
-    let title = title(indicator, Breakdown::Unit, labels, language);
-    let rows = months.iter().rev().map(|(period, cell)| {
-        data_row(words::capital(&period.words(language)), period.words(language), cell, language)
-    });
+    let title = match language {
+        Language::Vi => format!("{} theo tháng, {name}", indicator.title(language)),
+        Language::En => format!("{} by month, {name}", indicator.title(language)),
+    };
+    let rows =
+        months.iter().rev().map(|(period, cell)| data_row(words::capital(&period.words(language)), cell, language));
     Some(Trend {
-        id: format!("{id}-trend"),
+        id: format!("{}-trend", indicator.tag()),
+        reading: reading(&months, language),
         desc: trend_desc(&months, &from, &to, language),
         ticks: axis.ticks(|percent| axis.down(percent), language),
         bands,
@@ -168,8 +121,7 @@ pub(super) fn trend(
                 Language::Vi => format!("{title}, từ {from} đến {to}"),
                 Language::En => format!("{title}, {from} to {to}"),
             },
-            head: words::Words::of(language).month.to_owned(),
-            has_periods: false,
+            head: words::Words::of(language).month,
             count: indicator.count(language),
             rows: rows.collect(),
         },
@@ -177,73 +129,43 @@ pub(super) fn trend(
     })
 }
 
-/// The latest figure of each commune or procedure group, in the order of the public list; none when nothing is known.
-pub(super) fn dots(
-    figures: &Figures,
-    indicator: Indicator,
-    breakdown: Breakdown,
-    list: &[(String, Text)],
-    labels: &Labels,
-    id: &str,
-    language: Language,
-) -> Option<Dots> {
-    let latest = figures.latest(indicator, breakdown)?;
-    let cells = list.iter().map(|(code, name)| (name.get(language), figures.latest_cell(indicator, breakdown, code)));
-    let cells: Vec<_> = cells.collect();
-    let reference = figures.unit(indicator, latest).and_then(Cell::estimate);
-    let axis = Axis::over(cells.iter().filter_map(|(_, cell)| cell.as_ref()?.1.estimate()).chain(reference));
-    let title = title(indicator, breakdown, labels, language);
-    let rows: Vec<DotRow> = cells
-        .iter()
-        .enumerate()
-        .map(|(index, (name, cell))| dot_row(index, name, cell, latest, &axis, language))
-        .collect();
-    let data_rows = cells.iter().map(|(name, cell)| match cell {
-        Some((period, cell)) => data_row((*name).to_owned(), words::capital(&period.words(language)), cell, language),
-        None => DataRow {
-            name: (*name).to_owned(),
-            period: String::new(),
-            figure: None,
-            otherwise: words::Words::of(language).not_published.to_owned(),
-        },
-    });
-    let period = latest.words(language);
-    let suffix = match breakdown {
-        Breakdown::Group => "groups",
-        _ => "communes",
+/// Whether the last month differs from the first by more than both intervals allow, in a sentence.
+fn reading(months: &[(Period, &Cell)], language: Language) -> String {
+    let shown = || months.iter().filter_map(|(period, cell)| Some((*period, cell.estimate()?)));
+    let (Some((from, first)), Some((to, last))) = (shown().next(), shown().next_back()) else {
+        return words::Words::of(language).no_month.to_owned();
     };
-    Some(Dots {
-        id: format!("{id}-{suffix}"),
-        desc: dots_desc(&rows, &period, language),
-        height: pixels(ROWS_TOP + ROW_HEIGHT * rows.len() as f64),
-        ticks: axis.ticks(|percent| axis.across(percent), language),
-        reference: reference.map(|estimate| Reference {
-            x: pixels(axis.across(estimate.percent)),
-            label: format!("{} {}", labels.unit.get(language), words::percent(estimate.percent, language)),
-        }),
-        note: dots_note(&axis, &period, language),
-        table: DataTable {
-            caption: match language {
-                Language::Vi => format!("{title}, kỳ gần nhất được công bố của từng dòng"),
-                Language::En => format!("{title}, the latest period published for each row"),
-            },
-            head: match (breakdown, language) {
-                (Breakdown::Group, Language::Vi) => "Nhóm thủ tục".into(),
-                (Breakdown::Group, Language::En) => "Procedure group".into(),
-                (_, Language::Vi) => "Xã, phường".into(),
-                (_, Language::En) => "Commune".into(),
-            },
-            has_periods: true,
-            count: indicator.count(language),
-            rows: data_rows.collect(),
-        },
-        rows,
-        title,
-    })
+    if from == to {
+        return String::new();
+    }
+    let (from, to) = (from.words(language), to.words(language));
+    let (was, is) = (words::percent(first.percent, language), words::percent(last.percent, language));
+    match (language, last.low > first.high, last.high < first.low) {
+        (Language::Vi, true, _) => {
+            format!("Từ {from} đến {to} tỷ lệ tăng từ {was} lên {is}; hai khoảng không chồng lên nhau.")
+        }
+        (Language::Vi, _, true) => {
+            format!("Từ {from} đến {to} tỷ lệ giảm từ {was} xuống {is}; hai khoảng không chồng lên nhau.")
+        }
+        (Language::Vi, ..) => {
+            format!("Từ {from} ({was}) đến {to} ({is}) chưa thể nói tỷ lệ đã thay đổi: hai khoảng chồng lên nhau.")
+        }
+        (Language::En, true, _) => {
+            format!("From {from} to {to} the share rose from {was} to {is}; the two intervals do not overlap.")
+        }
+        (Language::En, _, true) => {
+            format!("From {from} to {to} the share fell from {was} to {is}; the two intervals do not overlap.")
+        }
+        (Language::En, ..) => {
+            format!(
+                "From {from} ({was}) to {to} ({is}) one cannot say that the share changed: the two intervals overlap."
+            )
+        }
+    }
 }
 
 /// A range of percentages between two letters of an axis.
-struct Axis {
+pub(super) struct Axis {
     low: f64,
     high: f64,
     step: f64,
@@ -251,7 +173,7 @@ struct Axis {
 
 impl Axis {
     /// The shortest range of whole steps that holds every interval and is at least 20 points long.
-    fn over<'a>(estimates: impl Iterator<Item = &'a Estimate>) -> Self {
+    pub(super) fn over<'a>(estimates: impl Iterator<Item = &'a Estimate>) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for estimate in estimates {
             low = low.min(estimate.low);
@@ -281,7 +203,7 @@ impl Axis {
     }
 
     /// Across, in per cent of the width.
-    fn across(&self, percent: f64) -> f64 {
+    pub(super) fn across(&self, percent: f64) -> f64 {
         self.fraction(percent) * 100.0
     }
 
@@ -290,13 +212,13 @@ impl Axis {
         (1.0 - self.fraction(percent)) * TREND_HEIGHT
     }
 
-    fn ticks(&self, at: impl Fn(f64) -> f64, language: Language) -> Vec<Tick> {
+    pub(super) fn ticks(&self, at: impl Fn(f64) -> f64, language: Language) -> Vec<Tick> {
         // At most twenty steps of 5 lie between 0 and 100.
         let values = (0_u8..=20).map(|index| self.low + self.step * f64::from(index));
         let values = values.take_while(|value| *value <= self.high + 0.01);
         values
             .map(|value| Tick {
-                at: pixels(at(value)),
+                at: short(at(value)),
                 label: match language {
                     Language::Vi => format!("{value:.0}\u{a0}%"),
                     Language::En => format!("{value:.0}%"),
@@ -306,25 +228,12 @@ impl Axis {
     }
 
     /// Said under a chart whose axis does not begin at zero.
-    fn note(&self, language: Language) -> Option<String> {
+    pub(super) fn note(&self, language: Language) -> Option<String> {
         let low = words::decimal(self.low, 0, language);
         (self.low > 0.0).then(|| match language {
             Language::Vi => format!("Trục bắt đầu từ {low}\u{a0}%."),
             Language::En => format!("The axis begins at {low}%."),
         })
-    }
-}
-
-/// "Hài lòng, Tỉnh An Bình", "Đúng hạn theo xã, phường".
-fn title(indicator: Indicator, breakdown: Breakdown, labels: &Labels, language: Language) -> String {
-    let title = indicator.title(language);
-    match (breakdown, language) {
-        (Breakdown::Commune, Language::Vi) => format!("{title} theo xã, phường"),
-        (Breakdown::Commune, Language::En) => format!("{title} by commune"),
-        (Breakdown::Group, Language::Vi) => format!("{title} theo nhóm thủ tục"),
-        (Breakdown::Group, Language::En) => format!("{title} by procedure group"),
-        (_, Language::Vi) => format!("{title} theo tháng, {}", labels.unit.vi),
-        (_, Language::En) => format!("{title} by month, {}", labels.unit.en),
     }
 }
 
@@ -348,33 +257,6 @@ fn trend_desc(months: &[(Period, &Cell)], from: &str, to: &str, language: Langua
     }
 }
 
-fn dots_desc(rows: &[DotRow], period: &str, language: Language) -> String {
-    let shown = rows.iter().filter(|row| row.figure.is_some()).count();
-    let total = rows.len();
-    match language {
-        Language::Vi => format!(
-            "Biểu đồ điểm có khoảng tin cậy 95 %, {shown} trên {total} dòng có số liệu, kỳ gần nhất {period}. Bảng bên dưới có mọi số."
-        ),
-        Language::En => format!(
-            "Dot chart with 95% intervals; {shown} of {total} rows have a figure; the latest period is {period}. The table below has every figure."
-        ),
-    }
-}
-
-fn dots_note(axis: &Axis, period: &str, language: Language) -> String {
-    let mut note = match language {
-        Language::Vi => format!("Số của {period}, trừ khi ghi khác. Xếp theo danh mục, không xếp hạng."),
-        Language::En => {
-            format!("Figures for {period} unless stated otherwise. In the order of the public list, not ranked.")
-        }
-    };
-    if let Some(axis) = axis.note(language) {
-        note.push(' ');
-        note.push_str(&axis);
-    }
-    note
-}
-
 /// The band and the line through the months, cut where a month has no figure.
 fn outlines(months: &[(Period, &Cell)], axis: &Axis) -> (Vec<String>, Vec<String>) {
     let (mut bands, mut lines) = (Vec::new(), Vec::new());
@@ -385,8 +267,8 @@ fn outlines(months: &[(Period, &Cell)], axis: &Axis) -> (Vec<String>, Vec<String
             continue;
         }
         let join = |points: &mut dyn Iterator<Item = (f64, f64)>| {
-            let points = points
-                .map(|(x, percent)| format!("{},{}", pixels(x * TREND_WIDTH / 100.0), pixels(axis.down(percent))));
+            let points =
+                points.map(|(x, percent)| format!("{},{}", short(x * TREND_WIDTH / 100.0), short(axis.down(percent))));
             points.collect::<Vec<_>>().join(" ")
         };
         lines.push(join(&mut run.iter().map(|(x, estimate)| (*x, estimate.percent))));
@@ -404,11 +286,11 @@ fn points(months: &[(Period, &Cell)], axis: &Axis, language: Language) -> Vec<Po
         let Some(estimate) = cell.estimate() else { continue };
         let percent = words::percent(estimate.percent, language);
         points.push(Point {
-            x: pixels(across(index, months.len())),
-            y: pixels(axis.down(estimate.percent)),
+            x: short(across(index, months.len())),
+            y: short(axis.down(estimate.percent)),
             title: format!("{}: {percent}", words::capital(&period.words(language))),
             label: (Some(index) == last).then_some(percent),
-            label_y: pixels(axis.down(estimate.high) - 9.0),
+            label_y: short(axis.down(estimate.high) - 9.0),
         });
     }
     points
@@ -421,7 +303,7 @@ fn month_ticks(months: &[(Period, &Cell)], language: Language) -> Vec<Month> {
     let distance = |index: usize| index.abs_diff(january);
     let ticks = months.iter().enumerate().filter(|(index, _)| distance(*index).is_multiple_of(every));
     let month = |(place, (index, (period, _))): (usize, (usize, &(Period, &Cell)))| Month {
-        x: pixels(across(index, months.len())),
+        x: short(across(index, months.len())),
         label: period.tick(language),
         year: if place == 0 { Some(period.year()) } else { period.year_tick() },
         is_spare: !(distance(index) / every).is_multiple_of(2),
@@ -429,51 +311,16 @@ fn month_ticks(months: &[(Period, &Cell)], language: Language) -> Vec<Month> {
     ticks.enumerate().map(month).collect()
 }
 
-fn dot_row(
-    index: usize,
-    name: &str,
-    cell: &Option<(Period, &Cell)>,
-    latest: Period,
-    axis: &Axis,
-    language: Language,
-) -> DotRow {
-    let top = ROWS_TOP + ROW_HEIGHT * index as f64;
-    let figure = cell.as_ref().and_then(|(_, cell)| cell.estimate()).map(|estimate| DotFigure {
-        low: pixels(axis.across(estimate.low)),
-        x: pixels(axis.across(estimate.percent)),
-        high: pixels(axis.across(estimate.high)),
-        percent: words::percent(estimate.percent, language),
-        interval: words::interval(estimate, language),
-    });
-    DotRow {
-        name: name.to_owned(),
-        period: cell.as_ref().filter(|(period, _)| *period != latest).map(|(period, _)| period.words(language)),
-        text_y: pixels(top + 18.0),
-        line_y: pixels(top + 34.0),
-        figure,
-        otherwise: match cell {
-            Some((_, cell)) => words::rolled_up_short(cell.rolled_up_to(), language),
-            None => words::Words::of(language).not_published,
-        },
-    }
-}
-
-fn data_row(name: String, period: String, cell: &Cell, language: Language) -> DataRow {
+fn data_row(name: String, cell: &Cell, language: Language) -> DataRow {
     let figure = cell.estimate().map(|estimate| DataFigure {
         percent: words::percent(estimate.percent, language),
         interval: words::interval(estimate, language),
         count: words::whole(estimate.count, language),
     });
-    DataRow { name, period, figure, otherwise: words::rolled_up(cell.rolled_up_to(), language) }
+    DataRow { name, figure, otherwise: words::rolled_up(cell.rolled_up_to(), language) }
 }
 
 /// The middle of the column of a month, in per cent of the width.
 fn across(index: usize, months: usize) -> f64 {
     (index as f64 + 0.5) / (months.max(1) as f64) * 100.0
-}
-
-/// A position as short as it can be written without being seen to move.
-fn pixels(value: f64) -> String {
-    let text = format!("{value:.1}");
-    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }

@@ -3,11 +3,11 @@
 //! Tables are recognised by their columns and not by their names, which each
 //! agency chooses in its privacy policy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::super::period::Period;
 use super::super::sheet::Breakdown;
-use super::super::{Error, Sheet};
+use super::super::{Error, Labels, Sheet};
 use crate::language::Language;
 use crate::tables::Table;
 
@@ -83,6 +83,10 @@ pub(super) struct Estimate {
     pub(super) low: f64,
     pub(super) high: f64,
     pub(super) count: i64,
+    /// The band among the rows of its table, where they are ranked.
+    pub(super) band: Option<i64>,
+    /// Whether its table calls it poor: an interval of more than ten points to either side.
+    pub(super) is_poor: bool,
 }
 
 /// A cell of a released table.
@@ -120,72 +124,125 @@ impl Cell {
     }
 }
 
-/// The cells of one indicator, breakdown and period, by commune code, group id, or nothing.
-type Cells = BTreeMap<String, Cell>;
+/// What a figure is about: communes and groups by their place in the public list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Unit,
+    Commune(usize),
+    Group(usize),
+    CommuneAndGroup(usize, usize),
+}
 
-/// All that the page shows.
+impl Place {
+    pub(super) fn breakdown(self) -> Breakdown {
+        match self {
+            Place::Unit => Breakdown::Unit,
+            Place::Commune(_) => Breakdown::Commune,
+            Place::Group(_) => Breakdown::Group,
+            Place::CommuneAndGroup(..) => Breakdown::CommuneAndGroup,
+        }
+    }
+}
+
+/// The cells of one table, dense: 30,000 of a large province are found by place and not by name.
+struct Grid {
+    groups: usize,
+    cells: Vec<Option<Cell>>,
+}
+
+impl Grid {
+    fn get(&self, place: Place) -> Option<&Cell> {
+        let index = match place {
+            Place::Unit => 0,
+            Place::Commune(index) | Place::Group(index) => index,
+            Place::CommuneAndGroup(commune, group) => commune * self.groups + group,
+        };
+        self.cells.get(index)?.as_ref()
+    }
+}
+
+/// All that the pages show.
 pub(super) struct Figures {
-    cells: BTreeMap<(Indicator, Breakdown), BTreeMap<Period, Cells>>,
+    grids: BTreeMap<(Indicator, Breakdown), BTreeMap<Period, (usize, Grid)>>,
+}
+
+/// The public lists: the place of each code.
+struct Lists<'l> {
+    communes: HashMap<&'l str, usize>,
+    groups: HashMap<&'l str, usize>,
 }
 
 impl Figures {
-    /// Reads every table that holds an indicator for the whole unit, by commune or by procedure group.
-    pub(super) fn read(sheets: &[Sheet]) -> Result<Self, Error> {
-        let mut cells: BTreeMap<_, BTreeMap<Period, Cells>> = BTreeMap::new();
+    /// Reads every table that holds an indicator. Of the finest tables the latest month and the latest quarter are
+    /// enough: where a month is too small, its records are in the quarter.
+    pub(super) fn read(sheets: &[Sheet], labels: &Labels) -> Result<Self, Error> {
+        let lists = Lists {
+            communes: labels.communes.iter().enumerate().map(|(at, (code, _))| (code.as_str(), at)).collect(),
+            groups: labels.procedure_groups.iter().enumerate().map(|(at, (id, _))| (id.as_str(), at)).collect(),
+        };
         let tables: BTreeMap<&str, Breakdown> = sheets.iter().map(|sheet| (sheet.name, sheet.breakdown())).collect();
-        for sheet in sheets {
+        let last = |name: &str, is_month: bool| {
+            let of_kind = sheets.iter().filter(|sheet| sheet.name == name && sheet.period.is_month() == is_month);
+            of_kind.map(|sheet| sheet.period).max()
+        };
+        let mut grids: BTreeMap<_, BTreeMap<Period, (usize, Grid)>> = BTreeMap::new();
+        for (at, sheet) in sheets.iter().enumerate().filter(|(_, sheet)| sheet.noise.is_some()) {
+            let is_fine = sheet.breakdown() == Breakdown::CommuneAndGroup;
+            if is_fine && last(sheet.name, sheet.period.is_month()) != Some(sheet.period) {
+                continue;
+            }
             for indicator in Indicator::ALL {
-                let key = match sheet.breakdown() {
-                    Breakdown::Unit => None,
-                    Breakdown::Commune => Some("commune_code"),
-                    Breakdown::Group => Some("procedure_group"),
-                    Breakdown::CommuneAndGroup => continue,
-                };
                 if !sheet.has(&format!("{}_percent", indicator.column())) {
                     continue;
                 }
-                let read = read(sheet, indicator, key, &tables)
+                let grid = read(sheet, indicator, &lists, &tables)
                     .map_err(|source| Error::Column { table: sheet.name.to_owned(), source })?;
                 // Of two tables that say the same, the first by name is shown.
-                cells.entry((indicator, sheet.breakdown())).or_default().entry(sheet.period).or_insert(read);
+                let periods = grids.entry((indicator, sheet.breakdown())).or_default();
+                periods.entry(sheet.period).or_insert((at, grid));
             }
         }
-        Ok(Figures { cells })
+        Ok(Figures { grids })
     }
 
     /// Whether any table holds this indicator.
     pub(super) fn knows(&self, indicator: Indicator) -> bool {
-        self.cells.keys().any(|(known, _)| *known == indicator)
+        self.grids.keys().any(|(known, _)| *known == indicator)
     }
 
-    /// The latest month of which anything is known for the whole unit.
-    pub(super) fn latest_month(&self) -> Option<Period> {
-        let units = self.cells.iter().filter(|((_, breakdown), _)| *breakdown == Breakdown::Unit);
-        units.flat_map(|(_, periods)| periods.keys().copied()).filter(|period| period.is_month()).max()
+    /// The latest month of which anything is known for places of this kind.
+    pub(super) fn latest_month(&self, breakdown: Breakdown) -> Option<Period> {
+        let known = self.grids.iter().filter(|((_, known), _)| *known == breakdown);
+        known.flat_map(|(_, periods)| periods.keys().copied()).filter(|period| period.is_month()).max()
     }
 
-    /// The whole unit in one period.
-    pub(super) fn unit(&self, indicator: Indicator, period: Period) -> Option<&Cell> {
-        self.cells.get(&(indicator, Breakdown::Unit))?.get(&period)?.values().next()
+    /// One cell of one period.
+    pub(super) fn cell(&self, indicator: Indicator, period: Period, place: Place) -> Option<&Cell> {
+        self.grids.get(&(indicator, place.breakdown()))?.get(&period)?.1.get(place)
     }
 
-    /// The whole unit by month, the earliest first.
-    pub(super) fn months(&self, indicator: Indicator) -> Vec<(Period, &Cell)> {
-        let periods = self.cells.get(&(indicator, Breakdown::Unit)).into_iter().flatten();
+    /// A place by month, the earliest first.
+    pub(super) fn months(&self, indicator: Indicator, place: Place) -> Vec<(Period, &Cell)> {
+        let periods = self.grids.get(&(indicator, place.breakdown())).into_iter().flatten();
         let months = periods.filter(|(period, _)| period.is_month());
-        months.filter_map(|(period, cells)| Some((*period, cells.values().next()?))).collect()
+        months.filter_map(|(period, (_, grid))| Some((*period, grid.get(place)?))).collect()
     }
 
     /// The latest period of a breakdown.
     pub(super) fn latest(&self, indicator: Indicator, breakdown: Breakdown) -> Option<Period> {
-        self.cells.get(&(indicator, breakdown))?.keys().next_back().copied()
+        self.grids.get(&(indicator, breakdown))?.keys().next_back().copied()
+    }
+
+    /// The place among the sheets of the table that the latest figures of a breakdown come from.
+    pub(super) fn source(&self, indicator: Indicator, breakdown: Breakdown) -> Option<usize> {
+        self.grids.get(&(indicator, breakdown))?.values().next_back().map(|(at, _)| *at)
     }
 
     /// One cell of the latest period in which it is published. Where it never was, as it stands in the latest quarter,
     /// which knows where a month's records went in the end.
-    pub(super) fn latest_cell(&self, indicator: Indicator, breakdown: Breakdown, key: &str) -> Option<(Period, &Cell)> {
-        let periods = self.cells.get(&(indicator, breakdown))?;
-        let cells = || periods.iter().rev().filter_map(|(period, cells)| Some((*period, cells.get(key)?)));
+    pub(super) fn latest_cell(&self, indicator: Indicator, place: Place) -> Option<(Period, &Cell)> {
+        let periods = self.grids.get(&(indicator, place.breakdown()))?;
+        let cells = || periods.iter().rev().filter_map(|(period, (_, grid))| Some((*period, grid.get(place)?)));
         let published = cells().find(|(_, cell)| cell.estimate().is_some());
         published.or_else(|| cells().find(|(period, _)| !period.is_month())).or_else(|| cells().next())
     }
@@ -194,34 +251,58 @@ impl Figures {
 fn read(
     sheet: &Sheet,
     indicator: Indicator,
-    key: Option<&str>,
+    lists: &Lists<'_>,
     tables: &BTreeMap<&str, Breakdown>,
-) -> Result<Cells, crate::tables::Error> {
+) -> Result<Grid, crate::tables::Error> {
     let table = Table::from_batch(sheet.table.clone());
-    let column = indicator.column();
-    let keys = match key {
-        Some(key) => table.texts(key)?,
-        None => vec![Some(String::new()); table.rows()],
+    let column = |end: &str| format!("{}_{end}", indicator.column());
+    let codes = |name: &str| match sheet.has(name) {
+        true => table.texts(name).map(Some),
+        false => Ok(None),
     };
-    let percents = table.floats(&format!("{column}_percent"))?;
-    let lows = table.floats(&format!("{column}_percent_low"))?;
-    let highs = table.floats(&format!("{column}_percent_high"))?;
-    let counts = table.ints("count")?;
-    let rolled_up_to = table.texts("rolled_up_to")?;
-    let estimates = percents.into_iter().zip(lows).zip(highs).zip(counts);
-    let mut cells = Cells::new();
-    for ((key, estimate), to) in keys.into_iter().zip(estimates).zip(rolled_up_to) {
-        let cell = match estimate {
-            (((Some(percent), Some(low)), Some(high)), Some(count)) => {
-                Cell::Published(Estimate { percent, low, high, count })
-            }
-            _ => Cell::RolledUp(match to.as_deref() {
+    let (communes, groups) = (codes("commune_code")?, codes("procedure_group")?);
+    let code = |codes: &Option<Vec<Option<String>>>, row: usize| codes.as_ref()?.get(row)?.clone();
+    let (percents, lows) = (table.floats(&column("percent"))?, table.floats(&column("percent_low"))?);
+    let (highs, counts) = (table.floats(&column("percent_high"))?, table.ints("count")?);
+    let to = table.texts("rolled_up_to")?;
+    let bands = if sheet.has(&column("band")) { table.ints(&column("band"))? } else { Vec::new() };
+    let reliability = table.texts(&column("reliability"))?;
+    let (many_communes, many_groups) = (lists.communes.len(), lists.groups.len());
+    let size = match sheet.breakdown() {
+        Breakdown::Unit => 1,
+        Breakdown::Commune => many_communes,
+        Breakdown::Group => many_groups,
+        Breakdown::CommuneAndGroup => many_communes * many_groups,
+    };
+    let mut cells = vec![None; size];
+    for (row, (((percent, low), high), count)) in percents.into_iter().zip(lows).zip(highs).zip(counts).enumerate() {
+        let find = |codes: &Option<Vec<Option<String>>>, list: &HashMap<&str, usize>| match code(codes, row) {
+            Some(code) => list.get(code.as_str()).copied(),
+            None => Some(0),
+        };
+        let Some((commune, group)) = find(&communes, &lists.communes).zip(find(&groups, &lists.groups)) else {
+            continue;
+        };
+        let index =
+            if communes.is_some() && groups.is_some() { commune * many_groups + group } else { commune + group };
+        let cell = match (percent, low, high, count) {
+            (Some(percent), Some(low), Some(high), Some(count)) => Cell::Published(Estimate {
+                percent,
+                low,
+                high,
+                count,
+                band: bands.get(row).copied().flatten(),
+                is_poor: reliability.get(row).is_some_and(|word| word.as_deref() == Some("poor")),
+            }),
+            _ => Cell::RolledUp(match to.get(row).and_then(Option::as_deref) {
                 Some("quarter") => RolledUp::Quarter,
                 Some(table) => tables.get(table).map_or(RolledUp::Nowhere, |breakdown| RolledUp::Wider(*breakdown)),
                 None => RolledUp::Nowhere,
             }),
         };
-        cells.insert(key.unwrap_or_default(), cell);
+        if let Some(slot) = cells.get_mut(index) {
+            *slot = Some(cell);
+        }
     }
-    Ok(cells)
+    Ok(Grid { groups: many_groups, cells })
 }

@@ -1,239 +1,234 @@
-//! The page that people see: one static file, in Vietnamese and in English.
+//! The pages that people see: static files, each in Vietnamese and in English.
 //!
-//! `figures` reads the tables, `chart` turns figures into positions, `words`
-//! holds what is said; the templates beside this file put them together and
-//! escape every value. No script, no request to anywhere: the page is complete
-//! in itself. It must not compute a figure that is not in a released table.
+//! From the province to a commune or a procedure group, and from there to each other:
+//! `index.html`, `downloads.html`, `groups/index.html`, `communes/<code>.html`, `groups/<id>.html`, and beside each the
+//! same in English, `index.en.html`. `figures` reads the tables, `chart` and `ranked` turn figures into positions,
+//! `words` holds what is said; the templates beside this file put them together and escape every value. No script runs
+//! and nothing is asked of anybody: each page is complete in itself. It must not compute a figure that is not in a
+//! released table.
 
+mod body;
 mod chart;
+mod computed;
 mod figures;
+mod linked;
+mod markup;
+mod ranked;
+mod scores;
 mod words;
 
-use std::collections::BTreeMap;
+use std::num::NonZero;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
-use super::period::Period;
-use super::sheet::Breakdown;
 use super::{Error, Labels, Sheet};
-use crate::language::Language;
-use crate::pipeline::Counted;
-use chart::{Dots, Trend};
-use figures::{Figures, Indicator};
+use crate::language::{Language, Text};
+use body::Site;
+use figures::Figures;
 use words::Words;
 
-/// The page as HTML.
-pub(super) fn html(sheets: &[Sheet], labels: &Labels) -> Result<String, Error> {
-    let figures = Figures::read(sheets)?;
-    let articles = Language::ALL.map(|language| article(sheets, &figures, labels, language));
-    let page = Page { style: include_str!("style.css"), articles };
-    render(&page).map_err(|source| Error::Page { source })
+/// One page of the site, in any language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Province,
+    Downloads,
+    Groups,
+    Commune(usize),
+    Group(usize),
 }
 
-fn render(page: &Page) -> Result<String, minijinja::Error> {
+/// The folders of the pages of one kind: every page in them is of this run or of none.
+pub(super) const FOLDERS: [&str; 2] = ["communes", "groups"];
+
+/// A page: where it stands on the shelf, and its bytes.
+pub(super) type File = (String, Vec<u8>);
+
+/// Every page, in the order of the lists.
+pub(super) fn site(sheets: &[Sheet], labels: &Labels) -> Result<Vec<File>, Error> {
+    let figures = Figures::read(sheets, labels)?;
+    let environment = environment().map_err(|source| Error::Page { source })?;
+    let site = Site::new(sheets, &figures, labels)?;
+    let mut pages = vec![Kind::Province, Kind::Downloads, Kind::Groups];
+    pages.extend((0..labels.communes.len()).map(Kind::Commune));
+    pages.extend((0..labels.procedure_groups.len()).map(Kind::Group));
+    let pages: Vec<(Kind, Language)> =
+        pages.into_iter().flat_map(|kind| Language::ALL.map(|language| (kind, language))).collect();
+    let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let share = pages.len().div_ceil(workers).max(1);
+    let write = |part: &[(Kind, Language)]| -> Result<Vec<File>, minijinja::Error> {
+        part.iter().map(|(kind, language)| page(&environment, &site, *kind, *language)).collect()
+    };
+    let written = std::thread::scope(|scope| {
+        let write = &write;
+        let parts: Vec<_> = pages.chunks(share).map(|part| scope.spawn(move || write(part))).collect();
+        parts.into_iter().map(|part| part.join()).collect::<Vec<_>>()
+    });
+    let mut files = Vec::with_capacity(pages.len());
+    for part in written {
+        match part {
+            Ok(part) => files.extend(part.map_err(|source| Error::Page { source })?),
+            Err(panicked) => std::panic::resume_unwind(panicked),
+        }
+    }
+    Ok(files)
+}
+
+fn page(
+    environment: &Environment<'_>,
+    site: &Site<'_>,
+    kind: Kind,
+    language: Language,
+) -> Result<File, minijinja::Error> {
+    let f = frame(site, kind, language);
+    let html = match kind {
+        Kind::Province => render(environment, "province", f, site.province(language)),
+        Kind::Downloads => render(environment, "downloads", f, site.downloads(language)),
+        Kind::Groups => render(environment, "groups", f, site.groups(language)),
+        Kind::Commune(_) | Kind::Group(_) => render(environment, "place", f, site.place(kind, language)),
+    }?;
+    Ok((path(site.labels, kind, language), html.into_bytes()))
+}
+
+fn environment() -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
     // A misspelt name in a template is an error and never an empty place on the page.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.add_template("page", include_str!("page.html.j2"))?;
-    environment.add_template("article", include_str!("article.html.j2"))?;
+    environment.add_template("province", include_str!("province.html.j2"))?;
+    environment.add_template("downloads", include_str!("downloads.html.j2"))?;
+    environment.add_template("groups", include_str!("groups.html.j2"))?;
+    environment.add_template("place", include_str!("place.html.j2"))?;
     environment.add_template("charts", include_str!("charts.html.j2"))?;
     environment.add_template("method.vi", include_str!("method.vi.html.j2"))?;
     environment.add_template("method.en", include_str!("method.en.html.j2"))?;
-    environment.get_template("page")?.render(Serde(page))
+    Ok(environment)
 }
 
-/// What the templates read.
+/// What the templates read: the frame of the page, and what is in it.
 #[derive(Serialize)]
-struct Page {
-    style: &'static str,
-    articles: [Article; 2],
+struct Whole<B> {
+    f: Frame,
+    b: B,
 }
 
-/// The page in one language.
+fn render<B: Serialize>(
+    environment: &Environment<'_>,
+    template: &str,
+    f: Frame,
+    b: B,
+) -> Result<String, minijinja::Error> {
+    environment.get_template(template)?.render(Serde(Whole { f, b }))
+}
+
+/// What is the same on every page.
 #[derive(Serialize)]
-struct Article {
+struct Frame {
     lang: &'static str,
-    other_lang: &'static str,
     t: &'static Words,
+    style: &'static str,
+    /// The title of the window.
+    window: String,
+    heading: String,
+    below: String,
     agency: String,
-    unit: String,
     contact: String,
-    /// The latest month with a figure for the whole unit.
-    latest: Option<String>,
-    headlines: Vec<Headline>,
-    sections: Vec<Section>,
-    method: Method,
-    downloads: Vec<Download>,
-}
-
-/// One number of the overview, with its plain reading.
-#[derive(Serialize)]
-struct Headline {
-    indicator: &'static str,
-    title: &'static str,
-    /// What is counted, after a number.
-    counted: &'static str,
-    /// None when the month was rolled up.
-    figure: Option<HeadlineFigure>,
-    /// Said when there is none.
-    otherwise: String,
+    /// The way here from the first page, which is not among them on the first page itself.
+    crumbs: Vec<Link>,
+    /// The same page in the other language.
+    other_lang: &'static str,
+    other: String,
+    /// From this page to the shelf: nothing, or `../`.
+    root: &'static str,
+    /// The end of the names of pages in this language.
+    end: &'static str,
+    /// The data of the page for search engines, as JSON that is safe in HTML; on the first page alone.
+    linked: Option<String>,
 }
 
 #[derive(Serialize)]
-struct HeadlineFigure {
-    percent: String,
-    reading: String,
-    interval: String,
-    count: String,
-}
-
-/// An indicator with its charts and tables.
-#[derive(Serialize)]
-struct Section {
-    id: String,
-    indicator: &'static str,
-    title: &'static str,
-    lead: &'static str,
-    trend: Option<Trend>,
-    dots: Vec<Dots>,
-}
-
-/// The facts in "how these figures are protected".
-#[derive(Serialize)]
-struct Method {
-    ratings: Option<MethodFacts>,
-    dossiers: Option<MethodFacts>,
-    rho: String,
-    epsilon: String,
-    delta: String,
-    policy: String,
-}
-
-#[derive(Serialize)]
-struct MethodFacts {
-    per_person: String,
-    sigma: String,
-    min_count: String,
-}
-
-/// The files of one table in all periods, the latest first.
-#[derive(Serialize)]
-struct Download {
+struct Link {
+    href: String,
     name: String,
-    title: String,
-    periods: Vec<DownloadPeriod>,
 }
 
-#[derive(Serialize)]
-struct DownloadPeriod {
-    folder: String,
-    words: String,
-}
-
-fn article(sheets: &[Sheet], figures: &Figures, labels: &Labels, language: Language) -> Article {
-    let latest = figures.latest_month();
-    let sections = Indicator::ALL.into_iter().filter(|indicator| figures.knows(*indicator));
-    Article {
-        lang: language.tag(),
-        other_lang: match language {
-            Language::Vi => Language::En.tag(),
-            Language::En => Language::Vi.tag(),
-        },
-        t: Words::of(language),
-        agency: labels.agency.get(language).to_owned(),
-        unit: labels.unit.get(language).to_owned(),
-        contact: labels.contact.get(language).to_owned(),
-        latest: latest.map(|period| period.words(language)),
-        headlines: latest.map(|month| headlines(figures, month, language)).unwrap_or_default(),
-        sections: sections.map(|indicator| section(figures, indicator, labels, language)).collect(),
-        method: method(sheets, language),
-        downloads: downloads(sheets, language),
-    }
-}
-
-fn headlines(figures: &Figures, month: Period, language: Language) -> Vec<Headline> {
-    let mut headlines = Vec::new();
-    for indicator in Indicator::ALL.into_iter().filter(|indicator| figures.knows(*indicator)) {
-        let cell = figures.unit(indicator, month);
-        let figure = cell.and_then(|cell| cell.estimate()).map(|estimate| HeadlineFigure {
-            percent: words::percent(estimate.percent, language),
-            reading: indicator.reading(estimate, language),
-            interval: words::interval(estimate, language),
-            count: words::whole(estimate.count, language),
-        });
-        let otherwise = match cell {
-            Some(cell) => words::rolled_up(cell.rolled_up_to(), language),
-            None => Words::of(language).not_published.to_owned(),
-        };
-        headlines.push(Headline {
-            indicator: indicator.tag(),
-            title: indicator.title(language),
-            counted: indicator.counted(language),
-            figure,
-            otherwise,
-        });
-    }
-    headlines
-}
-
-fn section(figures: &Figures, indicator: Indicator, labels: &Labels, language: Language) -> Section {
-    let id = format!("{}-{}", language.tag(), indicator.tag());
-    let lists = [(Breakdown::Commune, &labels.communes), (Breakdown::Group, &labels.procedure_groups)];
-    let dots = lists
-        .into_iter()
-        .filter_map(|(breakdown, list)| chart::dots(figures, indicator, breakdown, list, labels, &id, language));
-    Section {
-        indicator: indicator.tag(),
-        title: indicator.title(language),
-        lead: indicator.lead(language),
-        trend: chart::trend(figures, indicator, labels, &id, language),
-        dots: dots.collect(),
-        id,
-    }
-}
-
-/// The facts of the latest period of each kind of record.
-fn method(sheets: &[Sheet], language: Language) -> Method {
-    let noisy = || sheets.iter().filter_map(|sheet| Some((sheet.period, sheet.noise?)));
-    let latest_of = |of: Counted| noisy().filter(|(_, noise)| noise.of == of).max_by_key(|(period, _)| *period);
-    let facts = |of: Counted| {
-        latest_of(of).map(|(_, noise)| MethodFacts {
-            per_person: noise.per_person.to_string(),
-            sigma: noise.sigma.to_string(),
-            min_count: words::whole(i64::from(noise.min_count), language),
-        })
+fn frame(site: &Site<'_>, kind: Kind, language: Language) -> Frame {
+    let (labels, t) = (site.labels, Words::of(language));
+    let (unit, agency) = (labels.unit.get(language), labels.agency.get(language));
+    let name = |list: &[(String, Text)], at: usize| {
+        list.get(at).map(|(_, name)| name.get(language).to_owned()).unwrap_or_default()
     };
-    let latest = noisy().max_by_key(|(period, _)| *period).map(|(_, noise)| noise);
-    Method {
-        ratings: facts(Counted::Ratings),
-        dossiers: facts(Counted::Dossiers),
-        rho: latest.map(|account| account.rho_month.to_string()).unwrap_or_default(),
-        epsilon: latest.map(|account| words::decimal(account.epsilon_month, 2, language)).unwrap_or_default(),
-        delta: latest.map(|account| format!("{:e}", account.delta)).unwrap_or_default(),
-        policy: latest.map(|account| account.policy.clone()).unwrap_or_default(),
+    let (heading, below) = match kind {
+        Kind::Province => (t.title.to_owned(), unit.to_owned()),
+        Kind::Downloads => (t.downloads.to_owned(), unit.to_owned()),
+        Kind::Groups => (t.groups.to_owned(), unit.to_owned()),
+        Kind::Commune(at) => (name(&labels.communes, at), unit.to_owned()),
+        Kind::Group(at) => (name(&labels.procedure_groups, at), unit.to_owned()),
+    };
+    let root = if matches!(kind, Kind::Province | Kind::Downloads) { "" } else { "../" };
+    let end = end(language);
+    let mut crumbs = Vec::new();
+    if kind != Kind::Province {
+        crumbs.push(Link { href: format!("{root}index{end}"), name: unit.to_owned() });
+    }
+    if matches!(kind, Kind::Group(_)) {
+        crumbs.push(Link { href: format!("index{end}"), name: t.groups.to_owned() });
+    }
+    let other = match language {
+        Language::Vi => Language::En,
+        Language::En => Language::Vi,
+    };
+    Frame {
+        lang: language.tag(),
+        t,
+        style: include_str!("style.css"),
+        window: match kind {
+            Kind::Province => format!("{} – {unit}", t.title),
+            _ => format!("{heading} – {} – {unit}", t.title),
+        },
+        heading,
+        below,
+        agency: agency.to_owned(),
+        contact: labels.contact.get(language).to_owned(),
+        crumbs,
+        other_lang: other.tag(),
+        other: format!("{root}{}", path(labels, kind, other)),
+        root,
+        end,
+        linked: (kind == Kind::Province).then(|| linked::json(site.sheets, labels)),
     }
 }
 
-fn downloads(sheets: &[Sheet], language: Language) -> Vec<Download> {
-    // Tables of engine E come last.
-    let mut tables: BTreeMap<(bool, Option<Counted>, Breakdown, &str), Vec<&Sheet>> = BTreeMap::new();
-    for sheet in sheets {
-        let of = sheet.noise.map(|noise| noise.of);
-        tables.entry((of.is_none(), of, sheet.breakdown(), sheet.name)).or_default().push(sheet);
+fn end(language: Language) -> &'static str {
+    match language {
+        Language::Vi => ".html",
+        Language::En => ".en.html",
     }
-    let mut downloads = Vec::new();
-    for ((_, _, _, name), sheets) in tables {
-        let title = sheets.first().map(|sheet| sheet.title().get(language).to_owned()).unwrap_or_default();
-        let periods = sheets.iter().rev().map(|sheet| DownloadPeriod {
-            folder: sheet.folder.clone(),
-            words: words::capital(&sheet.period.words(language)),
-        });
-        downloads.push(Download { name: name.to_owned(), title, periods: periods.collect() });
+}
+
+/// Where a page stands, relative to the shelf.
+fn path(labels: &Labels, kind: Kind, language: Language) -> String {
+    let end = end(language);
+    match kind {
+        Kind::Province => format!("index{end}"),
+        Kind::Downloads => format!("downloads{end}"),
+        Kind::Groups => format!("groups/index{end}"),
+        Kind::Commune(at) => format!("communes/{}{end}", slug(&labels.communes, at)),
+        Kind::Group(at) => format!("groups/{}{end}", slug(&labels.procedure_groups, at)),
     }
-    downloads
+}
+
+/// The code of a place where it is safe as the name of a file and in a link, and its number in the list where it is not.
+fn slug(list: &[(String, Text)], at: usize) -> String {
+    let is_safe = |code: &&String| {
+        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+        !code.is_empty() && code.len() <= 64 && *code != "index" && code.bytes().all(is_plain)
+    };
+    let code = list.get(at).map(|(code, _)| code).filter(is_safe);
+    // A dot is in no code, so that this is the name of nothing else.
+    code.map_or_else(|| format!("no.{}", at + 1), Clone::clone)
 }
