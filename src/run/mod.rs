@@ -312,7 +312,7 @@ impl Night<'_> {
         self.record_pulls(ledger, &landed)?;
         let answers = landed.take_answers();
         let mut built = self.build(landed).await?;
-        if purpose == Purpose::Night {
+        if self.purpose == Purpose::Night {
             let fresh = self.count_ratings(Some(ledger), &mut built, &answers).await?;
             self.keep_ratings(ledger, fresh)?;
             self.tabulate(&mut built).await;
