@@ -1,11 +1,6 @@
 //! Ratings without raters: what is taken in, what is kept, and what an attacker makes of it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test may stop at the first surprise"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 /// Attackers who hold what is left after a night.
 mod attack;

@@ -95,6 +95,9 @@ fn every_measure() -> PrivacyPolicy {
     policy
 }
 
+/// A change of one record, and whether what is kept of a rating shows it.
+type Edit = (bool, fn(&mut Row));
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -162,7 +165,7 @@ proptest! {
         }).collect();
         let place = counting[chosen.index(counting.len())];
         // Of a dossier everything is in it; of a rating only what is kept of it, which is neither person nor number.
-        let edits: [(bool, fn(&mut Row)); 5] = [
+        let edits: [Edit; 5] = [
             (true, |row| row.value = if row.value == 5 { 2 } else { row.value + 1 }),
             (false, |row| row.person += 100),
             (false, |row| row.record += 10_000),
