@@ -136,7 +136,9 @@ fn without_the_keys_nothing_that_is_left_depends_on_any_answer() {
     let files = [&one, &control, &other].map(left_behind);
     let names = files.each_ref().map(|files| files.keys().collect::<Vec<_>>());
     assert_eq!(names[0], names[2], "which files there are depends on the answers");
-    let steady: Vec<&PathBuf> = files[0].keys().filter(|path| files[0][*path] == files[1][*path]).collect();
+    // Figures have noise, and those of a small place may be the same twice by chance.
+    let kept = files[0].keys().filter(|path| !path.starts_with("published"));
+    let steady: Vec<&PathBuf> = kept.filter(|path| files[0][*path] == files[1][*path]).collect();
     let differ: Vec<&&PathBuf> = steady.iter().filter(|path| files[0][**path] != files[2][**path]).collect();
     assert_eq!(differ, Vec::<&&PathBuf>::new(), "these files depend on the answers");
     let is_steady = |folder: &str| steady.iter().any(|path| path.starts_with(folder));
@@ -185,8 +187,12 @@ fn left_behind(world: &World) -> Tree {
         let Some(bytes) = bytes.as_mut().filter(|_| path.starts_with("published")) else { continue };
         let Ok(text) = std::str::from_utf8(bytes) else { continue };
         let is_hash = |word: &&str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let words: Vec<&str> = text.split('"').map(|word| if is_hash(&word) { "hash" } else { word }).collect();
-        *bytes = words.join("\"").into_bytes();
+        let is_sign = |sign: char| !sign.is_ascii_alphanumeric();
+        let words = text.split_inclusive(is_sign).map(|part| {
+            let word = part.trim_end_matches(is_sign);
+            if is_hash(&word) { part.replace(word, "hash") } else { part.to_owned() }
+        });
+        *bytes = words.collect::<String>().into_bytes();
     }
     files
 }
