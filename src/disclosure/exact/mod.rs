@@ -5,7 +5,7 @@
 //!    constraints; attacks them; and asks the [`gate`](super::gate) beside the noisy tables of the same records. A table
 //!    that is refused is held by itself, with its fault, and the others go on without it.
 //! 3. A [`Decided`] table is what the ledger keeps: every cell with what became of it, the rows as they are shown, and
-//!    the account. [`Released`] is made of it and of nothing else, so that a later night, a later version of the SQL or
+//!    the account. [`Released`](super::Released) is made of it and of nothing else, so that a later night, a later version of the SQL or
 //!    a late record changes no byte.
 //!
 //! [`scores`] does the same for score sheets: numerators and denominators are cells, and a score is shown where both of
