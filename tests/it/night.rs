@@ -380,7 +380,7 @@ fn finished_by_the_next(at: &At, key: &[u8], messages: &Tree, cost: &[(String, R
 
     // What is seen from outside is whole already: each period has all its files, and each message is one of ours.
     let published = world.published();
-    let is_period = |name: &std::path::Path| name.to_string_lossy().starts_with("20");
+    let is_period = |name: &Path| name.to_string_lossy().starts_with("20");
     for period in published.iter().filter(|(name, bytes)| bytes.is_none() && is_period(name)).map(|(name, _)| name) {
         let files = published.keys().filter(|name| name.parent() == Some(period)).count();
         assert_eq!(files, 34, "{what}: {}", period.display());

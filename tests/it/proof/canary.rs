@@ -264,7 +264,11 @@ fn no_person_is_anywhere_but_where_people_are_kept() {
         let first = |text: &str| text.lines().find(|line| holds(line.as_bytes(), &needles)).map(str::to_owned);
         assert_eq!(first(&ended.out), None, "printed by {what}");
         assert_eq!(first(&ended.err), None, "logged by {what}");
-        let is_told = !what.contains("run") || ended.err.lines().count() > 5;
+        let is_told = match what.as_str() {
+            // It ends early; what it read before it found the register broken is told all the same.
+            "failed run" => ended.err.contains("pulling population"),
+            what => !what.contains("run") || ended.err.lines().count() > 10,
+        };
         assert!(is_told, "{what} logs nothing");
     }
     assert_eq!(leaks(&state, &needles), Vec::<String>::new());
