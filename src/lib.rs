@@ -30,6 +30,7 @@
 //!
 //! - [`obligations`]: who must do what, by when; what became of it, and why that day.
 //! - [`reminders`]: who is written to today, and the letter.
+//! - [`dossiers`]: a dossier that is prepared, and what the person makes of it.
 //! - [`satisfaction`], [`quality`]: what the figures are counted from, and score sheets; still private.
 //! - [`disclosure`]: the only way from private to public: bounding and noise, suppression of exact counts, cell keys; one gate.
 //!
@@ -71,6 +72,7 @@ pub mod sources;
 pub mod sql;
 
 pub mod disclosure;
+pub mod dossiers;
 pub mod obligations;
 pub mod quality;
 pub mod reminders;
