@@ -19,7 +19,7 @@ use chudong::pipeline::filter::Dates;
 use chudong::pipeline::reader::Faults;
 use chudong::pipeline::{self, Column, Pipeline};
 use chudong::sql::ahead::Job;
-use chudong::sql::engine::{Asked, Bound, given_tables};
+use chudong::sql::engine::{Bound, given_tables};
 use chudong::sql::through::{Keys, Sieve};
 use chudong::sql::{Engine, Library, Model};
 use chudong::tables::{Stored, Table, TableName};
@@ -183,7 +183,6 @@ async fn due(root: &Path, folder: &Path) -> Fallible<u64> {
             night.engine.register_stored(&name, &stored)?;
         }
     }
-    let mut people = 0;
     for model in night.library.folder("staging") {
         let found = night.pipeline.standard_tables.iter().find(|table| table.name == model.name.table);
         let standard = found.ok_or("a staging file has no standard table")?;
@@ -194,9 +193,6 @@ async fn due(root: &Path, folder: &Path) -> Fallible<u64> {
         let left_out = night.engine.build_through(model, &night.bound, contract.as_ref(), sieve).await?;
         if !left_out.reasons.is_empty() {
             return Err("the data is not clean".into());
-        }
-        if model.name.table == "people" {
-            people = left_out.rows_kept;
         }
         night.tell(&model.name.to_string())?;
     }
@@ -209,7 +205,7 @@ async fn due(root: &Path, folder: &Path) -> Fallible<u64> {
         selects.push(format!("select subject_id, '{}' as item, due_on from {}", model.name.table, model.name));
         night.tell(&model.name.to_string())?;
     }
-    night.contacts(tables.iter().flat_map(subjects).collect(), people).await?;
+    night.contacts(tables.iter().flat_map(subjects).collect()).await?;
     let query = format!(
         "select p.province, d.item, d.subject_id, d.due_on, p.email, p.phone, p.language \
          from ({}) d join reminders.recipients p on p.subject_id = d.subject_id where p.consents",
@@ -257,9 +253,7 @@ async fn catalogue(root: &Path, folder: &Path) -> Fallible<u64> {
         subjects.extend(found.into_iter().map(|obligation| obligation.subject_id.reveal().clone()));
         night.tell(&format!("{}: {}", item.id, table.rows()))?;
     }
-    let counted = night.engine.query("select count(*) as people from staging.people", None).await?;
-    let people = counted.ints("people")?.into_iter().flatten().map(i64::unsigned_abs).sum();
-    night.contacts(subjects.iter().map(String::as_str).collect(), people).await?;
+    night.contacts(subjects.iter().map(String::as_str).collect()).await?;
     Ok(rows)
 }
 
@@ -329,15 +323,14 @@ impl Night {
         Job { model: model.clone(), bound, contract: contract(&self.pipeline, model) }
     }
 
-    /// Looks up those who have something due, among so many people.
-    async fn contacts(&self, mut due: Vec<&str>, people: u64) -> Fallible<()> {
+    /// Looks up those who have something due.
+    async fn contacts(&self, mut due: Vec<&str>) -> Fallible<()> {
         let mut seen = HashSet::with_capacity(due.len());
         due.retain(|subject| seen.insert(*subject));
         self.engine.register(&due_name(), &due_table(&due))?;
         self.tell("obligations.due")?;
         for model in self.library.folder("reminders") {
-            let asked = Asked { rows: due.len() as u64, of: people };
-            self.engine.look_up(model, &self.bound, None, asked).await?;
+            self.engine.look_up(model, &self.bound, None).await?;
             self.tell(&model.name.to_string())?;
         }
         Ok(())

@@ -13,7 +13,7 @@ use crate::pipeline::StandardTable;
 use crate::report::{CheckLine, FaultLine, HELD_BY_A_CHECK, ItemLine, TableLine};
 use crate::satisfaction;
 use crate::sql::ahead::{self, Ahead};
-use crate::sql::engine::{Asked, Bound, given_tables};
+use crate::sql::engine::{Bound, given_tables};
 use crate::sql::through::{Keys, Sieve};
 use crate::sql::{Engine, Model};
 use crate::tables::{Contract, Stored, Table, TableName, Tables};
@@ -26,10 +26,8 @@ pub(super) struct Built {
     landed: Vec<Landed>,
     /// The key of each table that landed.
     keys: Keys,
-    /// Tables too large to be kept in memory: they are read where they lie. Of a standard table, its rows.
-    large: BTreeMap<TableName, u64>,
-    /// How many have something due.
-    due: u64,
+    /// Tables too large to be kept in memory: they are read where they lie.
+    large: BTreeSet<TableName>,
     blocked: BTreeSet<TableName>,
     /// Tables in which a check found something for a person, and what reads them.
     held: BTreeSet<TableName>,
@@ -102,8 +100,7 @@ impl Night<'_> {
             tables: Tables::new(),
             landed: Vec::new(),
             keys: Keys::new(),
-            large: BTreeMap::new(),
-            due: 0,
+            large: BTreeSet::new(),
             blocked: blocked.iter().cloned().collect(),
             held: held.iter().cloned().collect(),
             told: BTreeSet::new(),
@@ -117,7 +114,7 @@ impl Night<'_> {
             built.engine.register_stored(name, stored).map_err(|error| error.fault())?;
             built.keys.insert(name.clone(), stored.key.clone());
             if is_large(stored) {
-                built.large.insert(name.clone(), 0);
+                built.large.insert(name.clone());
             }
         }
         for model in self.checked.library.folder("staging").filter(|model| is_meant(&model.name)) {
@@ -159,7 +156,6 @@ impl Night<'_> {
         let mut due: Vec<&str> = open.map(|obligation| obligation.subject_id.reveal().as_str()).collect();
         let mut seen = HashSet::with_capacity(due.len());
         due.retain(|subject| seen.insert(*subject));
-        built.due = due.len() as u64;
         built.engine.register(&due_name(), &due_table(&due)).map_err(|error| error.fault())?;
         for model in self.checked.library.folder("reminders") {
             self.make(built, model, None, true).await;
@@ -211,17 +207,13 @@ impl Night<'_> {
         }
         self.world.progress.step(format!("building {}", model.name));
         let (bound, contract) = (self.bound(model), contract(&self.checked.pipeline, model));
-        if model.name.schema == "staging" && model.reads.iter().any(|table| built.large.contains_key(table)) {
+        if model.name.schema == "staging" && model.reads.iter().any(|table| built.large.contains(table)) {
             return self.make_through(built, model, &bound, contract.as_ref()).await;
         }
         let made = match (begun, model.name.schema.as_str()) {
             (Some(begun), _) => begun.made().await,
             // They ask the largest tables for the rows of those who have something due.
-            (None, "reminders") => {
-                let of = model.reads.iter().filter_map(|table| built.large.get(table)).sum();
-                let asked = Asked { rows: built.due, of };
-                built.engine.look_up(model, &bound, contract.as_ref(), asked).await
-            }
+            (None, "reminders") => built.engine.look_up(model, &bound, contract.as_ref()).await,
             (None, _) => built.engine.build(model, &bound, contract.as_ref()).await,
         };
         match made {
@@ -253,7 +245,7 @@ impl Night<'_> {
         let sieve = Sieve { required: &required, grain, keys: &built.keys };
         match built.engine.build_through(model, bound, contract, sieve).await {
             Ok(left_out) => {
-                built.large.insert(model.name.clone(), left_out.rows_kept);
+                built.large.insert(model.name.clone());
                 if !left_out.reasons.is_empty() {
                     self.tell_sifted(&model.name, left_out.rows_read, left_out.rows_kept, left_out.reasons);
                 }

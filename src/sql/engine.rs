@@ -34,7 +34,7 @@ pub use super::given::{PERIODS, given_tables};
 use super::horizon::Horizon;
 use super::keys::Keys;
 use super::lineage::{self, Lineage};
-use super::{Error, Misuse, Model, functions, library, misuse};
+use super::{Error, Misuse, Model, functions, library, look_up, misuse};
 use crate::calendar::WorkingDays;
 use crate::tables::{Contract, DELETED, Stored, Table, TableName, intervals};
 
@@ -50,10 +50,6 @@ const HELD_BYTES: usize = 64 << 20;
 /// The same in rows, where only their number is known.
 const HELD_ROWS: usize = 2 << 20;
 
-/// A look-up takes so many rows at a time, four times as many as other queries: it throws nearly all of them away, and
-/// with one row in 450 asked for a batch costs as much as its rows (1.05 instead of 1.2 CPU seconds in twenty million).
-const LOOKED_UP_ROWS: usize = 32 << 10;
-
 /// Runs selects over named tables.
 #[derive(Clone)]
 pub struct Engine {
@@ -68,24 +64,6 @@ impl std::fmt::Debug for Engine {
 
 /// Dates that a select may name: `$as_of`, `$until`, `$since`.
 pub type Bound = BTreeMap<&'static str, Date>;
-
-/// How many rows a look-up asks for, and of how many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
-    /// The keys that are looked for.
-    pub rows: u64,
-    /// The rows of the tables in which they are looked for; none where that is not known.
-    pub of: u64,
-}
-
-impl Asked {
-    /// Whether choosing rows before unpacking them is worth its trouble: with one row in 450 asked for, a look-up
-    /// in twenty million took 0.9 instead of 1.7 CPU seconds, with one in 45 it took 2.6 instead of 2.0.
-    fn is_few(self) -> bool {
-        const ONE_IN: u64 = 100;
-        self.rows.saturating_mul(ONE_IN) <= self.of
-    }
-}
 
 impl Engine {
     /// An engine without tables, and without a calendar: it knows no year's working days.
@@ -242,37 +220,19 @@ impl Engine {
     }
 
     /// Runs a model that looks up rows of large tables by their key, and makes its table readable: as
-    /// [`Engine::build`], with the same rows, read another way where few are asked for.
+    /// [`Engine::build`], with the same rows, read another way.
     ///
     /// The keys of all rows are then read and compared first; what else a row has is unpacked only where its key is
-    /// one of those asked for, and pages without any are passed over.
+    /// one of those asked for.
     ///
     /// # Errors
     ///
     /// Those of [`Engine::build`].
-    pub async fn look_up(
-        &self,
-        model: &Model,
-        bound: &Bound,
-        contract: Option<&Contract>,
-        asked: Asked,
-    ) -> Result<Table, Error> {
-        self.looking_up(asked).build(model, bound, contract).await
-    }
-
-    /// The same session, with the same tables, which reads many rows to keep few; where they are very few, its scans
-    /// take the condition of a join with them.
     #[expect(clippy::disallowed_methods, reason = "this is the one home of the session")]
-    fn looking_up(&self, asked: Asked) -> Engine {
-        let mut state = self.context.state();
-        *state.config_mut() = state.config().clone().with_batch_size(LOOKED_UP_ROWS);
-        let execution = &mut state.config_mut().options_mut().execution;
-        if asked.is_few() {
-            execution.parquet.pushdown_filters = true;
-            // The smallest columns first.
-            execution.parquet.reorder_filters = true;
-        }
-        Engine { context: SessionContext::new_with_state(state) }
+    pub async fn look_up(&self, model: &Model, bound: &Bound, contract: Option<&Contract>) -> Result<Table, Error> {
+        let state = SessionStateBuilder::new_from_existing(self.context.state());
+        let state = state.with_physical_optimizer_rules(look_up::rules()).build();
+        Engine { context: SessionContext::new_with_state(state) }.build(model, bound, contract).await
     }
 
     /// Runs a select that a person typed, and gives no more than so many of its rows.

@@ -20,6 +20,7 @@ mod horizon;
 mod keys;
 pub mod library;
 pub mod lineage;
+mod look_up;
 mod misuse;
 pub mod steps;
 pub mod through;

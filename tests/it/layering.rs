@@ -109,7 +109,7 @@ const CLI: (&str, &[&str]) = (
 );
 
 /// Each library that is worth keeping in one place, and the files or folders of `src/` that are its homes.
-const HOMES: [(&str, &[&str]); 29] = [
+const HOMES: [(&str, &[&str]); 30] = [
     ("datafusion", &["sql/"]),
     // The parser alone; whole selects are parsed by the engine.
     ("sqlparser", &["pipeline/filter/read.rs"]),
@@ -141,7 +141,8 @@ const HOMES: [(&str, &[&str]); 29] = [
     ("csv", &["cli/preferences.rs", "sources/csv/"]),
     ("axum", &["serve/", "simulate/"]),
     ("calamine", &["sources/excel.rs"]),
-    ("object_store", &["sources/objects.rs", "sql/engine.rs"]),
+    ("object_store", &["sources/objects.rs", "sql/engine.rs", "sql/look_up/scan.rs"]),
+    ("bytes", &["sql/look_up/scan.rs"]),
     ("memchr", &["delivery/eml/mime.rs", "sources/csv/", "sources/ndjson.rs"]),
     ("cron", &["calendar/cron.rs"]),
     ("chrono", &["calendar/cron.rs"]),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 use chudong::check::{due_name, due_table};
-use chudong::sql::engine::{Asked, Bound};
+use chudong::sql::engine::Bound;
 use chudong::sql::library::parse_select;
 use chudong::sql::through::{Keys, Sieve};
 use chudong::sql::{Engine, Model};
@@ -76,9 +76,6 @@ const NEGLIGENT: &str = "select people.subject_id, people.email, people.language
                          join staging.people as people on people.subject_id = due.subject_id \
                          where people.language = 'vi' and people.email is not null";
 
-/// So few that the other way is taken, whatever is asked for.
-const FEW: Asked = Asked { rows: 0, of: 0 };
-
 fn rows(table: &Table) -> Vec<(Option<String>, Option<String>, Option<String>)> {
     let texts = |name| table.texts(name).unwrap();
     let mut rows: Vec<_> = texts("subject_id")
@@ -129,13 +126,13 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let engine = engine(&stored, &due).await;
-            let found = engine.look_up(&model("reminders", "recipients", RECIPIENTS), &Bound::new(), None, FEW).await.unwrap();
+            let found = engine.look_up(&model("reminders", "recipients", RECIPIENTS), &Bound::new(), None).await.unwrap();
             prop_assert_eq!(&rows(&found), &expected);
             let found = engine.build(&model("reminders", "recipients", RECIPIENTS), &Bound::new(), None).await.unwrap();
             prop_assert_eq!(&rows(&found), &expected);
             let negligent = model("reminders", "recipients", NEGLIGENT);
             expected.retain(|(_, email, language)| email.is_some() && language.as_deref() == Some("vi"));
-            let found = engine.look_up(&negligent, &Bound::new(), None, FEW).await.unwrap();
+            let found = engine.look_up(&negligent, &Bound::new(), None).await.unwrap();
             prop_assert_eq!(&rows(&found), &expected);
             // What was looked up can be read under its name.
             let read = engine.query("select * from reminders.recipients", None).await.unwrap();
