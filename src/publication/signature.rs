@@ -8,7 +8,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use ring::signature::{Ed25519KeyPair, KeyPair};
+use zeroize::Zeroizing;
 
 use super::Error;
 use crate::personal::sha256;
@@ -35,7 +38,12 @@ impl Signer {
     pub fn new(pem: &str) -> Result<Self, Error> {
         let body: String = pem.lines().map(str::trim).filter(|line| !line.starts_with("-----")).collect();
         let is_private = pem.contains("-----BEGIN PRIVATE KEY-----") && pem.contains("-----END PRIVATE KEY-----");
-        let der = from_base64(&body).filter(|_| is_private).ok_or(Error::SigningKey { is: "no PKCS #8 in PEM" })?;
+        let der = STANDARD
+            .decode(&body)
+            .ok()
+            .map(Zeroizing::new)
+            .filter(|_| is_private)
+            .ok_or(Error::SigningKey { is: "no PKCS #8 in PEM" })?;
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der);
         let pair = pair.map_err(|_| Error::SigningKey { is: "not an Ed25519 key" })?;
         // minisign draws the number of a key at random; one that is made from the key needs no place to be kept.
@@ -61,21 +69,21 @@ impl Signer {
         format!(
             "untrusted comment: signature of SHA256SUMS, key {}\n{}\ntrusted comment: {about}\n{}\n",
             self.id(),
-            to_base64(&first),
-            to_base64(together.as_ref())
+            STANDARD.encode(&first),
+            STANDARD.encode(together.as_ref())
         )
     }
 
     /// The public key, in the form that minisign and signify read.
     pub(super) fn public_key(&self) -> String {
         let bytes = [ALGORITHM.as_slice(), &self.id, self.pair.public_key().as_ref()].concat();
-        format!("untrusted comment: minisign public key {}\n{}\n", self.id(), to_base64(&bytes))
+        format!("untrusted comment: minisign public key {}\n{}\n", self.id(), STANDARD.encode(&bytes))
     }
 
     /// The public key in PEM, for every other tool.
     pub(super) fn public_key_pem(&self) -> String {
         let der = [SPKI.as_slice(), self.pair.public_key().as_ref()].concat();
-        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", to_base64(&der))
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(&der))
     }
 }
 
@@ -92,36 +100,3 @@ impl PartialEq for Signer {
 }
 
 impl Eq for Signer {}
-
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// RFC 4648, with padding.
-fn to_base64(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let index = usize::try_from(word >> (18 - 6 * place) & 63).unwrap_or(0);
-            let digit = ALPHABET.get(index).copied().unwrap_or(b'A');
-            text.push(if place <= chunk.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
-}
-
-fn from_base64(text: &str) -> Option<zeroize::Zeroizing<Vec<u8>>> {
-    let digits = text.trim_end_matches('=');
-    let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity(digits.len()));
-    for chunk in digits.as_bytes().chunks(4) {
-        let mut word = 0_u32;
-        for digit in chunk {
-            let value = ALPHABET.iter().position(|known| known == digit)?;
-            word = word << 6 | u32::try_from(value).ok()?;
-        }
-        // One digit alone holds no byte.
-        let held = chunk.len().checked_sub(1).filter(|held| *held > 0)?;
-        word <<= 6 * (4 - chunk.len());
-        bytes.extend(word.to_be_bytes().into_iter().skip(1).take(held));
-    }
-    Some(bytes)
-}

@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 use sha2::{Digest, Sha256};
@@ -104,7 +106,7 @@ impl Signer {
             self.domain,
             self.selector,
             names.chunks(NAMES_ON_LINE).map(|names| names.join(":")).collect::<Vec<_>>().join(":\r\n  "),
-            base64(&Sha256::digest(relaxed_body(body))),
+            STANDARD.encode(Sha256::digest(relaxed_body(body))),
         );
         data.extend(relaxed_header("DKIM-Signature", unsigned.as_bytes()));
         let signature = match &self.key {
@@ -116,7 +118,7 @@ impl Signer {
                 signature
             }
         };
-        Some(format!("DKIM-Signature: {unsigned}{}\r\n", folded(&base64(&signature))))
+        Some(format!("DKIM-Signature: {unsigned}{}\r\n", folded(&STANDARD.encode(&signature))))
     }
 }
 
@@ -203,20 +205,6 @@ fn folded(text: &str) -> String {
             out.push_str("\r\n  ");
         }
         out.push(c);
-    }
-    out
-}
-
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let number = (0..3).fold(0u32, |number, at| number << 8 | u32::from(chunk.get(at).copied().unwrap_or(0)));
-        for place in 0..4 {
-            let digit = DIGITS.get((number >> (18 - 6 * place)) as usize & 63).copied().unwrap_or(b'=');
-            out.push(if place > chunk.len() { '=' } else { char::from(digit) });
-        }
     }
     out
 }
