@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::grants::granted;
+use crate::disclosure::Month;
+use crate::disclosure::exact::Closing;
 use crate::fault::{Fault, Place};
 use crate::pipeline::Pipeline;
 use crate::pipeline::authorisation::Class;
@@ -40,6 +42,20 @@ fn check_scores(pipeline: &Pipeline, faults: &Faults) {
             }
         }
     }
+}
+
+/// The exact tables that could not leave beside the noisy figures of the same records. They hold nobody else's figures up,
+/// so that a night goes on without them; whoever asks for a check is told before the month closes.
+pub fn faults_beside_noise(pipeline: &Pipeline) -> Vec<Fault> {
+    let (Some(policy), Some(privacy)) = (&pipeline.exact, &pipeline.privacy) else { return Vec::new() };
+    let month = Month::of(policy.first_month.max(privacy.first_month));
+    let closing = Closing { policy, privacy: Some(privacy), unit: &pipeline.unit, groups: &pipeline.procedure_groups };
+    let refused = closing.beside(month, &pipeline.indices).refused;
+    let told = |(table, fault): (String, Fault)| {
+        let what = format!("{table} would be held when a month closes: {}", fault.what);
+        Fault::new(fault.code, policy.place.clone(), what, fault.next)
+    };
+    refused.into_iter().map(told).collect()
 }
 
 /// A table for analysts is private, has a record id, and is counted by columns that hold no person's own values.

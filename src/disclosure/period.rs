@@ -25,7 +25,8 @@ pub struct Quarter {
 }
 
 /// What a published table speaks of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Period {
     /// `2026-10`
     Month(Month),
@@ -162,6 +163,14 @@ impl FromStr for Period {
 }
 
 impl TryFrom<String> for Month {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Period {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self, Error> {

@@ -18,6 +18,7 @@ use super::editions::Part;
 use super::figures::Figures;
 use super::fit::crossing::{Crossing, TABLES};
 use super::fit::{self, Fitted, Level, Shape};
+use super::gate::Invariant;
 use super::released::{Account, Edition, Facts, Hashed, Measurement, NoiseAccount, Provenance, Released};
 use super::{Error, Month, Period, budget, request};
 use crate::pipeline::{Counted, Dimension, Measure, PrivacyPolicy, ProcedureGroup, Rho, Unit};
@@ -225,6 +226,8 @@ impl Release<'_> {
             min_count: measure.min_count,
             rolled_up_to: rolled_up_to.clone(),
         };
+        // A quarter of months that were drawn under either wording takes the newer one.
+        let wording = self.draws.iter().map(|draws| draws.wording()).max().filter(|_| is_ranked);
         let account = self.account(&figures, is_measured)?;
         let failed = |source| Error::Build { table: name.clone(), period: self.period, source };
         let table = figures.batch().map_err(failed)?;
@@ -232,7 +235,7 @@ impl Release<'_> {
             title: columns::title(measure.of, by),
             period: self.period,
             edition: self.edition,
-            columns: columns::sheets(measure.of, by, measure.bins, is_measured, is_ranked),
+            columns: columns::sheets(measure.of, by, measure.bins, is_measured, wording),
             table,
             account: Account::Noise(Box::new(account)),
             provenance: provenance(measure.of, self.draws),
@@ -272,7 +275,7 @@ impl Release<'_> {
             epsilon_month: up(budget::epsilon(rho_month, policy.delta)),
             min_count: measure.min_count,
             rolled_up_to: figures.rolled_up_to.clone(),
-            invariants: Vec::new(),
+            invariants: invariants(measure.of, self.draws),
         })
     }
 }
@@ -287,6 +290,17 @@ fn measurement(measure: &Measure, parts: &[Part], policy: &PrivacyPolicy) -> Res
         rho: costs.collect::<Result<_, _>>()?,
         sigma_squared: squares,
     })
+}
+
+/// The totals of a kind of records that any of the draws names, each once.
+fn invariants(of: Counted, draws: &[&Draws]) -> Vec<Invariant> {
+    let mut all: Vec<Invariant> = Vec::new();
+    for invariant in draws.iter().flat_map(|draws| draws.invariants()) {
+        if invariant.records == counted_word(of) && !all.contains(invariant) {
+            all.push(invariant.clone());
+        }
+    }
+    all
 }
 
 /// Where the records of a kind came from: for one draw what it says, for several all inputs under the names of their

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use super::build::Built;
 use super::{Night, shelf};
+use crate::disclosure::exact::Closing;
+use crate::disclosure::gate::Invariant;
 use crate::disclosure::{self, Draws, Edition, Month, Part, Period, Released, Request, closed_months, whole_quarters};
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{Ledger, Publication, Reservation};
@@ -272,9 +274,18 @@ impl Night<'_> {
         let request =
             Request::new(asked, policy, &pipeline.unit, &pipeline.procedure_groups, ratings, dossiers, &self.key)
                 .map_err(|error| error.fault())?;
+        let request = request.with_invariants(self.invariants(asked.0));
         let with = |request: Request, (of, table)| request.with_provenance(of, self.provenance(built, table));
         let tables = [(Counted::Ratings, &satisfaction::table()), (Counted::Dossiers, &quality::table())];
         Ok(Some(tables.into_iter().fold(request, with)))
+    }
+
+    /// The exact totals that are published beside the noisy figures of a month, by the policies of tonight.
+    fn invariants(&self, month: Month) -> Vec<Invariant> {
+        let pipeline = &self.checked.pipeline;
+        let Some(policy) = &pipeline.exact else { return Vec::new() };
+        let (privacy, unit, groups) = (pipeline.privacy.as_ref(), &pipeline.unit, &pipeline.procedure_groups);
+        Closing { policy, privacy, unit, groups }.beside(month, &pipeline.indices).invariants
     }
 
     /// The tables of these editions.

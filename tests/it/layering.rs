@@ -42,7 +42,21 @@ const ARROWS: [(&str, &[&str]); 33] = [
     ("query", &["fault", "landing", "ledger", "tables"]),
     ("schedule", &["calendar", "pipeline", "reminders"]),
     ("serve", &["calendar", "fault", "language", "ledger", "personal", "pipeline"]),
-    ("check", &["calendar", "fault", "language", "obligations", "pipeline", "quality", "reminders", "sql", "tables"]),
+    (
+        "check",
+        &[
+            "calendar",
+            "disclosure",
+            "fault",
+            "language",
+            "obligations",
+            "pipeline",
+            "quality",
+            "reminders",
+            "sql",
+            "tables",
+        ],
+    ),
     ("lineage", &["calendar", "check", "pipeline", "sql", "tables"]),
     (
         "run",
