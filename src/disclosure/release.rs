@@ -20,10 +20,10 @@ use super::fit::crossing::{Crossing, TABLES};
 use super::fit::{self, Fitted, Level, Shape};
 use super::gate::Invariant;
 use super::released::{Account, Edition, Facts, Hashed, Measurement, NoiseAccount, Provenance, Released};
-use super::{Error, Month, Period, budget, request};
+use super::{Error, Month, Period, Week, budget, request};
 use crate::pipeline::{Counted, Dimension, Measure, PrivacyPolicy, ProcedureGroup, Rho, Unit};
 
-/// The tables of one month, or of a quarter from the draws of its three months: for each measure of the policy, in its
+/// The tables of one month, of one week, or of a quarter from the draws of its three months: for each measure of the policy, in its
 /// order, the measured table, and before it that of the whole unit where this was not measured itself.
 ///
 /// A month of two parts is final with both of them and preliminary with the first alone. A quarter is made of final
@@ -72,6 +72,11 @@ pub fn fits(draws: &Draws, policy: &PrivacyPolicy, unit: &Unit, groups: &[Proced
 
 /// The period that these draws make, in order of month and part, and which edition of it.
 fn period_of(draws: &[&Draws]) -> Result<(Period, Edition), Error> {
+    if let [draws] = draws
+        && let Some(week) = draws.part().week().and_then(|place| Week::new(draws.month(), place))
+    {
+        return Ok((Period::Week(week), Edition::Final));
+    }
     let mut months: Vec<Month> = Vec::new();
     let mut is_final = true;
     for of_month in draws.chunk_by(|one, other| one.month() == other.month()) {
@@ -108,7 +113,7 @@ fn belongs(draws: &Draws, policy: &PrivacyPolicy, keys: &Keys) -> Result<(), Err
     if draws.policy() != policy.policy {
         return Err(other(format!("they were made under {}", draws.policy())));
     }
-    if !Part::of(policy).contains(&draws.part()) {
+    if draws.part().week().is_none() && !Part::of(policy).contains(&draws.part()) {
         return Err(other(format!("they are the part \"{}\" of a month", draws.part().word())));
     }
     if draws.measures.len() != policy.measures.len() {
@@ -211,7 +216,8 @@ impl Release<'_> {
         let rolled_up_to = match (self.period, is_measured) {
             (Period::Month(_), _) => Some("quarter".to_owned()),
             (Period::Quarter(_), true) => parent(measure, self.policy),
-            (Period::Quarter(_), false) => None,
+            // A quarter's unit stands above nothing, and a week's records are counted in its month.
+            (Period::Quarter(_), false) | (Period::Week(_), _) => None,
         };
         let figures = Figures {
             bins: measure.bins,

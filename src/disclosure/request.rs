@@ -103,9 +103,9 @@ impl Request {
         self
     }
 
-    /// The month.
+    /// The month, or the week.
     pub fn period(&self) -> Period {
-        Period::Month(self.asked.month)
+        self.asked.period()
     }
 
     /// Which part of the month's budget it asks for.
