@@ -41,7 +41,7 @@ const ARROWS: [(&str, &[&str]); 33] = [
     ("report", &["calendar", "fault", "ledger"]),
     ("query", &["fault", "landing", "ledger", "tables"]),
     ("schedule", &["calendar", "pipeline", "reminders"]),
-    ("serve", &["calendar", "fault", "language", "ledger", "personal", "pipeline"]),
+    ("serve", &["calendar", "fault", "language", "ledger", "personal", "pipeline", "satisfaction"]),
     (
         "check",
         &[
