@@ -6,7 +6,7 @@
 //! touched: no source, no network, no state folder.
 
 pub mod catalogue;
-mod exact;
+pub mod exact;
 pub mod grants;
 mod indices;
 pub mod missing;

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::grants::granted;
+use crate::disclosure::exact::Closing;
+use crate::disclosure::{Month, Week, cost, total};
 use crate::fault::{Fault, Place};
-use crate::pipeline::Pipeline;
 use crate::pipeline::authorisation::Class;
 use crate::pipeline::exact::AnalystTable;
 use crate::pipeline::reader::Faults;
+use crate::pipeline::{Counted, Measure, Pipeline};
 use crate::quality::index::flags;
 use crate::sql::Library;
 use crate::sql::lineage::{Graph, Way};
@@ -40,6 +42,39 @@ fn check_scores(pipeline: &Pipeline, faults: &Faults) {
             }
         }
     }
+}
+
+/// The exact tables that could not leave beside the noisy figures of the same records. They hold nobody else's figures up,
+/// so that a night goes on without them; whoever asks for a check is told before the month closes.
+pub fn faults_beside_noise(pipeline: &Pipeline) -> Vec<Fault> {
+    let (Some(policy), Some(privacy)) = (&pipeline.exact, &pipeline.privacy) else { return Vec::new() };
+    let month = Month::of(policy.first_month.max(privacy.first_month));
+    let closing = Closing { policy, privacy: Some(privacy), unit: &pipeline.unit, groups: &pipeline.procedure_groups };
+    let refused = closing.beside(month, &pipeline.indices).refused;
+    let told = |(table, fault): (String, Fault)| {
+        let what = format!("{table} would be held when a month closes: {}", fault.what);
+        Fault::new(fault.code, policy.place.clone(), what, fault.next)
+    };
+    refused.into_iter().map(told).collect()
+}
+
+/// Whether a month costs more than the cap allows: its first draws would go, and the last be refused for good.
+pub fn fault_of_budget(pipeline: &Pipeline) -> Option<Fault> {
+    let policy = pipeline.privacy.as_ref()?;
+    let per_person = |measure: &Measure| match measure.of {
+        Counted::Ratings => policy.ratings_per_person,
+        Counted::Dossiers => policy.dossiers_per_person,
+    };
+    let weeks = policy.weekly.iter().flat_map(|weekly| &weekly.measures);
+    let weeks = weeks.flat_map(|measure| Week::PLACES.map(|_| measure));
+    let costs = policy.measures.iter().chain(weeks).map(|measure| cost(per_person(measure), measure.sigma));
+    let month = total(costs.collect::<Result<Vec<_>, _>>().ok()?).ok()?;
+    (month > policy.rho_cap).then(|| {
+        let what = format!("a month costs {month} in all, more than rho_cap, which is {}", policy.rho_cap);
+        let next =
+            "raise rho_cap, or sigma; a person has to decide how much may be known of whoever was active in a month";
+        Fault::new("pipeline.rho-cap", Place::file(&pipeline.path), what, next)
+    })
 }
 
 /// A table for analysts is private, has a record id, and is counted by columns that hold no person's own values.

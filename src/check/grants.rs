@@ -95,7 +95,7 @@ const fn rule(
 }
 
 /// Where everything that a model gives goes. The first rule that fits holds.
-const EXITS: [ExitRule; 11] = [
+const EXITS: [ExitRule; 12] = [
     rule("staging", None, None, Exit::Stays, "only other models read it"),
     rule("checks", None, None, Exit::Stays, "only the number of its rows is told"),
     rule(
@@ -115,6 +115,13 @@ const EXITS: [ExitRule; 11] = [
     rule("reminders", None, None, Exit::ToThePerson, "it says where the letter to the person goes"),
     rule("satisfaction", Some("ratings"), None, Exit::ThroughTheGate, "disclosure counts it and protects the counts"),
     rule("quality", Some("dossiers"), None, Exit::ThroughTheGate, "disclosure counts it and protects the counts"),
+    rule(
+        "quality",
+        Some("weekly_dossiers"),
+        None,
+        Exit::ThroughTheGate,
+        "disclosure counts it and protects the counts",
+    ),
     rule("quality", Some("counts"), None, Exit::ThroughTheGate, "exact tables are made of it, some cells withheld"),
     rule("indices", None, None, Exit::Stays, "the agency's own score sheet counts it, which is not published"),
     rule("satisfaction", None, None, Exit::Stays, "only other models read it"),

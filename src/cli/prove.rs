@@ -12,6 +12,8 @@ use crate::pipeline::{self, Pipeline};
 pub(super) async fn check_all(root: &Path) -> Result<Ended, Vec<Fault>> {
     let (agencies, mut faults) = all_agencies(root).await?;
     let (catalogue, found) = catalogue(root).await;
+    faults.extend(agencies.iter().flat_map(|checked| check::exact::faults_beside_noise(&checked.pipeline)));
+    faults.extend(agencies.iter().filter_map(|checked| check::exact::fault_of_budget(&checked.pipeline)));
     // What an agency uses was said for the agency.
     faults.extend(found.into_iter().filter(|fault| !faults.contains(fault)).collect::<Vec<_>>());
     faults.sort_by(|a, b| (&a.place, a.code, &a.what).cmp(&(&b.place, b.code, &b.what)));

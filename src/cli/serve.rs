@@ -1,4 +1,4 @@
-//! The verb `serve`: answers people who refuse, until it is asked to stop.
+//! The verb `serve`: answers people who refuse or rate, until it is asked to stop.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use super::keeper::Stop;
 use super::{Ended, explained, print, read_pipeline, thread_fault};
 use crate::fault::{Fault, Place};
 use crate::personal::links::Links;
-use crate::serve::{self, Desk};
+use crate::serve::{self, Desk, Rating};
 use crate::world::World;
 
 pub(super) async fn serve(root: &Path, agency: &str, state: PathBuf) -> Result<Ended, Vec<Fault>> {
@@ -24,7 +24,15 @@ pub(super) async fn serve(root: &Path, agency: &str, state: PathBuf) -> Result<E
     if let Ok(address) = listener.local_addr() {
         print(&format!("listening on http://{address}\n"))?;
     }
-    let desk = Desk::new(state, pipeline, Links::new(&key, &said.base_url));
+    let rating = match said.ratings {
+        Some(scale) => Some(Rating {
+            scale,
+            key: world.opening_pseudonym_key().map_err(explained)?,
+            seal: world.sealing_key().map_err(explained)?,
+        }),
+        None => None,
+    };
+    let desk = Desk::new(state, pipeline, Links::new(&key, &said.base_url)).with_rating(rating);
     serve::serve(desk, listener, async move { stop.asked().await }).await.map_err(explained)?;
     Ok(Ended::Done)
 }

@@ -37,10 +37,19 @@ pub enum ColumnKind {
     High,
     /// A word that says how to read the row: whether it is shown, how exact it is.
     Flag,
-    /// The place of a unit among the others, from 1: units of different bands have intervals that do not overlap.
+    /// The place of a unit among the others, from 1: the intervals of a band lie wholly below those of the band before.
     Band,
     /// Points by a decision's rules.
     Score,
+}
+
+/// Which words explain the columns. What is published is frozen with its explanations: new words are for new draws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wording {
+    /// Bands were said to be of intervals that overlap.
+    Earlier,
+    /// Bands are said to be chains.
+    Chained,
 }
 
 /// What a table of noisy counts shows, in words.
@@ -58,14 +67,14 @@ pub(super) fn title(of: Counted, by: &[Dimension]) -> Text {
     Text::new(format!("{} {vi}", of.vi), format!("{} {en}", of.en))
 }
 
-/// The columns of a table of noisy counts, in their order. `is_measured` tables show what was drawn, `is_ranked` ones
+/// The columns of a table of noisy counts, in their order. `is_measured` tables show what was drawn, `ranked` ones
 /// put their rows into bands.
 pub(super) fn sheets(
     of: Counted,
     by: &[Dimension],
     bins: Bins,
     is_measured: bool,
-    is_ranked: bool,
+    ranked: Option<Wording>,
 ) -> Vec<ColumnSheet> {
     let records = || match of {
         Counted::Ratings => Text::new("lượt đánh giá", "ratings"),
@@ -91,7 +100,7 @@ pub(super) fn sheets(
         sheets.push(sheet(bin, ColumnKind::Count, Text::new(vi, en), records(), words));
     }
     for share in shares(bins) {
-        sheets.extend(share_sheets(share.name, is_ranked));
+        sheets.extend(share_sheets(share.name, ranked));
     }
     if is_measured {
         for bin in names(bins) {
@@ -124,7 +133,7 @@ fn totals(of: Counted, records: &Text) -> Vec<ColumnSheet> {
     ]
 }
 
-fn share_sheets(share: &str, is_ranked: bool) -> Vec<ColumnSheet> {
+fn share_sheets(share: &str, ranked: Option<Wording>) -> Vec<ColumnSheet> {
     let (vi, en) = share_meaning(share);
     let percent = || Text::new("%", "%");
     let column = |end: &str| format!("{share}_percent{end}");
@@ -150,8 +159,9 @@ fn share_sheets(share: &str, is_ranked: bool) -> Vec<ColumnSheet> {
     let reliability =
         plain(&format!("{share}_reliability"), ColumnKind::Flag, ("Độ tin cậy", "Reliability"), RELIABILITY);
     sheets.push(reliability);
-    if is_ranked {
-        sheets.push(plain(&format!("{share}_band"), ColumnKind::Band, ("Nhóm xếp hạng", "Band"), BAND));
+    if let Some(wording) = ranked {
+        let band = if wording == Wording::Earlier { BAND_EARLIER } else { BAND };
+        sheets.push(plain(&format!("{share}_band"), ColumnKind::Band, ("Nhóm xếp hạng", "Band"), band));
     }
     sheets
 }
@@ -189,6 +199,14 @@ const RELIABILITY: Words = (
     "\"good\": the 95 % interval reaches at most 5 points to either side; \"fair\": at most 10; \"poor\": further",
 );
 const BAND: Words = (
+    "Xếp theo nhóm, nhóm 1 cao nhất: khoảng 95 % của mọi đơn vị trong một nhóm nằm dưới hẳn khoảng của mọi đơn vị ở nhóm trước; \
+     trong một nhóm các khoảng nối tiếp nhau, hai khoảng xa nhau có thể không chồng lên nhau, nên không phân hơn kém",
+    "Rank as a band, 1 being the highest: the 95 % intervals of all units of a band lie wholly below those of every unit \
+     of the band before; within a band the intervals join each other in a chain, of which two far apart need not overlap, \
+     so that nobody in it is put before another",
+);
+/// What earlier editions say of it.
+const BAND_EARLIER: Words = (
     "Xếp theo nhóm, nhóm 1 cao nhất; trong một nhóm các khoảng 95 % chồng lên nhau, nên không phân hơn kém",
     "Rank as a band, 1 being the highest; within a band the 95 % intervals overlap, so that nobody is before another",
 );

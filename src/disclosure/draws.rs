@@ -8,13 +8,18 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::bins::{Keys, counted_word, dimension_word, names};
+use super::columns::Wording;
 use super::editions::Part;
+use super::gate::Invariant;
 use super::released::Provenance;
 use super::{Error, Month};
 use crate::pipeline::{Measure, Rho};
 
 /// The version of the stored form.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+
+/// The form before it, without invariants. It is written as it was read, so that an old release keeps its bytes.
+const WITHOUT_INVARIANTS: u32 = 2;
 
 /// No noisy count is further from zero than this, so that sums over all cells of a table and three months stay within 64
 /// bits. Nobody has so many records.
@@ -29,6 +34,9 @@ pub struct Draws {
     pub(super) communes: Vec<String>,
     format: u32,
     pub(super) groups: Vec<String>,
+    /// Totals of the same records that were published exactly beside the noise when it was drawn; the form 2 has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    invariants: Option<Vec<Invariant>>,
     pub(super) measures: Vec<Measured>,
     month: Month,
     part: Part,
@@ -66,10 +74,11 @@ impl Draws {
         release_id: String,
         keys: Keys,
         measures: Vec<Measured>,
-        provenance: BTreeMap<String, Provenance>,
+        (provenance, invariants): (BTreeMap<String, Provenance>, Vec<Invariant>),
     ) -> Self {
         let Keys { communes, groups } = keys;
-        Draws { communes, format: FORMAT, groups, measures, month, part, policy, provenance, release_id }
+        let invariants = Some(invariants);
+        Draws { communes, format: FORMAT, groups, invariants, measures, month, part, policy, provenance, release_id }
     }
 
     /// The month that was measured.
@@ -80,6 +89,16 @@ impl Draws {
     /// Which part of its budget this is.
     pub fn part(&self) -> Part {
         self.part
+    }
+
+    /// The exact totals that stood beside it by the policy of its day.
+    pub fn invariants(&self) -> &[Invariant] {
+        self.invariants.as_deref().unwrap_or_default()
+    }
+
+    /// How what is made of it explains itself: an edition keeps the words that it had.
+    pub(super) fn wording(&self) -> Wording {
+        if self.format == WITHOUT_INVARIANTS { Wording::Earlier } else { Wording::Chained }
     }
 
     /// The policy under which it was measured.
@@ -125,8 +144,9 @@ impl Draws {
     }
 
     fn fault(&self) -> Option<String> {
-        if self.format != FORMAT {
-            return Some(format!("the form is {}, not {FORMAT}", self.format));
+        match (self.format, &self.invariants) {
+            (FORMAT, Some(_)) | (WITHOUT_INVARIANTS, None) => {}
+            _ => return Some(format!("the form is {}, not {FORMAT} as a whole", self.format)),
         }
         let is_hash = self.release_id.len() == 64
             && self.release_id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
@@ -255,8 +275,9 @@ mod earlier {
             super::Draws {
                 communes: codes("commune"),
                 // A number that this version does not know is told, and not taken for 1.
-                format: if self.format == 1 { super::FORMAT } else { self.format },
+                format: if self.format == 1 { super::WITHOUT_INVARIANTS } else { u32::MAX },
                 groups: codes("procedure_group"),
+                invariants: None,
                 month: self.month,
                 part: Part::Whole,
                 policy: self.policy,

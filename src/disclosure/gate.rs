@@ -236,8 +236,13 @@ impl Gate {
         Ok(Admitted { offers, reports: rounded.iter().map(report).collect(), invariants })
     }
 
-    /// The invariants that the offers need beside each other and beside what was released.
-    fn pairs(&self, offers: &[Offer], released: &[Offer]) -> Result<Vec<Invariant>, Refused> {
+    /// The invariants that the offers need beside each other and beside what was released, whatever is counted in them:
+    /// what a policy can be told before there is anything to release.
+    ///
+    /// # Errors
+    ///
+    /// See [`Refused`].
+    pub fn pairs(&self, offers: &[Offer], released: &[Offer]) -> Result<Vec<Invariant>, Refused> {
         if let Some(offer) = offers.iter().find(|offer| offer.engine == Engine::K) {
             return Err(Refused::NeverPublic { table: offer.layout.table.clone() });
         }

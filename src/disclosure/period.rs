@@ -24,13 +24,25 @@ pub struct Quarter {
     first: Month,
 }
 
-/// What a published table speaks of.
+/// A week of a month, `2026-10-w2`: days 1 to 7, 8 to 14, 15 to 21, and the rest. Weeks lie within their month, whose
+/// budget they spend, and share no day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Week {
+    month: Month,
+    /// 1 to 4.
+    place: u8,
+}
+
+/// What a published table speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Period {
     /// `2026-10`
     Month(Month),
     /// `2026-Q3`
     Quarter(Quarter),
+    /// `2026-10-w2`
+    Week(Week),
 }
 
 /// The months from `first` on that have closed by `as_of`, in order.
@@ -42,6 +54,18 @@ pub fn closed_months(first: Month, as_of: AsOf, close_after_days: u16) -> Vec<Mo
         .take_while(|month| {
             let closed_on =
                 month.next().and_then(|next| next.first.checked_add(i64::from(close_after_days).days()).ok());
+            closed_on.is_some_and(|day| day <= as_of.date())
+        })
+        .collect()
+}
+
+/// The weeks from the month of `first` on that have ended `after_days` whole days ago by `as_of`, in order.
+pub fn closed_weeks(first: Month, as_of: AsOf, after_days: u16) -> Vec<Week> {
+    let months = std::iter::successors(Some(first), |month| month.next());
+    let weeks = months.flat_map(|month| Week::PLACES.map(|place| Week { month, place }));
+    weeks
+        .take_while(|week| {
+            let closed_on = week.last_day().checked_add((i64::from(after_days) + 1).days()).ok();
             closed_on.is_some_and(|day| day <= as_of.date())
         })
         .collect()
@@ -85,6 +109,40 @@ impl Month {
     }
 }
 
+impl Week {
+    /// The places of a week in its month.
+    pub const PLACES: [u8; 4] = [1, 2, 3, 4];
+
+    /// A week of a month; none for a place that no month has.
+    pub fn new(month: Month, place: u8) -> Option<Self> {
+        Self::PLACES.contains(&place).then_some(Week { month, place })
+    }
+
+    /// Its month.
+    pub fn month(self) -> Month {
+        self.month
+    }
+
+    /// Its place in the month, from 1.
+    pub fn place(self) -> u8 {
+        self.place
+    }
+
+    /// Its last day; that of the month for the fourth.
+    pub fn last_day(self) -> Date {
+        match self.place {
+            1..=3 => self.month.first.saturating_add((i64::from(self.place) * 7 - 1).days()),
+            _ => self.month.last_day(),
+        }
+    }
+}
+
+impl fmt::Display for Week {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-w{}", self.month, self.place)
+    }
+}
+
 impl Quarter {
     /// Its three months; fewer only where the calendar ends, which no quarter reaches.
     pub fn months(self) -> Vec<Month> {
@@ -93,11 +151,12 @@ impl Quarter {
 }
 
 impl Period {
-    /// Its months, in order.
+    /// Its months, in order; of a week the month in which it lies.
     pub fn months(self) -> Vec<Month> {
         match self {
             Period::Month(month) => vec![month],
             Period::Quarter(quarter) => quarter.months(),
+            Period::Week(week) => vec![week.month],
         }
     }
 }
@@ -120,6 +179,7 @@ impl fmt::Display for Period {
         match self {
             Period::Month(month) => month.fmt(f),
             Period::Quarter(quarter) => quarter.fmt(f),
+            Period::Week(week) => week.fmt(f),
         }
     }
 }
@@ -145,8 +205,13 @@ impl FromStr for Month {
 impl FromStr for Period {
     type Err = Error;
 
-    /// From `2026-10` or `2026-Q3`.
+    /// From `2026-10`, `2026-Q3` or `2026-10-w2`.
     fn from_str(text: &str) -> Result<Self, Error> {
+        if let Some((month, place)) = text.split_once("-w") {
+            let week =
+                place.parse().ok().filter(|_| place.len() == 1).and_then(|place| Week::new(month.parse().ok()?, place));
+            return week.map(Period::Week).ok_or_else(|| Error::Period { text: text.chars().take(20).collect() });
+        }
         let Some((year, quarter)) = text.split_once("-Q") else { return Ok(Period::Month(text.parse()?)) };
         let wrong = || Error::Period { text: text.chars().take(20).collect() };
         let month = match quarter {
@@ -162,6 +227,14 @@ impl FromStr for Period {
 }
 
 impl TryFrom<String> for Month {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Period {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self, Error> {

@@ -18,11 +18,12 @@ use super::editions::Part;
 use super::figures::Figures;
 use super::fit::crossing::{Crossing, TABLES};
 use super::fit::{self, Fitted, Level, Shape};
+use super::gate::Invariant;
 use super::released::{Account, Edition, Facts, Hashed, Measurement, NoiseAccount, Provenance, Released};
-use super::{Error, Month, Period, budget, request};
+use super::{Error, Month, Period, Week, budget, request};
 use crate::pipeline::{Counted, Dimension, Measure, PrivacyPolicy, ProcedureGroup, Rho, Unit};
 
-/// The tables of one month, or of a quarter from the draws of its three months: for each measure of the policy, in its
+/// The tables of one month, of one week, or of a quarter from the draws of its three months: for each measure of the policy, in its
 /// order, the measured table, and before it that of the whole unit where this was not measured itself.
 ///
 /// A month of two parts is final with both of them and preliminary with the first alone. A quarter is made of final
@@ -71,6 +72,11 @@ pub fn fits(draws: &Draws, policy: &PrivacyPolicy, unit: &Unit, groups: &[Proced
 
 /// The period that these draws make, in order of month and part, and which edition of it.
 fn period_of(draws: &[&Draws]) -> Result<(Period, Edition), Error> {
+    if let [draws] = draws
+        && let Some(week) = draws.part().week().and_then(|place| Week::new(draws.month(), place))
+    {
+        return Ok((Period::Week(week), Edition::Final));
+    }
     let mut months: Vec<Month> = Vec::new();
     let mut is_final = true;
     for of_month in draws.chunk_by(|one, other| one.month() == other.month()) {
@@ -107,7 +113,7 @@ fn belongs(draws: &Draws, policy: &PrivacyPolicy, keys: &Keys) -> Result<(), Err
     if draws.policy() != policy.policy {
         return Err(other(format!("they were made under {}", draws.policy())));
     }
-    if !Part::of(policy).contains(&draws.part()) {
+    if draws.part().week().is_none() && !Part::of(policy).contains(&draws.part()) {
         return Err(other(format!("they are the part \"{}\" of a month", draws.part().word())));
     }
     if draws.measures.len() != policy.measures.len() {
@@ -210,7 +216,8 @@ impl Release<'_> {
         let rolled_up_to = match (self.period, is_measured) {
             (Period::Month(_), _) => Some("quarter".to_owned()),
             (Period::Quarter(_), true) => parent(measure, self.policy),
-            (Period::Quarter(_), false) => None,
+            // A quarter's unit stands above nothing, and a week's records are counted in its month.
+            (Period::Quarter(_), false) | (Period::Week(_), _) => None,
         };
         let figures = Figures {
             bins: measure.bins,
@@ -225,6 +232,8 @@ impl Release<'_> {
             min_count: measure.min_count,
             rolled_up_to: rolled_up_to.clone(),
         };
+        // A quarter of months that were drawn under either wording takes the newer one.
+        let wording = self.draws.iter().map(|draws| draws.wording()).max().filter(|_| is_ranked);
         let account = self.account(&figures, is_measured)?;
         let failed = |source| Error::Build { table: name.clone(), period: self.period, source };
         let table = figures.batch().map_err(failed)?;
@@ -232,7 +241,7 @@ impl Release<'_> {
             title: columns::title(measure.of, by),
             period: self.period,
             edition: self.edition,
-            columns: columns::sheets(measure.of, by, measure.bins, is_measured, is_ranked),
+            columns: columns::sheets(measure.of, by, measure.bins, is_measured, wording),
             table,
             account: Account::Noise(Box::new(account)),
             provenance: provenance(measure.of, self.draws),
@@ -272,7 +281,7 @@ impl Release<'_> {
             epsilon_month: up(budget::epsilon(rho_month, policy.delta)),
             min_count: measure.min_count,
             rolled_up_to: figures.rolled_up_to.clone(),
-            invariants: Vec::new(),
+            invariants: invariants(measure.of, self.draws),
         })
     }
 }
@@ -287,6 +296,17 @@ fn measurement(measure: &Measure, parts: &[Part], policy: &PrivacyPolicy) -> Res
         rho: costs.collect::<Result<_, _>>()?,
         sigma_squared: squares,
     })
+}
+
+/// The totals of a kind of records that any of the draws names, each once.
+fn invariants(of: Counted, draws: &[&Draws]) -> Vec<Invariant> {
+    let mut all: Vec<Invariant> = Vec::new();
+    for invariant in draws.iter().flat_map(|draws| draws.invariants()) {
+        if invariant.records == counted_word(of) && !all.contains(invariant) {
+            all.push(invariant.clone());
+        }
+    }
+    all
 }
 
 /// Where the records of a kind came from: for one draw what it says, for several all inputs under the names of their

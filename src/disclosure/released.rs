@@ -12,7 +12,7 @@ use super::Period;
 use super::attack::Report;
 use super::bins::{counted_word, dimension_word, names};
 use super::columns::ColumnSheet;
-use super::gate::{Admitted, Engine, Invariant};
+use super::gate::{Engine, Invariant};
 use super::period::Month;
 use crate::language::Text;
 use crate::pipeline::{Bins, Counted, Dimension, Rho};
@@ -104,16 +104,6 @@ impl Released {
     /// Where the figures come from.
     pub fn provenance(&self) -> &Provenance {
         &self.facts.provenance
-    }
-
-    /// The same table, whose account names the totals of its records that the gate has admitted beside it.
-    #[must_use]
-    pub fn naming_invariants(mut self, admitted: &Admitted) -> Self {
-        if let Account::Noise(account) = &mut self.facts.account {
-            let same = |invariant: &&Invariant| invariant.records == counted_word(account.of);
-            account.invariants = admitted.invariants().iter().filter(same).cloned().collect();
-        }
-        self
     }
 }
 
@@ -212,7 +202,7 @@ pub struct NoiseAccount {
     pub min_count: u32,
     /// Where to: `quarter`, the name of a wider table, or nowhere.
     pub rolled_up_to: Option<String>,
-    /// Totals of the same records that are published exactly beside the noise, since the policy says so.
+    /// Totals of the same records that are published exactly beside the noise, since the policy said so when it was drawn.
     pub invariants: Vec<Invariant>,
 }
 

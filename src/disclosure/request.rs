@@ -10,6 +10,7 @@ use super::bins::{Keys, counted_word, dimension_word, names};
 use super::bounding::{Bounded, LeftOut, per_person};
 use super::draws::{Draws, Measured};
 use super::editions::{Asked, Part};
+use super::gate::Invariant;
 use super::released::Provenance;
 use super::{Error, MAX_COUNTS, Month, Period, budget, noise};
 use crate::personal::{Personal, PseudonymKey, hex};
@@ -27,6 +28,7 @@ pub struct Request {
     release_id: String,
     left_out: Vec<(Counted, LeftOut)>,
     provenance: BTreeMap<String, Provenance>,
+    invariants: Vec<Invariant>,
 }
 
 /// What is measured, and the exact counts.
@@ -82,6 +84,7 @@ impl Request {
             release_id: identity(&[&spec, policy.policy.as_bytes(), &root]),
             left_out: vec![(Counted::Ratings, rated.left_out), (Counted::Dossiers, handled.left_out)],
             provenance: BTreeMap::new(),
+            invariants: Vec::new(),
         })
     }
 
@@ -92,9 +95,17 @@ impl Request {
         self
     }
 
-    /// The month.
+    /// Says which totals of the same records are published exactly beside the noise; it is stored with what is drawn, and
+    /// every table made of it names them. It changes neither what is drawn nor its identity.
+    #[must_use]
+    pub fn with_invariants(mut self, invariants: Vec<Invariant>) -> Self {
+        self.invariants = invariants;
+        self
+    }
+
+    /// The month, or the week.
     pub fn period(&self) -> Period {
-        Period::Month(self.asked.month)
+        self.asked.period()
     }
 
     /// Which part of the month's budget it asks for.
@@ -147,7 +158,8 @@ impl Request {
         }
         let asked = (self.asked.month, self.asked.part);
         let (policy, release_id) = (self.policy.clone(), self.release_id.clone());
-        Ok(Draws::new(asked, policy, release_id, self.keys.clone(), measures, self.provenance.clone()))
+        let beside = (self.provenance.clone(), self.invariants.clone());
+        Ok(Draws::new(asked, policy, release_id, self.keys.clone(), measures, beside))
     }
 }
 

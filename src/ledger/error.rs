@@ -134,6 +134,15 @@ pub enum Error {
         /// Its state; none when there is no such message.
         is: Option<&'static str>,
     },
+    /// The answers of the rating page cannot be read or written.
+    #[error("the answers of the rating page cannot be kept")]
+    Answers {
+        /// Their folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// The lock file cannot be made.
     #[error("the state folder cannot be locked")]
     Lock {
@@ -190,6 +199,7 @@ impl Explain for Error {
             Error::Fenced { .. } => "ledger.fenced",
             Error::Locked { .. } => "ledger.locked",
             Error::NotUncertain { .. } => "ledger.not-uncertain",
+            Error::Answers { .. } => "ledger.answers",
             Error::Lock { .. } => "ledger.lock",
         }
     }
@@ -211,6 +221,7 @@ impl Explain for Error {
             | Error::Leased { path, .. }
             | Error::Fenced { path }
             | Error::NotUncertain { path, .. }
+            | Error::Answers { path, .. }
             | Error::Lock { path, .. } => Place::file(path),
         }
     }
@@ -233,6 +244,7 @@ impl Explain for Error {
             | Error::Open { .. }
             | Error::Anchor { .. }
             | Error::Journal { .. }
+            | Error::Answers { .. }
             | Error::Lock { .. } => {
                 "let the service's account write to the state folder, or name another with --state".into()
             }

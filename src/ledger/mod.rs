@@ -14,6 +14,7 @@
 //! returned survives a power loss. One process writes at a time; [`Lock`] sees to it.
 
 mod addresses;
+pub mod answers;
 mod attention;
 mod breakers;
 mod budget;

@@ -179,6 +179,26 @@ impl Ledger {
         rows.map(|token| token.map(|token| (token.hash, token))).collect::<rusqlite::Result<_>>().map_err(failed)
     }
 
+    /// The token of a hash, while an answer with it can still be taken in: it is not spent, and its month is not closed.
+    /// `last_part` names the part with which a month closes: `2026-10`, or `2026-10 second`.
+    pub fn open_token(&self, hash: &[u8; 32], last_part: impl Fn(&str) -> String) -> Result<Option<Token>, Error> {
+        if !self.has_table("rating_token")? {
+            return Ok(None);
+        }
+        let failed = |source| self.failed("look for a token", source);
+        let select = "select month, commune, procedure_group, is_counting from rating_token
+                      where hash = ?1 and is_spent = 0";
+        let read = |row: &rusqlite::Row<'_>| {
+            let (month, commune, group) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(Token { hash: *hash, month, commune, group, is_counting: row.get(3)? })
+        };
+        let token = self.connection.query_row(select, [hash.as_slice()], read).optional().map_err(failed)?;
+        let Some(token) = token else { return Ok(None) };
+        let taken = self.taken_ratings()?;
+        let last = last_part(&token.month);
+        Ok((!taken.iter().any(|(_, part, _)| *part == last)).then_some(token))
+    }
+
     /// How many tokens a month has, and how many of them were spent.
     pub fn tokens_spent(&self, month: &str) -> Result<(i64, i64), Error> {
         if !self.has_table("rating_token")? {

@@ -14,7 +14,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
-use super::{PseudonymKey, hex};
+use super::{PseudonymKey, hex, unhex};
 use crate::fault::{Explain, Place};
 
 /// How long a link can be used after its letter was written, in days: a person may refuse on the letter of last year.
@@ -225,11 +225,4 @@ fn name(bytes: &[u8]) -> Option<(Option<String>, &[u8])> {
     let (name, rest) = rest.split_at_checked(usize::from(*length))?;
     let name = std::str::from_utf8(name).ok()?;
     Some(((!name.is_empty()).then(|| name.to_owned()), rest))
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
-    let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;
-    digits.chunks_exact(2).map(|pair| if let [high, low] = pair { Some(high << 4 | low) } else { None }).collect()
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use jiff::civil::{Time, time};
 
+use super::blind::Scale;
+
 /// `lead_days` of a pipeline that does not say: longer than the longest Tết with the days of rest around it.
 pub const LEAD_DAYS: u16 = 14;
 
@@ -78,13 +80,15 @@ impl Quiet {
     pub const NIGHT: Quiet = Quiet { from: time(21, 0, 0, 0), to: time(8, 0, 0, 0) };
 }
 
-/// The process that answers when a person refuses.
+/// The process that answers when a person refuses, or rates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serve {
     /// Where people reach it, without a slash at the end: what links in letters begin with.
     pub base_url: String,
     /// Where it listens; a web server with a certificate stands before it.
     pub listen: SocketAddr,
+    /// The scale of the rating form; none where people rate elsewhere.
+    pub ratings: Option<Scale>,
 }
 
 /// What not having been reminded costs a person: what comes first when not all can be sent at once.

@@ -125,6 +125,8 @@ pub struct ExactTable {
     pub by: Vec<Dimension>,
     /// What is counted, in the order of the columns.
     pub measures: Vec<ExactMeasure>,
+    /// Whether each quarter is published beside its months.
+    pub has_quarters: bool,
 }
 
 /// A score sheet by commune: the metrics of a decision that are a share of dossiers, with what they are computed from.

@@ -345,6 +345,17 @@ pub struct PrivacyPolicy {
     pub editions: Option<Editions>,
     /// What is measured, each with noise of its own.
     pub measures: Vec<Measure>,
+    /// What is measured of each week beside the months; nothing, where nothing is said.
+    pub weekly: Option<Weekly>,
+}
+
+/// Weekly increments: tables of dossiers that were due in days 1 to 7, 8 to 14, 15 to 21 and the rest of a month.
+#[derive(Debug, Clone)]
+pub struct Weekly {
+    /// Days after the end of a week before it is drawn.
+    pub after_days: u16,
+    /// What is measured, each with noise of its own in each week.
+    pub measures: Vec<Measure>,
 }
 
 /// Two editions of each month, of which the second takes in what came late. There is no third.

@@ -75,7 +75,11 @@ fn catalogue(labels: &Labels, listed: &[Value]) -> Value {
 fn common(labels: &Labels, place: &Place, table: &str) -> Map<String, Value> {
     let (first, last) = place.period.days();
     let (kind, _, _) = place.period.number();
-    let frequency = if kind == "month" { "MONTHLY" } else { "QUARTERLY" };
+    let frequency = match kind {
+        "week" => "WEEKLY",
+        "month" => "MONTHLY",
+        _ => "QUARTERLY",
+    };
     let day = |day: &str| json!({ "@type": "xsd:date", "@value": day });
     let fields = [
         ("@id", json!(dataset_id(labels, place, table))),

@@ -11,6 +11,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{Error, Labels, Sheet, text};
+use crate::disclosure::gate::Invariant;
 use crate::disclosure::{Account, ColumnKind, Edition, Measurement, Provenance};
 use crate::language::{Language, Text};
 use crate::personal::hex;
@@ -150,6 +151,10 @@ struct NoiseProtection<'a> {
     budget: Budget,
     /// Cells whose protected count is below this are rolled up.
     min_count: u32,
+    /// Totals of the same records that are exact beside the noise. Left out where there are none, as in all editions that
+    /// were drawn before they were named here.
+    #[serde(skip_serializing_if = "<[Invariant]>::is_empty")]
+    invariants: &'a [Invariant],
 }
 
 #[derive(Serialize)]
@@ -274,5 +279,6 @@ fn protection<'a>(sheet: &'a Sheet) -> Protection<'a> {
             delta: account.delta,
         },
         min_count: account.min_count,
+        invariants: &account.invariants,
     }))
 }

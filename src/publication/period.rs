@@ -1,4 +1,4 @@
-//! The month or quarter of a released table, as a folder name and in words.
+//! The month, quarter or week of a released table, as a folder name and in words.
 //!
 //! It must not know which periods are closed.
 
@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::language::{Language, month_in_english};
 
-/// A month or a quarter. The order is that of its last month; of two that end together the longer comes first.
+/// A month, a quarter, or a week of a month. The order is that of its last month; of two that end together the longer comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Period {
     year: u16,
@@ -18,12 +18,14 @@ pub(super) struct Period {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Span {
+    /// By its place in the month, from 1.
+    Week(u8),
     Quarter,
     Month,
 }
 
 impl Period {
-    /// From `2026-10` or `2026-Q3`, and nothing else: the text becomes a folder's name.
+    /// From `2026-10`, `2026-Q3` or `2026-10-w2`, and nothing else: the text becomes a folder's name.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (year, rest) = text.split_once('-')?;
         let digits = |text: &str, length: usize| text.len() == length && text.bytes().all(|b| b.is_ascii_digit());
@@ -34,6 +36,14 @@ impl Period {
         let (last_month, span) = match rest.strip_prefix('Q') {
             Some(quarter) if digits(quarter, 1) => (quarter.parse::<u8>().ok()? * 3, Span::Quarter),
             None if digits(rest, 2) => (rest.parse::<u8>().ok()?, Span::Month),
+            None => {
+                let (month, place) = rest.split_once("-w")?;
+                let place = digits(place, 1).then(|| place.parse::<u8>().ok())??;
+                if !digits(month, 2) || !(1..=4).contains(&place) {
+                    return None;
+                }
+                (month.parse::<u8>().ok()?, Span::Week(place))
+            }
             _ => return None,
         };
         (1..=12).contains(&last_month).then_some(Period { year, last_month, span })
@@ -50,6 +60,8 @@ impl Period {
         match (language, self.span) {
             (Language::Vi, Span::Month) => format!("tháng {}/{year}", self.last_month),
             (Language::En, Span::Month) => format!("{} {year}", self.month_name()),
+            (Language::Vi, Span::Week(place)) => format!("tuần {place}, tháng {}/{year}", self.last_month),
+            (Language::En, Span::Week(place)) => format!("week {place} of {} {year}", self.month_name()),
             (Language::Vi, Span::Quarter) => format!("quý {}/{year}", self.quarter(["I", "II", "III", "IV"])),
             (Language::En, Span::Quarter) => {
                 format!("{} quarter of {year}", self.quarter(["first", "second", "third", "fourth"]))
@@ -65,19 +77,26 @@ impl Period {
 
     /// Its first and its last day, in ISO 8601.
     pub(super) fn days(self) -> (String, String) {
+        let year = self.year;
+        let last = crate::calendar::civil::month_days(i64::from(self.year), i64::from(self.last_month));
         let months = match self.span {
+            Span::Week(place) => {
+                let first = (place - 1) * 7 + 1;
+                let last = if place == 4 { last } else { first.saturating_add(6).into() };
+                let month = self.last_month;
+                return (format!("{year:04}-{month:02}-{first:02}"), format!("{year:04}-{month:02}-{last:02}"));
+            }
             Span::Month => 1,
             Span::Quarter => 3,
         };
         let first = self.last_month.saturating_sub(months - 1);
-        let days = crate::calendar::civil::month_days(i64::from(self.year), i64::from(self.last_month));
-        let year = self.year;
-        (format!("{year:04}-{first:02}-01"), format!("{year:04}-{:02}-{days:02}", self.last_month))
+        (format!("{year:04}-{first:02}-01"), format!("{year:04}-{:02}-{last:02}", self.last_month))
     }
 
     /// In the words of the national portal: the kind of the period and its number, `month` and 10 or `quarter` and 3.
     pub(super) fn number(self) -> (&'static str, u16, u8) {
         match self.span {
+            Span::Week(place) => ("week", self.year, place),
             Span::Month => ("month", self.year, self.last_month),
             Span::Quarter => ("quarter", self.year, self.last_month / 3),
         }
@@ -113,6 +132,7 @@ impl Period {
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.span {
+            Span::Week(place) => write!(f, "{:04}-{:02}-w{place}", self.year, self.last_month),
             Span::Month => write!(f, "{:04}-{:02}", self.year, self.last_month),
             Span::Quarter => write!(f, "{:04}-Q{}", self.year, self.last_month / 3),
         }

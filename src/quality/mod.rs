@@ -27,6 +27,11 @@ impl Handling {
     ];
 }
 
+/// The same dossiers with the `week` of their month, 1 to 4: `quality.weekly_dossiers`.
+pub fn weekly_table() -> TableName {
+    TableName::new("quality", "weekly_dossiers")
+}
+
 /// The table of dossiers that were due, `quality.dossiers`: `record_id`, `subject_id`, `month` (in which the dossier
 /// was due, `2026-10`), `commune_code`, `procedure_group`, `is_on_time`, `is_online`.
 pub fn table() -> TableName {

@@ -108,7 +108,10 @@ pub fn budget(world: &World, checked: &Checked) -> Result<Budget, Fault> {
 
 fn policy_budget(policy: &PrivacyPolicy) -> Result<Policy, Fault> {
     let measures = policy.measures.iter().map(|measure| measure_budget(measure, policy));
-    let measures = measures.collect::<Result<Vec<_>, _>>().map_err(|error| error.fault())?;
+    let mut measures = measures.collect::<Result<Vec<_>, _>>().map_err(|error| error.fault())?;
+    for measure in policy.weekly.iter().flat_map(|weekly| &weekly.measures) {
+        measures.push(week_budget(measure, policy).map_err(|error| error.fault())?);
+    }
     let all = disclosure::total(measures.iter().map(|(_, rho)| *rho)).map_err(|error| error.fault())?;
     Ok(Policy {
         name: policy.policy.clone(),
@@ -134,6 +137,15 @@ fn measure_budget(measure: &Measure, policy: &PrivacyPolicy) -> Result<(MeasureB
     let parts = parts.into_iter().map(|(part, rho)| (part, rho.to_string())).collect();
     let (table, sigma) = (measure.table.clone(), measure.sigma);
     Ok((MeasureBudget { table, sigma, rho: rho.to_string(), parts }, rho))
+}
+
+/// What a measure costs in all weeks of a month.
+fn week_budget(measure: &Measure, policy: &PrivacyPolicy) -> Result<(MeasureBudget, Rho), disclosure::Error> {
+    let one = disclosure::cost(policy.dossiers_per_person, measure.sigma)?;
+    let parts = [Part::Week1, Part::Week2, Part::Week3, Part::Week4];
+    let rho = disclosure::total(parts.map(|_| one))?;
+    let parts = parts.map(|part| (part.word().to_owned(), one.to_string())).to_vec();
+    Ok((MeasureBudget { table: measure.table.clone(), sigma: measure.sigma, rho: rho.to_string(), parts }, rho))
 }
 
 fn month_budget(of_month: &[Reserved], policy: Option<&PrivacyPolicy>) -> Option<MonthBudget> {

@@ -1,4 +1,4 @@
-//! Step five: exact tables of closed months, decided once, and published from what was decided.
+//! Step five: exact tables of closed months and quarters, decided once, and published from what was decided.
 //!
 //! All tables of a month that are not decided yet are protected, attacked and admitted together; what may leave is
 //! committed to the ledger before a file is written, and every file is made of what the ledger keeps. So a crash
@@ -8,8 +8,9 @@ use std::path::PathBuf;
 
 use super::Night;
 use super::build::Built;
-use crate::disclosure::exact::{Closing, Decided, Outcome};
-use crate::disclosure::{Month, Released, closed_months};
+use crate::disclosure::cells::Cube;
+use crate::disclosure::exact::{Closing, Decided, Outcome, is_made};
+use crate::disclosure::{Month, Period, Released, closed_months, whole_quarters};
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{ExactDecision, KeptExact, Ledger};
 use crate::pipeline::exact::ExactPolicy;
@@ -31,13 +32,15 @@ impl Night<'_> {
     pub(super) async fn publish_exact(&mut self, ledger: &mut Ledger, built: &Built) -> Result<(), Fault> {
         let Some(policy) = self.checked.pipeline.exact.as_ref() else { return Ok(()) };
         let mut shown = shown(ledger)?;
-        for month in self.closed(policy) {
-            if open(policy, month, &shown) == 0 {
-                self.tell_changed(built, month, &shown)?;
+        for period in self.closed(policy) {
+            if open(policy, period, &shown) == 0 {
+                if let Period::Month(month) = period {
+                    self.tell_changed(built, month, &shown)?;
+                }
                 continue;
             }
-            self.world.progress.step(format!("deciding about exact counts of {month}"));
-            let decided = self.decide_month(built, policy, month, &shown).await?;
+            self.world.progress.step(format!("deciding about exact counts of {period}"));
+            let decided = self.decide_period(built, policy, period, &shown).await?;
             if decided.is_empty() {
                 continue;
             }
@@ -60,19 +63,22 @@ impl Night<'_> {
     pub(super) fn foresee_exact(&mut self, ledger: Option<&Ledger>) -> Result<(), Fault> {
         let Some(policy) = self.checked.pipeline.exact.as_ref() else { return Ok(()) };
         let shown = ledger.map_or(Ok(Vec::new()), shown)?;
-        for month in self.closed(policy) {
-            let tables = open(policy, month, &shown);
+        for period in self.closed(policy) {
+            let tables = open(policy, period, &shown);
             if tables > 0 {
                 let line =
-                    ExactLine { period: month.to_string(), status: "would decide".into(), ..ExactLine::default() };
+                    ExactLine { period: period.to_string(), status: "would decide".into(), ..ExactLine::default() };
                 self.report.exact.push(ExactLine { tables: tables as u64, ..line });
             }
         }
         Ok(())
     }
 
-    fn closed(&self, policy: &ExactPolicy) -> Vec<Month> {
-        closed_months(Month::of(policy.first_month), self.as_of, policy.close_after_days)
+    /// What has closed: the months, then the quarters that are whole, in order.
+    fn closed(&self, policy: &ExactPolicy) -> Vec<Period> {
+        let months = closed_months(Month::of(policy.first_month), self.as_of, policy.close_after_days);
+        let quarters = whole_quarters(&months).into_iter().map(Period::Quarter);
+        months.iter().copied().map(Period::Month).chain(quarters).collect()
     }
 
     fn closing<'p>(&'p self, policy: &'p ExactPolicy) -> Closing<'p> {
@@ -81,48 +87,60 @@ impl Night<'_> {
         Closing { policy, privacy, unit: &pipeline.unit, groups: &pipeline.procedure_groups }
     }
 
-    /// The tables of a month that may leave; each that may not is held, with its fault.
-    async fn decide_month(
+    /// The tables of a period that may leave; each that may not is held, with its fault.
+    async fn decide_period(
         &mut self,
         built: &Built,
         policy: &ExactPolicy,
-        month: Month,
+        period: Period,
         shown: &[Shown],
     ) -> Result<Vec<Decided>, Fault> {
         let Some(counts) = built.tables.get(&counted()) else {
             // The source failed, which is a fault of its own, or a check holds it.
             if built.is_held(&counted()) {
-                self.hold_exact(month, "a check holds the dossiers");
+                self.hold_exact(period, "a check holds the dossiers");
             }
             return Ok(Vec::new());
         };
-        if !reaches(built, month)? {
-            self.hold_exact(month, "the dossiers end before the month does, as if a file were cut short");
+        if !reaches(built, period)? {
+            self.hold_exact(period, "the dossiers end before it does, as if a file were cut short");
             return Ok(Vec::new());
         }
         let before: Vec<Decided> = shown.iter().map(|one| one.decided.clone()).collect();
         let mut outcomes = Vec::new();
-        if policy.tables.iter().any(|table| !before.iter().any(|known| known.is(&table.table, month))) {
+        let is_open = |name: &str| !before.iter().any(|known| known.is(name, period));
+        if policy.tables.iter().any(|table| is_made(table, period) && is_open(&table.table)) {
             let closing = self.closing(policy);
-            let (cube, left_out) = closing.count(month, counts)?;
-            outcomes.push(closing.decide(month, &cube, &before, &self.provenance(built, &counted())));
+            let frame = Closing::frame(period, &before);
+            let (cube, left_out) = closing.count(frame, counts)?;
+            if let Some(changed) = changed_since(frame, period, &before, &cube) {
+                let what = "what was decided stays as it is, and a table beside it would show the difference";
+                self.report.notes.push(format!(
+                    "Exact tables of {period} are not made: dossiers of {changed} changed after its tables were decided; {what}."
+                ));
+                return Ok(Vec::new());
+            }
+            outcomes.push(closing.decide(period, &cube, &before, &self.provenance(built, &counted())));
             if left_out > 0 {
                 let what = "with a commune or procedure outside the public lists";
-                self.report.notes.push(format!("{month}: {left_out} dossiers not in exact tables: {what}"));
+                self.report.notes.push(format!("{period}: {left_out} dossiers not in exact tables: {what}"));
             }
         }
-        if policy.scores.iter().any(|sheet| !before.iter().any(|known| known.is(&sheet.table, month))) {
-            outcomes.push(self.decide_scores(built, policy, month, &before).await);
+        match period {
+            Period::Month(month) if policy.scores.iter().any(|sheet| is_open(&sheet.table)) => {
+                outcomes.push(self.decide_scores(built, policy, month, &before).await);
+            }
+            _ => {}
         }
         let mut all = Vec::new();
         for Outcome { decided, held } in outcomes {
             all.extend(decided);
             for (table, fault) in held {
                 let mut line = FaultLine::from(&fault);
-                line.what = format!("{table} of {month} is held: {}", line.what);
+                line.what = format!("{table} of {period} is held: {}", line.what);
                 self.report.faults.push(line);
                 self.report.exact.push(ExactLine {
-                    period: month.to_string(),
+                    period: period.to_string(),
                     status: "refused".into(),
                     tables: 1,
                     ..ExactLine::default()
@@ -201,8 +219,9 @@ impl Night<'_> {
         if policy.rounding.is_some() {
             return Ok(());
         }
-        let (cube, _) = closing.count(month, counts)?;
-        if shown.iter().any(|one| one.decided.period() == month && one.decided.has_changed(&cube)) {
+        let period = Period::Month(month);
+        let (cube, _) = closing.count(period, counts)?;
+        if shown.iter().any(|one| one.decided.period() == period && one.decided.has_changed(&cube)) {
             self.report.notes.push(format!(
                 "Dossiers of {month} changed after its exact tables were decided; what was published stays as it is."
             ));
@@ -210,9 +229,9 @@ impl Night<'_> {
         Ok(())
     }
 
-    fn hold_exact(&mut self, month: Month, why: &str) {
-        self.report.notes.push(format!("Exact tables of {month} are not decided: {why}"));
-        self.report.exact.push(ExactLine { period: month.to_string(), status: "held".into(), ..ExactLine::default() });
+    fn hold_exact(&mut self, period: Period, why: &str) {
+        self.report.notes.push(format!("Exact tables of {period} are not decided: {why}"));
+        self.report.exact.push(ExactLine { period: period.to_string(), status: "held".into(), ..ExactLine::default() });
     }
 }
 
@@ -221,19 +240,31 @@ fn counted() -> TableName {
     TableName::new("quality", "counts")
 }
 
-/// How many tables of a month are not decided yet.
-fn open(policy: &ExactPolicy, month: Month, shown: &[Shown]) -> usize {
-    let names = policy.tables.iter().map(|t| &t.table).chain(policy.scores.iter().map(|s| &s.table));
-    names.filter(|name| !shown.iter().any(|one| one.decided.is(name, month))).count()
+/// How many tables of a period are not decided yet.
+fn open(policy: &ExactPolicy, period: Period, shown: &[Shown]) -> usize {
+    let tables = policy.tables.iter().filter(|table| is_made(table, period)).map(|table| &table.table);
+    let sheets = policy.scores.iter().filter(|_| matches!(period, Period::Month(_))).map(|sheet| &sheet.table);
+    tables.chain(sheets).filter(|name| !shown.iter().any(|one| one.decided.is(name, period))).count()
 }
 
-/// Everything that was decided, as the ledger keeps it.
+/// The first month of a frame whose records no longer give what was decided of it; none for a month that is decided by
+/// itself, of which a table that is added later is refused with its fault.
+fn changed_since(frame: Period, period: Period, before: &[Decided], cube: &Cube) -> Option<Period> {
+    if frame == period && matches!(period, Period::Month(_)) {
+        return None;
+    }
+    let months: Vec<Period> = frame.months().into_iter().map(Period::Month).collect();
+    let known = before.iter().filter(|known| known.period() == frame || months.contains(&known.period()));
+    known.filter(|known| known.has_changed(cube)).map(Decided::period).min()
+}
+
 /// The exact tables that stand on the shelf, for the pages.
 pub(super) fn on_the_shelf(ledger: &Ledger) -> Result<Vec<Released>, Fault> {
     let shown = shown(ledger)?.into_iter().filter(|one| one.kept.files.is_some());
     shown.map(|one| Released::exact(&one.decided).map_err(|error| error.fault())).collect()
 }
 
+/// Everything that was decided, as the ledger keeps it.
 fn shown(ledger: &Ledger) -> Result<Vec<Shown>, Fault> {
     let kept = ledger.exact_tables().map_err(|error| error.fault())?;
     let read = |kept: KeptExact| {
@@ -264,11 +295,12 @@ fn record(ledger: &mut Ledger, run: &str, decided: &[Decided]) -> Result<(), Fau
     ledger.decide_exact(run, &decisions).map_err(|error| error.fault())
 }
 
-/// Whether the dossiers speak of days up to the end of the month.
-fn reaches(built: &Built, month: Month) -> Result<bool, Fault> {
+/// Whether the dossiers speak of days up to the end of the period.
+fn reaches(built: &Built, period: Period) -> Result<bool, Fault> {
     use jiff::ToSpan;
     let Some(reach) = built.tables.get(&TableName::new("quality", "reach")) else { return Ok(false) };
     let until = Table::dates(reach, "dossiers_until").map_err(|error| error.fault())?;
+    let Some(month) = period.months().last().copied() else { return Ok(false) };
     let enough = month.last_day().saturating_sub(REACH_DAYS.days());
     Ok(until.first().copied().flatten().is_some_and(|until| until >= enough))
 }

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use super::build::Built;
 use super::{Night, shelf};
+use crate::disclosure::exact::Closing;
+use crate::disclosure::gate::Invariant;
 use crate::disclosure::{self, Draws, Edition, Month, Part, Period, Released, Request, closed_months, whole_quarters};
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{Ledger, Publication, Reservation};
@@ -17,7 +19,7 @@ use crate::report::{FaultLine, ReleaseLine};
 use crate::{quality, satisfaction};
 
 /// An edition of a period, and the draws it is made from.
-type MadeFrom<'d> = (Period, Edition, Vec<&'d Draws>);
+pub(super) type MadeFrom<'d> = (Period, Edition, Vec<&'d Draws>);
 
 impl Night<'_> {
     /// Draws each closed month once, releases months and whole quarters, and puts them on the shelf.
@@ -79,6 +81,7 @@ impl Night<'_> {
                     .into(),
             );
         }
+        self.publish_weeks(ledger, built, policy, &labels)?;
         self.catalogue(ledger, &labels)
     }
 
@@ -160,7 +163,7 @@ impl Night<'_> {
                 Ok(Some(draws))
             }
             Reservation::Refused { spent } => {
-                self.refuse_month(policy, month, spent);
+                self.refuse_period(policy, Period::Month(month), spent);
                 Ok(None)
             }
         }
@@ -171,9 +174,10 @@ impl Night<'_> {
         self.report.releases.push(line);
     }
 
-    fn refuse_month(&mut self, policy: &PrivacyPolicy, month: Month, spent: Rho) {
+    /// Says that a month or a week cannot be drawn for want of budget.
+    pub(super) fn refuse_period(&mut self, policy: &PrivacyPolicy, period: Period, spent: Rho) {
         self.report.releases.push(ReleaseLine {
-            period: month.to_string(),
+            period: period.to_string(),
             status: "refused".into(),
             rho_spent: "0".into(),
             rho_total: format!("{spent} of {}", policy.rho_cap),
@@ -181,7 +185,7 @@ impl Night<'_> {
             tables: 0,
         });
         self.report.notes.push(format!(
-            "{month}: the privacy budget is spent ({spent} of {}) and nothing was stored: a person must decide whether to raise rho_cap",
+            "{period}: the privacy budget is spent ({spent} of {}) and nothing was stored: a person must decide whether to raise rho_cap",
             policy.rho_cap
         ));
     }
@@ -204,7 +208,7 @@ impl Night<'_> {
     }
 
     /// Puts one period on the shelf, or proves that it stands there as it was published.
-    fn put(
+    pub(super) fn put(
         &mut self,
         ledger: &mut Ledger,
         policy: &PrivacyPolicy,
@@ -272,13 +276,22 @@ impl Night<'_> {
         let request =
             Request::new(asked, policy, &pipeline.unit, &pipeline.procedure_groups, ratings, dossiers, &self.key)
                 .map_err(|error| error.fault())?;
+        let request = request.with_invariants(self.invariants(asked.0));
         let with = |request: Request, (of, table)| request.with_provenance(of, self.provenance(built, table));
         let tables = [(Counted::Ratings, &satisfaction::table()), (Counted::Dossiers, &quality::table())];
         Ok(Some(tables.into_iter().fold(request, with)))
     }
 
+    /// The exact totals that are published beside the noisy figures of a month, by the policies of tonight.
+    pub(super) fn invariants(&self, month: Month) -> Vec<Invariant> {
+        let pipeline = &self.checked.pipeline;
+        let Some(policy) = &pipeline.exact else { return Vec::new() };
+        let (privacy, unit, groups) = (pipeline.privacy.as_ref(), &pipeline.unit, &pipeline.procedure_groups);
+        Closing { policy, privacy, unit, groups }.beside(month, &pipeline.indices).invariants
+    }
+
     /// The tables of these editions.
-    fn release(&self, policy: &PrivacyPolicy, made_from: &[MadeFrom<'_>]) -> Result<Vec<Released>, Fault> {
+    pub(super) fn release(&self, policy: &PrivacyPolicy, made_from: &[MadeFrom<'_>]) -> Result<Vec<Released>, Fault> {
         let pipeline = &self.checked.pipeline;
         let mut released = Vec::new();
         for (_, _, draws) in made_from {
@@ -301,7 +314,12 @@ impl Night<'_> {
         let name = period.to_string();
         let now = self.spent.iter().find(|(month, _)| *month == name).map_or(Rho::from_integer(0), |(_, cost)| *cost);
         let all = ledger.spent().map_err(|error| error.fault())?;
-        let total = all.iter().find(|(month, _)| *month == name).map(|(_, rho)| *rho);
+        // A quarter is of no one month's budget; a week spends its month's.
+        let month = match period {
+            Period::Week(week) => week.month().to_string(),
+            Period::Month(_) | Period::Quarter(_) => name.clone(),
+        };
+        let total = all.iter().find(|(of, _)| *of == month).map(|(_, rho)| *rho);
         self.report.releases.push(ReleaseLine {
             period: edition.folder(period),
             status: if is_new { "published" } else { "unchanged" }.into(),
@@ -354,6 +372,7 @@ impl Night<'_> {
                 ..ReleaseLine::default()
             });
         }
+        self.foresee_weeks(ledger, policy)?;
         if published > 0 {
             self.report.notes.push(format!("{published} months are published already and stay as they are."));
         }
@@ -369,7 +388,7 @@ fn is_held(built: &Built) -> bool {
     built.is_held(&satisfaction::table()) || built.is_held(&quality::table())
 }
 
-fn policy_changed(path: &Path, policy: &PrivacyPolicy) -> Fault {
+pub(super) fn policy_changed(path: &Path, policy: &PrivacyPolicy) -> Fault {
     Fault::new(
         "disclosure.policy-changed",
         Place::file(path),
@@ -381,7 +400,9 @@ fn policy_changed(path: &Path, policy: &PrivacyPolicy) -> Fault {
 /// What was drawn of a month, in the order in which it was drawn.
 fn stored(ledger: &Ledger, month: Month) -> Result<Vec<Draws>, Fault> {
     let stored = ledger.stored_parts(&month.to_string()).map_err(|error| error.fault())?;
-    stored.iter().map(|release| Draws::from_bytes(&release.draws).map_err(|error| error.fault())).collect()
+    let draws = stored.iter().map(|release| Draws::from_bytes(&release.draws).map_err(|error| error.fault()));
+    // Weeks are increments of their own, and no parts of the month's figures.
+    draws.filter(|draws| draws.as_ref().map_or(true, |draws| draws.part().week().is_none())).collect()
 }
 
 /// What the ledger calls a part of a month.

@@ -32,6 +32,7 @@ mod sealed;
 mod shelf;
 mod tokens;
 mod trace;
+mod weeks;
 mod window;
 
 use jiff::Timestamp;

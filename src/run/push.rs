@@ -92,8 +92,9 @@ async fn tell_all(
     patience: Patience,
 ) -> Result<(Vec<Pushed>, Vec<Fault>), Fault> {
     let places = ledger.published_places().map_err(|error| error.fault())?;
-    let periods: BTreeSet<String> =
-        places.iter().filter_map(|(_, place)| publication::period_of(&place.period)).collect();
+    let periods = places.iter().filter_map(|(_, place)| publication::period_of(&place.period));
+    // The rating system asks for months, quarters and years.
+    let periods: BTreeSet<String> = periods.filter(|period| !period.contains("-w")).collect();
     let communes: Vec<String> = checked.pipeline.unit.communes.iter().map(|commune| commune.code.clone()).collect();
     let (mut pushed, mut faults) = (Vec::new(), Vec::new());
     let mut portal = None;

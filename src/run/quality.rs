@@ -160,7 +160,9 @@ fn scope(pipeline: &Pipeline, asked: &Asked) -> Scope {
 /// so that nothing is known of them for a single procedure.
 fn unfilled(checked: &Checked, scope: &Scope) -> BTreeSet<String> {
     let optional = checked.pipeline.standard_tables.iter().filter(|table| table.optional);
-    let has_ratings = super::ratings::blind_tables(&checked.pipeline).next().is_some() && scope.procedure.is_none();
+    let has_page = checked.pipeline.serve.as_ref().is_some_and(|serve| serve.ratings.is_some());
+    let has_tables = super::ratings::blind_tables(&checked.pipeline).next().is_some();
+    let has_ratings = (has_page || has_tables) && scope.procedure.is_none();
     let is_filled = |name: &str| match TableName::new("staging", name) {
         name if name == standard_table() => has_ratings,
         name => checked.library.model(&name).is_some(),

@@ -13,9 +13,12 @@ use super::build::Built;
 use crate::disclosure::{Month, Part, closed_months};
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::Ledger;
+use crate::ledger::answers::{Answers, sealed_answer};
 use crate::ledger::tokens::{TakenMonth, sealed_counts, sealed_texts};
 use crate::lineage::{Ending, Job};
+use crate::pipeline::blind::Blind;
 use crate::pipeline::{Pipeline, PrivacyPolicy, Source, SourceTable};
+use crate::satisfaction::answer::{self, Answer};
 use crate::satisfaction::counts::{self, Counts};
 use crate::satisfaction::intake::{self, Form, OfMonth, Proofs, Taken};
 use crate::satisfaction::tokens::TokenCell;
@@ -121,7 +124,21 @@ impl Night<'_> {
             let taken = TakenMonth { month: &month, part: &part, counts, texts, spent, night };
             ledger.take_ratings(&self.run, &taken).map_err(|error| error.fault())?;
         }
-        Ok(())
+        self.forget_answers(ledger)
+    }
+
+    /// Removes the answers of the page that can speak of no open month any more: a token is of a month that had ended
+    /// before it was given out, so that answers of one month are of the months before it.
+    fn forget_answers(&self, ledger: &Ledger) -> Result<(), Fault> {
+        let Some(policy) = &self.checked.pipeline.privacy else { return Ok(()) };
+        let taken = ledger.taken_ratings().map_err(|error| error.fault())?;
+        let Some(last) = Part::of(policy).last() else { return Ok(()) };
+        let closed = taken.iter().filter_map(|(month, part, _)| {
+            let month: Month = month.parse().ok()?;
+            (*part == super::figures::name_of(month, *last)).then_some(month)
+        });
+        let Some(open) = closed.max().and_then(|month| month.next()?.next()) else { return Ok(()) };
+        Answers::of(&self.world.state).forget_before(open.first_day()).map(drop).map_err(|error| error.fault())
     }
 
     /// Removes what raters wrote when its term is over.
@@ -159,6 +176,7 @@ impl Night<'_> {
         due: Vec<(Month, String)>,
     ) -> Result<Vec<Fresh>, Fault> {
         let pipeline = &self.checked.pipeline;
+        let page = self.page_answers()?;
         let mut forms = Vec::new();
         for (source, table) in blind_tables(pipeline) {
             let name = TableName::new(&source.name, &table.name);
@@ -174,6 +192,8 @@ impl Night<'_> {
             };
             forms.push(Form { blind, rows });
         }
+        let of_sources = forms.len();
+        forms.extend(page.iter().map(|(blind, rows)| Form { blind, rows }));
         let (Some((first, _)), Some((last, _))) = (due.first(), due.last()) else { return Ok(Vec::new()) };
         let dossiers = TableName::new("staging", "dossiers");
         if forms.is_empty() || built.is_blocked(&dossiers) || built.is_held(&dossiers) {
@@ -188,8 +208,41 @@ impl Night<'_> {
         self.tell(Job::Model(&model.name), if finished.is_ok() { Ending::Complete } else { Ending::Fail });
         let finished = finished.map_err(|error| error.fault())?;
         let months: BTreeSet<String> = due.iter().map(|(month, _)| month.to_string()).collect();
-        let taken = self.join(ledger, &forms, &finished, &months)?;
+        let mut taken = self.join(ledger, &forms, &finished, &months)?;
+        // The page is always open: only a source can end early, as if it were cut short.
+        taken.last_day = match forms.get(..of_sources).unwrap_or_default() {
+            [] => Some(self.as_of.date()),
+            sources => {
+                let days = sources.iter().map(intake::last_day).collect::<Result<Vec<_>, _>>();
+                days.map_err(|error| error.fault())?.into_iter().flatten().max()
+            }
+        };
         Ok(self.reached(taken, due))
+    }
+
+    /// What people answered on the rating page and was not taken in yet, opened; none where there is no page.
+    fn page_answers(&self) -> Result<Option<(Blind, Table)>, Fault> {
+        let Some(scale) = self.checked.pipeline.serve.as_ref().and_then(|serve| serve.ratings) else { return Ok(None) };
+        let sealed = Answers::of(&self.world.state).all().map_err(|error| error.fault())?;
+        let mut answers = Vec::with_capacity(sealed.len());
+        if !sealed.is_empty() {
+            let key = self.world.opening_key().map_err(|error| error.fault())?;
+            for (day, sealed) in sealed {
+                let answer = key.open(&sealed_answer(day), &sealed).and_then(|text| Answer::of_text(&text));
+                let answer = answer.ok_or_else(|| {
+                    let what =
+                        "an answer of the rating page cannot be opened: it was sealed with another key, or changed";
+                    let place = Place::file(self.world.state.join("answers"));
+                    Fault::new("ratings.sealed", place, what, "restore keys/sealing.key from your backup")
+                })?;
+                answers.push((day, answer));
+            }
+        }
+        let rows = answer::table(&answers).ok_or_else(|| {
+            let place = Place::Thing("the answers of the rating page".into());
+            Fault::new("ratings.rows", place, "they make no table", "report this, with the lines above")
+        })?;
+        Ok(Some((answer::blind(scale), rows)))
     }
 
     fn join(

@@ -302,15 +302,17 @@ fn released(ledger: &Ledger, checked: &Checked, period: &str) -> Result<Vec<Rele
         return Err(Fault::new("publish.no-policy", Place::file(&pipeline.path), "nothing is released here", next));
     };
     let period: Period = period.parse().map_err(|error: disclosure::Error| error.fault())?;
-    let months = match period {
-        Period::Month(month) => vec![month],
-        Period::Quarter(quarter) => quarter.months(),
+    let (week, weekly) = match period {
+        Period::Week(week) => (Some(week.place()), disclosure::weekly(policy)),
+        Period::Month(_) | Period::Quarter(_) => (None, None),
     };
+    let policy = weekly.as_ref().unwrap_or(policy);
     let mut draws = Vec::new();
-    for month in months {
+    for month in period.months() {
         let stored = ledger.stored_parts(&month.to_string()).map_err(|error| error.fault())?;
         for part in stored {
-            draws.push(Draws::from_bytes(&part.draws).map_err(|error| error.fault())?);
+            let part = Draws::from_bytes(&part.draws).map_err(|error| error.fault())?;
+            draws.extend((part.part().week() == week).then_some(part));
         }
     }
     disclosure::release(&draws, policy, &pipeline.unit, &pipeline.procedure_groups).map_err(|error| error.fault())

@@ -1,17 +1,20 @@
 //! The sources of the sample agency An Bình, as `pipelines/an-binh/pipeline.toml` reads them:
-//! two SQLite databases and three CSV files. In SQLite, dates are ISO 8601 text
-//! and yes or no is 1 or 0; in CSV, dates are dd/mm/yyyy.
+//! two SQLite databases and the CSV files of the insurance and of the one-stop system. In SQLite, dates are
+//! ISO 8601 text; in CSV, dates are dd/mm/yyyy; in both, yes or no is 1 or 0.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Field, Schema};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
 use rusqlite::{Connection, Params, Statement, Transaction, params};
 
 use super::dossiers::Year;
 use super::files::{self, Draft, Rows};
 use super::papers;
+use super::services::Service;
 use super::standard::Table;
 use super::world::{Day, Person, World, civil};
 use super::{Error, WrittenFile};
@@ -39,7 +42,46 @@ pub fn write(world: &World, out: &Path) -> Result<Vec<WrittenFile>, Error> {
     files.extend(csv(&year, Table::HealthInsuranceCards, &cards, &out.join("insurance/household_cards.csv"))?);
     files.extend(csv(&year, Table::Dossiers, &dossiers, &out.join("one-stop/dossiers.csv"))?);
     files.extend(csv(&year, Table::Ratings, &ratings, &out.join("one-stop/ratings.csv"))?);
+    for service in Service::ALL {
+        files.extend(service_csv(&year, service, &out.join("one-stop").join(format!("{}.csv", file_of(service))))?);
+    }
     Ok(files)
+}
+
+/// The one-stop system's own name of a table.
+fn file_of(service: Service) -> &'static str {
+    match service {
+        Service::Procedures => "procedures",
+        Service::Publications => "publications",
+        Service::Dossiers => "services",
+        Service::Supplements => "supplements",
+        Service::Fees => "fees",
+        Service::Petitions => "petitions",
+        Service::Reports => "reports",
+        Service::Offices => "offices",
+    }
+}
+
+/// A table about services. Who handles a dossier is whoever received it, so that the system has no column for it.
+fn service_csv(year: &Year<'_>, service: Service, path: &Path) -> Result<Vec<WrittenFile>, Error> {
+    let standard = service.schema();
+    let kept: Vec<usize> =
+        (0..standard.fields().len()).filter(|at| standard.field(*at).name() != "handled_by").collect();
+    let own = |field: &Field| {
+        let name = if field.name() == "dossier_id" { "dossier_number" } else { field.name() };
+        let kind = if *field.data_type() == DataType::Boolean { DataType::Int64 } else { field.data_type().clone() };
+        Field::new(name, kind, field.is_nullable())
+    };
+    let fields: Vec<Field> = kept.iter().map(|at| own(standard.field(*at))).collect();
+    let schema = Arc::new(Schema::new(fields));
+    let batch = |range| {
+        let made = service.batch(year, range)?.project(&kept)?;
+        let columns = made.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
+        RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, ArrowError>>()?)
+    };
+    let rows =
+        Rows { schema: schema.clone(), sources: service.sources(year), batch: &batch, date_format: Some("%d/%m/%Y") };
+    files::write(&rows, None, Some(path.to_path_buf()))
 }
 
 /// A standard table under the agency's own column names.

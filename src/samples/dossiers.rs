@@ -5,6 +5,8 @@
 //! number (Circular 01/2018/TT-VPCP, Art. 19), is the place within that cell. Each
 //! dossier is made alone, from its index.
 
+use std::collections::BTreeMap;
+
 use super::draw::{Draw, Stream, scattered};
 use super::world::{Commune, Day, Person, World, civil, night};
 use crate::calendar;
@@ -71,8 +73,9 @@ pub struct Dossier {
     pub due_on: Option<Day>,
     /// When it was finished; none while it is not.
     pub finished_on: Option<Day>,
+    /// Its number in the order of receipt, from which all else about it is drawn.
+    pub index: u64,
     late: bool,
-    index: u64,
 }
 
 /// A rating of a dossier.
@@ -144,6 +147,24 @@ impl<'w> Year<'w> {
     /// Where the dossiers are filed.
     pub fn world(&self) -> &World {
         self.world
+    }
+
+    /// The working day that comes this many after a day.
+    pub fn working_day_after(&self, day: Day, working_days: u64) -> Day {
+        let at = self.working_days.partition_point(|working| *working < day);
+        let after = usize::try_from(working_days).unwrap_or(usize::MAX);
+        self.working_days.get(at.saturating_add(after)).copied().unwrap_or(day)
+    }
+
+    /// How many dossiers each commune received in each month, by the first day of the month.
+    pub fn received(&self) -> BTreeMap<(usize, Date), u64> {
+        let mut received = BTreeMap::new();
+        let ends = self.cells.iter().skip(1).map(|cell| cell.first).chain([self.world.dossiers]);
+        for (cell, end) in self.cells.iter().zip(ends) {
+            let month = civil(cell.received_on).first_of_month();
+            *received.entry((cell.commune, month)).or_default() += end - cell.first;
+        }
+        received
     }
 
     /// A dossier, by index in the order of receipt.

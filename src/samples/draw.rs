@@ -33,6 +33,16 @@ pub enum Stream {
     Commune,
     /// A commune on a working day: how busy it was.
     Workload,
+    /// How the service of a dossier was provided, by the dossier's index.
+    Service,
+    /// A petition about a dossier, by the dossier's index.
+    Petition,
+    /// An announcement of a procedure.
+    Publication,
+    /// What a report says of a unit's month.
+    Report,
+    /// How a one-stop office was judged.
+    Office,
 }
 
 /// The values of one row, each asked for by the number of its field.

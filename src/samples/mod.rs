@@ -14,6 +14,7 @@ mod draw;
 mod files;
 mod names;
 mod papers;
+mod services;
 mod standard;
 mod world;
 
@@ -26,6 +27,7 @@ use parquet::errors::ParquetError;
 use crate::fault::{Explain, Place};
 use dossiers::Year;
 use files::Rows;
+use services::Service;
 use standard::Table;
 use world::World;
 
@@ -53,7 +55,7 @@ pub struct Options {
 /// Which files are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// The sources of `pipelines/an-binh/`: SQLite and CSV, three dossiers per person.
+    /// The sources of `pipelines/an-binh/`: SQLite and CSV, three dossiers per person, and how they were served.
     Agency,
     /// The standard tables of a whole country as Parquet, compressed with zstd.
     Parquet,
@@ -204,6 +206,11 @@ pub fn write(options: &Options) -> Result<Summary, Error> {
 /// Names and schemas of the standard tables as they are written.
 pub fn standard_tables() -> Vec<(&'static str, SchemaRef)> {
     Table::ALL.iter().map(|table| (table.name(), table.schema())).collect()
+}
+
+/// Names and schemas of the standard tables that the sample agency alone fills: how its services are provided.
+pub fn service_tables() -> Vec<(&'static str, SchemaRef)> {
+    Service::ALL.iter().map(|table| (table.name(), table.schema())).collect()
 }
 
 fn standard_file(out: &Path, table: Table, extension: &str) -> PathBuf {

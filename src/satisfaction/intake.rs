@@ -140,6 +140,15 @@ pub fn take(forms: &[Form<'_>], proofs: &Proofs<'_>) -> Result<Taken, tables::Er
     Ok(taken)
 }
 
+/// The last day of which a form has an answer.
+///
+/// # Errors
+///
+/// A column that is not there or not of its type.
+pub fn last_day(form: &Form<'_>) -> Result<Option<Date>, tables::Error> {
+    Ok(days(form.rows, &form.blind.answered_on)?.into_iter().flatten().max())
+}
+
 /// Of two answers with one proof the one with the lower hash stays; whether there were two.
 fn keep_lowest<K: std::hash::Hash + Eq>(all: &mut HashMap<K, Answer>, key: K, answer: Answer) -> bool {
     match all.get_mut(&key) {

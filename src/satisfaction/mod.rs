@@ -1,7 +1,8 @@
 //! What a rating means, and how answers become counts that know no rater.
 //!
 //! Decree 224/2026/NĐ-CP Art. 10(3)(b) lets people rate the service and has the secrecy and privacy of those who do
-//! protected. Here an answer exists in memory alone, for one night: [`intake`] joins it with a finished dossier, by the
+//! protected. Here an answer exists in memory alone, for one night (one that is given on the rating page waits for it
+//! sealed, with its day and no time): [`intake`] joins it with a finished dossier, by the
 //! dossier's number (portals of today export it) or by a one-time token (`tokens`), bounds how often a person counts,
 //! adds it to the [`counts`] of its cell, and forgets it. Counts of a closed month are what is kept, sealed. They leave
 //! this program only through `disclosure`. This module must not know how they are protected, kept or published.
@@ -27,11 +28,13 @@
 //! spent, or sees the answers' own file while it lies there, joins them: a blind signature on the citizen's own device
 //! (RFC 9474) would close that and cannot be had without one. A cell in which one dossier was finished hides nobody.
 
+pub mod answer;
 pub mod counts;
 pub mod intake;
 pub mod tokens;
 
 use crate::language::Text;
+use crate::pipeline::blind::{Question, Scale};
 use crate::tables::TableName;
 
 /// The lowest and the highest level of a rating.
@@ -55,6 +58,46 @@ pub fn finished() -> TableName {
 /// Where the counts of taken months stand for SQL: the standard table `staging.ratings`, which no agency fills itself.
 pub fn standard_table() -> TableName {
     TableName::new("staging", "ratings")
+}
+
+/// What a question of the form asks.
+pub fn question_text(question: Question) -> Text {
+    let (vi, en) = match question {
+        Question::Overall => (
+            "Nhìn chung, ông/bà hài lòng thế nào về việc giải quyết hồ sơ?",
+            "Overall, how satisfied are you with how your dossier was settled?",
+        ),
+        Question::Convenience => ("Mức độ thuận tiện và được trả lời nhanh chóng", "Convenience, and quick answers"),
+        Question::OnTime => ("Giải quyết và trả kết quả đúng hẹn", "Settled and returned on time"),
+        Question::Attitude => ("Thái độ của cán bộ, công chức", "How staff behaved"),
+        Question::SettlementTime => {
+            ("Thời gian giải quyết so với quy định", "The time it took, against what the rules give")
+        }
+        Question::StepTime => ("Thời gian của từng bước so với quy định", "The time of each step, against the rules"),
+        Question::Contacts => ("Số lần phải đi lại để hoàn thiện hồ sơ", "How often you had to come to complete it"),
+        Question::Agencies => ("Số cơ quan phải liên hệ", "How many agencies you had to contact"),
+        Question::OneStop => {
+            ("Việc tiếp nhận, trả kết quả tại bộ phận một cửa", "Reception and return at the one-stop office")
+        }
+        Question::Publicity => ("Việc công khai thủ tục hành chính", "How procedures are made public"),
+        Question::Petitions => {
+            ("Việc tiếp thu, giải trình phản ánh, kiến nghị", "How petitions are heard and answered")
+        }
+        Question::Online => ("Tiến độ và chất lượng dịch vụ trực tuyến", "Progress and quality of online services"),
+    };
+    Text::new(vi, en)
+}
+
+/// What a level of a scale is called on the form; none for a number that is not a level of it.
+pub fn level_of(scale: Scale, level: i64) -> Option<Text> {
+    let (vi, en) = match (scale, level) {
+        (Scale::Five, _) => return level_name(level),
+        (Scale::Three, 1) => ("không hài lòng", "dissatisfied"),
+        (Scale::Three, 2) => ("hài lòng", "satisfied"),
+        (Scale::Three, 3) => ("rất hài lòng", "very satisfied"),
+        _ => return None,
+    };
+    Some(Text::new(vi, en))
 }
 
 /// What a level is called on the form; none for a number that is not a level.

@@ -1,4 +1,5 @@
-//! The process that answers when a person refuses: a signed link, a page that asks, and the ledger.
+//! The process that answers when a person refuses: a signed link, a page that asks, and the ledger; and when a person
+//! rates: a token, a form, and a sealed answer.
 //!
 //! A GET shows a page that asks for confirmation and changes nothing: mail scanners follow every link. A POST applies
 //! what the link stands for to the ledger at once, in answer to the button of that page and to the one-click button of
@@ -6,9 +7,10 @@
 //!
 //! It listens on loopback unless told otherwise, and expects a web server with a certificate before it. It must not
 //! know who asks: it keeps no address, no log of links and nothing about the browser, and no page holds anything about
-//! the person. It reads nothing but the ledger and the pipeline.
+//! the person. It reads nothing but the ledger, the pipeline, and which tokens were used.
 
 mod page;
+mod rating;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -31,6 +33,8 @@ use crate::personal::links::{self, Links, PATH, Refusal};
 use crate::pipeline::Pipeline;
 use page::{Page, STYLE, Told};
 
+pub use rating::Rating;
+
 /// The largest body that is read, in bytes: a mail program's is 26.
 const BODY_BYTES_MAX: usize = 4096;
 
@@ -40,6 +44,7 @@ pub struct Desk {
     state: PathBuf,
     pipeline: Pipeline,
     links: Links,
+    rating: Option<Rating>,
 }
 
 /// The process cannot serve.
@@ -82,7 +87,14 @@ impl Explain for Error {
 impl Desk {
     /// A desk for an agency, whose ledger is in `state`.
     pub fn new(state: PathBuf, pipeline: Pipeline, links: Links) -> Self {
-        Desk { state, pipeline, links }
+        Desk { state, pipeline, links, rating: None }
+    }
+
+    /// The same desk, at which people rate as well.
+    #[must_use]
+    pub fn with_rating(mut self, rating: Option<Rating>) -> Self {
+        self.rating = rating;
+        self
     }
 }
 
@@ -100,6 +112,11 @@ pub async fn serve(
     let path = format!("{PATH}{{token}}");
     let router = Router::new()
         .route(&path, get(ask).post(apply))
+        .route(
+            rating::PATH,
+            get(rating::form).post(rating::answer).layer(DefaultBodyLimit::max(rating::FORM_BYTES_MAX)),
+        )
+        .route(&format!("{}/{{token}}", rating::PATH), get(rating::form_of))
         .route("/style.css", get(style))
         .fallback(nothing)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

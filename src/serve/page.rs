@@ -14,6 +14,13 @@ button { font: inherit; padding: 0.75rem 1.25rem; margin: 0 0.5rem 0.75rem 0; bo
 button.second { background: #fff; color: #0b3d66; }
 a { color: #0b3d66; }
 button:focus-visible, a:focus-visible { outline: 3px solid #b35900; outline-offset: 2px; }
+fieldset { margin: 0 0 1rem; padding: 0.75rem 1rem; border: 1px solid #767676; border-radius: 0.25rem; min-width: 0; }
+legend { font-weight: 600; padding: 0 0.25rem; }
+fieldset label { display: block; padding: 0.375rem 0; }
+fieldset input { width: 1.25rem; height: 1.25rem; margin: 0 0.5rem 0 0; vertical-align: text-bottom; }
+input:not([type=radio]), textarea { font: inherit; box-sizing: border-box; width: 100%; padding: 0.5rem; border: 1px solid #5c5c5c; border-radius: 0.25rem; color: inherit; background: transparent; }
+.error { padding: 0.75rem 1rem; border: 2px solid #9b1c1c; }
+input:focus-visible, textarea:focus-visible { outline: 3px solid #b35900; outline-offset: 2px; }
 footer { margin-top: 2rem; border-top: 1px solid #767676; }
 @media (prefers-color-scheme: dark) {
   body { color: #f2f2f2; background: #121212; }
@@ -21,6 +28,8 @@ footer { margin-top: 2rem; border-top: 1px solid #767676; }
   button, button.second { border-color: #9fd0ff; }
   button { background: #9fd0ff; color: #121212; }
   button.second { background: #121212; color: #9fd0ff; }
+  .error { border-color: #ffb4a9; }
+  input:not([type=radio]), textarea { border-color: #a0a0a0; }
 }
 ";
 
@@ -84,6 +93,30 @@ impl fmt::Display for Page<'_> {
         }
         writeln!(f, "</footer>\n</body>\n</html>")
     }
+}
+
+/// A page of an agency around a body; with a way to the other language, where following it loses nothing.
+pub(super) fn frame(agency: &Agency, language: Language, title: &str, body: &str, has_other: bool) -> String {
+    let (title, tag) = (escaped(title), language.tag());
+    let (name, contact) = (escaped(agency.name.get(language)), escaped(agency.contact.get(language)));
+    let (other, words) = match language {
+        Language::Vi => (Language::En, "In English"),
+        Language::En => (Language::Vi, "Bằng tiếng Việt"),
+    };
+    let tag_of_other = other.tag();
+    let link = match has_other {
+        true => format!(
+            "<p><a href=\"?lang={tag_of_other}\" lang=\"{tag_of_other}\" hreflang=\"{tag_of_other}\">{words}</a></p>\n"
+        ),
+        false => String::new(),
+    };
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"{tag}\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title} – {name}</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n\
+         <body>\n<main>\n<h1>{title}</h1>\n{body}</main>\n\
+         <footer>\n<p>{name}. {contact}.</p>\n{link}</footer>\n</body>\n</html>\n"
+    )
 }
 
 /// What stands on a page: heading, text, and the buttons with what each does.
@@ -210,7 +243,7 @@ fn words(title: &str, text: &str, buttons: Vec<(&'static str, String)>) -> Words
     Words { title: title.to_owned(), text: text.to_owned(), buttons }
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -151,7 +151,7 @@ fn a_closed_month_is_decided_once_and_stays() {
     let again = world.night(NIGHT).with(0);
     assert!(again.out.contains("Nothing was left to do"), "{}", again.out);
     assert!(differences(&shelf, &world.published()).is_empty());
-    late_record(&world);
+    late_record(&world, "/10/2026");
     let later = world.night("2026-11-16").with(0);
     assert!(later.out.contains("Dossiers of 2026-10 changed after its exact tables were decided"), "{}", later.out);
     assert!(!later.out.contains("Dossiers of 2026-09 changed"), "{}", later.out);
@@ -178,10 +178,10 @@ fn a_closed_month_is_decided_once_and_stays() {
     assert!(ended.said().contains("what was decided about the exact table scores_766 2026-09"), "{}", ended.said());
 }
 
-/// One more dossier that was due in October: another line like the last such one.
-fn late_record(world: &World) {
+/// One more dossier that was due in a month, `/10/2026`: another line like the last such one.
+fn late_record(world: &World, month: &str) {
     let text = std::fs::read_to_string(world.root().join(DOSSIERS)).unwrap();
-    let line = text.lines().rfind(|line| line.split(',').nth(7).is_some_and(|due| due.ends_with("/10/2026"))).unwrap();
+    let line = text.lines().rfind(|line| line.split(',').nth(7).is_some_and(|due| due.ends_with(month))).unwrap();
     let (number, rest) = line.split_once(',').unwrap();
     world.put(DOSSIERS, format!("{}\n{number}-late,{rest}\n", text.trim_end()).as_bytes());
 }
@@ -236,7 +236,7 @@ fn nobody_computes_a_withheld_cell_from_a_year_of_releases() {
         world.night(night).with(0);
         assert!(rows(&world, "dossiers_by_commune", month).len() == 9, "{month}");
         if night == "2026-09-14" {
-            late_record(&world);
+            late_record(&world, "/10/2026");
         }
     }
     world.ledger_is_sound();
@@ -254,20 +254,94 @@ fn nobody_computes_a_withheld_cell_from_a_year_of_releases() {
     assert!(withheld > 200, "{withheld} withheld cells were attacked");
 }
 
+/// The tables alone, of the months and the quarter from July on.
+fn with_quarters() -> String {
+    let (tables, _) = EXACT.split_once("[[exact.scores]]").unwrap();
+    let tables = tables.replace("first_month = 2026-09-01", "first_month = 2026-07-01");
+    tables.replace("\nmeasures = ", "\nquarters = true\nmeasures = ")
+}
+
+/// Every commune of a quarter is the sum of its months where all are shown, and nobody gets a blank from the others.
+#[test]
+fn a_quarter_stands_beside_its_months_and_gives_none_of_them_away() {
+    let world = world(300, &with_quarters());
+    let ended = world.night("2026-10-12").with(0);
+    assert!(ended.out.contains("2026-Q3"), "{}", ended.out);
+    let months = ["2026-07", "2026-08", "2026-09"];
+    let (mut sums, mut withheld) = (0, 0);
+    for table in ["dossiers_by_commune", "dossiers_by_commune_and_group"] {
+        let quarter = rows(&world, table, "2026-Q3");
+        let of_months = months.map(|month| rows(&world, table, month));
+        for (place, row) in quarter.iter().enumerate() {
+            for column in ["dossiers", "on_time"] {
+                let parts: Vec<Option<u64>> =
+                    of_months.iter().map(|rows| text(&rows[place], column).parse().ok()).collect();
+                let whole: Option<u64> = text(row, column).parse().ok();
+                let hidden = parts.iter().filter(|part| part.is_none()).count() + usize::from(whole.is_none());
+                assert_ne!(hidden, 1, "{table} {row:?} {parts:?}: one blank alone");
+                if hidden == 0 {
+                    assert_eq!(parts.into_iter().flatten().sum::<u64>(), whole.unwrap(), "{table} {row:?}");
+                    sums += 1;
+                }
+                withheld += usize::from(whole.is_none());
+            }
+        }
+        by_subtraction(&rows(&world, "dossiers_by_commune_and_group", "2026-Q3"), "dossiers");
+    }
+    assert!(sums > 5 && withheld > 5, "{sums} sums, {withheld} withheld");
+
+    // The attacker with all four at once.
+    let all = decided(&world);
+    let cells: Vec<Earlier> = all.iter().flat_map(|one| one.cells().to_vec()).collect();
+    assert!(attacked_over(&world, ("2026-Q3", &months), &cells) > withheld);
+
+    // A table that is added later is decided beside the quarter; a late record lets none be made of what it changes.
+    let shelf = world.published();
+    let more = "\n[[exact.tables]]\ntable = \"dossiers_online\"\ntitle = { vi = \"Trực tuyến\", en = \"Online\" }\n\
+                by = [\"commune\", \"procedure_group\"]\nmeasures = [\"dossiers\", \"online\"]\nquarters = true\n";
+    let text = std::fs::read_to_string(world.root().join(PIPELINE)).unwrap();
+    world.put(PIPELINE, format!("{text}{more}").as_bytes());
+    // Where too much is out already, it is held, and nothing else waits for it.
+    let more_of = world.night("2026-10-12");
+    assert!(more_of.code == Some(0) || more_of.out.contains("dossiers_online of 2026"), "{}", more_of.out);
+    let now = world.published();
+    assert!(
+        shelf
+            .iter()
+            .all(|(name, bytes)| name.extension().is_none_or(|end| end != "csv") || now.get(name) == Some(bytes))
+    );
+    let cells: Vec<Earlier> = decided(&world).iter().flat_map(|one| one.cells().to_vec()).collect();
+    assert!(attacked_over(&world, ("2026-Q3", &months), &cells) > withheld);
+    world.put(PIPELINE, format!("{text}{}", more.replace("dossiers_online", "dossiers_again")).as_bytes());
+    late_record(&world, "/09/2026");
+    let late = world.night("2026-10-12");
+    assert!(late.out.contains("Exact tables of 2026-09 are not made: dossiers of 2026-09 changed"), "{}", late.out);
+    assert!(late.out.contains("Exact tables of 2026-Q3 are not made"), "{}", late.out);
+    assert!(!world.state().join("published/exact/dossiers_again/2026-Q3").exists());
+    world.ledger_is_sound();
+}
+
 /// The library's attacker over all cells of a month that ever left, with the counts counted again; how many it tried.
 fn attacked(world: &World, month: &str, cells: &[Earlier]) -> usize {
+    attacked_over(world, (month, &[month]), cells)
+}
+
+/// The same over a period and its months.
+fn attacked_over(world: &World, (period, months): (&str, &[&str]), cells: &[Earlier]) -> usize {
+    let parts = if months == [period] { &[] } else { months };
     let communes: Vec<String> = (1..=8).map(|place| format!("9700{place}")).collect();
     let communes: Vec<&str> = communes.iter().map(String::as_str).collect();
     let groups = ["identity_and_residence", "civil_status", "social_affairs", "business_and_construction"];
     let trees = vec![
         Codes::flat("commune", "97", &communes).unwrap(),
         Codes::flat("procedure_group", "all", &groups).unwrap(),
-        Codes::flat("period", month, &[]).unwrap(),
+        Codes::flat("period", period, parts).unwrap(),
         Codes::flat("timeliness", "all", &["on_time", "late"]).unwrap(),
         Codes::flat("channel", "all", &["online", "other"]).unwrap(),
     ];
     let mut cube = Cube::new(trees).unwrap();
-    for ((commune, group), [all, on_time, online, both]) in recount(world, month) {
+    let counts = months.iter().flat_map(|month| recount(world, month).into_iter().map(move |count| (*month, count)));
+    for (month, ((commune, group), [all, on_time, online, both])) in counts {
         let late = all - on_time;
         for (timeliness, channel, count) in [
             ("on_time", "online", both),
@@ -284,9 +358,9 @@ fn attacked(world: &World, month: &str, cells: &[Earlier]) -> usize {
     for at in &report.narrow {
         let at: Vec<&str> = at.iter().map(String::as_str).collect();
         let bounds = bounds(&cells, &at).unwrap();
-        assert!(bounds.max.is_none_or(|max| max >= bounds.min + 3), "{month}: {at:?} is between {bounds:?}");
+        assert!(bounds.max.is_none_or(|max| max >= bounds.min + 3), "{period}: {at:?} is between {bounds:?}");
     }
-    assert!(report.narrow.len() * 10 <= report.withheld, "{month}: {report}");
+    assert!(report.narrow.len() * 10 <= report.withheld, "{period}: {report}");
     report.withheld
 }
 
@@ -319,18 +393,42 @@ fn the_same_records_by_two_engines_need_an_invariant() {
     assert!(!world.state().join("published/exact").exists());
     assert!(world.entries("exact").is_empty());
     assert!(!world.entries("release.published").is_empty(), "the noisy figures do not wait for the exact ones");
+    let said = world.chudong(&["check"]).with(1).said();
+    assert!(said.contains("dossiers_by_commune would be held when a month closes"), "{said}");
 
     // Totals by commune are named: that table goes, the finer one is held by itself.
-    let named = "[[exact.invariants]]\nby = [\"commune\", \"timeliness\", \"channel\"]\n";
-    world.put(PIPELINE, format!("{pipeline}{tables}{named}").as_bytes());
+    let totals = "[[exact.invariants]]\nby = [\"commune\", \"timeliness\", \"channel\"]\n";
+    world.put(PIPELINE, format!("{pipeline}{tables}{totals}").as_bytes());
     let partly = world.night(NIGHT).with(1);
     assert!(!partly.out.contains("dossiers_by_commune of 2026-10 is held"), "{}", partly.out);
     assert!(partly.out.contains("dossiers_by_commune_and_group of 2026-10 is held"), "{}", partly.out);
     let sheet = world.state().join("published/exact/dossiers_by_commune/2026-10/dossiers_by_commune.json");
     let sheet = std::fs::read_to_string(sheet).unwrap();
     assert!(sheet.contains("invariants") && sheet.contains("timeliness"), "{sheet}");
+    // What was drawn before anything was exact keeps its bytes, and says nothing of it.
+    let noisy = |world: &World, name: &str| -> serde_json::Value {
+        let path = world.state().join(format!("published/2026-10/{name}.json"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    assert_eq!(named(&noisy(&world, "service_quality_by_commune")), Vec::<String>::new());
+    // What is drawn with the policy in force names it, where the records are the same.
+    let fresh = World::beside(&world);
+    fresh.night(NIGHT).with(1);
+    let expected = ["commune", "timeliness", "channel", "period"];
+    assert_eq!(named(&noisy(&fresh, "service_quality_by_commune")), expected);
+    assert_eq!(named(&noisy(&fresh, "service_quality_in_province")), expected);
+    assert_eq!(named(&noisy(&fresh, "satisfaction_by_commune")), Vec::<String>::new());
+    assert_eq!(fresh.night(NIGHT).with(1).out.matches("  2026-10  unchanged").count(), 2);
     assert!(!world.state().join("published/exact/dossiers_by_commune_and_group").exists());
     world.ledger_is_sound();
+}
+
+/// The dimensions of the first invariant that the sheet of a noisy table names.
+fn named(sheet: &serde_json::Value) -> Vec<String> {
+    let invariants = sheet["protection"]["invariants"].as_array();
+    let by =
+        invariants.and_then(|all| all.first()).map(|first| first["by"].as_array().unwrap().clone()).unwrap_or_default();
+    by.iter().map(|word| word.as_str().unwrap().to_owned()).collect()
 }
 
 /// Killed as soon as the decision is in the ledger, and as soon as a table is on the shelf.
@@ -415,6 +513,7 @@ fn a_policy_is_checked() {
         ("first_month = 2026-09-01", "first_month = 2026-09-02", "pipeline.first-month"),
         ("first_month = 2026-09-01", "first_month = 2026-09-01\nrounding = 3", "pipeline.exact-rounding"),
         ("first_month = 2026-09-01", "first_month = 2026-09-01\nsmall_below = 1", "pipeline.out-of-range"),
+        ("measures = [\"dossiers\", \"on_time\"]", "measures = [\"dossiers\"]\nquarters = \"yes\"", "toml.wrong-type"),
         ("table = \"scores_766\"", "table = \"dossiers_by_commune\"", "pipeline.twice"),
         ("table = \"scores_766\"", "table = \"service_quality_by_commune\"", "pipeline.twice"),
         ("policy = \"an-binh-exact-1\"", "policy = \"an-binh-exact-1\"\nnoise = 1", "toml.unknown-key"),

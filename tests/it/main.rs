@@ -147,6 +147,8 @@ mod scaffold;
 mod schedule;
 /// People who refuse: pages, links, files.
 mod serve;
+/// Weekly increments of protected figures.
+mod weeks;
 /// A plan of many nights.
 mod windows;
 

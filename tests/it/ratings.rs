@@ -4,6 +4,8 @@
 
 /// Attackers who hold what is left after a night.
 mod attack;
+/// The page on which people rate.
+mod page;
 /// From the token of a finished dossier to the count of its cell, through the binary.
 mod spent;
 

@@ -83,7 +83,7 @@ pub struct Cell {
     pub(super) atoms: Vec<u32>,
     pub(super) count: u64,
     pub(super) status: Status,
-    /// Decided by an earlier release: it is not decided again.
+    /// Decided by an earlier release, or follows from what is out: it is not decided again.
     pub(super) is_earlier: bool,
     /// For a unanimous cell, how many records its group has: its bounds cannot lie further apart.
     pub(super) group: Option<u64>,

@@ -1,9 +1,13 @@
 //! Tables of counted dossiers: by commune and procedure group, with how they were handled in columns.
+//!
+//! A quarter is the sum of its months, and its cells stand above theirs: they are decided over one tree of periods, so
+//! that a month's withheld cell cannot be had from the quarter and the two other months. Where a quarter is out, a table
+//! of one of its months that comes later is decided over the same tree.
 
 use super::super::cells::{Axis, Cube, Earlier, Layout, Tree};
 use super::decided::{Column, Decided, Kind, Parts, Value};
 use super::settle::{Candidate, Settled, Way, settle};
-use super::{Closing, Month, Outcome, PERIOD, names};
+use super::{Closing, Outcome, PERIOD, Period, names};
 use crate::fault::{Explain, Fault, Place};
 use crate::language::Text;
 use crate::pipeline::Dimension;
@@ -23,27 +27,36 @@ const TIMELINESS: [&str; 2] = ["on_time", "late"];
 const CHANNEL: [&str; 2] = ["online", "other"];
 
 impl Closing<'_> {
-    /// The counts of a month over public code lists, from `quality.counts` (`month`, `commune_code`,
+    /// The period over whose tree a period has to be decided: its quarter where something of that is decided already.
+    pub fn frame(period: Period, decided: &[Decided]) -> Period {
+        let quarter = match period {
+            Period::Month(month) => Period::Quarter(month.quarter()),
+            Period::Quarter(_) | Period::Week(_) => return period,
+        };
+        let is_out = decided.iter().any(|known| known.scope() == DUE && known.period() == quarter);
+        if is_out { quarter } else { period }
+    }
+
+    /// The counts of a period over public code lists, from `quality.counts` (`month`, `commune_code`,
     /// `procedure_group`, `is_on_time`, `is_online`, `dossiers`); and how many dossiers the lists do not know.
     ///
     /// # Errors
     ///
     /// A table of another shape, or code lists that cannot be decided together.
-    pub fn count(&self, month: Month, counts: &Table) -> Result<(Cube, u64), Fault> {
+    pub fn count(&self, period: Period, counts: &Table) -> Result<(Cube, u64), Fault> {
         let mut cube =
-            Cube::new(self.due_trees(month).map_err(|error| error.fault())?).map_err(|error| error.fault())?;
+            Cube::new(self.due_trees(period).map_err(|error| error.fault())?).map_err(|error| error.fault())?;
         let fault = |error: crate::tables::Error| error.fault();
         let texts = |column: &str| counts.texts(column).map_err(fault);
         let bools = |column: &str| counts.bools(column).map_err(fault);
         let (months, communes, groups) = (texts("month")?, texts("commune_code")?, texts("procedure_group")?);
         let (on_time, online) = (bools("is_on_time")?, bools("is_online")?);
         let dossiers = counts.ints("dossiers").map_err(fault)?;
-        let (wanted, mut left_out) = (month.to_string(), 0_u64);
+        let wanted: Vec<String> = period.months().iter().map(ToString::to_string).collect();
+        let mut left_out = 0_u64;
         let rows = months.iter().zip(communes).zip(groups).zip(on_time).zip(online).zip(dossiers);
         for (((((row_month, commune), group), on_time), online), count) in rows {
-            if row_month.as_deref() != Some(wanted.as_str()) {
-                continue;
-            }
+            let Some(month) = row_month.as_ref().filter(|month| wanted.contains(month)) else { continue };
             let count = count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
             let (commune, group) = (commune.unwrap_or_default(), group.unwrap_or_default());
             let is_known = self.unit.communes.iter().any(|known| known.code == commune)
@@ -56,36 +69,46 @@ impl Closing<'_> {
             let timeliness = if on_time == Some(true) { yes } else { no };
             let [yes, no] = CHANNEL;
             let channel = if online == Some(true) { yes } else { no };
-            cube.add(&[&commune, &group, &wanted, timeliness, channel], count).map_err(|error| error.fault())?;
+            cube.add(&[&commune, &group, month, timeliness, channel], count).map_err(|error| error.fault())?;
         }
         Ok((cube, left_out))
     }
 
-    fn due_trees(&self, month: Month) -> Result<Vec<Tree>, super::super::cells::Error> {
+    pub(super) fn due_trees(&self, period: Period) -> Result<Vec<Tree>, super::super::cells::Error> {
         let groups: Vec<&str> = self.groups.iter().map(|group| group.id.as_str()).collect();
+        let months: Vec<String> = match period {
+            Period::Month(_) | Period::Week(_) => Vec::new(),
+            Period::Quarter(quarter) => quarter.months().iter().map(ToString::to_string).collect(),
+        };
+        let months: Vec<&str> = months.iter().map(String::as_str).collect();
         Ok(vec![
             self.communes(&[])?,
             Tree::flat(ExactDimension::ProcedureGroup.word(), ALL, &groups)?,
-            Tree::flat(PERIOD, &month.to_string(), &[])?,
+            Tree::flat(PERIOD, &period.to_string(), &months)?,
             Tree::flat(ExactDimension::Timeliness.word(), ALL, &TIMELINESS)?,
             Tree::flat(ExactDimension::Channel.word(), ALL, &CHANNEL)?,
         ])
     }
 
-    /// Decides about the tables of a month that are not among the decided ones.
-    pub fn decide(&self, month: Month, cube: &Cube, decided: &[Decided], provenance: &Provenance) -> Outcome {
-        let is_open = |table: &&ExactTable| !decided.iter().any(|known| known.is(&table.table, month));
+    /// Decides about the tables of a period that are not among the decided ones. The cube is that of [`Closing::frame`].
+    pub fn decide(&self, period: Period, cube: &Cube, decided: &[Decided], provenance: &Provenance) -> Outcome {
+        let is_open =
+            |table: &&ExactTable| is_made(table, period) && !decided.iter().any(|known| known.is(&table.table, period));
         let open: Vec<&ExactTable> = self.policy.tables.iter().filter(is_open).collect();
-        let candidate = |table: &&ExactTable| Candidate { table: table.table.clone(), layouts: layouts(table, month) };
+        let candidate = |table: &&ExactTable| Candidate { table: table.table.clone(), layouts: layouts(table, period) };
         let candidates: Vec<Candidate> = open.iter().map(candidate).collect();
-        let before = decided.iter().filter(|known| known.scope() == DUE && known.period() == month);
+        let is_in = |known: &&Decided| {
+            let code = known.period().to_string();
+            known.scope() == DUE && cube.trees().iter().any(|tree| tree.name() == PERIOD && tree.node(&code).is_ok())
+        };
+        let before = decided.iter().filter(is_in);
         let earlier: Vec<Earlier> = before.flat_map(|known| known.cells().to_vec()).collect();
-        if let Some(fault) = self.rounded_before(month, &earlier) {
+        if let Some(fault) = self.rounded_before(period, &earlier) {
             let held = open.iter().map(|table| (table.table.clone(), fault.clone())).collect();
             return Outcome { decided: Vec::new(), held };
         }
         let trees = cube.trees().to_vec();
-        let (rules, noisy) = (self.rules(&trees), self.noisy(&trees, month));
+        let (rules, noisy) = (self.rules(&trees), self.noisy(&trees, period));
         let gate = self.gate(trees, &[]);
         let way = Way { rules: &rules, rounding: self.policy.rounding, gate: &gate, noisy: &noisy, earlier: &earlier };
         let (settled, held) = settle(cube, &candidates, &way);
@@ -96,18 +119,18 @@ impl Closing<'_> {
         };
         let Some(settled) = settled else { return outcome };
         for table in settled.kept.iter().filter_map(|place| open.get(*place)) {
-            outcome.decided.push(self.table(table, month, cube, &settled, provenance));
+            outcome.decided.push(self.table(table, period, cube, &settled, provenance));
         }
         outcome
     }
 
     /// What was rounded is no equation over the true counts, and a second rounding beside it would give some away.
-    fn rounded_before(&self, month: Month, earlier: &[Earlier]) -> Option<Fault> {
+    fn rounded_before(&self, period: Period, earlier: &[Earlier]) -> Option<Fault> {
         (self.policy.rounding.is_some() && !earlier.is_empty()).then(|| {
             Fault::new(
                 "disclosure.rounded-before",
-                Place::Thing(format!("exact tables of {month}")),
-                format!("other tables of {month} were published before, and rounding is done once for all of a month"),
+                Place::Thing(format!("exact tables of {period}")),
+                format!("other tables of {period} were published before, and rounding is done once for all of a month"),
                 "leave this month as it is: from the next one on all tables are rounded together",
             )
         })
@@ -116,7 +139,7 @@ impl Closing<'_> {
     fn table(
         &self,
         table: &ExactTable,
-        month: Month,
+        period: Period,
         cube: &Cube,
         settled: &Settled,
         provenance: &Provenance,
@@ -131,18 +154,18 @@ impl Closing<'_> {
         let mut rows = Vec::with_capacity(communes.len() * groups.len());
         for commune in &communes {
             for group in &groups {
-                rows.push(row(table, month, (commune, group), settled));
+                rows.push(row(table, period, (commune, group), settled));
             }
         }
         // What leaves is told by this table's own cells; those beside them are remembered by theirs.
-        let is_own = |at: &&Vec<String>| layouts(table, month).iter().any(|layout| shows(layout, cube.trees(), at));
+        let is_own = |at: &&Vec<String>| layouts(table, period).iter().any(|layout| shows(layout, cube.trees(), at));
         let cells = settled.cells.iter().filter(|(at, _)| is_own(at)).map(|(_, cell)| cell.clone()).collect();
         Decided::new(Parts {
             table: table.table.clone(),
             title: table.title.clone(),
-            period: month,
+            period,
             scope: DUE.into(),
-            columns: columns(table),
+            columns: columns(table, period),
             rows,
             cells,
             policy: self.policy.policy.clone(),
@@ -153,11 +176,20 @@ impl Closing<'_> {
     }
 }
 
+/// Whether a table is made of such a period: of each month, and of each quarter where its policy says so.
+pub fn is_made(table: &ExactTable, period: Period) -> bool {
+    match period {
+        Period::Month(_) => true,
+        Period::Quarter(_) => table.has_quarters,
+        Period::Week(_) => false,
+    }
+}
+
 /// The cells of a table: those of each way in which it counts, with the categories that are the rest of them.
-fn layouts(table: &ExactTable, month: Month) -> Vec<Layout> {
+pub(super) fn layouts(table: &ExactTable, period: Period) -> Vec<Layout> {
     let words: Vec<&str> = table.by.iter().map(|dimension| super::bins::dimension_word(*dimension)).collect();
-    let month = month.to_string();
-    let base = |name: &str| Layout::by(name, &words).only(PERIOD, &[&month]);
+    let period = period.to_string();
+    let base = |name: &str| Layout::by(name, &words).only(PERIOD, &[&period]);
     let mut dimensions: Vec<ExactDimension> = table.measures.iter().filter_map(|measure| measure.dimension()).collect();
     dimensions.sort();
     dimensions.dedup();
@@ -183,8 +215,8 @@ fn shows(layout: &Layout, trees: &[Tree], at: &[String]) -> bool {
 }
 
 /// A row: the codes, whether anything is withheld, the counts and the shares that follow from them.
-fn row(table: &ExactTable, month: Month, (commune, group): (&str, &str), settled: &Settled) -> Vec<Option<Value>> {
-    let period = month.to_string();
+fn row(table: &ExactTable, period: Period, (commune, group): (&str, &str), settled: &Settled) -> Vec<Option<Value>> {
+    let period = period.to_string();
     let count = |measure: ExactMeasure| {
         let (timeliness, channel) = match measure {
             ExactMeasure::Dossiers => (ALL, ALL),
@@ -228,16 +260,20 @@ fn percent(part: u64, all: u64) -> Option<String> {
     Some(format!("{}.{}", tenths / 10, tenths % 10))
 }
 
-fn columns(table: &ExactTable) -> Vec<Column> {
+fn columns(table: &ExactTable, period: Period) -> Vec<Column> {
     let none = || Text::new("", "");
     let words = |vi: &str, en: &str| Text::new(vi, en);
-    let mut columns = vec![Column::new(
-        PERIOD,
-        Kind::Dimension,
-        words("Tháng", "Month"),
-        none(),
-        words("Tháng mà hồ sơ đến hạn (2026-10)", "The month in which the dossiers were due (2026-10)"),
-    )];
+    let (title, meaning) = match period {
+        Period::Month(_) | Period::Week(_) => (
+            words("Tháng", "Month"),
+            words("Tháng mà hồ sơ đến hạn (2026-10)", "The month in which the dossiers were due (2026-10)"),
+        ),
+        Period::Quarter(_) => (
+            words("Quý", "Quarter"),
+            words("Quý mà hồ sơ đến hạn (2026-Q3)", "The quarter in which the dossiers were due (2026-Q3)"),
+        ),
+    };
+    let mut columns = vec![Column::new(PERIOD, Kind::Dimension, title, none(), meaning)];
     for dimension in &table.by {
         let (title, meaning) = match dimension {
             Dimension::Commune => (

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::cells::{Cells, Cube, Earlier, Status};
 use super::super::gate::Admitted;
 use super::super::released::{ExactAccount, Provenance};
-use super::super::{Error, Month};
+use super::super::{Error, Period};
 use super::DOSSIERS;
 use crate::language::Text;
 
@@ -25,7 +25,7 @@ pub struct Decided {
     cells: Vec<Earlier>,
     pub(super) columns: Vec<Column>,
     format: String,
-    period: Month,
+    period: Period,
     pub(super) provenance: Provenance,
     pub(super) rows: Vec<Vec<Option<Value>>>,
     scope: String,
@@ -105,7 +105,7 @@ impl Column {
 pub(super) struct Parts<'a> {
     pub table: String,
     pub title: Text,
-    pub period: Month,
+    pub period: Period,
     pub scope: String,
     pub columns: Vec<Column>,
     pub rows: Vec<Vec<Option<Value>>>,
@@ -145,12 +145,12 @@ impl Decided {
         &self.table
     }
 
-    /// The month that it speaks of.
-    pub fn period(&self) -> Month {
+    /// The month or the quarter that it speaks of.
+    pub fn period(&self) -> Period {
         self.period
     }
 
-    /// Which cells it shares with others: of one scope and month, equal codes are the same cell.
+    /// Which cells it shares with others: of one scope, equal codes are the same cell, that of the period with them.
     pub fn scope(&self) -> &str {
         &self.scope
     }
@@ -170,9 +170,9 @@ impl Decided {
         self.cells.iter().filter(|cell| cell.status != Status::Published).count()
     }
 
-    /// Whether it is this table of this month.
-    pub fn is(&self, table: &str, month: Month) -> bool {
-        self.table == table && self.period == month
+    /// Whether it is this table of this period.
+    pub fn is(&self, table: &str, period: Period) -> bool {
+        self.table == table && self.period == period
     }
 
     /// Whether the records of a cube give other figures than those that were decided.

@@ -1,4 +1,4 @@
-//! Engine E at the end of a month: from counts to a decided table, and from a decided table to what is released.
+//! Engine E at the end of a month or a quarter: from counts to a decided table, and from a decided table to what is released.
 //!
 //! 1. [`Closing::count`] puts a month's counts into a cube over public code lists. Private.
 //! 2. [`Closing::decide`] protects all tables of the month that are not decided yet, together, with those that are as
@@ -11,6 +11,7 @@
 //! [`scores`] does the same for score sheets: numerators and denominators are cells, and a score is shown where both of
 //! them are. It must not know a ledger, a clock, a file, or how anything was counted.
 
+mod beside;
 mod counted;
 mod decided;
 mod release;
@@ -20,12 +21,14 @@ mod settle;
 use super::cells::{Axis, Cells, Layout, Tree};
 use super::gate::{Engine, Gate, Invariant, Offer};
 use super::suppress::Rules;
-use super::{Month, bins};
+use super::{Month, Period, bins};
 use crate::fault::Fault;
 use crate::language::Text;
 use crate::pipeline::exact::{ExactDimension, ExactPolicy};
 use crate::pipeline::{PrivacyPolicy, ProcedureGroup, Unit};
 
+pub use beside::Beside;
+pub use counted::is_made;
 pub use decided::{Column, Decided, Kind, Value};
 
 /// What a month is closed by: the policy, the policy of the noisy tables beside it, and the public code lists.
@@ -95,16 +98,22 @@ impl Closing<'_> {
         Gate { trees, invariants, interval_min: self.policy.rules.interval_min }
     }
 
-    /// What engine D shows of this month over these dimensions, by its policy: whether it has left yet is all the same.
-    fn noisy(&self, trees: &[Tree], month: Month) -> Vec<Offer> {
-        let Some(privacy) = self.privacy.filter(|privacy| Month::of(privacy.first_month) <= month) else {
+    /// What engine D shows of this period over these dimensions, by its policy: whether it has left yet is all the same.
+    fn noisy(&self, trees: &[Tree], period: Period) -> Vec<Offer> {
+        let Some(privacy) = self.privacy else { return Vec::new() };
+        let months = period.months().into_iter().filter(|month| Month::of(privacy.first_month) <= *month);
+        let mut shown: Vec<String> = months.map(|month| month.to_string()).collect();
+        if shown.is_empty() {
             return Vec::new();
-        };
+        }
+        // A quarter's noisy figures are made of its months alone; they are named where its trees know them.
+        let is_known = |code: &String| trees.iter().any(|tree| tree.name() == PERIOD && tree.node(code).is_ok());
+        shown.retain(is_known);
         let offers = privacy.measures.iter().map(|measure| {
             let words = measure.by.iter().map(|dimension| bins::dimension_word(*dimension));
             let known: Vec<&str> = words.filter(|word| trees.iter().any(|tree| tree.name() == *word)).collect();
             let mut layout = Layout::by(&measure.table, &known);
-            layout.axes.insert(PERIOD.into(), Axis::Only(vec![month.to_string()]));
+            layout.axes.insert(PERIOD.into(), Axis::Only(shown.clone()));
             Offer { engine: Engine::D, records: bins::counted_word(measure.of).to_owned(), layout }
         });
         offers.collect()

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 
+use super::super::Error;
 use super::super::columns::{ColumnKind, ColumnSheet};
 use super::super::released::{Account, Edition, Facts, Released};
-use super::super::{Error, Period};
 use super::{Column, Decided, Kind, Value};
 
 impl Released {
@@ -17,7 +17,7 @@ impl Released {
     ///
     /// Rows that are not those of the columns.
     pub fn exact(decided: &Decided) -> Result<Self, Error> {
-        let period = Period::Month(decided.period());
+        let period = decided.period();
         let failed = |source| Error::Build { table: decided.table().to_owned(), period, source };
         Ok(Released::from(Facts {
             name: decided.table().to_owned(),

@@ -9,6 +9,9 @@
 //! sums, not which dossiers have which flags together; the cube is filled with one of the ways in which they can have
 //! them. For the bounds of cells that makes no difference: they follow from what is published, and every way of
 //! publishing the same sums is as good as any other.
+//!
+//! There are sheets of months alone: what had become of a dossier by the end of its quarter is another figure than the
+//! sum of what had become of it by the ends of the months, so that the two would be no equations of each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,10 +19,12 @@ use super::super::cells::{self, Axis, Cube, Earlier, Layout, Tree};
 use super::super::released::Provenance;
 use super::decided::{Column, Decided, Kind, Parts, Value};
 use super::settle::{Candidate, Settled, Way, settle};
-use super::{Closing, Month, Outcome, PERIOD, names};
+use super::{Closing, Month, Outcome, PERIOD, Period, names};
 use crate::fault::{Explain, Fault, Place};
 use crate::language::Text;
-use crate::quality::index::flags::{BASE, part_of};
+use crate::pipeline::exact::{ExactPolicy, ExactScores};
+use crate::pipeline::indices::Definition;
+use crate::quality::index::flags::{BASE, part_of, share};
 
 /// The scope of these cells: the dossiers that were received in a month.
 const RECEIVED: &str = "dossiers received";
@@ -102,15 +107,15 @@ impl Closing<'_> {
 
     /// Decides about the sheets of a month that are not among the decided ones.
     pub fn decide_scores(&self, month: Month, cube: &Cube, sheets: &[Sheet], decided: &[Decided]) -> Outcome {
-        let is_open = |sheet: &&Sheet| !decided.iter().any(|known| known.is(&sheet.table, month));
+        let is_open = |sheet: &&Sheet| !decided.iter().any(|known| known.is(&sheet.table, Period::Month(month)));
         let open: Vec<&Sheet> = sheets.iter().filter(is_open).collect();
         let candidate = |sheet: &&Sheet| Candidate { table: sheet.table.clone(), layouts: layouts(sheet, month) };
         let candidates: Vec<Candidate> = open.iter().map(candidate).collect();
-        let before = decided.iter().filter(|known| known.scope() == RECEIVED && known.period() == month);
+        let before = decided.iter().filter(|known| known.scope() == RECEIVED && known.period() == Period::Month(month));
         let earlier: Vec<Earlier> = before.flat_map(|known| known.cells().to_vec()).collect();
         let trees = cube.trees().to_vec();
-        let metrics: Vec<String> = flags(sheets).into_iter().filter(|flag| part_of(flag).is_none()).collect();
-        let (rules, noisy) = (self.rules(&trees), self.noisy(&trees, month));
+        let metrics = dimensions(sheets);
+        let (rules, noisy) = (self.rules(&trees), self.noisy(&trees, Period::Month(month)));
         let gate = self.gate(trees, &metrics);
         let way = Way { rules: &rules, rounding: None, gate: &gate, noisy: &noisy, earlier: &earlier };
         let (settled, held) = settle(cube, &candidates, &way);
@@ -124,7 +129,7 @@ impl Closing<'_> {
         outcome
     }
 
-    fn flag_trees(&self, month: Month, flags: &BTreeSet<String>) -> Result<Vec<Tree>, cells::Error> {
+    pub(super) fn flag_trees(&self, month: Month, flags: &BTreeSet<String>) -> Result<Vec<Tree>, cells::Error> {
         let mut trees = vec![self.communes(&[OTHER])?, Tree::flat(PERIOD, &month.to_string(), &[])?];
         for flag in flags.iter().filter(|flag| part_of(flag).is_none()) {
             let without = not(flag);
@@ -174,7 +179,7 @@ impl Closing<'_> {
         Decided::new(Parts {
             table: sheet.table.clone(),
             title: sheet.title.clone(),
-            period: month,
+            period: Period::Month(month),
             scope: RECEIVED.into(),
             columns: columns(),
             rows,
@@ -201,10 +206,37 @@ impl Closing<'_> {
 }
 
 /// The flags that the sheets speak of, with those that they are parts of.
-fn flags(sheets: &[Sheet]) -> BTreeSet<String> {
+pub(super) fn flags(sheets: &[Sheet]) -> BTreeSet<String> {
     let metrics = sheets.iter().flat_map(|sheet| &sheet.metrics);
     let columns = metrics.flat_map(|metric| [&metric.numerator, &metric.denominator]).filter(|column| *column != BASE);
     columns.flat_map(|column| std::iter::once(column.clone()).chain(part_of(column).map(str::to_owned))).collect()
+}
+
+/// The flags that are dimensions of their own, and no branch of another.
+pub(super) fn dimensions(sheets: &[Sheet]) -> Vec<String> {
+    flags(sheets).into_iter().filter(|flag| part_of(flag).is_none()).collect()
+}
+
+/// The sheets of a month as the policy and the decisions describe them, before anything is counted.
+pub(super) fn outline(policy: &ExactPolicy, definitions: &[Definition], month: Month) -> Vec<Sheet> {
+    let sheet = |wanted: &ExactScores| {
+        let definition = definitions.iter().find(|known| known.name == wanted.decision)?;
+        let version = definition.in_force(month.last_day(), month.last_day())?;
+        let metrics = version.groups.iter().flat_map(|group| &group.metrics);
+        let metrics = metrics.filter(|metric| wanted.metrics.contains(&metric.code)).filter_map(|metric| {
+            let (numerator, denominator) = share(&metric.formula)?;
+            Some(Metric {
+                code: metric.code.clone(),
+                numerator: numerator.to_owned(),
+                denominator: denominator.to_owned(),
+                maximum: metric.formula.maximum(),
+                shown: BTreeMap::new(),
+            })
+        });
+        let (table, title) = (wanted.table.clone(), wanted.title.clone());
+        Some(Sheet { table, title, metrics: metrics.collect(), provenance: Provenance::default() })
+    };
+    policy.scores.iter().filter_map(sheet).collect()
 }
 
 fn not(flag: &str) -> String {
@@ -259,7 +291,7 @@ fn contradiction(column: &str) -> Fault {
 }
 
 /// The cells of a sheet: for each metric the denominator, the numerator and the rest, of the unit and each commune.
-fn layouts(sheet: &Sheet, month: Month) -> Vec<Layout> {
+pub(super) fn layouts(sheet: &Sheet, month: Month) -> Vec<Layout> {
     let month = month.to_string();
     let of = |metric: &Metric| {
         let commune = crate::pipeline::exact::ExactDimension::Commune.word();

@@ -67,7 +67,27 @@ pub fn suppress(cube: &Cube, layouts: &[Layout], earlier: &[Earlier], rules: &Ru
 fn marked(cube: &Cube, layouts: &[Layout], earlier: &[Earlier], rules: &Rules) -> Result<Cells, Error> {
     let mut cells = Cells::new(cube, layouts, earlier)?;
     primary::mark(&mut cells, cube, rules)?;
+    settle_known(&mut cells)?;
     Ok(cells)
+}
+
+/// Cells that follow from what is out already, as a quarter's do from published months: withholding one would protect
+/// nothing, and so they are as settled as what they follow from.
+fn settle_known(cells: &mut Cells) -> Result<(), Error> {
+    let is_out = |cell: &Cell| cell.is_earlier && cell.status == Status::Published;
+    let mut unseen = Unseen::new(cells.atoms.len(), &[]);
+    for cell in cells.cells.iter().filter(|cell| is_out(cell)) {
+        let overflow = |_| Error::TooIntricate { cell: cells.codes(cell).join(" ") };
+        let effect = unseen.effect(&cell.atoms).map_err(overflow)?;
+        unseen.publish(&effect).map_err(overflow)?;
+    }
+    if !cells.cells.iter().any(is_out) {
+        return Ok(());
+    }
+    for cell in cells.cells.iter_mut().filter(|cell| !cell.is_earlier && cell.status == Status::Published) {
+        cell.is_earlier = unseen.effect(&cell.atoms).is_ok_and(|effect| effect.is_empty());
+    }
+    Ok(())
 }
 
 /// Publishes what can be published: every undecided cell that reveals no protected one. Protected are the primary cells,

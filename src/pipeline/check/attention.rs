@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use jiff::civil::Time;
 
 use super::super::attention::{Attention, Breaker, LEAD_DAYS, Quiet, Serve};
+use super::super::blind::Scale;
 use super::super::reader::Node;
 use super::super::{Channel, ChannelKind};
 use super::{done, in_range, web_address};
@@ -116,7 +117,11 @@ pub(super) fn serve(node: &Node<'_>) -> Option<Serve> {
         let what = format!("listen = \"{listen}\" is not an address with a port");
         node.fault("listen", "pipeline.listen", what, format!("write it like \"{LISTEN}\""));
     }
-    Some(Serve { base_url: base_url?, listen: address.ok()? })
+    let ratings = match node.has("ratings") {
+        true => Some(node.word("ratings", &[("three", Scale::Three), ("five", Scale::Five)])?),
+        false => None,
+    };
+    Some(Serve { base_url: base_url?, listen: address.ok()?, ratings })
 }
 
 /// Loopback: what is not said is not reachable from outside.

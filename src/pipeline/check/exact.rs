@@ -40,6 +40,16 @@ pub(super) fn exact(node: &Node<'_>, groups: &[ProcedureGroup], indices: &[Defin
         let what = "scores are computed from exact counts, and these are rounded";
         node.fault("rounding", "pipeline.exact-rounding", what, "publish scores without rounding");
     }
+    let has_quarters = |table: &Option<ExactTable>| table.as_ref().is_some_and(|table| table.has_quarters);
+    if rounding.is_some() && tables.iter().any(has_quarters) {
+        let what = "a rounded quarter beside its rounded months would give some of what was rounded away";
+        node.fault(
+            "rounding",
+            "pipeline.exact-rounding",
+            what,
+            "publish months alone, or withhold instead of rounding",
+        );
+    }
     if tables.is_empty() && scores.is_empty() {
         let next = "add [[exact.tables]] or [[exact.scores]], or take [exact] out";
         node.fault("", "toml.empty", "the policy publishes no exact count", next);
@@ -150,7 +160,8 @@ fn table(node: &Node<'_>) -> Option<ExactTable> {
     if measures.is_empty() {
         node.fault("measures", "toml.empty", "the table counts nothing", "name at least \"dossiers\"");
     }
-    Some(ExactTable { table: table?, title: title?, by, measures })
+    let has_quarters = node.bool_or("quarters", false);
+    Some(ExactTable { table: table?, title: title?, by, measures, has_quarters })
 }
 
 /// A score sheet. That its metrics are shares of counted dossiers, and which those are, is checked with the selects.

@@ -1,7 +1,7 @@
 //! How figures are protected: the table `[privacy]`.
 
 use super::super::reader::Node;
-use super::super::{Bins, Counted, Dimension, Editions, Measure, PrivacyPolicy, Rho};
+use super::super::{Bins, Counted, Dimension, Editions, Measure, PrivacyPolicy, Rho, Weekly};
 use super::{done, in_range, is_word};
 
 pub(super) fn privacy(node: &Node<'_>) -> Option<PrivacyPolicy> {
@@ -48,6 +48,7 @@ pub(super) fn privacy(node: &Node<'_>) -> Option<PrivacyPolicy> {
             measures.push(measure);
         }
     }
+    let weeks = node.table_or_none("weekly").map(|weeks| done(&weeks, |weeks| weekly(weeks, &measures)));
     if measures.is_empty() {
         node.fault("measures", "toml.empty", "the privacy policy measures nothing", "add [[privacy.measures]]");
     }
@@ -64,7 +65,34 @@ pub(super) fn privacy(node: &Node<'_>) -> Option<PrivacyPolicy> {
             Some(two) => Some(two?),
         },
         measures,
+        weekly: match weeks {
+            None => None,
+            Some(weeks) => Some(weeks?),
+        },
     })
+}
+
+/// Weekly increments: of dossiers alone, since no day of a rating is ever kept.
+fn weekly(node: &Node<'_>, monthly: &[Measure]) -> Option<Weekly> {
+    let after_days = in_range(node, "after_days", node.int_or("after_days", 3), 0, 60);
+    let mut measures: Vec<Measure> = Vec::new();
+    for measure_node in node.array("measures") {
+        let Some(measure) = done(&measure_node, measure) else { continue };
+        if monthly.iter().chain(&measures).any(|other| other.table == measure.table) {
+            let what = format!("the table {} is measured twice", measure.table);
+            measure_node.fault("table", "pipeline.twice", what, "rename one: weeks and months are tables of their own");
+        }
+        if measure.of == Counted::Ratings {
+            let what = "ratings are taken in by whole months, and no day of theirs is known";
+            measure_node.fault("of", "pipeline.weekly-ratings", what, "measure dossiers by week, and ratings by month");
+        }
+        measures.push(measure);
+    }
+    if measures.is_empty() {
+        let what = "nothing is measured by week";
+        node.fault("measures", "toml.empty", what, "add [[privacy.weekly.measures]], or take [privacy.weekly] out");
+    }
+    Some(Weekly { after_days: u16::try_from(after_days?).ok()?, measures })
 }
 
 /// Two editions: how much of the budget the first takes, and when the second is due.

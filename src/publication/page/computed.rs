@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::words;
+use crate::disclosure::gate::Invariant;
 use crate::disclosure::{Account, Hashed};
 use crate::language::Language;
 use crate::pipeline::Counted;
@@ -105,7 +106,7 @@ fn protection(sheet: &Sheet, language: Language) -> Vec<String> {
     let (each, least, rho) = (noise.per_person, noise.min_count, &noise.rho_month);
     let measured: Vec<&str> = noise.fitted_to.iter().map(|measure| measure.table.as_str()).collect();
     let measured = measured.join(", ");
-    match language {
+    let mut said = match language {
         Language::Vi => vec![
             format!("Nhiễu Gauss rời rạc, σ = {sigma} trên mỗi số đo, rút một lần; khớp với các số đo của {measured}."),
             format!("Độ lệch chuẩn của nhiễu trong tổng số sau khi khớp: {total}."),
@@ -126,6 +127,17 @@ fn protection(sheet: &Sheet, language: Language) -> Vec<String> {
                 noise.policy
             ),
         ],
+    };
+    said.extend(noise.invariants.iter().map(|invariant| exactly_beside(invariant, language)));
+    said
+}
+
+/// That some totals of the same records are exact, which takes part of the protection of the noisy figures away.
+fn exactly_beside(invariant: &Invariant, language: Language) -> String {
+    let by = invariant.by.join(", ");
+    match language {
+        Language::Vi => format!("Bên cạnh đó, tổng của cùng các bản ghi được công bố chính xác, theo: {by}."),
+        Language::En => format!("Beside them, totals of the same records are published exactly, by: {by}."),
     }
 }
 

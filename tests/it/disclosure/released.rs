@@ -220,6 +220,34 @@ fn published_intervals_hold_the_truth() {
     assert!(missed.iter().all(|missed| *missed <= 40), "{missed:?} of 200 intervals do not hold the truth");
 }
 
+/// What was drawn before invariants were named, and before bands were said to be chains, is made again as it was.
+#[test]
+fn draws_of_the_form_before_keep_their_bytes_and_their_words() {
+    let (policy, unit, groups) = small();
+    let old = draws("2026-10", [[90, 10], [80, 20]], [[100, 50, 20, 10], [300, 20, 5, 5]]);
+    let bytes = old.to_bytes().unwrap();
+    let text = String::from_utf8(bytes.clone()).unwrap();
+    assert!(text.contains("\"format\":2") && !text.contains("invariants"), "{text}");
+    assert_eq!(Draws::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);
+    let meaning = |draws: &Draws| {
+        let released = release(std::slice::from_ref(draws), &policy, &unit, &groups).unwrap();
+        let table = named(&released, "service_quality_by_commune");
+        assert!(table.noise().unwrap().invariants.is_empty());
+        let band = table.columns().iter().find(|column| column.name == "on_time_band").unwrap();
+        band.meaning.en.clone()
+    };
+    assert!(meaning(&old).contains("within a band the 95 % intervals overlap"));
+    let new = text.replace("\"format\":2", "\"format\":3").replace("\"measures\"", "\"invariants\":[],\"measures\"");
+    let new = Draws::from_bytes(new.as_bytes()).unwrap();
+    assert!(meaning(&new).contains("join each other in a chain"));
+    // Neither form has what the other has.
+    for wrong in
+        [text.replace("\"format\":2", "\"format\":3"), text.replace("\"measures\"", "\"invariants\":[],\"measures\"")]
+    {
+        assert!(Draws::from_bytes(wrong.as_bytes()).is_err(), "{wrong}");
+    }
+}
+
 #[test]
 fn every_column_is_explained_in_both_languages() {
     let (policy, unit, groups) = sample();
