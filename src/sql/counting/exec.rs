@@ -111,12 +111,7 @@ impl CountExec {
 }
 
 /// Counts the rows of one lane.
-async fn count(
-    lane: usize,
-    mut rows: SendableRecordBatchStream,
-    spec: Arc<Spec>,
-    counted: Arc<Counted>,
-) -> Result<()> {
+async fn count(lane: usize, mut rows: SendableRecordBatchStream, spec: Arc<Spec>, counted: Arc<Counted>) -> Result<()> {
     let mut counting = Lane::new(&spec, &counted.codes, &counted.shards);
     while let Some(batch) = rows.next().await {
         if let Some(rest) = counting.take(&batch?)? {
@@ -167,10 +162,7 @@ impl ExecutionPlan for CountExec {
         Ok(Arc::new(CountExec::new(Arc::clone(&self.spec), Arc::clone(&self.last), first)))
     }
 
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         let mode = datafusion::physical_plan::ChildrenPropertiesMode::Recompute;
         self.replace_children(children, ReplaceChildrenOptions::new(mode))
     }

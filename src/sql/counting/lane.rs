@@ -12,7 +12,7 @@ use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{Result, exec_datafusion_err};
 
 use super::codes::{CODE_BITS, Codes, NULL};
-use super::groups::Groups;
+use super::groups::{Groups, Width};
 use super::hash;
 use super::shards::{self, Shards};
 use super::spec::{CODES_PER_WORD, Measure, Spec};
@@ -40,6 +40,9 @@ pub struct Lane<'a> {
     cached_rows: usize,
     straight_rows: usize,
     parts: Vec<Vec<u64>>,
+    width: Width,
+    /// The rows of a batch; kept, since a new one for each batch costs more than to fill it.
+    words: Vec<u64>,
 }
 
 /// The values of a column that a lane has met: they are found without asking the others.
@@ -64,13 +67,17 @@ impl<'a> Lane<'a> {
             cached_rows: 0,
             straight_rows: 0,
             parts: vec![Vec::new(); shards::PARTS],
+            width: spec.width(),
+            words: Vec::new(),
         }
     }
 
     /// Counts rows, and gives those back of which a value has no code: theirs are other groups.
     pub fn take(&mut self, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
-        let width = self.spec.width().row;
-        let mut words = vec![0; batch.num_rows() * width];
+        let width = self.width.row;
+        let mut words = std::mem::take(&mut self.words);
+        words.clear();
+        words.resize(batch.num_rows() * width, 0);
         for row in words.chunks_exact_mut(width) {
             if let Some(first) = row.first_mut() {
                 *first = IS_ROW;
@@ -89,6 +96,7 @@ impl<'a> Lane<'a> {
                 self.add(row)?;
             }
         }
+        self.words = words;
         Ok(rest)
     }
 
@@ -103,7 +111,7 @@ impl<'a> Lane<'a> {
 
     /// Puts the codes of a column into the words of its rows.
     fn encode(&mut self, column: usize, batch: &RecordBatch, words: &mut [u64], left: &mut Vec<u32>) -> Result<()> {
-        let width = self.spec.width().row;
+        let width = self.width.row;
         let Some(key) = self.spec.keys.get(column) else { return Ok(()) };
         let values = key.expr.evaluate(batch)?.into_array(batch.num_rows())?;
         let (place, shift) = (column / CODES_PER_WORD, (column % CODES_PER_WORD) as u32 * CODE_BITS);
@@ -151,7 +159,7 @@ impl<'a> Lane<'a> {
 
     /// Rows that have a value without a code.
     fn leave_out(&self, batch: &RecordBatch, left: &[u32], words: &mut [u64]) -> Result<RecordBatch> {
-        let width = self.spec.width().row;
+        let width = self.width.row;
         let mut is_left = vec![false; batch.num_rows()];
         for row in left {
             let row = *row as usize;
@@ -163,7 +171,7 @@ impl<'a> Lane<'a> {
     }
 
     fn add(&mut self, row: &[u64]) -> Result<()> {
-        let hash = hash::words(row.get(..self.spec.width().codes).unwrap_or_default());
+        let hash = hash::words(row.get(..self.width.codes).unwrap_or_default());
         if self.straight_rows > 0 {
             self.straight_rows -= 1;
             return self.send(row, hash);
@@ -185,9 +193,9 @@ impl<'a> Lane<'a> {
             self.straight_rows = STRAIGHT_ROWS;
         }
         self.cached_rows = 0;
-        let mut cached = std::mem::replace(&mut self.cached, Groups::new(self.spec.width()));
+        let mut cached = std::mem::replace(&mut self.cached, Groups::new(self.width));
         for row in cached.rows() {
-            self.send(row, hash::words(row.get(..self.spec.width().codes).unwrap_or_default()))?;
+            self.send(row, hash::words(row.get(..self.width.codes).unwrap_or_default()))?;
         }
         cached.clear();
         self.cached = cached;
