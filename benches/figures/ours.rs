@@ -1,39 +1,58 @@
 //! Ours: the engine of a night over landed files, in a process of its own.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::DataType;
 use chudong::calendar::AsOf;
 use chudong::landing;
 use chudong::sql::Engine;
-use chudong::tables::{Stored, TableName};
+use chudong::tables::TableName;
 
-use super::Fallible;
 use super::contest::Measured;
 use super::peers::measured;
+use super::{Fallible, nation, release, tables};
 
 /// The first argument of the process that does the work.
 pub const CHILD: &str = "--child";
 
-/// The same select as DuckDB's.
-const SELECT: &str = include_str!("../peers/figures.sql");
+/// The same question as that of the others, written as it is answered fastest here: one aggregation over both tables.
+const SELECT: &str = include_str!("figures.sql");
 
 /// Counts in a process of its own.
 pub fn aggregate(data: &Path) -> Fallible<Measured> {
-    measured(Command::new(std::env::current_exe()?).arg(CHILD).arg(data))
+    measured(Command::new(std::env::current_exe()?).arg(CHILD).arg("aggregate").arg(data))
 }
 
-/// The process that does the work and prints what it measured: FOLDER.
+/// The same for the other work: `WORK DATA OUT`.
+pub fn work(words: &[&OsStr]) -> Fallible<Measured> {
+    measured(Command::new(std::env::current_exe()?).arg(CHILD).args(words))
+}
+
+/// The process that does the work and prints what it measured.
 pub fn child(mut words: impl Iterator<Item = String>) -> Fallible<()> {
-    let folder = PathBuf::from(words.next().ok_or("the data is not named")?);
+    let work = words.next().ok_or("the work is not named")?;
+    let mut folder = || words.next().map(PathBuf::from).ok_or("a folder is not named");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let begun = Instant::now();
-    let rows = runtime.block_on(count(&folder))?;
-    let wall_seconds = begun.elapsed().as_secs_f64();
+    let mut wall_seconds = None;
+    let rows = match work.as_str() {
+        "aggregate" => runtime.block_on(count(&folder()?))?,
+        "release" => runtime.block_on(release::release(&folder()?, &folder()?))?,
+        "noise" => release::noise()?,
+        "suppress-large" => tables::suppress(tables::Size::Large)?,
+        "suppress-small" => tables::suppress(tables::Size::Small)?,
+        "page" => {
+            let (bytes, seconds) = runtime.block_on(tables::page(&folder()?, &folder()?))?;
+            wall_seconds = Some(seconds);
+            bytes
+        }
+        other => return Err(format!("{other} is no work").into()),
+    };
+    let wall_seconds = wall_seconds.unwrap_or_else(|| begun.elapsed().as_secs_f64());
     let (cpu_seconds, peak_mb) = (cpu_seconds()?, Some(peak_mb()?));
     let measured = Measured { wall_seconds, cpu_seconds, server_cpu_seconds: None, peak_mb, rows };
     writeln!(std::io::stdout().lock(), "{}", serde_json::to_string(&measured)?)?;
@@ -58,19 +77,13 @@ async fn count(folder: &Path) -> Fallible<u64> {
         ("ratings", &[("dossier_id", DataType::Utf8), ("level", DataType::Int64)]),
     ];
     for (name, columns) in tables {
-        let fields: Vec<Field> =
-            columns.iter().map(|(column, kind)| Field::new(*column, kind.clone(), *column != "dossier_id")).collect();
-        let stored = Stored {
-            schema: Arc::new(Schema::new(fields)),
-            base: vec![folder.join(format!("{name}.parquet"))],
-            changes: None,
-            key: vec!["dossier_id".into()],
-            sorted_by: Vec::new(),
-            condition: None,
-        };
+        let stored = nation::stored(&folder.join(format!("{name}.parquet")), columns);
         engine.register_stored(&TableName::new("source", name), &stored)?;
     }
     let found = engine.query(SELECT, None).await?;
+    if std::env::var_os("CHUDONG_BENCH_EXPLAIN").is_some() {
+        super::say(&engine.explain(SELECT).await?)?;
+    }
     let path = folder.join("ours.parquet");
     landing::write_parquet(&found, &std::fs::File::create(&path)?, &path)?;
     std::fs::remove_file(&path)?;

@@ -71,6 +71,8 @@ enum Bound {
     Ratio { bases: Vec<String>, at_most: f64 },
     /// Megabytes, in every run.
     Peak(u64),
+    /// Seconds.
+    Wall(f64),
     /// So many times the peak memory of the fastest of these.
     PeakRatio { bases: Vec<String>, at_most: f64 },
 }
@@ -88,6 +90,10 @@ impl Goal {
 
     pub fn peak(ours: &str, at_most_mb: u64) -> Self {
         Goal { ours: ours.to_owned(), bound: Bound::Peak(at_most_mb) }
+    }
+
+    pub fn wall(ours: &str, at_most_seconds: f64) -> Self {
+        Goal { ours: ours.to_owned(), bound: Bound::Wall(at_most_seconds) }
     }
 }
 
@@ -194,6 +200,15 @@ impl Contest<'_> {
                     at_most: format!("{at_most} MB"),
                     word: peak.map_or("unknown", |mb| word(mb < *at_most)),
                     of: "peak memory".into(),
+                }
+            }
+            Bound::Wall(at_most) => {
+                let wall = find(&goal.ours).map(Contender::wall_seconds);
+                Verdict {
+                    measured: wall.map_or_else(|| "–".into(), |wall| format!("{wall:.2} s")),
+                    at_most: format!("{at_most:.2} s"),
+                    word: wall.map_or("unknown", |wall| word(wall < *at_most)),
+                    of: "wall time".into(),
                 }
             }
         }

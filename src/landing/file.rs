@@ -24,7 +24,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest as _, Sha256};
 
-use super::{Error, shown};
+use super::{Error, shown, together};
 use crate::sources::BATCH_ROWS;
 use crate::tables::{Table, intervals};
 
@@ -125,6 +125,9 @@ pub fn write_parquet(table: &Table, file: &File, path: &Path) -> Result<Digest, 
 
 /// The same, without waiting until it is durable.
 pub(super) fn write_quickly(table: &Table, file: &File, path: &Path) -> Result<Digest, Error> {
+    if table.rows() > together::WORTH_ROWS {
+        return together::write(table, file, path);
+    }
     let batches = table.batches.iter().map(|batch| Ok(batch.clone()));
     write_sorted(&table.schema, &[], batches, file, path).map(|(digest, _)| digest)
 }
@@ -212,7 +215,6 @@ impl Parts {
         schema: &SchemaRef,
         sorted_by: &[String],
     ) -> Result<(Self, ArrowRowGroupWriterFactory), Error> {
-        let failed = |source| Error::Parquet { path: shown(path), source };
         // Lists take one leaf each here, as plain columns do, so that places are those of the schema.
         let place = |name: &String| Some((name.clone(), i32::try_from(schema.index_of(name).ok()?).ok()?));
         let properties = properties(schema, &sorted_by.iter().filter_map(place).collect::<Vec<_>>());
@@ -223,7 +225,25 @@ impl Parts {
         let properties = known.fold(properties.into_builder(), |properties, field| {
             properties.set_column_statistics_enabled(vec![field.name().clone()].into(), EnabledStatistics::None)
         });
-        let properties = properties.build();
+        Parts::begin(file, path, schema, properties.build())
+    }
+
+    /// The same for rows in any order.
+    pub(super) fn unsorted(
+        file: &File,
+        path: &Path,
+        schema: &SchemaRef,
+    ) -> Result<(Self, ArrowRowGroupWriterFactory), Error> {
+        Parts::begin(file, path, schema, properties(schema, &[]))
+    }
+
+    fn begin(
+        file: &File,
+        path: &Path,
+        schema: &SchemaRef,
+        properties: WriterProperties,
+    ) -> Result<(Self, ArrowRowGroupWriterFactory), Error> {
+        let failed = |source| Error::Parquet { path: shown(path), source };
         let file = file.try_clone().map_err(|source| Error::io(path, source))?;
         let sink = Sink { file, hash: Sha256::new(), failure: None };
         let writer = ArrowWriter::try_new(sink, intervals::packed_schema(schema), Some(properties)).map_err(failed)?;

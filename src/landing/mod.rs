@@ -42,6 +42,7 @@ mod proof;
 mod sift;
 mod spill;
 mod store;
+mod together;
 mod twins;
 mod view;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::Labels;
+use super::{Labels, together};
 use crate::personal::hex;
 
 /// The name of a list.
@@ -34,7 +34,7 @@ pub(super) fn files<N: AsRef<str>, H: AsRef<str>>(
 
 /// Adds the list of all files that are there, and its signature.
 pub(super) fn add(all: &mut BTreeMap<String, Vec<u8>>, of: &str, labels: &Labels) {
-    let hashes: Vec<(String, String)> =
-        all.iter().map(|(name, bytes)| (name.clone(), hex(&Sha256::digest(bytes)))).collect();
+    let known: Vec<(&String, &Vec<u8>)> = all.iter().collect();
+    let hashes = together::map(&known, |(name, bytes)| ((*name).clone(), hex(&Sha256::digest(bytes))));
     all.extend(files(hashes, of, labels));
 }

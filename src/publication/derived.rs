@@ -9,8 +9,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
-use arrow::datatypes::{Field, Schema};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema};
 
 use super::{Error, Sheet};
 use crate::disclosure::{ColumnKind, ColumnSheet};
@@ -27,7 +28,7 @@ pub(super) const RESPONSE_RATE: &str = "response_rate_percent";
 pub(super) fn add(sheets: &mut [Sheet<'_>]) -> Result<(), Error> {
     let mut counted = BTreeMap::new();
     for sheet in sheets.iter().filter(|sheet| counts(sheet, Counted::Dossiers)) {
-        counted.entry((sheet.period, sheet.breakdown())).or_insert(totals(sheet)?);
+        counted.entry((sheet.period, sheet.breakdown())).or_insert((keys(sheet), totals(sheet)?));
     }
     for sheet in sheets.iter_mut().filter(|sheet| counts(sheet, Counted::Ratings)) {
         if let Some(dossiers) = counted.get(&(sheet.period, sheet.breakdown())) {
@@ -50,35 +51,52 @@ type Total = Option<Spread>;
 /// Which of the counts of ratings and of dossiers are the part and the whole of a rate.
 type End = fn(Spread, Spread) -> (i64, i64);
 
-/// The counts of each cell, by the values of its dimensions.
-fn totals(sheet: &Sheet<'_>) -> Result<BTreeMap<Vec<String>, Total>, Error> {
+/// The total of each row.
+fn totals(sheet: &Sheet<'_>) -> Result<Vec<Total>, Error> {
     let column = |name: &str| ints(sheet, name);
     let (counts, lows, highs) = (column("count")?, column("count_low")?, column("count_high")?);
-    let totals = counts.into_iter().zip(lows).zip(highs).map(|((count, low), high)| Some((count?, low?, high?)));
-    Ok(cells(sheet)?.into_iter().zip(totals).collect())
+    let totals = counts.into_iter().zip(lows).zip(highs);
+    Ok(totals.map(|((count, low), high)| Some((count?, low?, high?))).collect())
 }
 
-/// The values of the dimensions, row by row.
-pub(super) fn cells(sheet: &Sheet<'_>) -> Result<Vec<Vec<String>>, Error> {
-    let mut cells = vec![Vec::new(); sheet.table.num_rows()];
-    for key in sheet.keys().into_iter().filter(|key| *key != "period") {
-        let values = Table::from_batch(sheet.table.clone()).texts(key).map_err(column_error(sheet))?;
-        cells.iter_mut().zip(values).for_each(|(cell, value)| cell.push(value.unwrap_or_default()));
+/// The columns of codes of a table, and the total of each of its rows.
+type Counts = (Vec<ArrayRef>, Vec<Total>);
+
+fn keys(sheet: &Sheet<'_>) -> Vec<ArrayRef> {
+    let keys = sheet.keys().into_iter().filter(|key| *key != "period");
+    keys.filter_map(|key| sheet.table.column_by_name(key).cloned()).collect()
+}
+
+/// The totals of dossiers in the order of the rows of this table. Tables of the same breakdown have the same rows in the
+/// same order, and then nothing has to be looked up: a nation has a million.
+fn aligned(sheet: &Sheet<'_>, (of, totals): &Counts) -> Result<Vec<Total>, Error> {
+    if keys(sheet) == *of {
+        return Ok(totals.clone());
     }
-    Ok(cells)
+    let rows = |keys: &[ArrayRef]| -> Result<Vec<Vec<String>>, Error> {
+        let mut rows = vec![Vec::new(); keys.first().map_or(1, |key| key.len())];
+        for key in keys {
+            let failed = |source| tables::Error::Type { column: "code".into(), wanted: DataType::Utf8, source };
+            let texts = cast(key, &DataType::Utf8).map_err(failed).map_err(column_error(sheet))?;
+            let texts = texts.as_string::<i32>().iter();
+            rows.iter_mut().zip(texts).for_each(|(row, text)| row.push(text.unwrap_or_default().to_owned()));
+        }
+        Ok(rows)
+    };
+    let known: BTreeMap<Vec<String>, Total> = rows(of)?.into_iter().zip(totals.iter().copied()).collect();
+    Ok(rows(&keys(sheet))?.iter().map(|row| known.get(row).copied().flatten()).collect())
 }
 
-fn add_response_rate(sheet: &mut Sheet<'_>, dossiers: &BTreeMap<Vec<String>, Total>) -> Result<(), Error> {
-    let cells = cells(sheet)?;
+fn add_response_rate(sheet: &mut Sheet<'_>, dossiers: &Counts) -> Result<(), Error> {
     let ratings = totals(sheet)?;
-    let of = |totals: &BTreeMap<Vec<String>, Total>, cell: &Vec<String>| totals.get(cell).copied().flatten();
+    let dossiers = aligned(sheet, dossiers)?;
     let percent = |part: i64, whole: i64| match whole {
         ..=0 => None,
         whole => Some((part as f64 / whole as f64 * 1000.0).round() / 10.0),
     };
     let rate = |end: End| -> ArrayRef {
-        let rates = cells.iter().map(|cell| {
-            let (part, whole) = end(of(&ratings, cell)?, of(dossiers, cell)?);
+        let rates = ratings.iter().zip(&dossiers).map(|(ratings, dossiers)| {
+            let (part, whole) = end((*ratings)?, (*dossiers)?);
             percent(part, whole)
         });
         Arc::new(Float64Array::from_iter(rates))
@@ -87,7 +105,7 @@ fn add_response_rate(sheet: &mut Sheet<'_>, dossiers: &BTreeMap<Vec<String>, Tot
     let low = rate(|ratings, dossiers| (ratings.1, dossiers.2));
     let high = rate(|ratings, dossiers| (ratings.2, dossiers.1));
     // Without a rating shown there is no response rate, and the dossiers stand in their own table.
-    let shown = cells.iter().map(|cell| of(&ratings, cell).and(of(dossiers, cell)).map(|total| total.0));
+    let shown = ratings.iter().zip(&dossiers).map(|(ratings, dossiers)| ratings.and(*dossiers).map(|total| total.0));
     let shown: ArrayRef = Arc::new(Int64Array::from_iter(shown));
     let records = Text::new("hồ sơ", "dossiers");
     let about = Text::new(

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use arrow::array::{Array, AsArray, StringArray};
+use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -16,7 +18,7 @@ use crate::disclosure::{Account, ColumnKind, Edition, Measurement, Provenance};
 use crate::language::{Language, Text};
 use crate::personal::hex;
 use crate::pipeline::Counted;
-use crate::tables::Table;
+use crate::tables;
 
 /// Under what terms published figures may be used.
 pub(super) const LICENCE_NAME: &str = "CC-BY-4.0";
@@ -25,6 +27,7 @@ pub(super) const LICENCE_URL: &str = "https://creativecommons.org/licenses/by/4.
 
 /// The sheet of a table, as the text of a JSON file.
 pub(super) fn bytes(sheet: &Sheet, labels: &Labels, csv: &[u8], parquet: &[u8]) -> Result<String, Error> {
+    let texts = Texts::of(sheet)?;
     let described = Described {
         format: "chudong.sheet.1",
         table: sheet.name,
@@ -40,7 +43,7 @@ pub(super) fn bytes(sheet: &Sheet, labels: &Labels, csv: &[u8], parquet: &[u8]) 
         rows: sheet.table.num_rows(),
         columns: columns(sheet),
         codes: "../codes.json",
-        rolled_up: rolled_up(sheet)?,
+        rolled_up: rolled_up(&texts, sheet.table.num_rows()),
         protection: protection(sheet),
         provenance: sheet.provenance,
     };
@@ -95,7 +98,7 @@ struct Described<'a> {
     columns: Vec<Column>,
     /// Where the names behind codes are.
     codes: &'static str,
-    rolled_up: RolledUp,
+    rolled_up: RolledUp<'a>,
     /// By engine: noise, or exact counts of which some are withheld.
     protection: Protection<'a>,
     provenance: &'a Provenance,
@@ -126,9 +129,20 @@ struct Column {
 
 /// Which cells have no figure of their own, and where their records are counted instead.
 #[derive(Serialize)]
-struct RolledUp {
+struct RolledUp<'a> {
     meaning: Text,
-    cells: Vec<BTreeMap<&'static str, String>>,
+    cells: Vec<RolledUpCell<'a>>,
+}
+
+/// In alphabetical order, as they stood in files from the first on.
+#[derive(Serialize)]
+struct RolledUpCell<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commune_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    procedure_group: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rolled_up_to: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -211,29 +225,40 @@ fn columns(sheet: &Sheet) -> Vec<Column> {
     sheet.columns.iter().map(describe).collect()
 }
 
-fn rolled_up(sheet: &Sheet) -> Result<RolledUp, Error> {
-    let table = Table::from_batch(sheet.table.clone());
-    let mut cells: Vec<BTreeMap<&'static str, String>> = vec![BTreeMap::new(); sheet.table.num_rows()];
-    for column in ["commune_code", "procedure_group", "status", "rolled_up_to"] {
-        if !sheet.has(column) {
-            continue;
-        }
-        let values = table.texts(column).map_err(|source| Error::Column { table: sheet.name.to_owned(), source })?;
-        for (cell, value) in cells.iter_mut().zip(values) {
-            if let Some(value) = value {
-                cell.insert(column, value);
-            }
-        }
+/// The columns of text that say where a cell is counted; none where the table has no such column.
+struct Texts([Option<StringArray>; 4]);
+
+impl Texts {
+    fn of(sheet: &Sheet) -> Result<Self, Error> {
+        let failed = |column: &str, source| Error::Column {
+            table: sheet.name.to_owned(),
+            source: tables::Error::Type { column: column.to_owned(), wanted: DataType::Utf8, source },
+        };
+        let text = |column: &str| {
+            let Some(values) = sheet.table.column_by_name(column) else { return Ok(None) };
+            let values = cast(values, &DataType::Utf8).map_err(|source| failed(column, source))?;
+            Ok(values.as_string_opt().cloned())
+        };
+        Ok(Texts([text("status")?, text("commune_code")?, text("procedure_group")?, text("rolled_up_to")?]))
     }
-    cells.retain(|cell| cell.get("status").is_some_and(|status| status == "rolled_up"));
-    cells.iter_mut().for_each(|cell| {
-        cell.remove("status");
+}
+
+fn rolled_up(Texts([status, commune, group, to]): &Texts, rows: usize) -> RolledUp<'_> {
+    fn value(column: &Option<StringArray>, row: usize) -> Option<&str> {
+        column.as_ref().filter(|column| column.is_valid(row)).map(|column| column.value(row))
+    }
+    let rows = (0..rows).filter(|row| value(status, *row) == Some("rolled_up"));
+    let cells = rows.map(|row| RolledUpCell {
+        commune_code: value(commune, row),
+        procedure_group: value(group, row),
+        rolled_up_to: value(to, row),
     });
+    let cells = cells.collect();
     let meaning = Text::new(
         "Những ô này có quá ít bản ghi để công bố riêng; bản ghi của chúng được tính trong số liệu nêu ở rolled_up_to, nếu có. Ô trống trong bảng không có nghĩa là số không.",
         "These cells have too few records to be published by themselves; their records are counted in what rolled_up_to names, if anything. A blank cell in the table does not mean zero.",
     );
-    Ok(RolledUp { meaning, cells })
+    RolledUp { meaning, cells }
 }
 
 fn protection<'a>(sheet: &'a Sheet) -> Protection<'a> {

@@ -33,6 +33,7 @@ mod signature;
 mod standing;
 mod stock;
 mod text;
+mod together;
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -199,8 +200,10 @@ pub fn publish<R: Borrow<Released>>(shelf: &Path, released: &[R], labels: &Label
     for (folder, sheets) in folders {
         let mut files = BTreeMap::new();
         let mut resources = Vec::with_capacity(sheets.len());
-        for sheet in &sheets {
-            resources.push(add_files(sheet, labels, &mut files)?);
+        for made in together::map(&sheets, |sheet| table_files(sheet, labels)) {
+            let (resource, of_table) = made?;
+            resources.push(resource);
+            files.extend(of_table);
         }
         if let Some(first) = sheets.first() {
             files.insert(package::NAME.to_owned(), package::bytes(first, resources, labels)?.into_bytes());
@@ -308,19 +311,25 @@ fn sheets<R: Borrow<Released>>(released: &[R]) -> Result<Vec<Sheet<'_>>, Error> 
     Ok(sheets)
 }
 
-/// The files of a table, under their names in the folder of the period, and what the data package says of it.
-fn add_files(
-    sheet: &Sheet,
-    labels: &Labels,
-    files: &mut BTreeMap<String, Vec<u8>>,
-) -> Result<package::Resource, Error> {
-    let csv = csv::bytes(sheet)?.into_bytes();
-    let parquet = parquet::bytes(sheet)?;
+/// Files by their names.
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// What the data package says of a table, and its files under their names in the folder of the period.
+fn table_files(sheet: &Sheet, labels: &Labels) -> Result<(package::Resource, Files), Error> {
+    let (csv, parquet) = std::thread::scope(|scope| {
+        let parquet = scope.spawn(|| parquet::bytes(sheet));
+        let csv = csv::bytes(sheet);
+        (csv, parquet.join())
+    });
+    let csv = csv?.into_bytes();
+    let parquet = parquet.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))?;
     let json = describe::bytes(sheet, labels, &csv, &parquet)?;
     let resource = package::resource(sheet, labels, &csv, &parquet);
-    files.insert(format!("{}.csv-metadata.json", sheet.name), csvw::bytes(sheet, labels)?.into_bytes());
-    files.insert(format!("{}.csv", sheet.name), csv);
-    files.insert(format!("{}.parquet", sheet.name), parquet);
-    files.insert(format!("{}.json", sheet.name), json.into_bytes());
-    Ok(resource)
+    let files = [
+        (format!("{}.csv-metadata.json", sheet.name), csvw::bytes(sheet, labels)?.into_bytes()),
+        (format!("{}.csv", sheet.name), csv),
+        (format!("{}.parquet", sheet.name), parquet),
+        (format!("{}.json", sheet.name), json.into_bytes()),
+    ];
+    Ok((resource, files.into_iter().collect()))
 }

@@ -58,7 +58,7 @@ pub(super) fn restate(
         return Err(Error::NothingChanged { period, table: sheet.name.to_owned() });
     }
     let mut files = BTreeMap::new();
-    super::add_files(sheet, labels, &mut files)?;
+    files.extend(super::table_files(sheet, labels)?.1);
     files.insert(format!("{}.changes.csv", sheet.name), changes_csv(sheet, &changes).into_bytes());
     let place = restated_place(&period, restatement.number);
     let said = json!({

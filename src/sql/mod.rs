@@ -5,13 +5,14 @@
 //! is a bound value. [`library`] reads the files, [`engine`] is the one place in
 //! which a DataFusion session is set up, [`functions`] holds the functions that
 //! SQL lacks, [`cases`] proves a model on a few rows, [`lineage`] says which column
-//! reaches which, [`steps`] lets a query tell how it came to a date, and date
+//! reaches which, `counting` counts a nation, [`steps`] lets a query tell how it came to a date, and date
 //! arithmetic that is wrong in law is found before it runs. This chapter must not
 //! know what a model is for.
 
 pub mod ahead;
 pub mod analyst;
 pub mod cases;
+mod counting;
 pub mod engine;
 mod error;
 pub mod functions;

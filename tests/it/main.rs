@@ -15,6 +15,7 @@ mod cell_key;
 /// Zalo, an SMS gateway and a webhook: which channel a message takes, and what becomes of it.
 mod channels;
 /// How messages leave: the bytes of a message, the folder, and a conversation with a mail server.
+mod counting;
 mod delivery;
 /// From private to public: bounding, noise, roll-up, and what is said about it.
 mod disclosure;

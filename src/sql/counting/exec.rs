@@ -1,0 +1,271 @@
+//! The step of a plan that counts.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, UInt32Array};
+use datafusion::arrow::compute::take;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::runtime::JoinSet;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result, internal_datafusion_err, internal_err};
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+    ReplaceChildrenOptions,
+};
+use futures::future::{BoxFuture, Shared};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+
+use super::codes::{CODE_BITS, Codes};
+use super::groups::Groups;
+use super::lane::Lane;
+use super::rest::Rest;
+use super::shards::{PARTS, Shards};
+use super::spec::{CODES_PER_WORD, Spec};
+
+/// Counts rows by the codes of what they are grouped by.
+#[derive(Debug)]
+pub struct CountExec {
+    spec: Arc<Spec>,
+    /// The aggregation as it was planned, in its two halves.
+    last: Arc<AggregateExec>,
+    first: Arc<AggregateExec>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+    work: Mutex<Option<Work>>,
+}
+
+/// Done when all rows are counted.
+type Done = Shared<BoxFuture<'static, Result<(), Arc<DataFusionError>>>>;
+
+/// One execution.
+#[derive(Clone)]
+struct Work {
+    counted: Arc<Counted>,
+    done: Done,
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Work")
+    }
+}
+
+struct Counted {
+    codes: Vec<Mutex<Codes>>,
+    shards: Shards,
+    rest: Rest,
+}
+
+impl CountExec {
+    /// The step in place of these two halves of an aggregation.
+    pub fn new(spec: Arc<Spec>, last: Arc<AggregateExec>, first: Arc<AggregateExec>) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(last.schema()),
+            Partitioning::UnknownPartitioning(first.input().output_partitioning().partition_count()),
+            EmissionType::Final,
+            Boundedness::Bounded,
+        );
+        CountExec {
+            spec,
+            last,
+            first,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+            work: Mutex::new(None),
+        }
+    }
+
+    fn begin(&self, context: &Arc<TaskContext>) -> Work {
+        let lanes = self.first.input().output_partitioning().partition_count();
+        let runtime = context.runtime_env();
+        let memory = MemoryConsumer::new("CountExec").with_can_spill(true).register(&runtime.memory_pool);
+        let counted = Arc::new(Counted {
+            codes: self.spec.keys.iter().map(|_| Mutex::default()).collect(),
+            shards: Shards::new(self.spec.width(), memory, Arc::clone(&runtime.disk_manager)),
+            rest: Rest::new(Arc::clone(&self.last), Arc::clone(&self.first), lanes, Arc::clone(context)),
+        });
+        let input = Arc::clone(self.first.input());
+        let (spec, of_all, context) = (Arc::clone(&self.spec), Arc::clone(&counted), Arc::clone(context));
+        let done = async move {
+            let mut tasks = JoinSet::new();
+            for lane in 0..lanes {
+                let rows = input.execute(lane, Arc::clone(&context))?;
+                tasks.spawn(count(lane, rows, Arc::clone(&spec), Arc::clone(&of_all)));
+            }
+            while let Some(ended) = tasks.join_next().await {
+                ended.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??;
+            }
+            of_all.rest.close();
+            Ok(())
+        };
+        Work { counted, done: done.map(|ended: Result<()>| ended.map_err(Arc::new)).boxed().shared() }
+    }
+}
+
+/// Counts the rows of one lane.
+async fn count(lane: usize, mut rows: SendableRecordBatchStream, spec: Arc<Spec>, counted: Arc<Counted>) -> Result<()> {
+    let mut counting = Lane::new(&spec, &counted.codes, &counted.shards);
+    while let Some(batch) = rows.next().await {
+        if let Some(rest) = counting.take(&batch?)? {
+            let sender = counted.rest.sender(lane)?;
+            // Whoever does not listen any more has failed, and says so.
+            let _ = sender.send(rest).await;
+        }
+    }
+    counting.finish()
+}
+
+impl DisplayAs for CountExec {
+    fn fmt_as(&self, kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CountExec: of ")?;
+        self.last.fmt_as(kind, f)
+    }
+}
+
+impl ExecutionPlan for CountExec {
+    fn name(&self) -> &'static str {
+        "CountExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![self.first.input()]
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.first.apply_expressions(f)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let first = Arc::clone(&self.first).replace_children(children, options)?;
+        let Ok(first) = Arc::downcast::<AggregateExec>(first) else {
+            return internal_err!("an aggregation has become something else");
+        };
+        Ok(Arc::new(CountExec::new(Arc::clone(&self.spec), Arc::clone(&self.last), first)))
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        let mode = datafusion::physical_plan::ChildrenPropertiesMode::Recompute;
+        self.replace_children(children, ReplaceChildrenOptions::new(mode))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let Work { counted, done } = work.get_or_insert_with(|| self.begin(&context)).clone();
+        let lanes = self.properties.partitioning.partition_count();
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let (spec, schema) = (Arc::clone(&self.spec), self.schema());
+        let batch_rows = context.session_config().batch_size();
+        let groups = async move {
+            done.await.map_err(DataFusionError::Shared)?;
+            let rest = counted.rest.groups(partition).map_or_else(|| stream::empty().boxed(), StreamExt::boxed);
+            let told = Told::new(spec, schema, counted, (partition..PARTS).step_by(lanes), batch_rows)?;
+            let told = told.inspect(move |batch| {
+                if let Ok(batch) = batch {
+                    metrics.record_output(batch.num_rows());
+                }
+            });
+            Ok::<_, DataFusionError>(stream::iter(told).chain(rest))
+        };
+        let groups = stream::once(groups).try_flatten();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), groups)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+}
+
+/// The groups of some parts, batch by batch.
+struct Told {
+    spec: Arc<Spec>,
+    schema: SchemaRef,
+    counted: Arc<Counted>,
+    /// The values of each column by their code.
+    values: Vec<ArrayRef>,
+    parts: std::iter::StepBy<std::ops::Range<usize>>,
+    batch_rows: usize,
+    ready: std::vec::IntoIter<RecordBatch>,
+}
+
+impl Told {
+    fn new(
+        spec: Arc<Spec>,
+        schema: SchemaRef,
+        counted: Arc<Counted>,
+        parts: std::iter::StepBy<std::ops::Range<usize>>,
+        batch_rows: usize,
+    ) -> Result<Self> {
+        let values = spec.keys.iter().zip(&counted.codes).map(|(key, codes)| {
+            let codes = codes.lock().unwrap_or_else(PoisonError::into_inner);
+            codes.values(&key.kind)
+        });
+        let values = values.collect::<Result<_>>()?;
+        Ok(Told { spec, schema, counted, values, parts, batch_rows, ready: Vec::new().into_iter() })
+    }
+
+    /// The groups of a part, and its memory given back.
+    fn part(&self, part: usize) -> Result<Vec<RecordBatch>> {
+        let groups: Groups = self.counted.shards.take(part)?;
+        let rows: Vec<&[u64]> = groups.rows().collect();
+        let batches = rows.chunks(self.batch_rows).map(|rows| self.batch(rows)).collect();
+        self.counted.shards.forget(&groups);
+        batches
+    }
+
+    fn batch(&self, rows: &[&[u64]]) -> Result<RecordBatch> {
+        let word = |row: &&[u64], place: usize| row.get(place).copied().unwrap_or_default();
+        let mut columns = Vec::with_capacity(self.schema.fields().len());
+        for (column, values) in self.values.iter().enumerate() {
+            let (place, shift) = (column / CODES_PER_WORD, (column % CODES_PER_WORD) as u32 * CODE_BITS);
+            let codes = rows.iter().map(|row| u32::from((word(row, place) >> shift) as u16));
+            columns.push(take(values, &UInt32Array::from_iter_values(codes), None)?);
+        }
+        for (measure, place) in self.spec.measures.iter().zip(self.spec.places()) {
+            let count = |row: &&[u64]| word(row, place).cast_signed();
+            let counts: Int64Array = if measure.may_be_null {
+                rows.iter().map(|row| (word(row, place + 1) > 0).then(|| count(row))).collect()
+            } else {
+                Int64Array::from_iter_values(rows.iter().map(count))
+            };
+            columns.push(Arc::new(counts));
+        }
+        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .map_err(|error| internal_datafusion_err!("counts are not what was planned: {error}"))
+    }
+}
+
+impl Iterator for Told {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(batch) = self.ready.next() {
+                return Some(Ok(batch));
+            }
+            let part = self.parts.next()?;
+            match self.part(part) {
+                Ok(batches) => self.ready = batches.into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}

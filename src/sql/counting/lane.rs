@@ -1,0 +1,265 @@
+//! One stream of rows on its way into the groups.
+//!
+//! Rows are first added up in a small table that stays in the processor's cache: of few groups, only their sums travel.
+//! Where that adds up little, rows go straight to their part, many at a time, so that its lock and its memory are
+//! visited seldom.
+
+use std::sync::{Mutex, PoisonError};
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use datafusion::arrow::compute::{cast, filter_record_batch};
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::common::{Result, exec_datafusion_err};
+
+use super::codes::{CODE_BITS, Codes, NULL};
+use super::groups::{Groups, Width};
+use super::hash;
+use super::shards::{self, Shards};
+use super::spec::{CODES_PER_WORD, Measure, Spec};
+
+/// The small table holds so many places at most: less than a megabyte.
+const CACHED_PLACES: usize = 1 << 14;
+
+/// Where it adds up less than two rows into one, it is not asked for so many rows.
+const STRAIGHT_ROWS: usize = 1 << 20;
+
+/// Rows that go to a part at a time.
+const ROWS_AT_A_TIME: usize = 1024;
+
+/// The first word of a row has this bit, so that it is never 0.
+const IS_ROW: u64 = 1 << 63;
+
+/// A stream of rows.
+pub struct Lane<'a> {
+    spec: &'a Spec,
+    shared: &'a [Mutex<Codes>],
+    shards: &'a Shards,
+    /// Per column.
+    known: Vec<Known>,
+    cached: Groups,
+    cached_rows: usize,
+    straight_rows: usize,
+    parts: Vec<Vec<u64>>,
+    width: Width,
+    /// The rows of a batch; kept, since a new one for each batch costs more than to fill it.
+    words: Vec<u64>,
+}
+
+/// The values of a column that a lane has met: they are found without asking the others.
+#[derive(Default)]
+struct Known {
+    codes: Codes,
+    /// What a code of this lane is called by all.
+    names: Vec<u16>,
+    /// Whether there is no value with a code beside these.
+    is_all: bool,
+}
+
+impl<'a> Lane<'a> {
+    /// A lane into these groups; the codes are shared by all lanes.
+    pub fn new(spec: &'a Spec, shared: &'a [Mutex<Codes>], shards: &'a Shards) -> Self {
+        Lane {
+            spec,
+            shared,
+            shards,
+            known: shared.iter().map(|_| Known { names: vec![NULL], ..Known::default() }).collect(),
+            cached: Groups::new(spec.width()),
+            cached_rows: 0,
+            straight_rows: 0,
+            parts: vec![Vec::new(); shards::PARTS],
+            width: spec.width(),
+            words: Vec::new(),
+        }
+    }
+
+    /// Counts rows, and gives those back of which a value has no code: theirs are other groups.
+    pub fn take(&mut self, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
+        let width = self.width.row;
+        let mut words = std::mem::take(&mut self.words);
+        words.clear();
+        words.resize(batch.num_rows() * width, 0);
+        for row in words.chunks_exact_mut(width) {
+            if let Some(first) = row.first_mut() {
+                *first = IS_ROW;
+            }
+        }
+        let mut left: Vec<u32> = Vec::new();
+        for column in 0..self.spec.keys.len() {
+            self.encode(column, batch, &mut words, &mut left)?;
+        }
+        for (measure, place) in self.spec.measures.iter().zip(self.spec.places()) {
+            fill(measure, place, batch, &mut words, width)?;
+        }
+        let rest = if left.is_empty() { None } else { Some(self.leave_out(batch, &left, &mut words)?) };
+        for row in words.chunks_exact(width) {
+            if row.first().is_some_and(|first| *first != 0) {
+                self.add(row)?;
+            }
+        }
+        self.words = words;
+        Ok(rest)
+    }
+
+    /// What is still on its way arrives.
+    pub fn finish(mut self) -> Result<()> {
+        self.drain()?;
+        for (part, rows) in self.parts.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+            self.shards.add(part, rows)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the codes of a column into the words of its rows.
+    fn encode(&mut self, column: usize, batch: &RecordBatch, words: &mut [u64], left: &mut Vec<u32>) -> Result<()> {
+        let width = self.width.row;
+        let Some(key) = self.spec.keys.get(column) else { return Ok(()) };
+        let values = key.expr.evaluate(batch)?.into_array(batch.num_rows())?;
+        let (place, shift) = (column / CODES_PER_WORD, (column % CODES_PER_WORD) as u32 * CODE_BITS);
+        let rows = words.chunks_exact_mut(width).filter_map(|row| row.get_mut(place));
+        let mut put = |number: usize, word: &mut u64, code: Option<u16>| match code {
+            Some(code) => *word |= u64::from(code) << shift,
+            None => left.push(number as u32),
+        };
+        if let Some(texts) = values.as_string_opt::<i32>() {
+            for (number, (word, text)) in rows.zip(texts).enumerate() {
+                let code = text.map_or(Some(NULL), |text| self.code(column, text.as_bytes()));
+                put(number, word, code);
+            }
+        } else {
+            let numbers = numbers(&values)?;
+            let mut last = (None, Some(NULL));
+            for (number, (word, value)) in rows.zip(numbers.as_primitive::<Int64Type>()).enumerate() {
+                if value != last.0 {
+                    last = (value, value.map_or(Some(NULL), |value| self.code(column, &value.to_le_bytes())));
+                }
+                put(number, word, last.1);
+            }
+        }
+        Ok(())
+    }
+
+    fn code(&mut self, column: usize, value: &[u8]) -> Option<u16> {
+        let known = self.known.get_mut(column)?;
+        if let Some(code) = known.codes.find(value) {
+            return known.names.get(usize::from(code)).copied();
+        }
+        if known.is_all {
+            return None;
+        }
+        let mut shared = self.shared.get(column)?.lock().unwrap_or_else(PoisonError::into_inner);
+        let code = shared.code(value);
+        if code.is_none() {
+            // Closed: nothing is added any more, and nobody has to be asked again.
+            *known = Known { codes: shared.clone(), names: (0..=u16::MAX).collect(), is_all: true };
+        } else if let Some(code) = code.filter(|_| known.codes.code(value).is_some()) {
+            known.names.push(code);
+        }
+        code
+    }
+
+    /// Rows that have a value without a code.
+    fn leave_out(&self, batch: &RecordBatch, left: &[u32], words: &mut [u64]) -> Result<RecordBatch> {
+        let width = self.width.row;
+        let mut is_left = vec![false; batch.num_rows()];
+        for row in left {
+            let row = *row as usize;
+            let there = is_left.get_mut(row).zip(words.get_mut(row * width));
+            let (is_left, first) = there.ok_or_else(|| exec_datafusion_err!("no row {row}"))?;
+            (*is_left, *first) = (true, 0);
+        }
+        Ok(filter_record_batch(batch, &BooleanArray::from(is_left))?)
+    }
+
+    fn add(&mut self, row: &[u64]) -> Result<()> {
+        let hash = hash::words(row.get(..self.width.codes).unwrap_or_default());
+        if self.straight_rows > 0 {
+            self.straight_rows -= 1;
+            return self.send(row, hash);
+        }
+        if self.cached.is_full() {
+            if self.cached.places() < CACHED_PLACES {
+                self.cached.grow();
+            } else {
+                self.drain()?;
+            }
+        }
+        self.cached_rows += 1;
+        self.cached.add(row, hash)
+    }
+
+    /// The rows of the small table go to their parts.
+    fn drain(&mut self) -> Result<()> {
+        if self.cached_rows < self.cached.len() * 2 {
+            self.straight_rows = STRAIGHT_ROWS;
+        }
+        self.cached_rows = 0;
+        let mut cached = std::mem::replace(&mut self.cached, Groups::new(self.width));
+        for row in cached.rows() {
+            self.send(row, hash::words(row.get(..self.width.codes).unwrap_or_default()))?;
+        }
+        cached.clear();
+        self.cached = cached;
+        Ok(())
+    }
+
+    fn send(&mut self, row: &[u64], hash: u64) -> Result<()> {
+        let part = shards::part(hash);
+        let Some(rows) = self.parts.get_mut(part) else { return Ok(()) };
+        rows.extend_from_slice(row);
+        if rows.len() >= ROWS_AT_A_TIME * row.len() {
+            self.shards.add(part, rows)?;
+            rows.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Puts what a measure counts into the words of its rows, from this place on.
+fn fill(measure: &Measure, place: usize, batch: &RecordBatch, words: &mut [u64], width: usize) -> Result<()> {
+    let evaluated = |expr: &super::spec::Expr| expr.evaluate(batch)?.into_array(batch.num_rows());
+    let is_asked = measure.filter.as_ref().map(evaluated).transpose()?;
+    let is_asked = is_asked.as_ref().and_then(|asked| asked.as_boolean_opt());
+    let is_in = |row: usize| is_asked.is_none_or(|asked| asked.is_valid(row) && asked.value(row));
+    let values = measure.of.as_ref().map(evaluated).transpose()?;
+    let rows = words.chunks_exact_mut(width).filter_map(|row| row.get_mut(place..)).enumerate();
+    let Some(values) = values else {
+        for (row, counts) in rows {
+            set(counts, 0, u64::from(is_in(row)));
+        }
+        return Ok(());
+    };
+    if !measure.is_sum {
+        for (row, counts) in rows {
+            set(counts, 0, u64::from(is_in(row) && values.is_valid(row)));
+        }
+        return Ok(());
+    }
+    let numbers = values.as_primitive::<Int64Type>();
+    if numbers.null_count() == 0 && is_asked.is_none() && !measure.may_be_null {
+        for ((_, counts), number) in rows.zip(numbers.values()) {
+            set(counts, 0, number.cast_unsigned());
+        }
+        return Ok(());
+    }
+    for ((row, counts), number) in rows.zip(numbers) {
+        if let Some(number) = number.filter(|_| is_in(row)) {
+            set(counts, 0, number.cast_unsigned());
+            if measure.may_be_null {
+                set(counts, 1, 1);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn set(counts: &mut [u64], place: usize, word: u64) {
+    if let Some(count) = counts.get_mut(place) {
+        *count = word;
+    }
+}
+
+/// Whole numbers, days and truth values as numbers of 64 bits.
+fn numbers(values: &ArrayRef) -> Result<ArrayRef> {
+    let values = if *values.data_type() == DataType::Date32 { &cast(values, &DataType::Int32)? } else { values };
+    Ok(cast(values, &DataType::Int64)?)
+}
