@@ -24,6 +24,7 @@ use crate::personal::dossier_links::{DossierLink, DossierLinks};
 use crate::personal::{SealingKey, hex};
 use crate::pipeline::Item;
 use crate::pipeline::form::Form;
+use crate::reminders::letter::DOSSIER_URL;
 use crate::reminders::plan::Reminder;
 use crate::report::FaultLine;
 use crate::sql::Model;
@@ -31,9 +32,6 @@ use crate::sql::engine::{Asked, Bound};
 use crate::tables::{Table, TableName};
 
 pub use after::confirmed_dossiers;
-
-/// The name under which a template prints the address of a prepared dossier.
-const DOSSIER_URL: &str = "dossier_url";
 
 /// Rows that one thread seals at a time.
 const ROWS_PER_THREAD_MIN: usize = 2_000;
