@@ -72,12 +72,7 @@ pub struct Discrepancy {
 /// # Errors
 ///
 /// Every answer that is not sound, in the order of the form.
-pub fn confirm(
-    basis: &Basis,
-    prepared: &Prepared,
-    answers: &Answers,
-    meta: &Meta,
-) -> Result<Decided, Vec<FieldFault>> {
+pub fn confirm(basis: &Basis, prepared: &Prepared, answers: &Answers, meta: &Meta) -> Result<Decided, Vec<FieldFault>> {
     let (mut fields, mut changed) = (Vec::new(), Vec::new());
     let mut faults: Vec<FieldFault> = Vec::new();
     for shown in prepared.shown(basis, meta.today) {

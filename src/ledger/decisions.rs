@@ -85,9 +85,8 @@ impl Ledger {
         // A log that a reader keeps is emptied by the next one; a refusal is written over in the file.
         self.write_over("write down a decision about a dossier", |transaction| {
             let sql = "select state, version from dossier where dossier = ?1";
-            let row = transaction.query_row(sql, [&decision.dossier], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-            });
+            let row = transaction
+                .query_row(sql, [&decision.dossier], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
             let Some((state, version)) = row.optional()? else { return Ok(DecisionTaken::NoDossier) };
             match DossierState::from_word(&state) {
                 Some(state) if state.is_open() => {}

@@ -11,7 +11,7 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
 use super::outbox::{ADOPTED, RECORDED, RESERVED, SETTLED};
-use super::{Entry, Error, Ledger, addresses, explanations, decisions, obligations, prepared, unsent};
+use super::{Entry, Error, Ledger, addresses, decisions, explanations, obligations, prepared, unsent};
 use crate::personal::sha256;
 
 /// Makes the table: parts of a few million rows each, so that a night is written into a small tree.

@@ -170,14 +170,7 @@ fn transport(world: &World, transaction: &Transaction<'_>) -> Result<u64, rusqli
         let id = person.id();
         for licence in papers::licences(world, &person).into_iter().flatten() {
             let (holder, born) = papers::holder(world, &person);
-            licences.row(params![
-                licence.number,
-                id,
-                licence.class,
-                iso(licence.issued_on),
-                holder,
-                born.map(iso)
-            ])?;
+            licences.row(params![licence.number, id, licence.class, iso(licence.issued_on), holder, born.map(iso)])?;
         }
         for vehicle in papers::vehicles(world, &person).into_iter().flatten() {
             vehicles.row(params![

@@ -113,7 +113,9 @@ impl Dossiers {
         found.extend(self.rows.keys().map(|dossier| format!("dossier {dossier} was removed")));
         found.extend(self.bases.keys().map(|basis| format!("the form {basis} of dossiers was removed")));
         let confirmed = self.confirmed.keys();
-        found.extend(confirmed.map(|(dossier, place)| format!("part {place} of confirmed dossier {dossier} was removed")));
+        found.extend(
+            confirmed.map(|(dossier, place)| format!("part {place} of confirmed dossier {dossier} was removed")),
+        );
         found
     }
 

@@ -47,9 +47,9 @@ impl Night<'_> {
     pub(in crate::run) fn settle_dossiers(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
         let expired = ledger.expire_dossiers(&self.run, self.today).map_err(|error| error.fault())?;
         if expired > 0 {
-            self.report.notes.push(format!(
-                "{expired} prepared dossiers are erased: their day is over, or nothing is due any more"
-            ));
+            self.report
+                .notes
+                .push(format!("{expired} prepared dossiers are erased: their day is over, or nothing is due any more"));
         }
         // A list that cannot be written is said; what it would say is kept in the ledger, and written tomorrow.
         if let Err(fault) = self.list_discrepancies(ledger) {

@@ -103,9 +103,8 @@ impl Night<'_> {
         ledger
             .prepare_dossiers(&self.run, &form.item, (&Basis::name(&basis), &basis), &sealed)
             .map_err(|error| error.fault())?;
-        let links = numbered
-            .into_iter()
-            .map(|(_, obligation, dossier)| (obligation.key.clone(), (dossier, obligation.due_on)));
+        let links =
+            numbered.into_iter().map(|(_, obligation, dossier)| (obligation.key.clone(), (dossier, obligation.due_on)));
         self.dossiers.extend(links);
         let count = sealed.len() as u64;
         self.report.notes.push(format!("{count} dossiers of {} are prepared for their persons", form.item));
@@ -114,7 +113,8 @@ impl Night<'_> {
 
     /// The rows of an obligation table that are wanted: the select of the form reads no others.
     fn wanted_rows(&self, item: &Item, table: &Table, wanted: &HashSet<&str>) -> Result<Table, Fault> {
-        let is_wanted = keyed(item, table, &self.key).map(|row| row.is_some_and(|row| wanted.contains(row.key.as_str())));
+        let is_wanted =
+            keyed(item, table, &self.key).map(|row| row.is_some_and(|row| wanted.contains(row.key.as_str())));
         let mask: BooleanArray = is_wanted.map(Some).collect();
         let failed = |error: arrow::error::ArrowError| {
             let name = format!("obligations.{}", item.id);
