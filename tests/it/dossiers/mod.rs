@@ -1,6 +1,18 @@
 //! Dossiers that are prepared for a person: from the night to the decision, through the real binary.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+/// What `check` refuses.
+mod checks;
+/// What people decide, in which order, by which link.
+mod decisions;
+/// Every form of the catalogue.
+mod forms;
+/// Prefill equals the registers on random data.
+mod prefill;
+/// Registers that disagree, are old, or know nothing.
+mod registers;
+/// In a real browser.
+mod seen;
 /// From the message to the confirmed dossier, and what else a person may decide.
 mod whole;
 
