@@ -3,7 +3,7 @@ use chudong::personal::dossier_links::{DossierLink, DossierLinks};
 use jiff::ToSpan;
 
 use super::{
-    BASE, Desk, NIGHT, agreeing, confirmed, links, opened, path, pseudonym_key, sealing_key, sent, version, world,
+    BASE, Desk, agreeing, confirmed, links, opened, path, prepared, pseudonym_key, sealing_key, sent, version,
 };
 use crate::support::world::World;
 
@@ -19,8 +19,7 @@ fn state(world: &World, dossier: &str) -> DossierState {
 
 #[test]
 fn a_refusal_erases_what_was_prepared_and_is_not_asked_again() {
-    let world = world(&["driving_licence"]);
-    world.night(NIGHT).with(0);
+    let world = prepared();
     let (link, says) = one(&world);
     let desk = Desk::start(&world);
     let page = desk.get(&link).2;
@@ -50,8 +49,7 @@ fn a_refusal_erases_what_was_prepared_and_is_not_asked_again() {
 
 #[test]
 fn two_windows_decide_and_the_first_stands() {
-    let world = world(&["driving_licence"]);
-    world.night(NIGHT).with(0);
+    let world = prepared();
     let (link, says) = one(&world);
     let desk = Desk::start(&world);
     let page = desk.get(&link).2;
@@ -80,8 +78,7 @@ fn two_windows_decide_and_the_first_stands() {
 
 #[test]
 fn a_version_that_was_replaced_is_looked_at_again() {
-    let world = world(&["driving_licence"]);
-    world.night(NIGHT).with(0);
+    let world = prepared();
     let (link, says) = one(&world);
     let desk = Desk::start(&world);
     let old = agreeing(&desk.get(&link).2);
@@ -113,8 +110,7 @@ fn a_version_that_was_replaced_is_looked_at_again() {
 
 #[test]
 fn a_decision_can_wait_but_not_beyond_the_day() {
-    let world = world(&["driving_licence"]);
-    world.night(NIGHT).with(0);
+    let world = prepared();
     let (link, says) = one(&world);
     let desk = Desk::start(&world);
     let shown = version(&desk.get(&link).2);
@@ -149,8 +145,7 @@ fn a_decision_can_wait_but_not_beyond_the_day() {
 
 #[test]
 fn tampered_and_foreign_links_open_nothing() {
-    let world = world(&["driving_licence"]);
-    world.night(NIGHT).with(0);
+    let world = prepared();
     let all = links(&world);
     let (link, says) = one(&world);
     let other = opened(&world, all.get(1).unwrap());
@@ -162,7 +157,7 @@ fn tampered_and_foreign_links_open_nothing() {
     let nobody = links.make(&DossierLink { dossier: "0".repeat(32), ..says.clone() }).unwrap();
     let future = "2027-02-01".parse().unwrap();
     let early = links.make(&DossierLink { issued_on: future, expires_on: future, ..says.clone() }).unwrap();
-    let mut tampered: Vec<String> = (0..40).map(|at| flipped(&link, at * 4)).collect();
+    let mut tampered: Vec<String> = (0..40).map(|at| flipped(&link, at * 3)).collect();
     tampered.extend([format!("{link}00"), link.trim_end_matches(|c: char| c.is_ascii_hexdigit()).to_owned()]);
     tampered.extend([
         foreign,
@@ -201,8 +196,7 @@ fn flipped(link: &str, at: usize) -> String {
 
 #[test]
 fn what_is_attached_is_bounded_told_by_its_first_bytes_and_sealed() {
-    let world = world(&["driving_licence"]);
-    world.night(NIGHT).with(0);
+    let world = prepared();
     let (link, says) = one(&world);
     let desk = Desk::start(&world);
     let page = desk.get(&link).2;
@@ -220,16 +214,17 @@ fn what_is_attached_is_bounded_told_by_its_first_bytes_and_sealed() {
     assert!(confirmed(&world).is_empty());
 
     let sound: &[u8] = b"%PDF-1.7\r\n--x-not-the-boundary\r\n\x00\xff secret of the file";
-    let (status, _, told) = desk.post(&link, &answers, &[("health_certificate", "../../etc/khám sức khỏe.pdf", sound)]);
+    let (status, _, told) =
+        desk.post(&link, &answers, &[("health_certificate", "../../etc/đơn thuốc của tôi.pdf", sound)]);
     assert_eq!(status, 200, "{told}");
     let all = confirmed(&world);
     let file = all.first().unwrap().attachments.first().unwrap();
-    assert_eq!((file.media_type.as_str(), file.name.reveal().as_str()), ("application/pdf", "khám sức khỏe.pdf"));
+    assert_eq!((file.media_type.as_str(), file.name.reveal().as_str()), ("application/pdf", "đơn thuốc của tôi.pdf"));
     assert_eq!((file.bytes.reveal().as_slice(), file.field.as_str()), (sound, "health_certificate"));
     // Nothing of it is readable in the state folder.
     for (name, bytes) in crate::support::world::tree(&world.state()) {
         let bytes = bytes.unwrap_or_default();
-        for secret in [&b"secret of the file"[..], b"0912345678", "khám sức".as_bytes()] {
+        for secret in [&b"secret of the file"[..], b"0912345678", "đơn thuốc".as_bytes()] {
             let is_there = bytes.windows(secret.len()).any(|window| window == secret);
             assert!(!is_there, "{}", name.display());
         }

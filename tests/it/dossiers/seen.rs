@@ -48,7 +48,7 @@ fn tab_to(page: &mut Page, id: &str) {
     for _ in 0..120 {
         page.press("Tab");
         let focus = page.evaluate(
-            "(() => { const e = document.activeElement; const s = getComputedStyle(e); return e.id + ' ' + (e.tagName === 'BODY' || s.outlineStyle !== 'none' ? 'seen' : 'unseen') })()",
+            "(() => { const e = document.activeElement; const s = getComputedStyle(e); return e.id + ' ' + e.outerHTML.slice(0, 200) + (['BODY', 'HTML'].includes(e.tagName) || s.outlineStyle !== 'none' ? ' seen' : ' unseen') })()",
         );
         let focus = focus.as_str().unwrap().to_owned();
         assert!(focus.ends_with(" seen"), "{focus}");
@@ -75,7 +75,7 @@ fn with_the_keyboard_alone_and_without_scripts_a_dossier_is_confirmed() {
     let mut page = browser.empty();
     // The page has no script of its own, and needs none.
     page.scripts(false);
-    page.go(&address(&desk, &link));
+    page.go(&format!("{}?lang=vi", address(&desk, &link)));
     assert!(is_conflict(
         &page.evaluate("document.documentElement.outerHTML").as_str().unwrap().to_owned(),
         "full_name"
@@ -135,8 +135,8 @@ fn every_page_of_a_dossier_is_accessible() {
     page.evaluate("document.querySelector('button[value=postpone]').click()");
     page.wait_until("document.title.startsWith('Recorded')");
     is_accessible(&mut page, "dossier-postponed");
-    page.go(&address(&desk, link));
-    page.evaluate("document.getElementById('sure-to-refuse').click()");
+    page.go(&format!("{}?lang=vi", address(&desk, link)));
+    page.evaluate("document.getElementById('sure-to-refuse').checked = true");
     page.evaluate("document.querySelector('button[value=decline]').click()");
     page.wait_until("document.title.startsWith('Đã xóa')");
     is_accessible(&mut page, "dossier-refused");
