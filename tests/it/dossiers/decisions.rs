@@ -200,7 +200,10 @@ fn what_is_attached_is_bounded_told_by_its_first_bytes_and_sealed() {
     let (link, says) = one(&world);
     let desk = Desk::start(&world);
     let page = desk.get(&link).2;
-    let answers = agreeing(&page);
+    let answers: Vec<(String, String)> = agreeing(&page)
+        .into_iter()
+        .map(|(name, value)| if name == "phone" { (name, "0987654321".to_owned()) } else { (name, value) })
+        .collect();
     let answers = sent(&answers);
     let script: &[u8] = b"<script>alert(1)</script>";
     let (status, _, told) = desk.post(&link, &answers, &[("health_certificate", "khám.pdf", script)]);
@@ -224,7 +227,7 @@ fn what_is_attached_is_bounded_told_by_its_first_bytes_and_sealed() {
     // Nothing of it is readable in the state folder.
     for (name, bytes) in crate::support::world::tree(&world.state()) {
         let bytes = bytes.unwrap_or_default();
-        for secret in [&b"secret of the file"[..], b"0912345678", "đơn thuốc".as_bytes()] {
+        for secret in [&b"secret of the file"[..], b"0987654321", "đơn thuốc".as_bytes()] {
             let is_there = bytes.windows(secret.len()).any(|window| window == secret);
             assert!(!is_there, "{}", name.display());
         }

@@ -1,4 +1,5 @@
 //! What is prepared is what the registers say, on random registers: nothing invented, nothing lost, nothing settled.
+#![expect(clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
