@@ -138,8 +138,13 @@ enum Verb {
         #[arg(long)]
         list: bool,
     },
-    /// Answer people who refuse reminders by the link in their letter, until stopped; [serve] says where.
-    Serve,
+    /// Answer people who refuse reminders, or decide about a prepared dossier, by the link in their letter, until
+    /// stopped; [serve] says where.
+    Serve {
+        /// Judge by this day whether a dossier can still be decided: for a rehearsal. Without it, by the clock.
+        #[arg(long, value_name = "YYYY-MM-DD", env = "CHUDONG_TODAY")]
+        today: Option<AsOf>,
+    },
     /// What people want and refuse, and the requests under the data law.
     Preferences {
         #[command(subcommand)]
@@ -530,7 +535,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         }
         Verb::Schedule { list: true } => list_times(&root),
         Verb::Schedule { list: false } => keep_running(&root, &agency, state).await,
-        Verb::Serve => serve::serve(&root, &agency, state).await,
+        Verb::Serve { today } => serve::serve(&root, &agency, state, today).await,
         Verb::Preferences { verb } => preferences::preferences(root, &agency, state, &verb),
         Verb::Query { select, format, tables, timeout_seconds, all_rows, analyst } => {
             let limits =

@@ -43,6 +43,10 @@ pub enum Stream {
     Report,
     /// How a one-stop office was judged.
     Office,
+    /// Where a person lives.
+    Address,
+    /// Whom the register of drivers takes for the holder of a licence.
+    Holder,
 }
 
 /// The values of one row, each asked for by the number of its field.

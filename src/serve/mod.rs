@@ -1,14 +1,16 @@
-//! The process that answers when a person refuses: a signed link, a page that asks, and the ledger; and when a person
-//! rates: a token, a form, and a sealed answer.
+//! The process that answers when a person refuses, or decides about a dossier: a signed link, a page that asks, and the
+//! ledger; and when a person rates: a token, a form, and a sealed answer.
 //!
 //! A GET shows a page that asks for confirmation and changes nothing: mail scanners follow every link. A POST applies
 //! what the link stands for to the ledger at once, in answer to the button of that page and to the one-click button of
 //! mail programs (RFC 8058), which need neither a log-in nor a cookie and are never redirected.
 //!
 //! It listens on loopback unless told otherwise, and expects a web server with a certificate before it. It must not
-//! know who asks: it keeps no address, no log of links and nothing about the browser, and no page holds anything about
-//! the person. It reads nothing but the ledger, the pipeline, and which tokens were used.
+//! know who asks: it keeps no address, no log of links and nothing about the browser. No page of a refusal or of a rating
+//! holds anything about the person; that of a dossier holds what the link opens. It reads nothing but the ledger, the
+//! pipeline, and which tokens were used.
 
+mod dossier;
 mod page;
 mod rating;
 
@@ -29,6 +31,8 @@ use crate::calendar::{AsOf, vietnam};
 use crate::fault::{Explain, Fault, Place};
 use crate::language::{Language, Text};
 use crate::ledger::{self, ALL, Asked, Ledger, Preference, Request, Stance};
+use crate::personal::SealingKey;
+use crate::personal::dossier_links::{DOSSIER_PATH, DossierLinks};
 use crate::personal::links::{self, Links, PATH, Refusal};
 use crate::pipeline::Pipeline;
 use page::{Page, STYLE, Told};
@@ -45,6 +49,8 @@ pub struct Desk {
     pipeline: Pipeline,
     links: Links,
     rating: Option<Rating>,
+    /// What the pages of dossiers need; none where the agency prepares none.
+    dossiers: Option<dossier::Drawer>,
 }
 
 /// The process cannot serve.
@@ -87,7 +93,7 @@ impl Explain for Error {
 impl Desk {
     /// A desk for an agency, whose ledger is in `state`.
     pub fn new(state: PathBuf, pipeline: Pipeline, links: Links) -> Self {
-        Desk { state, pipeline, links, rating: None }
+        Desk { state, pipeline, links, rating: None, dossiers: None }
     }
 
     /// The same desk, at which people rate as well.
@@ -95,6 +101,13 @@ impl Desk {
     pub fn with_rating(mut self, rating: Option<Rating>) -> Self {
         self.rating = rating;
         self
+    }
+
+    /// The same desk, on which people also decide about the dossiers that were prepared for them. Without `today`, by
+    /// the clock.
+    #[must_use]
+    pub fn with_dossiers(self, links: DossierLinks, key: SealingKey, today: Option<AsOf>) -> Self {
+        Desk { dossiers: Some(dossier::Drawer::new(links, key, today)), ..self }
     }
 }
 
@@ -110,6 +123,7 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
     let path = format!("{PATH}{{token}}");
+    let dossiers = get(dossier::show).post(dossier::decide).layer(DefaultBodyLimit::max(dossier::BODY_BYTES_MAX));
     let router = Router::new()
         .route(&path, get(ask).post(apply))
         .route(
@@ -117,6 +131,7 @@ pub async fn serve(
             get(rating::form).post(rating::answer).layer(DefaultBodyLimit::max(rating::FORM_BYTES_MAX)),
         )
         .route(&format!("{}/{{token}}", rating::PATH), get(rating::form_of))
+        .route(&format!("{DOSSIER_PATH}{{token}}"), dossiers)
         .route("/style.css", get(style))
         .fallback(nothing)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -169,7 +184,10 @@ async fn apply(
 }
 
 async fn style() -> Response {
-    dressed((StatusCode::OK, [(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response())
+    dressed(
+        (StatusCode::OK, [(header::CONTENT_TYPE, "text/css; charset=utf-8")], [STYLE, dossier::STYLE].concat())
+            .into_response(),
+    )
 }
 
 async fn nothing(State(desk): State<Arc<Desk>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {

@@ -19,6 +19,8 @@ mod counting;
 mod delivery;
 /// From private to public: bounding, noise, roll-up, and what is said about it.
 mod disclosure;
+/// Dossiers that are prepared for a person, up to the person's decision.
+mod dossiers;
 /// One person leaves the landed tables.
 mod erasure;
 /// Exact tables of closed months, through the real binary: withheld, attacked, frozen, killed.
