@@ -21,6 +21,7 @@ use jiff::ToSpan;
 use crate::calendar::{AsOf, Day};
 use crate::fault::{Explain, Fault, Place};
 use crate::obligations;
+use crate::options;
 use crate::pipeline::filter::Filter;
 use crate::pipeline::reader::Faults;
 use crate::pipeline::{self, Column, Pipeline};
@@ -237,6 +238,7 @@ pub fn contract(pipeline: &Pipeline, model: &Model) -> Option<Contract> {
             Some(Contract { columns, is_open: false })
         }
         "obligations" => Some(obligations::contract()),
+        "options" => Some(options::contract()),
         _ => None,
     }
 }

@@ -35,6 +35,7 @@ mod outcomes;
 mod preferences;
 mod publications;
 mod pulls;
+mod recommendations;
 mod released;
 mod runs;
 mod said;
@@ -66,6 +67,7 @@ pub use outcomes::Outcomes;
 pub use preferences::{ALL, Asked, Chosen, Preference, Request, Sent, Stance};
 pub use publications::{Acknowledged, Amendment, Receipt, Withdrawn};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
+pub use recommendations::{KeptRecommendation, RECOMMENDATIONS, Recommendation, Sheeted, weighed_name};
 pub use released::{ExactDecision, KeptExact};
 pub use runs::{Run, RunOutcome};
 pub use shared::Shared;
@@ -90,6 +92,7 @@ const TABLES: &[&str] = &[
     addresses::TABLES,
     tokens::TABLES,
     released::TABLES,
+    recommendations::TABLES,
 ];
 
 /// Bytes of a page of a new ledger.

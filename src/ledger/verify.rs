@@ -6,6 +6,7 @@ mod explanation;
 mod life;
 mod messages;
 mod preferences;
+mod recommendations;
 mod released;
 mod since;
 mod suppression;
@@ -266,6 +267,7 @@ struct Projection {
     unsent: unsent::Unsent,
     addresses: addresses::Addresses,
     exact: released::Exact,
+    recommendations: recommendations::Recommendations,
 }
 
 impl Projection {
@@ -279,6 +281,7 @@ impl Projection {
         self.stops.take(entry, &body);
         self.letters.take(entry, &body);
         self.exact.take(entry, &body);
+        self.recommendations.take(entry, &body);
         if self.messages.take(entry, &body) {
             return;
         }
@@ -352,6 +355,7 @@ impl Projection {
         found.extend(self.letters.differences(ledger));
         found.extend(self.preferences.differences(ledger));
         found.extend(self.exact.differences(ledger));
+        found.extend(std::mem::take(&mut self.recommendations).differences(ledger));
         found.extend(self.unsent.differences(ledger));
         found.extend(std::mem::take(&mut self.addresses).differences(ledger));
         for shape in &SHAPES {

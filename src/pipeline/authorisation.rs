@@ -33,12 +33,17 @@ pub enum Purpose {
     Reminders,
     /// Satisfaction and service quality.
     ServiceQuality,
+    /// Comparing the ways that lead to one outcome, and recommending one.
+    Recommendations,
 }
 
 impl Purpose {
     /// The words of the files.
-    pub const WORDS: [(&'static str, Purpose); 2] =
-        [("reminders", Purpose::Reminders), ("service_quality", Purpose::ServiceQuality)];
+    pub const WORDS: [(&'static str, Purpose); 3] = [
+        ("reminders", Purpose::Reminders),
+        ("service_quality", Purpose::ServiceQuality),
+        ("recommendations", Purpose::Recommendations),
+    ];
 
     /// The word of the files.
     pub fn word(self) -> &'static str {

@@ -21,6 +21,7 @@ mod explain;
 mod figures;
 mod follow;
 mod lineage;
+mod options;
 mod provenance;
 mod pull;
 mod push;
@@ -57,6 +58,7 @@ pub use bounces::{Back, bounces};
 pub use budget::{Budget, budget};
 pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
+pub use options::{Regenerated, recommended};
 pub use push::{Pushed, push};
 pub use quality::{Asked, judge, prove, quality};
 pub use shelf::{Asked as AskedTable, let_pass, restate, withdraw};
@@ -127,6 +129,7 @@ async fn run_for(
         spent: Vec::new(),
         closed: plan::Standing::default(),
         accounts: explain::Accounts::default(),
+        recommended: options::Recommended::default(),
         events: Vec::new(),
         report: new_report(checked, as_of),
         post: std::sync::OnceLock::new(),
@@ -191,7 +194,7 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     let obligations = night.obligations(&mut built, |_| true).await?;
     let obligations = night.hold_changes(ledger.as_ref(), &mut built, obligations)?;
     night.followed(ledger.as_ref(), &built, &obligations)?;
-    night.preview(ledger.as_ref(), &built, &obligations)?;
+    night.preview(ledger.as_ref(), &built, &obligations).await?;
     night.foresee(ledger.as_ref(), &built)?;
     night.foresee_exact(ledger.as_ref())?;
     world.progress.done();
@@ -242,6 +245,8 @@ struct Night<'a> {
     closed: plan::Standing,
     /// How the due dates of tonight's reminders came about.
     accounts: explain::Accounts,
+    /// Which ways are recommended to those who are written to tonight.
+    recommended: options::Recommended,
     /// What each job has come to, as OpenLineage events.
     events: Vec<Value>,
     report: Report,
@@ -268,6 +273,7 @@ impl<'a> Night<'a> {
             spent: Vec::new(),
             closed: plan::Standing::default(),
             accounts: explain::Accounts::default(),
+            recommended: options::Recommended::default(),
             events: Vec::new(),
             report: new_report(checked, day.as_of),
             post: std::sync::OnceLock::new(),

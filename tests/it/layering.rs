@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module with the modules it imports. Arrows point up this list only: a row names nothing but rows above it.
-const ARROWS: [(&str, &[&str]); 33] = [
+const ARROWS: [(&str, &[&str]); 34] = [
     // Words everyone shares.
     ("language", &[]),
     ("fault", &[]),
@@ -28,6 +28,7 @@ const ARROWS: [(&str, &[&str]); 33] = [
     ("satisfaction", &["calendar", "language", "personal", "pipeline", "tables"]),
     ("quality", &["calendar", "fault", "language", "pipeline", "tables"]),
     ("dossiers", &["personal"]),
+    ("options", &["calendar", "fault", "language", "personal", "pipeline", "tables"]),
     ("disclosure", &["calendar", "fault", "language", "personal", "pipeline", "quality", "satisfaction", "tables"]),
     // Acting, at the rim.
     ("ledger", &["calendar", "fault", "files", "obligations", "personal", "pipeline", "tables"]),
@@ -42,7 +43,21 @@ const ARROWS: [(&str, &[&str]); 33] = [
     ("query", &["fault", "landing", "ledger", "tables"]),
     ("schedule", &["calendar", "pipeline", "reminders"]),
     ("serve", &["calendar", "fault", "language", "ledger", "personal", "pipeline"]),
-    ("check", &["calendar", "fault", "language", "obligations", "pipeline", "quality", "reminders", "sql", "tables"]),
+    (
+        "check",
+        &[
+            "calendar",
+            "fault",
+            "language",
+            "obligations",
+            "options",
+            "pipeline",
+            "quality",
+            "reminders",
+            "sql",
+            "tables",
+        ],
+    ),
     ("lineage", &["calendar", "check", "pipeline", "sql", "tables"]),
     (
         "run",
@@ -59,6 +74,7 @@ const ARROWS: [(&str, &[&str]); 33] = [
             "ledger",
             "lineage",
             "obligations",
+            "options",
             "personal",
             "pipeline",
             "publication",

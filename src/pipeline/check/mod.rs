@@ -10,6 +10,7 @@ mod indices;
 mod item;
 mod law;
 mod mail;
+mod options;
 mod privacy;
 mod publication;
 mod retention;
@@ -87,7 +88,8 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
     });
     let mail = node.table_or_none("mail").map_or_else(|| Some(Default::default()), |n| done(&n, mail::mail));
     let lead_days = attention.as_ref().map_or(0, |attention| attention.lead_days);
-    let items = items.map(|items| items.into_iter().map(|item| Item { lead_days, ..item }).collect());
+    let items: Option<Vec<Item>> =
+        items.map(|items| items.into_iter().map(|item| Item { lead_days, ..item }).collect());
     let unit = node.table("unit").and_then(|n| done(&n, unit));
     let mut sources = Vec::new();
     for (name, source_node) in node.named("sources") {
@@ -104,6 +106,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
             "obligations",
             "reminders",
             "history",
+            "options",
             "satisfaction",
             "quality",
             "indices",
@@ -141,6 +144,8 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
     let terms = node.table_or_none("publication");
     let terms = terms.map_or_else(|| Some(Default::default()), |n| done(&n, publication::publication));
     let push = node.table_or_none("push").map(|n| done(&n, publication::push));
+    let options = node.table_or_none("options");
+    let options = options.map(|n| done(&n, |n| options::options(n, parts.root, items.as_deref(), parts.faults)));
     let pipeline = Pipeline {
         id: id.to_owned(),
         path,
@@ -162,6 +167,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         privacy,
         exact,
         analysts,
+        options: options.map_or_else(|| Some(Default::default()), |options| options)?,
         publication: terms?,
         push: push.map_or(Some(None), |push| push.map(Some))?,
     };

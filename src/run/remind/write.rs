@@ -101,6 +101,7 @@ impl Night<'_> {
         let rules = RuleReference::applied(&pipeline.law, reminder.item, self.day(), &obligation.rule_version);
         let agency = self.agency_to(reminder).map_err(Unwritten::Fault)?;
         let facts = obligation.facts.by_name();
+        let advice = self.advice(reminder);
         let occasion = Occasion {
             item: reminder.item,
             agency: &agency,
@@ -113,6 +114,7 @@ impl Night<'_> {
             reasons: &standing.reasons,
             rules: &rules,
             is_late: reminder.is_late,
+            options: advice.as_ref(),
         };
         let letter = self.checked.letters.render(&occasion).map_err(|error| Unwritten::Fault(error.fault()))?;
         let form = if reminder.channel.carries_letters() {
