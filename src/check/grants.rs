@@ -96,7 +96,7 @@ const fn rule(
 }
 
 /// Where everything that a model gives goes. The first rule that fits holds.
-const EXITS: [ExitRule; 13] = [
+const EXITS: [ExitRule; 14] = [
     rule("staging", None, None, Exit::Stays, "only other models read it"),
     rule("checks", None, None, Exit::Stays, "only the number of its rows is told"),
     rule(
@@ -118,6 +118,7 @@ const EXITS: [ExitRule; 13] = [
     rule("satisfaction", Some("ratings"), None, Exit::ThroughTheGate, "disclosure counts it and protects the counts"),
     rule("quality", Some("dossiers"), None, Exit::ThroughTheGate, "disclosure counts it and protects the counts"),
     rule("quality", Some("counts"), None, Exit::ThroughTheGate, "exact tables are made of it, some cells withheld"),
+    rule("quality", Some("choices"), None, Exit::ThroughTheGate, "exact tables are made of it, some cells withheld"),
     rule(
         "quality",
         Some("times"),

@@ -6,6 +6,9 @@
 //! way was recommended stays: the share of recommended ways that were taken is watched.
 
 use std::collections::{BTreeSet, HashSet};
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -32,19 +35,18 @@ pub const RECOMMENDATIONS: &str = "recommendations";
 pub(super) const TABLES: &str = "
 -- The ways to an outcome as they stood on a night, made from entries of kind options.sheet. No person is in it.
 create table if not exists option_sheet (
-    digest text primary key,
+    entry integer primary key references entry (seq),
+    digest text not null,
     outcome text not null,
-    sheet text not null,
-    entry integer not null references entry (seq)
-) strict, without rowid;
+    sheet text not null
+) strict;
 
 -- What was recommended, made from entries of kind options.recommended; sealed is what was weighed, and goes in time.
 create table if not exists recommendation (
     night text not null,
     obligation text not null,
     subject text not null,
-    outcome text not null,
-    sheet text not null,
+    sheet integer not null references option_sheet (entry),
     recommended text,
     explained text not null,
     sealed blob,
@@ -117,7 +119,7 @@ pub fn weighed_name(obligation: &str, night: Date) -> String {
 #[derive(Serialize)]
 struct Body<'a> {
     as_of: &'a str,
-    lines: Vec<(&'a str, &'a str, Option<&'a str>, &'a str, Option<String>)>,
+    lines: Vec<(&'a str, &'a str, Option<&'a str>, &'a str, Option<&'a str>)>,
     outcome: &'a str,
     sheet: &'a str,
 }
@@ -126,33 +128,38 @@ impl Ledger {
     /// Writes down what a night recommends about one outcome, before a letter says it; says how many are new. What was
     /// written down for the same night and obligation stays as it is.
     ///
+    /// The items come in the order of their obligations' keys, so that the table grows at its end. `make` runs on all
+    /// cores, a part ahead of the one that is written: no more than two parts stand in memory.
+    ///
     /// # Errors
     ///
     /// Where the ledger cannot be read or written.
-    pub fn recommend(
+    pub fn recommend<'i, I: Sync>(
         &mut self,
         run: &str,
         of: Sheeted<'_>,
-        recommendations: &[Recommendation<'_>],
+        items: &'i [I],
+        make: &(impl Fn(&'i I) -> Recommendation<'i> + Sync),
     ) -> Result<usize, Error> {
         const DOING: &str = "write down what is recommended";
         let night = of.night.to_string();
         let known = self.recommended_on(&night)?;
-        // In the order of the table, so that it grows at its end.
-        let mut fresh: Vec<&Recommendation<'_>> =
-            recommendations.iter().filter(|one| !known.contains(one.obligation)).collect();
-        fresh.sort_unstable_by_key(|one| one.obligation);
-        fresh.dedup_by_key(|one| one.obligation);
-        let mut is_first = true;
-        for part in fresh.chunks(PER_COMMIT) {
-            self.write(DOING, |transaction| {
-                if std::mem::take(&mut is_first) {
-                    put_sheet(transaction, run, of)?;
-                }
-                part.chunks(PER_ENTRY).try_for_each(|lines| put(transaction, run, of, &night, lines))
-            })?;
-        }
-        Ok(fresh.len())
+        let sheet = self.write(DOING, |transaction| put_sheet(transaction, run, of))?;
+        let head = Head { night: &night, outcome: of.outcome, digest: of.digest };
+        let mut parts = items.chunks(PER_COMMIT);
+        let mut new = 0;
+        thread::scope(|scope| {
+            let mut coming = parts.next().map(|part| pages(scope, part, &known, head, make));
+            while let Some(making) = coming {
+                let part: Vec<Page<'i>> = making.into_iter().flat_map(made).collect();
+                coming = parts.next().map(|part| pages(scope, part, &known, head, make));
+                new += part.iter().map(|page| page.lines.len()).sum::<usize>();
+                self.write(DOING, |transaction| {
+                    part.iter().try_for_each(|page| put(transaction, run, &night, sheet, page))
+                })?;
+            }
+            Ok(new)
+        })
     }
 
     /// The obligations about which something was recommended on a night.
@@ -177,10 +184,9 @@ impl Ledger {
         // There are as many nights as the table has days: each is one step of its index.
         let before = "select max(night) from recommendation where night < ?1";
         let mut before = self.connection.prepare(before).map_err(failed)?;
-        let sql =
-            "select night, obligation, subject, recommendation.outcome, option_sheet.sheet, recommended, explained,
+        let sql = "select night, obligation, subject, option_sheet.outcome, option_sheet.sheet, recommended, explained,
                           sealed
-                   from recommendation join option_sheet on option_sheet.digest = recommendation.sheet
+                   from recommendation join option_sheet on option_sheet.entry = recommendation.sheet
                    where night = ?1 and obligation >= ?2 and obligation < ?2 || 'g' order by obligation limit ?3";
         let mut select = self.connection.prepare(sql).map_err(failed)?;
         let mut found = Vec::new();
@@ -196,6 +202,50 @@ impl Ledger {
             night = next;
         }
         Ok(found)
+    }
+
+    /// The sheets of all nights: the number of the entry, the outcome, the sheet as text.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn option_sheets(&self) -> Result<Vec<(i64, String, String)>, Error> {
+        let failed = |source| self.failed("read the sheets of options", source);
+        if !self.has_table("option_sheet")? {
+            return Ok(Vec::new());
+        }
+        let mut select =
+            self.connection.prepare("select entry, outcome, sheet from option_sheet order by entry").map_err(failed)?;
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        rows.and_then(Iterator::collect).map_err(failed)
+    }
+
+    /// Shows what was recommended in the nights from one to another: night, pseudonym, the entry of the sheet, and the
+    /// word of the way. What has no way is passed over.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn each_recommended(
+        &self,
+        from: Date,
+        to: Date,
+        mut visit: impl FnMut(Date, &str, i64, &str),
+    ) -> Result<(), Error> {
+        let failed = |source| self.failed("read what was recommended", source);
+        if !self.has_table("recommendation")? {
+            return Ok(());
+        }
+        let sql = "select night, subject, sheet, recommended from recommendation
+                   where night between ?1 and ?2 and recommended is not null order by night, obligation";
+        let mut select = self.connection.prepare(sql).map_err(failed)?;
+        let mut rows = select.query([from.to_string(), to.to_string()]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let text = |at: usize| row.get_ref(at).and_then(|cell| cell.as_str().map_err(Into::into)).map_err(failed);
+            let Ok(night) = text(0)?.parse() else { continue };
+            visit(night, text(1)?, row.get(2).map_err(failed)?, text(3)?);
+        }
+        Ok(())
     }
 
     /// Removes what was weighed for a person, by the keyed pseudonym, and says how many there were. Which way was
@@ -214,6 +264,33 @@ impl Ledger {
             }
             Ok(recommendations)
         })
+    }
+
+    /// Whether something was recommended before a night that is still there.
+    pub(super) fn has_recommended_before(&self, night: &str) -> Result<bool, Error> {
+        if !self.has_table("recommendation")? {
+            return Ok(false);
+        }
+        let sql = "select exists (select 1 from recommendation where night < ?1)";
+        let has = self.connection.query_row(sql, [night], |row| row.get(0));
+        has.map_err(|source| self.failed("read what was recommended", source))
+    }
+
+    /// What counts first for people, by pseudonym, as they said it: the words of the criteria.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn first_criteria(&self) -> Result<Vec<(String, String)>, Error> {
+        let failed = |source| self.failed("read what counts first for people", source);
+        if !self.has_table("preference")? {
+            return Ok(Vec::new());
+        }
+        let sql = "select subject, channel from preference
+                   where item = ?1 and channel <> ?2 and stance = 'wanted' order by entry";
+        let mut select = self.connection.prepare(sql).map_err(failed)?;
+        let rows = select.query_map([RECOMMENDATIONS, super::ALL], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.and_then(Iterator::collect).map_err(failed)
     }
 
     /// Who wants no recommendations, by pseudonym.
@@ -244,42 +321,83 @@ fn kept(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<KeptRecommendation>>
     }))
 }
 
-fn put_sheet(transaction: &Transaction<'_>, run: &str, of: Sheeted<'_>) -> rusqlite::Result<()> {
-    let sql = "select 1 from option_sheet where digest = ?1";
-    let is_known = transaction.query_row(sql, [of.digest], |_| Ok(())).optional()?.is_some();
-    if is_known {
-        return Ok(());
+/// Writes the sheet, once, and gives the number of its entry.
+fn put_sheet(transaction: &Transaction<'_>, run: &str, of: Sheeted<'_>) -> rusqlite::Result<i64> {
+    let sql = "select entry from option_sheet where digest = ?1";
+    if let Some(known) = transaction.query_row(sql, [of.digest], |row| row.get(0)).optional()? {
+        return Ok(known);
     }
     let body = json!({ "outcome": of.outcome, "sheet": of.sheet });
     let entry = append(transaction, run, SHEET, of.digest, &body)?;
-    let sql = "insert into option_sheet (digest, outcome, sheet, entry) values (?1, ?2, ?3, ?4)";
-    transaction.execute(sql, params![of.digest, of.outcome, of.sheet, entry]).map(drop)
+    let sql = "insert into option_sheet (entry, digest, outcome, sheet) values (?1, ?2, ?3, ?4)";
+    transaction.execute(sql, params![entry, of.digest, of.outcome, of.sheet])?;
+    Ok(entry)
 }
 
-fn put(
-    transaction: &Transaction<'_>,
-    run: &str,
-    of: Sheeted<'_>,
-    night: &str,
-    part: &[&Recommendation<'_>],
-) -> rusqlite::Result<()> {
-    let lines = part
-        .iter()
-        .map(|one| (one.obligation, one.subject, one.recommended, one.explained, one.sealed.as_deref().map(sha256)));
-    let body = Body { as_of: night, lines: lines.collect(), outcome: of.outcome, sheet: of.digest };
-    let body = serde_json::to_string(&body).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+/// What is the same in all entries of a night about an outcome.
+#[derive(Clone, Copy)]
+struct Head<'a> {
+    night: &'a str,
+    outcome: &'a str,
+    digest: &'a str,
+}
+
+/// The recommendations of one entry, and its body; an error where it cannot be written.
+struct Page<'i> {
+    lines: Vec<Recommendation<'i>>,
+    body: Result<String, String>,
+}
+
+/// Has the pages of a part made, on all cores.
+fn pages<'scope, 'i: 'scope, I: Sync>(
+    scope: &'scope Scope<'scope, '_>,
+    part: &'i [I],
+    known: &'scope HashSet<String>,
+    head: Head<'scope>,
+    make: &'scope (impl Fn(&'i I) -> Recommendation<'i> + Sync),
+) -> Vec<ScopedJoinHandle<'scope, Vec<Page<'i>>>> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let entries = part.len().div_ceil(PER_ENTRY).div_ceil(cores).max(1);
+    let page = move |items: &'i [I]| {
+        let lines = items.iter().map(make).filter(|line| !known.contains(line.obligation));
+        let lines: Vec<Recommendation<'i>> = lines.collect();
+        let body = body(head, &lines);
+        Page { lines, body }
+    };
+    let make_all = move |items: &'i [I]| items.chunks(PER_ENTRY).map(page).collect();
+    part.chunks(entries.saturating_mul(PER_ENTRY)).map(|items| scope.spawn(move || make_all(items))).collect()
+}
+
+fn made<'i>(making: ScopedJoinHandle<'_, Vec<Page<'i>>>) -> Vec<Page<'i>> {
+    making.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+fn body(head: Head<'_>, lines: &[Recommendation<'_>]) -> Result<String, String> {
+    let sealed: Vec<Option<String>> = lines.iter().map(|one| one.sealed.as_deref().map(sha256)).collect();
+    let lines = lines.iter().zip(&sealed);
+    let lines =
+        lines.map(|(one, sealed)| (one.obligation, one.subject, one.recommended, one.explained, sealed.as_deref()));
+    let body = Body { as_of: head.night, lines: lines.collect(), outcome: head.outcome, sheet: head.digest };
+    serde_json::to_string(&body).map_err(|error| error.to_string())
+}
+
+fn put(transaction: &Transaction<'_>, run: &str, night: &str, sheet: i64, page: &Page<'_>) -> rusqlite::Result<()> {
+    if page.lines.is_empty() {
+        return Ok(());
+    }
+    let unwritten = |what: &String| rusqlite::Error::ToSqlConversionFailure(what.clone().into());
+    let body = page.body.as_ref().map_err(unwritten)?.clone();
     let entry = chain::append_text(transaction, run, KIND, night, body)?;
     let mut insert = transaction.prepare_cached(
-        "insert into recommendation (night, obligation, subject, outcome, sheet, recommended, explained, sealed, entry)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "insert into recommendation (night, obligation, subject, sheet, recommended, explained, sealed, entry)
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
-    for one in part {
+    for one in &page.lines {
         insert.execute(params![
             night,
             one.obligation,
             one.subject,
-            of.outcome,
-            of.digest,
+            sheet,
             one.recommended,
             one.explained,
             one.sealed,

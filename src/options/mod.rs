@@ -7,12 +7,14 @@
 //! sheet and the case of a person gets the same words again. This chapter must not know the ledger, nor how a letter
 //! looks, nor who the person is.
 
+mod batch;
 mod cases;
 mod decide;
 mod sheet;
 mod times;
 pub mod told;
 
+pub use batch::{Decided, decide_all};
 pub use cases::{Cases, Weighed, contract, read};
 pub use decide::{Case, Cell, Decision, Place, Scales};
 pub use sheet::{Cost, Day, Error, Offer, Sheet, Time};

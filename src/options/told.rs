@@ -148,7 +148,10 @@ impl<'a> Words<'a> {
         let Some(cost) = way.costs.get(status).and_then(Option::as_ref) else {
             return self.say("chưa rõ mức phí", "the fee is not known").to_owned();
         };
-        let mut text = format!("{} {}", self.say("phí", "fee"), money(cost.vnd, self.language));
+        let mut text = match cost.vnd {
+            0 => self.say("không mất phí", "no fee").to_owned(),
+            vnd => format!("{} {}", self.say("phí", "fee"), money(vnd, self.language)),
+        };
         if cost.confidence == Confidence::Unsourced {
             text.push_str(self.say(" (chưa kiểm chứng)", " (not verified)"));
         }
@@ -205,8 +208,13 @@ impl<'a> Words<'a> {
             (Some(dossiers), Language::En) => {
                 format!("usually {median}, nine in ten within {p90} (by {dossiers} dossiers)")
             }
-            (None, Language::Vi) => format!("{median} theo quy định"),
-            (None, Language::En) => format!("{median} by the rules"),
+            (None, _) => {
+                let doubt = match way.confidence {
+                    Confidence::Unsourced => self.say(" (chưa kiểm chứng)", " (not verified)"),
+                    _ => "",
+                };
+                format!("{median} {}{doubt}", self.say("theo quy định", "by the rules"))
+            }
         }
     }
 

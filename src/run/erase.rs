@@ -26,6 +26,8 @@ pub struct Erased {
     pub explanations: usize,
     /// Sealed addresses of messages to the person that were taken out of the ledger.
     pub addresses: usize,
+    /// Recommendations to the person of which what was weighed was taken out of the ledger.
+    pub recommendations: usize,
     /// Messages to the person that the ledger knows of.
     pub messages: usize,
 }
@@ -57,6 +59,7 @@ pub fn erase(world: &World, pipeline: &Pipeline, subject: &Personal<String>, acc
     }
     let explanations = ledger.erase_explanations(&pseudonym, account).map_err(|error| error.fault())?;
     let addresses = ledger.erase_addresses(&pseudonym, account).map_err(|error| error.fault())?;
+    let recommendations = ledger.erase_recommendations(&pseudonym, account).map_err(|error| error.fault())?;
     ledger.anchor().map_err(|error| error.fault())?;
     world.progress.done();
     Ok(Erased {
@@ -64,6 +67,7 @@ pub fn erase(world: &World, pipeline: &Pipeline, subject: &Personal<String>, acc
         searched: tables.len(),
         explanations,
         addresses,
+        recommendations,
         unsearched: unsearched(world, pipeline, &names),
         messages: ledger.messages_to(&pseudonym).map_err(|error| error.fault())?,
     })

@@ -37,7 +37,7 @@ impl Night<'_> {
                 continue;
             }
             self.world.progress.step(format!("deciding about exact counts of {month}"));
-            let decided = self.decide_month(built, policy, month, &shown).await?;
+            let decided = self.decide_month(ledger, built, policy, month, &shown).await?;
             if decided.is_empty() {
                 continue;
             }
@@ -84,6 +84,7 @@ impl Night<'_> {
     /// The tables of a month that may leave; each that may not is held, with its fault.
     async fn decide_month(
         &mut self,
+        ledger: &Ledger,
         built: &Built,
         policy: &ExactPolicy,
         month: Month,
@@ -113,6 +114,11 @@ impl Night<'_> {
         }
         if policy.scores.iter().any(|sheet| !before.iter().any(|known| known.is(&sheet.table, month))) {
             outcomes.push(self.decide_scores(built, policy, month, &before).await);
+        }
+        if policy.options.iter().any(|table| !before.iter().any(|known| known.is(&table.table, month))) {
+            let pipeline = &self.checked.pipeline;
+            let closing = Closing { policy, privacy: None, unit: &pipeline.unit, groups: &pipeline.procedure_groups };
+            outcomes.push(self.decide_watched(ledger, built, (&closing, month), &before));
         }
         let mut all = Vec::new();
         for Outcome { decided, held } in outcomes {
@@ -224,6 +230,7 @@ fn counted() -> TableName {
 /// How many tables of a month are not decided yet.
 fn open(policy: &ExactPolicy, month: Month, shown: &[Shown]) -> usize {
     let names = policy.tables.iter().map(|t| &t.table).chain(policy.scores.iter().map(|s| &s.table));
+    let names = names.chain(policy.options.iter().map(|o| &o.table));
     names.filter(|name| !shown.iter().any(|one| one.decided.is(name, month))).count()
 }
 

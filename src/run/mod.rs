@@ -33,6 +33,7 @@ mod sealed;
 mod shelf;
 mod tokens;
 mod trace;
+mod watched;
 mod window;
 
 use jiff::Timestamp;

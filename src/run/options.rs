@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use jiff::civil::Date;
+
 use super::Night;
 use super::build::Built;
 use crate::calendar::to_days;
@@ -14,7 +16,8 @@ use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{self, KeptRecommendation, Ledger, Recommendation, Sheeted};
 use crate::obligations::key_of;
 use crate::options::told::{Explained, tell};
-use crate::options::{self, Cases, Measured, Scales, Sheet, Weighed};
+use crate::options::{self, Cases, Decided, Measured, Scales, Sheet, Weighed, decide_all};
+use crate::personal::SealingKey;
 use crate::pipeline::options::{Criterion, Outcome};
 use crate::reminders::letter::Advice;
 use crate::reminders::plan::Reminder;
@@ -39,9 +42,6 @@ struct Compared {
     /// Obligation and pseudonym, in the order of the cases.
     keys: Vec<(String, String)>,
 }
-
-/// How many different explanations are kept while a night's are hashed: people who are alike are told the same.
-const ALIKE_MAX: usize = 1 << 16;
 
 impl Night<'_> {
     /// Compares the ways for everybody who is to be written to and wants to hear of it.
@@ -148,24 +148,16 @@ impl Night<'_> {
         let mut counts = (0, 0);
         for compared in &recommended.outcomes {
             let (digest, sheet) = (compared.sheet.digest(), compared.sheet.json());
-            let decided = compared.decided();
-            let lines = decided.iter().zip(&compared.keys).enumerate();
-            let lines: Vec<Recommendation<'_>> = lines
-                .map(|(at, ((way, explained), (obligation, subject)))| Recommendation {
-                    obligation,
-                    subject,
-                    recommended: way.and_then(|way| compared.sheet.ways.get(way)).map(|way| way.id.as_str()),
-                    explained,
-                    sealed: compared.cases.get(at).and_then(|case| {
-                        let name = ledger::weighed_name(obligation, night);
-                        self.accounts.key()?.seal(&name, &Weighed::text(&case))
-                    }),
-                })
-                .collect();
+            let decided = decide_all(&compared.sheet, &compared.scales, &compared.cases);
+            let mut order: Vec<usize> = (0..compared.keys.len()).collect();
+            order.sort_unstable_by_key(|at| compared.keys.get(*at).map(|(obligation, _)| obligation));
+            let key = self.accounts.key();
+            let make = |at: &usize| compared.recommendation(*at, &decided, key, night);
             let of = Sheeted { night, outcome: &compared.sheet.outcome, digest: &digest, sheet: &sheet };
-            ledger.recommend(&self.run, of, &lines).map_err(|error| error.fault())?;
-            counts.0 += lines.iter().filter(|line| line.recommended.is_some()).count();
-            counts.1 += lines.iter().filter(|line| line.recommended.is_none()).count();
+            ledger.recommend(&self.run, of, &order, &make).map_err(|error| error.fault())?;
+            let with = order.iter().filter(|at| decided.way(**at).is_some()).count();
+            counts.0 += with;
+            counts.1 += order.len() - with;
         }
         self.recommended = recommended;
         if counts != (0, 0) {
@@ -199,24 +191,21 @@ impl Recommended {
 }
 
 impl Compared {
-    /// The way that is recommended in each case, and the SHA-256 of its explanation.
-    fn decided(&self) -> Vec<(Option<usize>, String)> {
-        let mut alike: HashMap<String, (Option<usize>, String)> = HashMap::new();
-        let decide = |at| {
-            let Some(case) = self.cases.get(at) else { return (None, String::new()) };
-            let weighed = Weighed::text(&case);
-            if let Some(known) = alike.get(&weighed) {
-                return known.clone();
-            }
-            let decision = self.scales.decide(&case);
-            let decided = (decision.recommended(), Explained::of(&self.sheet, &case, &decision).sha256);
-            if alike.len() >= ALIKE_MAX {
-                alike.clear();
-            }
-            alike.insert(weighed, decided.clone());
-            decided
-        };
-        (0..self.cases.len()).map(decide).collect()
+    /// What the ledger keeps of one case.
+    fn recommendation<'c>(
+        &'c self,
+        at: usize,
+        decided: &'c Decided,
+        key: Option<&SealingKey>,
+        night: Date,
+    ) -> Recommendation<'c> {
+        let (obligation, subject) = self.keys.get(at).map_or(("", ""), |(key, subject)| (key, subject));
+        let sealed = self
+            .cases
+            .get(at)
+            .and_then(|case| key?.seal(&ledger::weighed_name(obligation, night), &Weighed::text(&case)));
+        let recommended = decided.way(at).and_then(|way| self.sheet.ways.get(way)).map(|way| way.id.as_str());
+        Recommendation { obligation, subject, recommended, explained: decided.digest(at), sealed }
     }
 }
 
@@ -232,7 +221,11 @@ struct Wishes {
 impl Wishes {
     fn read(ledger: &Ledger) -> Result<Self, Fault> {
         let refused = ledger.without_recommendations().map_err(|error| error.fault())?;
-        Ok(Wishes { refused, first: HashMap::new() })
+        let said = ledger.first_criteria().map_err(|error| error.fault())?;
+        let known = |word: &str| Criterion::WORDS.iter().find(|(known, _)| *known == word).map(|(_, found)| *found);
+        // Of several, the one that was said last.
+        let first = said.into_iter().filter_map(|(subject, word)| Some((subject, known(&word)?))).collect();
+        Ok(Wishes { refused, first })
     }
 }
 

@@ -51,7 +51,7 @@ pub fn given_tables(pipeline: &Pipeline, day: impl Into<Day>) -> Vec<(TableName,
     tables
 }
 
-/// `codes.options(outcome, option_id, via)`: the ways that are in force on the day.
+/// `codes.options(outcome, option_id, via, procedure_code)`: the ways that are in force on the day.
 fn options(pipeline: &Pipeline, day: Day) -> Option<(TableName, Table)> {
     let outcomes = pipeline.options.outcomes.iter();
     let open: Vec<_> = outcomes
@@ -63,6 +63,7 @@ fn options(pipeline: &Pipeline, day: Day) -> Option<(TableName, Table)> {
         ("outcome", Arc::new(words(&|at| open.get(at).map(|(outcome, _)| outcome.id.clone())))),
         ("option_id", Arc::new(words(&|at| open.get(at).map(|(_, way)| way.id.clone())))),
         ("via", Arc::new(words(&|at| open.get(at).map(|(_, way)| way.via.word().to_owned())))),
+        ("procedure_code", Arc::new(words(&|at| open.get(at).and_then(|(_, way)| way.procedure_code.clone())))),
     ];
     table("codes", "options", columns)
 }

@@ -3,7 +3,7 @@
 use super::super::cells::{Axis, Cube, Earlier, Layout, Tree};
 use super::decided::{Column, Decided, Kind, Parts, Value};
 use super::settle::{Candidate, Settled, Way, settle};
-use super::{Closing, Month, Outcome, PERIOD, names};
+use super::{Closing, DOSSIERS, Month, Outcome, PERIOD, names};
 use crate::fault::{Explain, Fault, Place};
 use crate::language::Text;
 use crate::pipeline::Dimension;
@@ -87,7 +87,14 @@ impl Closing<'_> {
         let trees = cube.trees().to_vec();
         let (rules, noisy) = (self.rules(&trees), self.noisy(&trees, month));
         let gate = self.gate(trees, &[]);
-        let way = Way { rules: &rules, rounding: self.policy.rounding, gate: &gate, noisy: &noisy, earlier: &earlier };
+        let way = Way {
+            records: DOSSIERS,
+            rules: &rules,
+            rounding: self.policy.rounding,
+            gate: &gate,
+            noisy: &noisy,
+            earlier: &earlier,
+        };
         let (settled, held) = settle(cube, &candidates, &way);
         let name = |place: usize| open.get(place).map(|table| table.table.clone()).unwrap_or_default();
         let mut outcome = Outcome {
@@ -141,6 +148,7 @@ impl Closing<'_> {
             table: table.table.clone(),
             title: table.title.clone(),
             period: month,
+            records: DOSSIERS,
             scope: DUE.into(),
             columns: columns(table),
             rows,
@@ -174,7 +182,7 @@ fn layouts(table: &ExactTable, month: Month) -> Vec<Layout> {
     all
 }
 
-fn shows(layout: &Layout, trees: &[Tree], at: &[String]) -> bool {
+pub(super) fn shows(layout: &Layout, trees: &[Tree], at: &[String]) -> bool {
     trees.iter().zip(at).all(|(tree, code)| match layout.axes.get(tree.name()) {
         None => code == tree.total(),
         Some(Axis::Every) => true,

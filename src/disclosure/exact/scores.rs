@@ -16,7 +16,7 @@ use super::super::cells::{self, Axis, Cube, Earlier, Layout, Tree};
 use super::super::released::Provenance;
 use super::decided::{Column, Decided, Kind, Parts, Value};
 use super::settle::{Candidate, Settled, Way, settle};
-use super::{Closing, Month, Outcome, PERIOD, names};
+use super::{Closing, DOSSIERS, Month, Outcome, PERIOD, names};
 use crate::fault::{Explain, Fault, Place};
 use crate::language::Text;
 use crate::quality::index::flags::{BASE, part_of};
@@ -112,7 +112,8 @@ impl Closing<'_> {
         let metrics: Vec<String> = flags(sheets).into_iter().filter(|flag| part_of(flag).is_none()).collect();
         let (rules, noisy) = (self.rules(&trees), self.noisy(&trees, month));
         let gate = self.gate(trees, &metrics);
-        let way = Way { rules: &rules, rounding: None, gate: &gate, noisy: &noisy, earlier: &earlier };
+        let way =
+            Way { records: DOSSIERS, rules: &rules, rounding: None, gate: &gate, noisy: &noisy, earlier: &earlier };
         let (settled, held) = settle(cube, &candidates, &way);
         let name = |place: usize| open.get(place).map(|sheet| sheet.table.clone()).unwrap_or_default();
         let held = held.into_iter().map(|(place, fault)| (name(place), fault)).collect();
@@ -175,6 +176,7 @@ impl Closing<'_> {
             table: sheet.table.clone(),
             title: sheet.title.clone(),
             period: month,
+            records: DOSSIERS,
             scope: RECEIVED.into(),
             columns: columns(),
             rows,

@@ -15,16 +15,14 @@ pub(super) struct Recommendations {
     /// By digest: outcome, the SHA-256 of the sheet, the entry.
     sheets: BTreeMap<String, (String, String, i64)>,
     rows: HashMap<(String, String), Row>,
-    /// Up to this entry what was weighed was removed because its term was over.
-    forgotten_until: i64,
 }
 
 /// A recommendation by its night and obligation.
 #[derive(Debug, PartialEq, Eq)]
 struct Row {
     subject: String,
-    outcome: String,
-    sheet: String,
+    /// The entry of the sheet; 0 where no entry speaks of it.
+    sheet: i64,
     recommended: Option<String>,
     explained: String,
     /// SHA-256 of what was weighed; none where nothing was sealed, or it is gone.
@@ -42,12 +40,12 @@ impl Recommendations {
                 self.sheets.insert(entry.key.clone(), sheet);
             }
             KIND => {
+                let sheet = self.sheets.get(&text("sheet")).map_or(0, |(.., entry)| *entry);
                 for line in body.get("lines").and_then(Value::as_array).into_iter().flatten() {
                     let cell = |at: usize| line.get(at).and_then(Value::as_str).map(str::to_owned);
                     let row = Row {
                         subject: cell(1).unwrap_or_default(),
-                        outcome: text("outcome"),
-                        sheet: text("sheet"),
+                        sheet,
                         recommended: cell(2),
                         explained: cell(3).unwrap_or_default(),
                         sealed: cell(4),
@@ -61,8 +59,9 @@ impl Recommendations {
                 self.rows.values_mut().filter(|row| row.subject == gone).for_each(|row| row.sealed = None);
             }
             FORGOTTEN => {
-                let until = body.get("recommendations_until").and_then(Value::as_i64).unwrap_or(0);
-                self.forgotten_until = self.forgotten_until.max(until);
+                // Their term was over: rows and all.
+                let before = text("recommendations_before");
+                self.rows.retain(|(night, _), _| *night >= before);
             }
             _ => {}
         }
@@ -73,8 +72,6 @@ impl Recommendations {
         if self.rows.is_empty() && self.sheets.is_empty() && ledger.has_table("recommendation").is_ok_and(|has| !has) {
             return Vec::new();
         }
-        let until = self.forgotten_until;
-        self.rows.values_mut().filter(|row| row.entry <= until).for_each(|row| row.sealed = None);
         let mut found = Vec::new();
         for compared in [self.compare_sheets(ledger, &mut found), self.compare(ledger, &mut found)] {
             if let Err(error) = compared {
@@ -108,21 +105,20 @@ impl Recommendations {
     }
 
     fn compare(&mut self, ledger: &Ledger, found: &mut Vec<String>) -> rusqlite::Result<()> {
-        let sql = "select night, obligation, subject, outcome, sheet, recommended, explained, sealed, entry
+        let sql = "select night, obligation, subject, sheet, recommended, explained, sealed, entry
                    from recommendation order by night, obligation";
         let mut select = ledger.connection.prepare(sql)?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let key: (String, String) = (row.get(0)?, row.get(1)?);
-            let sealed: Option<Vec<u8>> = row.get(7)?;
+            let sealed: Option<Vec<u8>> = row.get(6)?;
             let actual = Row {
                 subject: row.get(2)?,
-                outcome: row.get(3)?,
-                sheet: row.get(4)?,
-                recommended: row.get(5)?,
-                explained: row.get(6)?,
+                sheet: row.get(3)?,
+                recommended: row.get(4)?,
+                explained: row.get(5)?,
                 sealed: sealed.as_deref().map(sha256),
-                entry: row.get(8)?,
+                entry: row.get(7)?,
             };
             let (night, obligation) = &key;
             match self.rows.remove(&key) {
