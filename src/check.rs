@@ -10,6 +10,7 @@ mod exact;
 pub mod grants;
 mod indices;
 pub mod missing;
+mod options;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -21,7 +22,6 @@ use jiff::ToSpan;
 use crate::calendar::{AsOf, Day};
 use crate::fault::{Explain, Fault, Place};
 use crate::obligations;
-use crate::options;
 use crate::pipeline::filter::Filter;
 use crate::pipeline::reader::Faults;
 use crate::pipeline::{self, Column, Pipeline};
@@ -71,6 +71,7 @@ pub async fn read(root: &Path, agency: &str) -> (Option<Checked>, Vec<Fault>) {
     grants::check(&pipeline, &library, &graph, &faults);
     indices::check(&pipeline, &library, &graph, &faults);
     exact::check(&pipeline, &library, &graph, &faults);
+    options::check(root, &pipeline, &faults);
     let letters = Letters::read(root, &pipeline.items, &facts, &faults);
     short::check(&pipeline, &facts, &faults);
     missing::check(root, &pipeline, &faults);
@@ -238,7 +239,7 @@ pub fn contract(pipeline: &Pipeline, model: &Model) -> Option<Contract> {
             Some(Contract { columns, is_open: false })
         }
         "obligations" => Some(obligations::contract()),
-        "options" => Some(options::contract()),
+        "options" => Some(crate::options::contract()),
         _ => None,
     }
 }

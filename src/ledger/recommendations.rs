@@ -5,7 +5,7 @@
 //! covers both; the sealed bytes stand beside the entries and go when the person is erased or their term is over. Which
 //! way was recommended stays: the share of recommended ways that were taken is watched.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::thread::{self, Scope, ScopedJoinHandle};
@@ -119,14 +119,18 @@ pub fn weighed_name(obligation: &str, night: Date) -> String {
 #[derive(Serialize)]
 struct Body<'a> {
     as_of: &'a str,
-    lines: Vec<(&'a str, &'a str, Option<&'a str>, &'a str, Option<&'a str>)>,
+    /// Explanations, each once: people who are alike are told the same.
+    explained: Vec<&'a str>,
+    /// Obligation, pseudonym, way, the place of the explanation, the SHA-256 of what is sealed.
+    lines: Vec<(&'a str, &'a str, Option<&'a str>, usize, Option<&'a str>)>,
     outcome: &'a str,
     sheet: &'a str,
 }
 
 impl Ledger {
     /// Writes down what a night recommends about one outcome, before a letter says it; says how many are new. What was
-    /// written down for the same night and obligation stays as it is.
+    /// written down for the same night and obligation stays as it is where it says the same; where the sources say
+    /// something else by now, the new takes its place, and the chain keeps both.
     ///
     /// The items come in the order of their obligations' keys, so that the table grows at its end. `make` runs on all
     /// cores, a part ahead of the one that is written: no more than two parts stand in memory.
@@ -155,19 +159,19 @@ impl Ledger {
                 coming = parts.next().map(|part| pages(scope, part, &known, head, make));
                 new += part.iter().map(|page| page.lines.len()).sum::<usize>();
                 self.write(DOING, |transaction| {
-                    part.iter().try_for_each(|page| put(transaction, run, &night, sheet, page))
+                    part.into_iter().try_for_each(|page| put(transaction, run, &night, sheet, page))
                 })?;
             }
             Ok(new)
         })
     }
 
-    /// The obligations about which something was recommended on a night.
-    fn recommended_on(&self, night: &str) -> Result<HashSet<String>, Error> {
+    /// The obligations about which something was recommended on a night, with the explanations.
+    fn recommended_on(&self, night: &str) -> Result<HashMap<String, String>, Error> {
         let failed = |source| self.failed("read what was recommended", source);
-        let sql = "select obligation from recommendation where night = ?1";
+        let sql = "select obligation, explained from recommendation where night = ?1";
         let mut select = self.connection.prepare(sql).map_err(failed)?;
-        let rows = select.query_map([night], |row| row.get(0)).map_err(failed)?;
+        let rows = select.query_map([night], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed)?;
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
@@ -352,14 +356,15 @@ struct Page<'i> {
 fn pages<'scope, 'i: 'scope, I: Sync>(
     scope: &'scope Scope<'scope, '_>,
     part: &'i [I],
-    known: &'scope HashSet<String>,
+    known: &'scope HashMap<String, String>,
     head: Head<'scope>,
     make: &'scope (impl Fn(&'i I) -> Recommendation<'i> + Sync),
 ) -> Vec<ScopedJoinHandle<'scope, Vec<Page<'i>>>> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let entries = part.len().div_ceil(PER_ENTRY).div_ceil(cores).max(1);
     let page = move |items: &'i [I]| {
-        let lines = items.iter().map(make).filter(|line| !known.contains(line.obligation));
+        let is_new = |line: &Recommendation<'i>| known.get(line.obligation).is_none_or(|said| said != line.explained);
+        let lines = items.iter().map(make).filter(is_new);
         let lines: Vec<Recommendation<'i>> = lines.collect();
         let body = body(head, &lines);
         Page { lines, body }
@@ -374,23 +379,34 @@ fn made<'i>(making: ScopedJoinHandle<'_, Vec<Page<'i>>>) -> Vec<Page<'i>> {
 
 fn body(head: Head<'_>, lines: &[Recommendation<'_>]) -> Result<String, String> {
     let sealed: Vec<Option<String>> = lines.iter().map(|one| one.sealed.as_deref().map(sha256)).collect();
-    let lines = lines.iter().zip(&sealed);
-    let lines =
-        lines.map(|(one, sealed)| (one.obligation, one.subject, one.recommended, one.explained, sealed.as_deref()));
-    let body = Body { as_of: head.night, lines: lines.collect(), outcome: head.outcome, sheet: head.digest };
+    let mut explained: Vec<&str> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut place = |digest| {
+        *places.entry(digest).or_insert_with(|| {
+            explained.push(digest);
+            explained.len() - 1
+        })
+    };
+    let lines = lines
+        .iter()
+        .zip(&sealed)
+        .map(|(one, sealed)| (one.obligation, one.subject, one.recommended, place(one.explained), sealed.as_deref()));
+    let lines = lines.collect();
+    let body = Body { as_of: head.night, explained, lines, outcome: head.outcome, sheet: head.digest };
     serde_json::to_string(&body).map_err(|error| error.to_string())
 }
 
-fn put(transaction: &Transaction<'_>, run: &str, night: &str, sheet: i64, page: &Page<'_>) -> rusqlite::Result<()> {
+fn put(transaction: &Transaction<'_>, run: &str, night: &str, sheet: i64, page: Page<'_>) -> rusqlite::Result<()> {
     if page.lines.is_empty() {
         return Ok(());
     }
-    let unwritten = |what: &String| rusqlite::Error::ToSqlConversionFailure(what.clone().into());
-    let body = page.body.as_ref().map_err(unwritten)?.clone();
+    let body = page.body.map_err(|what| rusqlite::Error::ToSqlConversionFailure(what.into()))?;
     let entry = chain::append_text(transaction, run, KIND, night, body)?;
     let mut insert = transaction.prepare_cached(
         "insert into recommendation (night, obligation, subject, sheet, recommended, explained, sealed, entry)
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         on conflict (night, obligation) do update set
+             subject = ?3, sheet = ?4, recommended = ?5, explained = ?6, sealed = ?7, entry = ?8",
     )?;
     for one in &page.lines {
         insert.execute(params![

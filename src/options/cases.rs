@@ -2,6 +2,11 @@
 //!
 //! It must not know whose obligation a row is about: whoever asks finds it by its key.
 
+use std::collections::HashMap;
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread;
+
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
@@ -63,33 +68,54 @@ impl Cases {
         Some(Case { due_on: *self.due_on.get(at)?, cells, wish: self.wishes.get(at).copied().flatten() })
     }
 
-    fn put(&mut self, at: usize, way: usize, cell: Cell) {
-        if let Some(place) = self.cells.get_mut(at.saturating_mul(self.ways).saturating_add(way)) {
-            *place = cell;
+    /// Whether a cell could be put: not where the select says two things of one way.
+    fn put(&mut self, at: usize, way: usize, cell: Cell) -> bool {
+        match self.cells.get_mut(at.saturating_mul(self.ways).saturating_add(way)) {
+            Some(place) if *place != Cell::NOTHING && *place != cell => false,
+            Some(place) => {
+                *place = cell;
+                true
+            }
+            None => true,
         }
     }
 }
 
-/// Reads the table of a select into the cases. `find` gives the place of a person by subject, object and period; rows
-/// of an obligation usually follow each other, and it is asked once for those that do.
+/// Rows that are read by one core at once: fewer are not worth a thread.
+const PER_CORE_MIN: usize = 100_000;
+
+/// Reads the table of a select into the cases, on all cores. `find` gives the place of a person by subject, object and
+/// period; it is asked about once for each, and may take its time.
 ///
 /// # Errors
 ///
-/// Where a column is missing, where a way is closed without a reason, and where a word is not one of the sheet's. Rows
-/// of ways that are not in force tonight are passed over: the outcome declares them.
+/// Where a column is missing, where a way is closed without a reason, where two rows say two things of one way, and
+/// where a word is not one of the sheet's. Rows of ways that are not in force tonight are passed over: the outcome
+/// declares them.
 pub fn read(
     sheet: &Sheet,
     declared: &[String],
     table: &Table,
     cases: &mut Cases,
-    mut find: impl FnMut([&str; 3]) -> Option<usize>,
+    find: impl Fn([&str; 3]) -> Option<usize> + Sync,
 ) -> Result<(), Error> {
+    let failed = |source| Error::Table { outcome: sheet.outcome.clone(), source: Box::new(source) };
+    let batches: Vec<Vec<ArrayRef>> = table.batches.iter().map(columns).collect::<Result<_, _>>().map_err(failed)?;
+    // Rows of an obligation lie in batches that are near each other.
+    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(table.rows().div_ceil(PER_CORE_MIN)).max(1);
+    let (find, part) = (&find, batches.len().div_ceil(cores).max(1));
     let mut wrong = Wrong::default();
-    for batch in &table.batches {
-        let columns = columns(batch)
-            .map_err(|source| Error::Table { outcome: sheet.outcome.clone(), source: Box::new(source) })?;
-        read_batch(sheet, declared, &columns, cases, &mut find, &mut wrong);
-    }
+    thread::scope(|scope| {
+        let read_part = |part| scope.spawn(move || Reading::of(sheet, declared, part, find));
+        let working: Vec<_> = batches.chunks(part).map(read_part).collect();
+        for part in working {
+            let read = part.join().unwrap_or_else(|panic| resume_unwind(panic));
+            wrong.take_in(read.wrong);
+            for (at, way, cell) in read.cells {
+                wrong.doubled += usize::from(!cases.put(at, way, cell));
+            }
+        }
+    });
     wrong.settle(&sheet.outcome)
 }
 
@@ -112,9 +138,18 @@ struct Wrong {
     statuses: usize,
     rights: usize,
     unexplained: usize,
+    doubled: usize,
 }
 
 impl Wrong {
+    fn take_in(&mut self, other: Wrong) {
+        self.options += other.options;
+        self.reasons += other.reasons;
+        self.statuses += other.statuses;
+        self.rights += other.rights;
+        self.unexplained += other.unexplained;
+    }
+
     fn settle(self, outcome: &str) -> Result<(), Error> {
         let outcome = outcome.to_owned();
         let words = [
@@ -126,53 +161,94 @@ impl Wrong {
         match words.into_iter().find(|(_, rows)| *rows > 0) {
             Some((column, rows)) => Err(Error::UnknownWord { outcome, column, rows }),
             None if self.unexplained > 0 => Err(Error::NoReason { outcome, rows: self.unexplained }),
+            None if self.doubled > 0 => Err(Error::Doubled { outcome, rows: self.doubled }),
             None => Ok(()),
         }
     }
 }
 
-fn read_batch(
-    sheet: &Sheet,
-    declared: &[String],
-    columns: &[ArrayRef],
-    cases: &mut Cases,
-    find: &mut impl FnMut([&str; 3]) -> Option<usize>,
-    wrong: &mut Wrong,
-) {
-    let texts = |at: usize| columns.get(at).and_then(|column| column.as_string_opt::<i32>());
-    let (Some(subjects), Some(objects), Some(periods)) = (texts(0), texts(1), texts(2)) else { return };
-    let (Some(options), Some(reasons), Some(statuses), Some(rights)) = (texts(3), texts(5), texts(6), texts(7)) else {
-        return;
-    };
-    let Some(eligible) = columns.get(4).and_then(|column| column.as_boolean_opt()) else { return };
-    let mut before: Option<([&str; 3], Option<usize>)> = None;
-    for row in 0..subjects.len() {
-        let key = [text(subjects, row), text(objects, row), text(periods, row)];
-        let at = match before {
-            Some((known, at)) if known == key => at,
-            _ => find(key),
+/// What one core has read.
+#[derive(Default)]
+struct Reading {
+    cells: Vec<(usize, usize, Cell)>,
+    wrong: Wrong,
+}
+
+impl Reading {
+    fn of(
+        sheet: &Sheet,
+        declared: &[String],
+        batches: &[Vec<ArrayRef>],
+        find: &(impl Fn([&str; 3]) -> Option<usize> + Sync),
+    ) -> Self {
+        let mut reading = Reading::default();
+        let mut known: HashMap<Box<[u8]>, Option<usize>> = HashMap::new();
+        for columns in batches {
+            reading.batch(sheet, declared, columns, &mut known, find);
+        }
+        reading
+    }
+
+    fn batch(
+        &mut self,
+        sheet: &Sheet,
+        declared: &[String],
+        columns: &[ArrayRef],
+        known: &mut HashMap<Box<[u8]>, Option<usize>>,
+        find: &impl Fn([&str; 3]) -> Option<usize>,
+    ) {
+        let texts = |at: usize| columns.get(at).and_then(|column| column.as_string_opt::<i32>());
+        let (Some(subjects), Some(objects), Some(periods)) = (texts(0), texts(1), texts(2)) else { return };
+        let (Some(options), Some(reasons), Some(statuses), Some(rights)) = (texts(3), texts(5), texts(6), texts(7))
+        else {
+            return;
         };
-        before = Some((key, at));
-        let Some(at) = at else { continue };
-        let option = text(options, row);
-        let Some(way) = sheet.ways.iter().position(|way| way.id == option) else {
-            wrong.options += usize::from(!declared.iter().any(|known| known == option));
-            continue;
-        };
+        let Some(eligible) = columns.get(4).and_then(|column| column.as_boolean_opt()) else { return };
+        self.cells.reserve(subjects.len());
+        let mut joined = Vec::with_capacity(64);
+        for row in 0..subjects.len() {
+            let key = [text(subjects, row), text(objects, row), text(periods, row)];
+            joined.clear();
+            for part in key {
+                joined.extend_from_slice(&part.len().to_be_bytes());
+                joined.extend_from_slice(part.as_bytes());
+            }
+            let at = match known.get(joined.as_slice()) {
+                Some(at) => *at,
+                None => *known.entry(joined.as_slice().into()).or_insert_with(|| find(key)),
+            };
+            let Some(at) = at else { continue };
+            let option = text(options, row);
+            let Some(way) = sheet.ways.iter().position(|way| way.id == option) else {
+                self.wrong.options += usize::from(!declared.iter().any(|known| known == option));
+                continue;
+            };
+            let cell = self.cell(sheet, (yes(eligible, row), reasons), (statuses, rights), row);
+            self.cells.push((at, way, cell));
+        }
+    }
+
+    /// How a way stands to a person, with what is wrong about its words counted.
+    fn cell(
+        &mut self,
+        sheet: &Sheet,
+        (is_eligible, reasons): (bool, &StringArray),
+        (statuses, rights): (&StringArray, &StringArray),
+        row: usize,
+    ) -> Cell {
         let status = place(&sheet.statuses, text(statuses, row));
-        wrong.statuses += usize::from(status.is_none());
+        self.wrong.statuses += usize::from(status.is_none());
         let right = named(&sheet.rights, rights, row);
-        wrong.rights += usize::from(right.is_none());
-        let standing = if yes(eligible, row) {
-            0
-        } else {
+        self.wrong.rights += usize::from(right.is_none());
+        let mut standing = 0;
+        if !is_eligible {
             let reason = named(&sheet.reasons, reasons, row);
-            wrong.reasons += usize::from(reason.is_none());
-            wrong.unexplained += usize::from(reason == Some(0));
-            reason.unwrap_or(0)
-        };
+            self.wrong.reasons += usize::from(reason.is_none());
+            self.wrong.unexplained += usize::from(reason == Some(0));
+            standing = reason.unwrap_or(0);
+        }
         let status = status.and_then(|status| u8::try_from(status).ok()).unwrap_or(0);
-        cases.put(at, way, Cell { standing, status, right: right.unwrap_or(0) });
+        Cell { standing, status, right: right.unwrap_or(0) }
     }
 }
 

@@ -138,6 +138,14 @@ pub enum Error {
         /// How many.
         rows: usize,
     },
+    /// The select says two things of one option and person.
+    #[error("sql/options/{outcome}.sql says two things of one option and obligation, in {rows} rows")]
+    Doubled {
+        /// The outcome.
+        outcome: String,
+        /// How many.
+        rows: usize,
+    },
     /// The table of the select cannot be read.
     #[error("the options of {outcome} cannot be read")]
     Table {
@@ -161,6 +169,7 @@ impl Explain for Error {
             Error::NoCalendar { .. } => "options.no-calendar",
             Error::UnknownWord { .. } => "options.unknown-word",
             Error::NoReason { .. } => "options.no-reason",
+            Error::Doubled { .. } => "options.doubled",
             Error::Table { .. } => "options.table",
             Error::Unreadable { .. } => "options.unreadable",
         }
@@ -169,9 +178,10 @@ impl Explain for Error {
     fn place(&self) -> Place {
         match self {
             Error::NoCalendar { outcome, .. } => Place::file(format!("pipelines/options/{outcome}.toml")),
-            Error::UnknownWord { outcome, .. } | Error::NoReason { outcome, .. } | Error::Table { outcome, .. } => {
-                Place::file(format!("sql/options/{outcome}.sql"))
-            }
+            Error::UnknownWord { outcome, .. }
+            | Error::NoReason { outcome, .. }
+            | Error::Doubled { outcome, .. }
+            | Error::Table { outcome, .. } => Place::file(format!("sql/options/{outcome}.sql")),
             Error::Unreadable { outcome } => Place::Thing(format!("the options of {outcome}")),
         }
     }
@@ -182,7 +192,7 @@ impl Explain for Error {
             Error::UnknownWord { outcome, .. } | Error::NoReason { outcome, .. } => {
                 format!("correct the select, or declare the word in pipelines/options/{outcome}.toml")
             }
-            Error::Table { .. } => "correct the select".into(),
+            Error::Table { .. } | Error::Doubled { .. } => "correct the select".into(),
             Error::Unreadable { .. } => "run `chudong ledger verify`; this version reads what it wrote itself".into(),
         }
     }

@@ -40,6 +40,10 @@ impl Recommendations {
                 self.sheets.insert(entry.key.clone(), sheet);
             }
             KIND => {
+                let explained = |place: &Value| {
+                    let place = usize::try_from(place.as_u64()?).ok()?;
+                    body.get("explained")?.get(place)?.as_str().map(str::to_owned)
+                };
                 let sheet = self.sheets.get(&text("sheet")).map_or(0, |(.., entry)| *entry);
                 for line in body.get("lines").and_then(Value::as_array).into_iter().flatten() {
                     let cell = |at: usize| line.get(at).and_then(Value::as_str).map(str::to_owned);
@@ -47,7 +51,7 @@ impl Recommendations {
                         subject: cell(1).unwrap_or_default(),
                         sheet,
                         recommended: cell(2),
-                        explained: cell(3).unwrap_or_default(),
+                        explained: line.get(3).and_then(explained).unwrap_or_default(),
                         sealed: cell(4),
                         entry: entry.seq,
                     };

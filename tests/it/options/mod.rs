@@ -4,4 +4,5 @@ mod cards;
 mod decide;
 mod night;
 mod told;
+mod watched;
 mod written;
