@@ -11,6 +11,7 @@ pub mod exact;
 pub mod grants;
 mod indices;
 pub mod missing;
+mod options;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -72,6 +73,7 @@ pub async fn read(root: &Path, agency: &str) -> (Option<Checked>, Vec<Fault>) {
     indices::check(&pipeline, &library, &graph, &faults);
     exact::check(&pipeline, &library, &graph, &faults);
     dossiers::check(root, &pipeline, &library, &graph, &faults);
+    options::check(root, &pipeline, &faults);
     let letters = Letters::read(root, &pipeline.items, &facts, &faults);
     short::check(&pipeline, &facts, &faults);
     missing::check(root, &pipeline, &faults);
@@ -243,6 +245,7 @@ pub fn contract(pipeline: &Pipeline, model: &Model) -> Option<Contract> {
             let columns = dossiers::KEYS.map(|name| (name.to_owned(), DataType::Utf8, true)).to_vec();
             Some(Contract { columns, is_open: true })
         }
+        "options" => Some(crate::options::contract()),
         _ => None,
     }
 }

@@ -30,6 +30,7 @@
 //!
 //! - [`obligations`]: who must do what, by when; what became of it, and why that day.
 //! - [`reminders`]: who is written to today, and the letter.
+//! - [`options`]: which of the ways to one outcome suits a person best, and why.
 //! - [`dossiers`]: a dossier that is prepared, and what the person makes of it.
 //! - [`satisfaction`], [`quality`]: what the figures are counted from, and score sheets; still private.
 //! - [`disclosure`]: the only way from private to public: bounding and noise, suppression of exact counts, cell keys; one gate.
@@ -74,6 +75,7 @@ pub mod sql;
 pub mod disclosure;
 pub mod dossiers;
 pub mod obligations;
+pub mod options;
 pub mod quality;
 pub mod reminders;
 pub mod satisfaction;

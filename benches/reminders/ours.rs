@@ -173,6 +173,7 @@ impl Nation {
                 reasons: &reasons,
                 rules: &rules,
                 is_late: false,
+                options: None,
             })
             .map_err(|error| error.to_string())?;
         let email = reminder.recipient.email.as_ref().ok_or("no address")?;

@@ -26,8 +26,9 @@ pub enum Need {
 }
 
 /// What each folder of `sql/` is made for. A standard table, in `staging`, is made for whoever reads it.
-const NEEDS: [(&str, Need); 7] = [
+const NEEDS: [(&str, Need); 8] = [
     ("obligations", Need::Purpose(Purpose::Reminders)),
+    ("options", Need::Purpose(Purpose::Recommendations)),
     ("reminders", Need::Purpose(Purpose::Reminders)),
     ("dossiers", Need::Purpose(Purpose::Dossiers)),
     ("satisfaction", Need::Purpose(Purpose::ServiceQuality)),
@@ -96,7 +97,7 @@ const fn rule(
 }
 
 /// Where everything that a model gives goes. The first rule that fits holds.
-const EXITS: [ExitRule; 13] = [
+const EXITS: [ExitRule; 16] = [
     rule("staging", None, None, Exit::Stays, "only other models read it"),
     rule("checks", None, None, Exit::Stays, "only the number of its rows is told"),
     rule(
@@ -113,6 +114,7 @@ const EXITS: [ExitRule; 13] = [
         Exit::ToThePerson,
         "it stands in the letter to the person; the ledger keeps a keyed digest of it, and the day it is due",
     ),
+    rule("options", None, None, Exit::ToThePerson, "it stands in the letter to the person; the ledger keeps it sealed"),
     rule("reminders", None, None, Exit::ToThePerson, "it says where the letter to the person goes"),
     rule(
         "dossiers",
@@ -131,6 +133,14 @@ const EXITS: [ExitRule; 13] = [
         "disclosure counts it and protects the counts",
     ),
     rule("quality", Some("counts"), None, Exit::ThroughTheGate, "exact tables are made of it, some cells withheld"),
+    rule("quality", Some("choices"), None, Exit::ThroughTheGate, "exact tables are made of it, some cells withheld"),
+    rule(
+        "quality",
+        Some("times"),
+        None,
+        Exit::ToThePerson,
+        "the median and the 90th percentile of many dossiers stand in letters that compare options",
+    ),
     rule("indices", None, None, Exit::Stays, "the agency's own score sheet counts it, which is not published"),
     rule("satisfaction", None, None, Exit::Stays, "only other models read it"),
     rule("quality", None, None, Exit::Stays, "other models read it, and the night, to know which months are over"),

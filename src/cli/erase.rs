@@ -86,6 +86,10 @@ fn said(world: &World, erased: &run::Erased) -> String {
     if erased.dossiers > 0 {
         text.push_str(&format!("  the ledger: {} prepared or confirmed dossiers\n", erased.dossiers));
     }
+    if erased.recommendations > 0 {
+        let count = erased.recommendations;
+        text.push_str(&format!("  the ledger: what was weighed for {count} recommendations\n"));
+    }
     text.push_str("\nWhat stays elsewhere, and why\n");
     if !erased.unsearched.is_empty() {
         for (table, why) in &erased.unsearched {

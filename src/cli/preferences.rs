@@ -8,9 +8,10 @@ use unicode_normalization::UnicodeNormalization;
 use super::{Ended, ReportFormat, explained, json, print, read_pipeline};
 use crate::calendar::{AsOf, WorkingDays};
 use crate::fault::{Fault, Place};
-use crate::ledger::{ALL, Asked, Ledger, Preference, Request, Stance};
+use crate::ledger::{ALL, Asked, Ledger, Preference, RECOMMENDATIONS, Request, Stance};
 use crate::personal::{Personal, PseudonymKey};
 use crate::pipeline::Pipeline;
+use crate::pipeline::options::Criterion;
 use crate::world::World;
 
 #[derive(Debug, clap::Subcommand)]
@@ -18,7 +19,8 @@ pub(super) enum Preferences {
     /// Take what people said from a CSV file: all of it, or nothing where a row is wrong. Taken twice, it acts once.
     ///
     /// Columns: subject_id, request (refuse, want, language, access, rectify, restrict or delete), item and channel
-    /// (empty for all), language (vi or en), received_on, acknowledged_on, done_on. A refusal holds at once. The file
+    /// (empty for all; the item recommendations for those alone, with cost, visits, time, documents or duties as the
+    /// channel for what counts first), language (vi or en), received_on, acknowledged_on, done_on. A refusal holds at once. The file
     /// names people: let only its owner read it, and delete it afterwards.
     Import {
         /// The file, in UTF-8.
@@ -133,14 +135,16 @@ impl Reader<'_> {
         }
         let subject = self.key.pseudonym(&Personal::new(number));
         let item = field("item").unwrap_or(ALL);
-        if item != ALL && self.pipeline.item(item).is_none() {
+        if ![ALL, RECOMMENDATIONS].contains(&item) && self.pipeline.item(item).is_none() {
             return Err((
                 "item is none of the pipeline's".into(),
-                "write the name of an item, or leave it empty for all",
+                "write the name of an item, recommendations, or leave it empty for all",
             ));
         }
         let channel = field("channel").unwrap_or(ALL);
-        if channel != ALL && self.pipeline.channel(channel).is_none() {
+        // Of recommendations it says what counts first for the person.
+        let is_criterion = item == RECOMMENDATIONS && Criterion::WORDS.iter().any(|(word, _)| *word == channel);
+        if channel != ALL && !is_criterion && self.pipeline.channel(channel).is_none() {
             return Err((
                 "channel is none of the pipeline's".into(),
                 "write the name of a channel, or leave it empty for all",

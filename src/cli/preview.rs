@@ -206,6 +206,7 @@ impl<'a> Given<'a> {
             reasons: &self.reasons,
             rules: &self.rules,
             is_late: false,
+            options: None,
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct Forgotten {
     pub addresses: usize,
     /// Sealed explanations.
     pub explanations: usize,
+    /// Recommendations, with what was weighed.
+    pub recommendations: usize,
 }
 
 /// Stores where a message goes, with the entry that records it.
@@ -113,7 +115,8 @@ impl Ledger {
     }
 
     /// Removes what is sealed with messages of nights before a day: addresses before the first, explanations before
-    /// the second. From the oldest on: what lies behind a message that is to stay goes with it, on a later night.
+    /// the second, and recommendations with what was weighed before the second, too. From the oldest on: what lies
+    /// behind a message that is to stay goes with it, on a later night.
     ///
     /// # Errors
     ///
@@ -121,7 +124,9 @@ impl Ledger {
     pub fn forget_sealed(&mut self, run: &str, addresses: Date, explanations: Date) -> Result<Forgotten, Error> {
         let addresses_until = self.forgotten_until("sealed_address", addresses)?;
         let explanations_until = self.forgotten_until("explanation", explanations)?;
-        if addresses_until.is_none() && explanations_until.is_none() {
+        let before = explanations.to_string();
+        let recommendations_before = self.has_recommended_before(&before)?.then_some(before);
+        if addresses_until.is_none() && explanations_until.is_none() && recommendations_before.is_none() {
             return Ok(Forgotten::default());
         }
         self.write_over("remove what is sealed and past its term", |transaction| {
@@ -132,11 +137,19 @@ impl Ledger {
             let forgotten = Forgotten {
                 addresses: remove("sealed_address", addresses_until)?,
                 explanations: remove("explanation", explanations_until)?,
+                recommendations: match &recommendations_before {
+                    Some(before) => transaction.execute("delete from recommendation where night < ?1", [before])?,
+                    None => 0,
+                },
             };
-            let body = json!({
+            let mut body = json!({
                 "addresses": forgotten.addresses, "addresses_until": addresses_until,
                 "explanations": forgotten.explanations, "explanations_until": explanations_until,
             });
+            if let (Some(body), Some(before)) = (body.as_object_mut(), &recommendations_before) {
+                body.insert("recommendations".into(), forgotten.recommendations.into());
+                body.insert("recommendations_before".into(), before.as_str().into());
+            }
             append(transaction, run, FORGOTTEN, "sealed", &body)?;
             Ok(forgotten)
         })

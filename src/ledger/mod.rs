@@ -38,6 +38,7 @@ mod preferences;
 mod prepared;
 mod publications;
 mod pulls;
+mod recommendations;
 mod released;
 mod runs;
 mod said;
@@ -71,6 +72,7 @@ pub use preferences::{ALL, Asked, Chosen, Preference, Request, Sent, Stance};
 pub use prepared::{DossierState, KeptDossier, PreparedDossier, dossier_name};
 pub use publications::{Acknowledged, Amendment, Receipt, Withdrawn};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
+pub use recommendations::{KeptRecommendation, RECOMMENDATIONS, Recommendation, Sheeted, weighed_name};
 pub use released::{ExactDecision, KeptExact};
 pub use runs::{Run, RunOutcome};
 pub use shared::Shared;
@@ -96,6 +98,7 @@ const TABLES: &[&str] = &[
     tokens::TABLES,
     released::TABLES,
     prepared::TABLES,
+    recommendations::TABLES,
 ];
 
 /// Bytes of a page of a new ledger.

@@ -7,6 +7,7 @@ mod explanation;
 mod life;
 mod messages;
 mod preferences;
+mod recommendations;
 mod released;
 mod since;
 mod suppression;
@@ -268,6 +269,7 @@ struct Projection {
     addresses: addresses::Addresses,
     exact: released::Exact,
     dossiers: dossiers::Dossiers,
+    recommendations: recommendations::Recommendations,
 }
 
 impl Projection {
@@ -281,6 +283,7 @@ impl Projection {
         self.stops.take(entry, &body);
         self.letters.take(entry, &body);
         self.exact.take(entry, &body);
+        self.recommendations.take(entry, &body);
         if self.messages.take(entry, &body) {
             return;
         }
@@ -354,6 +357,7 @@ impl Projection {
         found.extend(self.letters.differences(ledger));
         found.extend(self.preferences.differences(ledger));
         found.extend(self.exact.differences(ledger));
+        found.extend(std::mem::take(&mut self.recommendations).differences(ledger));
         found.extend(self.unsent.differences(ledger));
         found.extend(std::mem::take(&mut self.dossiers).differences(ledger));
         found.extend(std::mem::take(&mut self.addresses).differences(ledger));

@@ -37,14 +37,17 @@ pub enum Purpose {
     ServiceQuality,
     /// Dossiers that are prepared for the person (Decree 224/2026, Art. 16, level 2).
     Dossiers,
+    /// Comparing the ways that lead to one outcome, and recommending one.
+    Recommendations,
 }
 
 impl Purpose {
     /// The words of the files.
-    pub const WORDS: [(&'static str, Purpose); 3] = [
+    pub const WORDS: [(&'static str, Purpose); 4] = [
         ("reminders", Purpose::Reminders),
         ("service_quality", Purpose::ServiceQuality),
         ("dossiers", Purpose::Dossiers),
+        ("recommendations", Purpose::Recommendations),
     ];
 
     /// The word of the files.

@@ -29,6 +29,8 @@ pub struct ExactPolicy {
     pub tables: Vec<ExactTable>,
     /// Score sheets, in the order of the file.
     pub scores: Vec<ExactScores>,
+    /// Tables of recommended options that were taken, in the order of the file.
+    pub options: Vec<ExactOptions>,
     /// Where it stands.
     pub place: Place,
 }
@@ -140,6 +142,39 @@ pub struct ExactScores {
     pub decision: String,
     /// The codes of its metrics that are published.
     pub metrics: Vec<String>,
+}
+
+/// A table of how many people took the option that was recommended to them.
+#[derive(Debug, Clone)]
+pub struct ExactOptions {
+    /// Its name.
+    pub table: String,
+    /// What it is called.
+    pub title: Text,
+    /// By which groups, with all totals; nothing means the whole unit.
+    pub by: Vec<OptionGroup>,
+}
+
+/// A group of people, or of what was recommended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OptionGroup {
+    /// The commune of their dossiers.
+    Commune,
+    /// Their age, in three steps.
+    Age,
+    /// The outcome that the options lead to.
+    Outcome,
+}
+
+impl OptionGroup {
+    /// The words of the file, which are the columns of the table, too; all of them, in the order of the columns.
+    pub const WORDS: [(&'static str, OptionGroup); 3] =
+        [("commune_code", OptionGroup::Commune), ("age_group", OptionGroup::Age), ("outcome", OptionGroup::Outcome)];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, known)| *known == self).map_or("", |(word, _)| word)
+    }
 }
 
 /// What authorised analysts may ask: counts by cell key, never published.

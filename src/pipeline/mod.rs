@@ -16,6 +16,7 @@ pub mod form;
 pub mod indices;
 pub mod law;
 pub mod mail;
+pub mod options;
 pub mod publication;
 pub mod reader;
 pub mod retention;
@@ -88,6 +89,8 @@ pub struct Pipeline {
     pub exact: Option<exact::ExactPolicy>,
     /// What analysts may ask; without it, nobody may.
     pub analysts: Option<exact::Analysts>,
+    /// The ways that lead to one outcome, and how one of them is recommended.
+    pub options: options::Options,
     /// How published figures stand on the shelf: where, signed with what, held when.
     pub publication: publication::Terms,
     /// The rating system that is told of published figures; none where it is not.

@@ -28,6 +28,8 @@ pub struct Erased {
     pub addresses: usize,
     /// Dossiers of the person, prepared or confirmed, that were taken out of the ledger.
     pub dossiers: usize,
+    /// Recommendations to the person of which what was weighed was taken out of the ledger.
+    pub recommendations: usize,
     /// Messages to the person that the ledger knows of.
     pub messages: usize,
 }
@@ -60,6 +62,7 @@ pub fn erase(world: &World, pipeline: &Pipeline, subject: &Personal<String>, acc
     let explanations = ledger.erase_explanations(&pseudonym, account).map_err(|error| error.fault())?;
     let addresses = ledger.erase_addresses(&pseudonym, account).map_err(|error| error.fault())?;
     let dossiers = ledger.erase_dossiers(&pseudonym, account).map_err(|error| error.fault())?;
+    let recommendations = ledger.erase_recommendations(&pseudonym, account).map_err(|error| error.fault())?;
     ledger.anchor().map_err(|error| error.fault())?;
     world.progress.done();
     Ok(Erased {
@@ -68,6 +71,7 @@ pub fn erase(world: &World, pipeline: &Pipeline, subject: &Personal<String>, acc
         explanations,
         addresses,
         dossiers,
+        recommendations,
         unsearched: unsearched(world, pipeline, &names),
         messages: ledger.messages_to(&pseudonym).map_err(|error| error.fault())?,
     })

@@ -40,7 +40,7 @@ impl Night<'_> {
                 continue;
             }
             self.world.progress.step(format!("deciding about exact counts of {period}"));
-            let decided = self.decide_period(built, policy, period, &shown).await?;
+            let decided = self.decide_period(ledger, built, policy, period, &shown).await?;
             if decided.is_empty() {
                 continue;
             }
@@ -90,6 +90,7 @@ impl Night<'_> {
     /// The tables of a period that may leave; each that may not is held, with its fault.
     async fn decide_period(
         &mut self,
+        ledger: &Ledger,
         built: &Built,
         policy: &ExactPolicy,
         period: Period,
@@ -129,6 +130,15 @@ impl Night<'_> {
         match period {
             Period::Month(month) if policy.scores.iter().any(|sheet| is_open(&sheet.table)) => {
                 outcomes.push(self.decide_scores(built, policy, month, &before).await);
+            }
+            _ => {}
+        }
+        match period {
+            Period::Month(month) if policy.options.iter().any(|table| is_open(&table.table)) => {
+                let pipeline = &self.checked.pipeline;
+                let closing =
+                    Closing { policy, privacy: None, unit: &pipeline.unit, groups: &pipeline.procedure_groups };
+                outcomes.push(self.decide_watched(ledger, built, (&closing, month), &before));
             }
             _ => {}
         }
@@ -244,7 +254,8 @@ fn counted() -> TableName {
 fn open(policy: &ExactPolicy, period: Period, shown: &[Shown]) -> usize {
     let tables = policy.tables.iter().filter(|table| is_made(table, period)).map(|table| &table.table);
     let sheets = policy.scores.iter().filter(|_| matches!(period, Period::Month(_))).map(|sheet| &sheet.table);
-    tables.chain(sheets).filter(|name| !shown.iter().any(|one| one.decided.is(name, period))).count()
+    let watched = policy.options.iter().filter(|_| matches!(period, Period::Month(_))).map(|options| &options.table);
+    tables.chain(sheets).chain(watched).filter(|name| !shown.iter().any(|one| one.decided.is(name, period))).count()
 }
 
 /// The first month of a frame whose records no longer give what was decided of it; none for a month that is decided by

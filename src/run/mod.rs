@@ -22,6 +22,7 @@ mod explain;
 mod figures;
 mod follow;
 mod lineage;
+mod options;
 mod provenance;
 mod pull;
 mod push;
@@ -33,6 +34,7 @@ mod sealed;
 mod shelf;
 mod tokens;
 mod trace;
+mod watched;
 mod weeks;
 mod window;
 
@@ -60,6 +62,7 @@ pub use budget::{Budget, budget};
 pub use dossiers::confirmed_dossiers;
 pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
+pub use options::{Regenerated, recommended};
 pub use push::{Pushed, push};
 pub use quality::{Asked, judge, prove, quality};
 pub use shelf::{Asked as AskedTable, let_pass, restate, withdraw};
@@ -131,6 +134,7 @@ async fn run_for(
         closed: plan::Standing::default(),
         accounts: explain::Accounts::default(),
         dossiers: dossiers::Links::new(),
+        recommended: options::Recommended::default(),
         events: Vec::new(),
         report: new_report(checked, as_of),
         post: std::sync::OnceLock::new(),
@@ -195,7 +199,7 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     let obligations = night.obligations(&mut built, |_| true).await?;
     let obligations = night.hold_changes(ledger.as_ref(), &mut built, obligations)?;
     night.followed(ledger.as_ref(), &built, &obligations)?;
-    night.preview(ledger.as_ref(), &built, &obligations)?;
+    night.preview(ledger.as_ref(), &built, &obligations).await?;
     night.foresee(ledger.as_ref(), &built)?;
     night.foresee_exact(ledger.as_ref())?;
     world.progress.done();
@@ -248,6 +252,8 @@ struct Night<'a> {
     accounts: explain::Accounts,
     /// The dossiers that were prepared tonight, by the key of their obligation.
     dossiers: dossiers::Links,
+    /// Which ways are recommended to those who are written to tonight.
+    recommended: options::Recommended,
     /// What each job has come to, as OpenLineage events.
     events: Vec<Value>,
     report: Report,
@@ -275,6 +281,7 @@ impl<'a> Night<'a> {
             closed: plan::Standing::default(),
             accounts: explain::Accounts::default(),
             dossiers: dossiers::Links::new(),
+            recommended: options::Recommended::default(),
             events: Vec::new(),
             report: new_report(checked, day.as_of),
             post: std::sync::OnceLock::new(),

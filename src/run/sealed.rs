@@ -75,9 +75,13 @@ impl Night<'_> {
         let forgotten = ledger.forget_sealed(&self.run, addresses, explanations).map_err(|error| error.fault())?;
         if forgotten != ledger::Forgotten::default() {
             let (addresses, explanations) = (forgotten.addresses, forgotten.explanations);
-            self.report
-                .notes
-                .push(format!("Removed after their term: {addresses} sealed addresses, {explanations} explanations"));
+            let recommendations = match forgotten.recommendations {
+                0 => String::new(),
+                count => format!(", {count} recommendations"),
+            };
+            self.report.notes.push(format!(
+                "Removed after their term: {addresses} sealed addresses, {explanations} explanations{recommendations}"
+            ));
         }
         Ok(())
     }

@@ -46,8 +46,26 @@ pub fn given_tables(pipeline: &Pipeline, day: impl Into<Day>) -> Vec<(TableName,
         ("procedure_group", Arc::new(StringArray::from(groups))),
     ];
     tables.extend(table("codes", "procedures", columns));
+    tables.extend(options(pipeline, day));
     tables.extend(periods(day.as_of.date(), pipeline.until(day.as_of)));
     tables
+}
+
+/// `codes.options(outcome, option_id, via, procedure_code)`: the ways that are in force on the day.
+fn options(pipeline: &Pipeline, day: Day) -> Option<(TableName, Table)> {
+    let outcomes = pipeline.options.outcomes.iter();
+    let open: Vec<_> = outcomes
+        .flat_map(|outcome| outcome.ways.iter().map(move |way| (outcome, way)))
+        .filter(|(_, way)| way.in_force(day.as_of))
+        .collect();
+    let words = |word: &dyn Fn(usize) -> Option<String>| (0..open.len()).map(word).collect::<StringArray>();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("outcome", Arc::new(words(&|at| open.get(at).map(|(outcome, _)| outcome.id.clone())))),
+        ("option_id", Arc::new(words(&|at| open.get(at).map(|(_, way)| way.id.clone())))),
+        ("via", Arc::new(words(&|at| open.get(at).map(|(_, way)| way.via.word().to_owned())))),
+        ("procedure_code", Arc::new(words(&|at| open.get(at).and_then(|(_, way)| way.procedure_code.clone())))),
+    ];
+    table("codes", "options", columns)
 }
 
 /// The tables of the schema `calendar`, with the length of their periods.

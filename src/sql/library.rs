@@ -60,9 +60,10 @@ pub struct Library {
 /// The tables that exist before any model runs, beside the landed ones.
 ///
 /// `obligations.due` is made between two models: `subject_id` of all obligations of the night.
-pub const GIVEN: [(&str, &str); 6] = [
+pub const GIVEN: [(&str, &str); 7] = [
     ("codes", "communes"),
     ("codes", "procedures"),
+    ("codes", "options"),
     ("calendar", "months"),
     ("calendar", "quarters"),
     ("calendar", "years"),
@@ -115,6 +116,7 @@ impl Library {
         given.retain(|name| !found.iter().any(|model| model.name == *name) && !broken.contains(name));
         check_staging(pipeline, &found, &broken, faults);
         check_items(pipeline, &found, &broken, faults);
+        check_outcomes(pipeline, &found, &broken, faults);
         let library = order(found, &given, broken, faults);
         library.check_rules(pipeline, faults);
         library
@@ -217,9 +219,11 @@ type Folder = (PathBuf, &'static str, Option<BTreeSet<String>>);
 
 fn folders(root: &Path, pipeline: &Pipeline) -> Vec<Folder> {
     let items = pipeline.items.iter().map(|item| item.id.clone()).collect();
+    let outcomes = pipeline.options.outcomes.iter().map(|outcome| outcome.id.clone()).collect();
     let mut folders: Vec<Folder> = vec![
         (Path::new("sql/staging").join(&pipeline.id), "staging", None),
         ("sql/obligations".into(), "obligations", Some(items)),
+        ("sql/options".into(), "options", Some(outcomes)),
         ("sql/reminders".into(), "reminders", None),
     ];
     if pipeline.privacy.is_some() || pipeline.exact.is_some() {
@@ -301,6 +305,20 @@ fn check_items(pipeline: &Pipeline, models: &[Model], broken: &BTreeSet<TableNam
                     format!("add it to rules in pipelines/items/{}/item.toml", item.id),
                 ));
             }
+        }
+    }
+}
+
+fn check_outcomes(pipeline: &Pipeline, models: &[Model], broken: &BTreeSet<TableName>, faults: &Faults) {
+    for outcome in &pipeline.options.outcomes {
+        let name = TableName::new("options", &outcome.id);
+        if !broken.contains(&name) && !models.iter().any(|model| model.name == name) {
+            faults.push(Fault::new(
+                "sql.no-options",
+                Place::file(format!("sql/options/{}.sql", outcome.id)),
+                format!("the outcome {} has no select that says which option is open to whom", outcome.id),
+                "add the file: one select that gives subject_id, object_id, period, option_id, is_eligible, reason, fee_status and loses",
+            ));
         }
     }
 }

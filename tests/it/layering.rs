@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module with the modules it imports. Arrows point up this list only: a row names nothing but rows above it.
-const ARROWS: [(&str, &[&str]); 33] = [
+const ARROWS: [(&str, &[&str]); 34] = [
     // Words everyone shares.
     ("language", &[]),
     ("fault", &[]),
@@ -28,6 +28,7 @@ const ARROWS: [(&str, &[&str]); 33] = [
     ("satisfaction", &["calendar", "language", "personal", "pipeline", "tables"]),
     ("quality", &["calendar", "fault", "language", "pipeline", "tables"]),
     ("dossiers", &["fault", "language", "personal", "pipeline", "tables"]),
+    ("options", &["calendar", "fault", "language", "personal", "pipeline", "tables"]),
     ("disclosure", &["calendar", "fault", "language", "personal", "pipeline", "quality", "satisfaction", "tables"]),
     // Acting, at the rim.
     ("ledger", &["calendar", "fault", "files", "obligations", "personal", "pipeline", "tables"]),
@@ -51,6 +52,7 @@ const ARROWS: [(&str, &[&str]); 33] = [
             "fault",
             "language",
             "obligations",
+            "options",
             "pipeline",
             "quality",
             "reminders",
@@ -75,6 +77,7 @@ const ARROWS: [(&str, &[&str]); 33] = [
             "ledger",
             "lineage",
             "obligations",
+            "options",
             "personal",
             "pipeline",
             "publication",

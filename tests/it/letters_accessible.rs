@@ -52,6 +52,7 @@ fn in_the_worst<T>(
         rules: &RuleReference::in_force(&catalogue.pipeline.law, item, as_of),
         // Late ones say more than others.
         is_late: true,
+        options: None,
     })
 }
 

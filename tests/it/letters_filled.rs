@@ -46,6 +46,7 @@ impl Case {
             due_on: self.due_on,
             stage: self.stage,
             is_late: false,
+            options: None,
             facts: &self.facts,
             reasons: &reasons,
             rules: &[],

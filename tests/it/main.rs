@@ -79,6 +79,8 @@ mod obligations;
 mod odbc;
 /// Published files as others read them: CSV on the Web, Frictionless, DCAT, signatures.
 mod open_data;
+/// The recommended option: decided without harm, explained truly, written down.
+mod options;
 /// What falls due, computed a second time, row by row from the law.
 mod oracle;
 /// Every message once: under kill -9, after a restored backup, with two senders, through an outage.

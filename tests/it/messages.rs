@@ -108,6 +108,7 @@ impl Wish<'_> {
             reasons: &reasons,
             rules: &RuleReference::in_force(&pipeline.law, item, as_of),
             is_late: self.is_late,
+            options: None,
         })
     }
 }
@@ -442,6 +443,7 @@ fn an_item_without_a_template_has_no_letter() {
             reasons: &[],
             rules: &[],
             is_late: false,
+            options: None,
         })
         .unwrap_err();
     assert_eq!(error.code(), "letter.no-template");

@@ -367,7 +367,7 @@ fn sealed_addresses_go_with_their_term_and_with_their_person() {
     is_sound(folder.path());
     // Addresses of January go, and the explanations stay.
     let forgotten = ledger.forget_sealed("2026-03-01.1", date(2026, 1, 2), date(2026, 1, 1)).unwrap();
-    assert_eq!(forgotten, Forgotten { addresses: 3, explanations: 0 });
+    assert_eq!(forgotten, Forgotten { addresses: 3, explanations: 0, recommendations: 0 });
     let again = ledger.forget_sealed("2026-03-01.1", date(2026, 1, 2), date(2026, 1, 1)).unwrap();
     assert_eq!(again, Forgotten::default());
     assert!(addresses(&ledger, &all[0]).is_empty());
@@ -379,7 +379,7 @@ fn sealed_addresses_go_with_their_term_and_with_their_person() {
     let wishes = ledger.trace_subject(&all[4].subject).unwrap().wishes;
     assert_eq!(kinds(&wishes), ["address.erased"]);
     let forgotten = ledger.forget_sealed("2026-03-01.1", date(2026, 1, 2), date(2026, 2, 2)).unwrap();
-    assert_eq!(forgotten, Forgotten { addresses: 0, explanations: 6 });
+    assert_eq!(forgotten, Forgotten { addresses: 0, explanations: 6, recommendations: 0 });
     ledger.anchor().unwrap();
     drop(ledger);
     is_sound(folder.path());

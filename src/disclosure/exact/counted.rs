@@ -7,7 +7,7 @@
 use super::super::cells::{Axis, Cube, Earlier, Layout, Tree};
 use super::decided::{Column, Decided, Kind, Parts, Value};
 use super::settle::{Candidate, Settled, Way, settle};
-use super::{Closing, Outcome, PERIOD, Period, names};
+use super::{Closing, DOSSIERS, Outcome, PERIOD, Period, names};
 use crate::fault::{Explain, Fault, Place};
 use crate::language::Text;
 use crate::pipeline::Dimension;
@@ -110,7 +110,14 @@ impl Closing<'_> {
         let trees = cube.trees().to_vec();
         let (rules, noisy) = (self.rules(&trees), self.noisy(&trees, period));
         let gate = self.gate(trees, &[]);
-        let way = Way { rules: &rules, rounding: self.policy.rounding, gate: &gate, noisy: &noisy, earlier: &earlier };
+        let way = Way {
+            records: DOSSIERS,
+            rules: &rules,
+            rounding: self.policy.rounding,
+            gate: &gate,
+            noisy: &noisy,
+            earlier: &earlier,
+        };
         let (settled, held) = settle(cube, &candidates, &way);
         let name = |place: usize| open.get(place).map(|table| table.table.clone()).unwrap_or_default();
         let mut outcome = Outcome {
@@ -164,6 +171,7 @@ impl Closing<'_> {
             table: table.table.clone(),
             title: table.title.clone(),
             period,
+            records: DOSSIERS,
             scope: DUE.into(),
             columns: columns(table, period),
             rows,
@@ -206,7 +214,7 @@ pub(super) fn layouts(table: &ExactTable, period: Period) -> Vec<Layout> {
     all
 }
 
-fn shows(layout: &Layout, trees: &[Tree], at: &[String]) -> bool {
+pub(super) fn shows(layout: &Layout, trees: &[Tree], at: &[String]) -> bool {
     trees.iter().zip(at).all(|(tree, code)| match layout.axes.get(tree.name()) {
         None => code == tree.total(),
         Some(Axis::Every) => true,

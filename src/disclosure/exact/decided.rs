@@ -8,7 +8,6 @@ use super::super::cells::{Cells, Cube, Earlier, Status};
 use super::super::gate::Admitted;
 use super::super::released::{ExactAccount, Provenance};
 use super::super::{Error, Period};
-use super::DOSSIERS;
 use crate::language::Text;
 
 /// The form of the stored bytes.
@@ -106,6 +105,8 @@ pub(super) struct Parts<'a> {
     pub table: String,
     pub title: Text,
     pub period: Period,
+    /// What is counted, as the gate calls it.
+    pub records: &'a str,
     pub scope: String,
     pub columns: Vec<Column>,
     pub rows: Vec<Vec<Option<Value>>>,
@@ -118,10 +119,10 @@ pub(super) struct Parts<'a> {
 
 impl Decided {
     pub(super) fn new(parts: Parts<'_>) -> Self {
-        let report = parts.admitted.reports().iter().find(|(records, _)| records == DOSSIERS);
+        let report = parts.admitted.reports().iter().find(|(records, _)| records == parts.records);
         let account = ExactAccount {
             policy: parts.policy,
-            records: DOSSIERS.into(),
+            records: parts.records.to_owned(),
             rules: parts.rules,
             attack: report.map(|(_, report)| report.clone()).unwrap_or_default(),
             invariants: parts.admitted.invariants().to_vec(),

@@ -17,6 +17,7 @@ mod decided;
 mod release;
 pub mod scores;
 mod settle;
+pub mod taken;
 
 use super::cells::{Axis, Cells, Layout, Tree};
 use super::gate::{Engine, Gate, Invariant, Offer};

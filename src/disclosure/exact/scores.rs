@@ -19,7 +19,7 @@ use super::super::cells::{self, Axis, Cube, Earlier, Layout, Tree};
 use super::super::released::Provenance;
 use super::decided::{Column, Decided, Kind, Parts, Value};
 use super::settle::{Candidate, Settled, Way, settle};
-use super::{Closing, Month, Outcome, PERIOD, Period, names};
+use super::{Closing, DOSSIERS, Month, Outcome, PERIOD, Period, names};
 use crate::fault::{Explain, Fault, Place};
 use crate::language::Text;
 use crate::pipeline::exact::{ExactPolicy, ExactScores};
@@ -117,7 +117,8 @@ impl Closing<'_> {
         let metrics = dimensions(sheets);
         let (rules, noisy) = (self.rules(&trees), self.noisy(&trees, Period::Month(month)));
         let gate = self.gate(trees, &metrics);
-        let way = Way { rules: &rules, rounding: None, gate: &gate, noisy: &noisy, earlier: &earlier };
+        let way =
+            Way { records: DOSSIERS, rules: &rules, rounding: None, gate: &gate, noisy: &noisy, earlier: &earlier };
         let (settled, held) = settle(cube, &candidates, &way);
         let name = |place: usize| open.get(place).map(|sheet| sheet.table.clone()).unwrap_or_default();
         let held = held.into_iter().map(|(place, fault)| (name(place), fault)).collect();
@@ -180,6 +181,7 @@ impl Closing<'_> {
             table: sheet.table.clone(),
             title: sheet.title.clone(),
             period: Period::Month(month),
+            records: DOSSIERS,
             scope: RECEIVED.into(),
             columns: columns(),
             rows,

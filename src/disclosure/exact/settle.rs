@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::cells::{Cube, Earlier, Layout, Status};
 use super::super::gate::{Admitted, Engine, Gate, Offer, Refused};
 use super::super::suppress::{Rules, protect, rounding};
-use super::{DOSSIERS, by_codes, table_of};
+use super::{by_codes, table_of};
 use crate::fault::{Explain, Fault};
 
 /// A table that would leave, with its cells: a layout for each way in which it counts.
@@ -25,6 +25,8 @@ pub(super) struct Settled {
 
 /// What the tables are protected by.
 pub(super) struct Way<'a> {
+    /// What is counted, as the gate calls it.
+    pub records: &'a str,
     pub rules: &'a Rules,
     pub rounding: Option<u64>,
     pub gate: &'a Gate,
@@ -62,12 +64,12 @@ type Found = (BTreeMap<Vec<String>, Earlier>, Admitted);
 
 /// The cells of all tables, admitted.
 fn try_all(cube: &Cube, layouts: &[Layout], way: &Way<'_>) -> Result<Found, Box<InTheWay>> {
-    let offer = |layout: &Layout| Offer { engine: Engine::E, records: DOSSIERS.into(), layout: layout.clone() };
+    let offer = |layout: &Layout| Offer { engine: Engine::E, records: way.records.to_owned(), layout: layout.clone() };
     let offers: Vec<Offer> = layouts.iter().map(offer).collect();
     let refused = |error: Refused| Box::new((named(&error), error.fault()));
     if let Some(base) = way.rounding {
         let rounded = rounding::round(cube, layouts, base).map_err(|error| Box::new((None, error.fault())))?;
-        let handed = [(DOSSIERS.to_owned(), &rounded)];
+        let handed = [(way.records.to_owned(), &rounded)];
         let admitted = way.gate.admit_rounded(offers, way.noisy, &handed).map_err(refused)?;
         let cell = |(at, count): (Vec<String>, u64)| {
             (at.clone(), Earlier { at, status: Status::Published, count: Some(count) })
@@ -75,7 +77,7 @@ fn try_all(cube: &Cube, layouts: &[Layout], way: &Way<'_>) -> Result<Found, Box<
         return Ok((rounded.tables.into_values().flatten().map(cell).collect(), admitted));
     }
     let cells = protect(cube, layouts, way.earlier, way.rules).map_err(|error| Box::new((None, error.fault())))?;
-    let admitted = way.gate.admit(offers, way.noisy, &[(DOSSIERS.to_owned(), &cells)]).map_err(refused)?;
+    let admitted = way.gate.admit(offers, way.noisy, &[(way.records.to_owned(), &cells)]).map_err(refused)?;
     Ok((by_codes(&cells), admitted))
 }
 

@@ -63,6 +63,7 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
         privacy: None,
         exact: None,
         analysts: None,
+        options: super::options::catalogue(root, faults),
         publication: Default::default(),
         push: None,
     }

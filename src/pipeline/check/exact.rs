@@ -2,7 +2,8 @@
 
 use super::super::Dimension;
 use super::super::exact::{
-    AnalystTable, Analysts, ExactDimension, ExactMeasure, ExactPolicy, ExactRules, ExactScores, ExactTable,
+    AnalystTable, Analysts, ExactDimension, ExactMeasure, ExactOptions, ExactPolicy, ExactRules, ExactScores,
+    ExactTable, OptionGroup,
 };
 use super::super::indices::{Definition, Formula};
 use super::super::reader::Node;
@@ -36,6 +37,12 @@ pub(super) fn exact(node: &Node<'_>, groups: &[ProcedureGroup], indices: &[Defin
     let tables: Vec<Option<ExactTable>> = node.array("tables").iter().map(|node| done(node, table)).collect();
     let scores = node.array("scores");
     let scores: Vec<Option<ExactScores>> = scores.iter().map(|node| done(node, |node| sheet(node, indices))).collect();
+    let watched: Vec<Option<ExactOptions>> =
+        node.array("options").iter().map(|node| done(node, self::watched)).collect();
+    if rounding.is_some() && !watched.is_empty() {
+        let what = "shares of options are computed from exact counts, and these are rounded";
+        node.fault("rounding", "pipeline.exact-rounding", what, "publish them without rounding");
+    }
     if rounding.is_some() && !scores.is_empty() {
         let what = "scores are computed from exact counts, and these are rounded";
         node.fault("rounding", "pipeline.exact-rounding", what, "publish scores without rounding");
@@ -50,14 +57,15 @@ pub(super) fn exact(node: &Node<'_>, groups: &[ProcedureGroup], indices: &[Defin
             "publish months alone, or withhold instead of rounding",
         );
     }
-    if tables.is_empty() && scores.is_empty() {
-        let next = "add [[exact.tables]] or [[exact.scores]], or take [exact] out";
+    if tables.is_empty() && scores.is_empty() && watched.is_empty() {
+        let next = "add [[exact.tables]], [[exact.scores]] or [[exact.options]], or take [exact] out";
         node.fault("", "toml.empty", "the policy publishes no exact count", next);
     }
     let (tables, scores) =
         (tables.into_iter().collect::<Option<Vec<_>>>(), scores.into_iter().collect::<Option<Vec<_>>>());
-    let (tables, scores) = (tables?, scores?);
-    let names: Vec<&String> = tables.iter().map(|t| &t.table).chain(scores.iter().map(|s| &s.table)).collect();
+    let (tables, scores, options) = (tables?, scores?, watched.into_iter().collect::<Option<Vec<_>>>()?);
+    let names = tables.iter().map(|t| &t.table).chain(scores.iter().map(|s| &s.table));
+    let names: Vec<&String> = names.chain(options.iter().map(|o| &o.table)).collect();
     for (place, name) in names.iter().enumerate() {
         if names.iter().take(place).any(|other| other == name) {
             node.fault("", "pipeline.twice", format!("the exact table {name} is named twice"), "rename one");
@@ -72,6 +80,7 @@ pub(super) fn exact(node: &Node<'_>, groups: &[ProcedureGroup], indices: &[Defin
         invariants: invariants_of(invariants)?,
         tables,
         scores,
+        options,
         place: node.place(),
     })
 }
@@ -204,6 +213,25 @@ fn sheet(node: &Node<'_>, indices: &[Definition]) -> Option<ExactScores> {
     Some(ExactScores { table: table?, title: title?, decision: decision?, metrics: metrics? })
 }
 
+/// A table of recommended options that were taken.
+fn watched(node: &Node<'_>) -> Option<ExactOptions> {
+    let (table, title) = (name(node), node.both("title"));
+    let mut by = Vec::new();
+    for word in node.texts_or_none("by").unwrap_or_default() {
+        match OptionGroup::WORDS.iter().find(|(known, _)| *known == word) {
+            Some((_, group)) if !by.contains(group) => by.push(*group),
+            Some(_) => node.fault("by", "pipeline.twice", format!("{word} is named twice"), "remove one"),
+            None => {
+                let words = OptionGroup::WORDS.map(|(word, _)| word).join(", ");
+                let what = format!("\"{word}\" is no group of people to whom options are recommended");
+                node.fault("by", "toml.unknown-word", what, format!("write some of {words}"));
+            }
+        }
+    }
+    by.sort();
+    Some(ExactOptions { table: table?, title: title?, by })
+}
+
 pub(super) fn analysts(node: &Node<'_>) -> Option<Analysts> {
     let names = node.texts("names");
     for name in names.iter().flatten().filter(|name| !is_word(name)) {
@@ -225,10 +253,18 @@ pub(super) fn analysts(node: &Node<'_>) -> Option<Analysts> {
     Some(Analysts { names: names?, key: key?, tables })
 }
 
-/// The tables of the shelf must not meet under one name.
+/// The tables of the shelf must not meet under one name, and what is watched must be recommended.
 pub(super) fn together(node: &Node<'_>, pipeline: &Pipeline) {
+    let is_watched = pipeline.exact.as_ref().is_some_and(|exact| !exact.options.is_empty());
+    let mut ways = pipeline.options.outcomes.iter().flat_map(|outcome| &outcome.ways);
+    if is_watched && ways.all(|way| way.procedure_code.is_none()) {
+        let what = "nothing that is recommended can be watched: no option names the procedure of its dossiers";
+        let next = "switch on outcomes in [options] whose options have a procedure_code, or take [[exact.options]] out";
+        node.fault("exact", "options.nothing-watched", what, next);
+    }
     let (Some(privacy), Some(exact)) = (&pipeline.privacy, &pipeline.exact) else { return };
     let names = exact.tables.iter().map(|t| &t.table).chain(exact.scores.iter().map(|s| &s.table));
+    let names = names.chain(exact.options.iter().map(|o| &o.table));
     for name in names.filter(|name| privacy.measures.iter().any(|measure| measure.table == **name)) {
         let what = format!("the table {name} is published with noise and without");
         node.fault("exact", "pipeline.twice", what, "rename one");

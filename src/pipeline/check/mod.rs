@@ -11,6 +11,7 @@ mod indices;
 mod item;
 mod law;
 mod mail;
+mod options;
 mod privacy;
 mod publication;
 mod retention;
@@ -103,7 +104,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         true => item.level.max(2),
         false => item.level,
     };
-    let items =
+    let items: Option<Vec<Item>> =
         items.map(|items| items.into_iter().map(|item| Item { lead_days, level: level(&item), ..item }).collect());
     let unit = node.table("unit").and_then(|n| done(&n, unit));
     let mut sources = Vec::new();
@@ -121,6 +122,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
             "obligations",
             "reminders",
             "history",
+            "options",
             "satisfaction",
             "quality",
             "indices",
@@ -159,6 +161,8 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
     let terms = node.table_or_none("publication");
     let terms = terms.map_or_else(|| Some(Default::default()), |n| done(&n, publication::publication));
     let push = node.table_or_none("push").map(|n| done(&n, publication::push));
+    let options = node.table_or_none("options");
+    let options = options.map(|n| done(&n, |n| options::options(n, parts.root, items.as_deref(), parts.faults)));
     let pipeline = Pipeline {
         id: id.to_owned(),
         path,
@@ -181,6 +185,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         privacy,
         exact,
         analysts,
+        options: options.map_or_else(|| Some(Default::default()), |options| options)?,
         publication: terms?,
         push: push.map_or(Some(None), |push| push.map(Some))?,
     };

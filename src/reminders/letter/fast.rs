@@ -115,7 +115,8 @@ impl Values for Filler<'_, '_> {
 
 /// All that a letter's words depend on, but its open values: each with its length, so that no two keys are alike.
 fn key(occasion: &Occasion<'_>, forms: &Forms) -> Vec<u8> {
-    let Occasion { item, agency, language, as_of, due_on, stage, is_late, facts, reasons, rules, name: _ } = occasion;
+    let Occasion { item, agency, language, as_of, due_on, stage, is_late, facts, reasons, rules, options, name: _ } =
+        occasion;
     let mut key = Vec::with_capacity(1024);
     let mut put = |text: &str| put(text, &mut key);
     let path = item.procedure_path.as_deref().unwrap_or_default();
@@ -135,6 +136,18 @@ fn key(occasion: &Occasion<'_>, forms: &Forms) -> Vec<u8> {
     for rule in *rules {
         put(rule.title.get(*language));
         put(rule.reference.get(*language));
+    }
+    put(if options.is_some() { "options" } else { "" });
+    for options in options.iter() {
+        // Without a way that is recommended the letter has other words than with one whose name is empty.
+        put(if options.recommended.is_some() { "recommended" } else { "" });
+        put(options.recommended.as_deref().unwrap_or_default());
+        put(&options.why);
+        put(&options.ways.len().to_string());
+        for (title, words) in &options.ways {
+            put(title);
+            put(words);
+        }
     }
     put(&facts.len().to_string());
     for (name, fact) in *facts {

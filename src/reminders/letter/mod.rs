@@ -78,6 +78,19 @@ pub struct Occasion<'a> {
     pub rules: &'a [RuleReference],
     /// Whether the letter leaves late, and says so: what it speaks of may be done already.
     pub is_late: bool,
+    /// The ways in which it can be done, and which of them is recommended; none where nothing is compared.
+    pub options: Option<&'a Advice>,
+}
+
+/// What a letter says about the ways in which something can be done.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Advice {
+    /// What the way that is recommended is called; none where none is.
+    pub recommended: Option<String>,
+    /// Why.
+    pub why: String,
+    /// Every way, the recommended one first: what it is called, and what there is to know of it.
+    pub ways: Vec<(String, String)>,
 }
 
 /// A source whose data was used.
@@ -366,7 +379,7 @@ const MESSAGE: &str = "message";
 pub const DOSSIER_URL: &str = "dossier_url";
 
 /// What every template may print, beside the facts of its item.
-const SHARED: [&str; 14] = [
+const SHARED: [&str; 15] = [
     "name",
     "title",
     "due_on",
@@ -381,6 +394,7 @@ const SHARED: [&str; 14] = [
     "reasons",
     "rules",
     "is_late",
+    "options",
 ];
 
 fn values(occasion: &Occasion<'_>) -> BTreeMap<String, Value> {
@@ -422,9 +436,23 @@ fn values(occasion: &Occasion<'_>) -> BTreeMap<String, Value> {
         reasons.collect(),
         rules.collect(),
         Value::from(occasion.is_late),
+        advice(occasion.options),
     ];
     values.extend(SHARED.iter().map(|name| (*name).to_owned()).zip(shared));
     values
+}
+
+/// The ways as templates see them; nothing where nothing is compared.
+fn advice(options: Option<&Advice>) -> Value {
+    let Some(options) = options else { return Value::from(()) };
+    let ways = options.ways.iter();
+    let ways = ways
+        .map(|(title, words)| record([("title", Value::from(title.as_str())), ("words", Value::from(words.as_str()))]));
+    record([
+        ("recommended", options.recommended.as_deref().map_or(Value::from(()), Value::from)),
+        ("why", Value::from(options.why.as_str())),
+        ("ways", ways.collect()),
+    ])
 }
 
 fn record<const N: usize>(fields: [(&str, Value); N]) -> Value {

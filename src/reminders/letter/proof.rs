@@ -15,7 +15,9 @@ use super::document::{Flaw, is_shield};
 use super::fast;
 use super::several::{SEVERAL, several_path};
 use super::words::{date_in_words, environment};
-use super::{DOSSIER_URL, Error, Fact, FactNames, Letter, MESSAGE, Occasion, Reason, RuleReference, SHARED, Templates};
+use super::{
+    Advice, DOSSIER_URL, Error, Fact, FactNames, Letter, MESSAGE, Occasion, Reason, RuleReference, SHARED, Templates,
+};
 use super::{layout_path, mentions, message_path, sha256};
 use crate::calendar::AsOf;
 use crate::fault::{Explain, Fault, Place};
@@ -259,6 +261,7 @@ struct Trial<'a> {
     name: Personal<String>,
     reasons: Vec<Reason>,
     rules: Vec<RuleReference>,
+    advice: Advice,
 }
 
 impl<'a> Trial<'a> {
@@ -290,6 +293,11 @@ impl<'a> Trial<'a> {
             rules: (1..=2)
                 .map(|n| RuleReference { title: text(&format!("rule{n}")), reference: text(&format!("article{n}")) })
                 .collect(),
+            advice: Advice {
+                recommended: Some(worst_text("way1")),
+                why: worst_text("why"),
+                ways: (1..=5).map(|n| (worst_text(&format!("way{n}")), worst_text(&format!("words{n}")))).collect(),
+            },
         }
     }
 
@@ -306,6 +314,7 @@ impl<'a> Trial<'a> {
             reasons: &self.reasons,
             rules: &self.rules,
             is_late: self.stage == 1,
+            options: (self.stage == 1).then_some(&self.advice),
         }
     }
 

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use minijinja::value::Value;
 
-use super::{Error, Letter, Letters, Occasion, Templates, document, message_path, parts, record, sha256, values};
+use super::{
+    Error, Letter, Letters, Occasion, Templates, advice, document, message_path, parts, record, sha256, values,
+};
 use crate::language::Language;
 
 /// What the template of a letter of several may print.
@@ -68,9 +70,10 @@ impl Templates {
         self.versions.get(item).ok_or_else(missing)?;
         let message = self.environment.get_template(&message_path(item, language)).map_err(|_| missing())?;
         let values: BTreeMap<String, Value> = values(occasion);
+        let options = advice(occasion.options);
         let body = message.render(Value::from(values.clone())).map_err(|error| self.refused(&error, &values))?;
         let body = Value::from_safe_string(as_section(&body, language));
-        Ok(record([("message", body), ("is_late", Value::from(occasion.is_late))]))
+        Ok(record([("message", body), ("is_late", Value::from(occasion.is_late)), ("options", options)]))
     }
 }
 

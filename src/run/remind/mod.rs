@@ -86,6 +86,8 @@ impl Night<'_> {
             let standing = self.standing();
             self.account(ledger, built, &reminders).await;
             self.prepare_dossiers(ledger, built, &reminders).await;
+            self.compare_options(Some(ledger), built, reminders.iter()).await;
+            self.record_options(ledger)?;
             self.reserve(ledger, &reminders)?;
             let mut way = Way { convoy: Convoy::default(), retries };
             let sent = self
@@ -296,7 +298,7 @@ impl Night<'_> {
     }
 
     /// Decides and writes like [`Night::send`], and only counts.
-    pub(super) fn preview(
+    pub(super) async fn preview(
         &mut self,
         ledger: Option<&Ledger>,
         built: &Built,
@@ -314,6 +316,7 @@ impl Night<'_> {
         self.open_post()?;
         self.count_reminders(built, &plan.reminders)?;
         let reminders = std::mem::take(&mut plan.reminders);
+        self.compare_options(ledger, built, reminders.iter()).await;
         let standing = self.standing();
         for (record, _) in self.write(&reminders, &standing, &mut plan) {
             self.tally(&record.item, |line| line.messages += 1);
@@ -361,6 +364,7 @@ impl Night<'_> {
         let mut standing = BTreeMap::new();
         for item in &pipeline.items {
             let mut origins = self.checked.library.origins(&TableName::new("obligations", &item.id));
+            origins.extend(self.checked.library.origins(&TableName::new("options", &item.id)));
             origins.extend(people.iter().cloned());
             let sources = pipeline.sources.iter().filter(|source| origins.iter().any(|o| o.schema == source.name));
             let reasons = sources.map(letter::Reason::of).collect();

@@ -10,7 +10,7 @@ use crate::ledger::Record;
 use crate::obligations::Fact;
 use crate::personal::Personal;
 use crate::pipeline::Agency;
-use crate::reminders::letter::{Letter, Occasion, Reason as Source, RuleReference};
+use crate::reminders::letter::{Advice, Letter, Occasion, Reason as Source, RuleReference};
 use crate::reminders::plan::{Reason, Reminder};
 
 impl Night<'_> {
@@ -27,10 +27,12 @@ impl Night<'_> {
             .iter()
             .map(|member| member.obligation.facts.by_name().into_iter().chain(self.dossier_fact(member)).collect())
             .collect();
+        let advice: Vec<Option<Advice>> = members.iter().map(|member| self.advice(member)).collect();
         let occasions: Vec<Occasion<'_>> = members
             .iter()
             .zip(&facts)
-            .map(|(member, facts)| Occasion {
+            .zip(&advice)
+            .map(|((member, facts), advice)| Occasion {
                 item: member.item,
                 agency: &agency,
                 language: member.language,
@@ -42,6 +44,7 @@ impl Night<'_> {
                 reasons: &sources,
                 rules: &rules,
                 is_late: member.is_late,
+                options: advice.as_ref(),
             })
             .collect();
         let letter = self.checked.letters.render_several(&occasions);

@@ -102,6 +102,7 @@ impl Night<'_> {
         let agency = self.agency_to(reminder).map_err(Unwritten::Fault)?;
         let mut facts = obligation.facts.by_name();
         facts.extend(self.dossier_fact(reminder));
+        let advice = self.advice(reminder);
         let occasion = Occasion {
             item: reminder.item,
             agency: &agency,
@@ -114,6 +115,7 @@ impl Night<'_> {
             reasons: &standing.reasons,
             rules: &rules,
             is_late: reminder.is_late,
+            options: advice.as_ref(),
         };
         let letter = self.checked.letters.render(&occasion).map_err(|error| Unwritten::Fault(error.fault()))?;
         let form = if reminder.channel.carries_letters() {

@@ -1,0 +1,48 @@
+-- One row per driving licence to be exchanged and way of exchanging it: whether it is open to the holder.
+--
+-- A level-2 electronic identity is what the portal signs in with. Of a person of whom no source tells the identity,
+-- the portal is taken to be open, as everybody may get one; the way that needs integrated documents is not.
+--
+-- grain:   subject_id, object_id, period, option_id
+-- private: subject_id, object_id, period, is_eligible, reason, fee_status
+with
+due as (select subject_id, object_id, period from obligations.driving_licence where fulfilled_on is null),
+ways as (select option_id, via from codes.options where outcome = 'driving_licence'),
+identities as (select * from staging.electronic_identities),
+
+known as (
+    select
+        due.subject_id,
+        due.object_id,
+        due.period,
+        identities.level,
+        coalesce(identities.level >= 2 and identities.documents >= 5, false) as is_integrated
+    from due
+    left join identities on identities.subject_id = due.subject_id
+),
+
+offered as (
+    select
+        known.subject_id,
+        known.object_id,
+        known.period,
+        ways.option_id,
+        case
+            when ways.option_id = 'vneid' and not known.is_integrated then 'not_integrated'
+            when ways.via = 'online' and known.level < 2 then 'no_level_2'
+        end as reason,
+        case when known.is_integrated and ways.via = 'online' then 'digital_citizen' else 'standard' end as fee_status
+    from known
+    cross join ways
+)
+
+select
+    subject_id,
+    object_id,
+    period,
+    option_id,
+    reason is null as is_eligible,
+    reason,
+    fee_status,
+    cast(null as varchar) as loses
+from offered

@@ -1,0 +1,52 @@
+-- One row per temporary residence to be extended and way of extending it: whether it is open to the person.
+--
+-- Whoever is under 14 has no electronic identity of their own to file with. Of a person of whom no source tells the
+-- identity, the portal is taken to be open; the way that needs integrated documents is not.
+--
+-- grain:   subject_id, object_id, period, option_id
+-- private: subject_id, object_id, period, is_eligible, reason, fee_status
+with
+due as (select subject_id, object_id, period from obligations.temporary_residence where fulfilled_on is null),
+ways as (select option_id, via from codes.options where outcome = 'temporary_residence'),
+identities as (select * from staging.electronic_identities),
+people as (select subject_id, birth_date from staging.people),
+
+known as (
+    select
+        due.subject_id,
+        due.object_id,
+        due.period,
+        identities.level,
+        coalesce(identities.level >= 2 and identities.documents >= 5, false) as is_integrated,
+        coalesce(age_on(people.birth_date, $as_of) < 14, false) as is_child
+    from due
+    left join people on people.subject_id = due.subject_id
+    left join identities on identities.subject_id = due.subject_id
+),
+
+offered as (
+    select
+        known.subject_id,
+        known.object_id,
+        known.period,
+        ways.option_id,
+        case
+            when ways.via = 'online' and known.is_child then 'under_14'
+            when ways.option_id = 'vneid' and not known.is_integrated then 'not_integrated'
+            when ways.via = 'online' and known.level < 2 then 'no_level_2'
+        end as reason,
+        case when known.is_integrated and ways.via = 'online' then 'digital_citizen' else 'standard' end as fee_status
+    from known
+    cross join ways
+)
+
+select
+    subject_id,
+    object_id,
+    period,
+    option_id,
+    reason is null as is_eligible,
+    reason,
+    fee_status,
+    cast(null as varchar) as loses
+from offered

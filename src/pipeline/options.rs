@@ -1,0 +1,239 @@
+//! The ways that lead to one outcome, as they are declared in `pipelines/options/<outcome>.toml`, and what an agency
+//! says about recommending one: `[options]`.
+//!
+//! An outcome bears the name of the item whose obligation it settles. What a way costs, by whom and since when, what
+//! it asks and what follows from it are data with a source; what nobody found a source for says so. This module must
+//! not know a person, nor which way is best.
+
+use jiff::civil::Date;
+
+use crate::calendar::AsOf;
+use crate::language::Text;
+
+/// What an agency recommends (*khuyến nghị phương án*, Decree 224/2026/NĐ-CP, Art. 16, level 3).
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The outcomes that are switched on, in the order of the file; none means that nothing is recommended.
+    pub outcomes: Vec<Outcome>,
+    /// What counts first, and then, and then: every criterion once.
+    pub policy: Vec<Criterion>,
+    /// How many dossiers of a way have to be known before their time is called measured.
+    pub measured_least: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let policy = Criterion::WORDS.map(|(_, criterion)| criterion).to_vec();
+        Options { outcomes: Vec::new(), policy, measured_least: MEASURED_LEAST }
+    }
+}
+
+/// `measured_least` where the agency does not say.
+pub const MEASURED_LEAST: u32 = 30;
+
+/// The most ways that one outcome may have.
+pub const WAYS_MAX: usize = 16;
+
+impl Options {
+    /// The outcome that settles the obligations of an item.
+    pub fn outcome(&self, item: &str) -> Option<&Outcome> {
+        self.outcomes.iter().find(|outcome| outcome.id == item)
+    }
+}
+
+/// By what ways are compared; less is better in each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Criterion {
+    /// What the person pays, in VND.
+    Cost,
+    /// How often the person has to go somewhere.
+    Visits,
+    /// Working days until the result is there: the median, then the 90th percentile.
+    Time,
+    /// Papers that the person has to bring.
+    Documents,
+    /// Obligations that follow.
+    Duties,
+}
+
+impl Criterion {
+    /// The words of the files, in the order that counts where an agency declares none.
+    pub const WORDS: [(&'static str, Criterion); 5] = [
+        ("cost", Criterion::Cost),
+        ("visits", Criterion::Visits),
+        ("time", Criterion::Time),
+        ("documents", Criterion::Documents),
+        ("duties", Criterion::Duties),
+    ];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, known)| *known == self).map_or("?", |(word, _)| word)
+    }
+}
+
+/// What has to have happened by the day on which the obligation is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ByDueDay {
+    /// The result is there: the old licence ends on that day.
+    Settled,
+    /// The dossier is filed: the law asks for no more.
+    Filed,
+}
+
+impl ByDueDay {
+    /// The words of the file.
+    pub const WORDS: [(&'static str, ByDueDay); 2] = [("settled", ByDueDay::Settled), ("filed", ByDueDay::Filed)];
+}
+
+/// By which way a dossier reaches the agency (*KenhThucHien* of the national portal's dossier).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// At the counter.
+    Counter,
+    /// Online.
+    Online,
+    /// By public post (*dịch vụ bưu chính công ích*).
+    Post,
+}
+
+impl Via {
+    /// The words of the files and of `codes.options`.
+    pub const WORDS: [(&'static str, Via); 3] =
+        [("counter", Via::Counter), ("online", Via::Online), ("post", Via::Post)];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, known)| *known == self).map_or("?", |(word, _)| word)
+    }
+
+    /// The number of the national portal's dossier.
+    pub fn code(self) -> i64 {
+        match self {
+            Via::Counter => 1,
+            Via::Online => 2,
+            Via::Post => 3,
+        }
+    }
+}
+
+/// How well a fact is known (`domain/README`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Confidence {
+    /// Official, or several independent sources.
+    A,
+    /// One credible secondary source.
+    B,
+    /// One weak source.
+    C,
+    /// Nobody found a source: whoever is told the fact is told this, too.
+    #[serde(rename = "unsourced")]
+    Unsourced,
+}
+
+impl Confidence {
+    /// The words of the files.
+    pub const WORDS: [(&'static str, Confidence); 4] =
+        [("A", Confidence::A), ("B", Confidence::B), ("C", Confidence::C), ("unsourced", Confidence::Unsourced)];
+}
+
+/// Something that several services lead to, and the ways to it.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Its name: that of the item whose obligation it settles, of its file and of its select.
+    pub id: String,
+    /// What it is.
+    pub title: Text,
+    /// What has to have happened by the due day.
+    pub by_due_day: ByDueDay,
+    /// Who pays which fee, the ordinary status first.
+    pub statuses: Vec<Named>,
+    /// Why a way may not be open to a person.
+    pub reasons: Vec<Named>,
+    /// Rights that a person would lose by a way.
+    pub rights: Vec<Named>,
+    /// The ways, in the order of the file; at least two, no more than [`WAYS_MAX`].
+    pub ways: Vec<WayThere>,
+}
+
+/// A word of the select, and what a person reads for it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Named {
+    /// The word.
+    pub word: String,
+    /// What it means.
+    pub title: Text,
+}
+
+/// One way to an outcome.
+#[derive(Debug, Clone)]
+pub struct WayThere {
+    /// Its word, one of its outcome.
+    pub id: String,
+    /// What it is called.
+    pub title: Text,
+    /// How the dossier gets there.
+    pub via: Via,
+    /// The procedure in the national catalogue whose dossiers show how long it takes; none where no code is sourced.
+    pub procedure_code: Option<String>,
+    /// First day on which it is open.
+    pub in_force_from: Date,
+    /// Last day; none while no end is known.
+    pub in_force_to: Option<Date>,
+    /// The article.
+    pub reference: Text,
+    /// How well the article and what follows here are known.
+    pub confidence: Confidence,
+    /// Where it was read, a web address.
+    pub source: Option<String>,
+    /// Working days that the law gives: what counts where too few dossiers show how long it takes.
+    pub working_days: u16,
+    /// How often the person goes somewhere.
+    pub visits: u16,
+    /// What the person does, in order.
+    pub steps: Vec<Text>,
+    /// Papers asked for.
+    pub documents: Vec<Text>,
+    /// Obligations that follow.
+    pub duties: Vec<Text>,
+    /// What it costs: no two of one status hold on one day.
+    pub fees: Vec<Fee>,
+}
+
+impl WayThere {
+    /// Whether it is open on a day.
+    pub fn in_force(&self, as_of: AsOf) -> bool {
+        holds(self.in_force_from, self.in_force_to, as_of.date())
+    }
+
+    /// What a person of a status pays on a day; none where nobody said.
+    pub fn fee(&self, status: &str, as_of: AsOf) -> Option<&Fee> {
+        self.fees.iter().find(|fee| fee.status == status && holds(fee.from, fee.to, as_of.date()))
+    }
+}
+
+/// What a way costs people of one status during one term, postage included where the way is the post's.
+#[derive(Debug, Clone)]
+pub struct Fee {
+    /// The status.
+    pub status: String,
+    /// VND.
+    pub vnd: u32,
+    /// First day.
+    pub from: Date,
+    /// Last day; none while no end is known.
+    pub to: Option<Date>,
+    /// The article.
+    pub reference: Text,
+    /// How well it is known.
+    pub confidence: Confidence,
+    /// Where it was read, a web address; there is one unless it is unsourced.
+    pub source: Option<String>,
+}
+
+fn holds(from: Date, to: Option<Date>, day: Date) -> bool {
+    from <= day && to.is_none_or(|to| day <= to)
+}
