@@ -170,7 +170,8 @@ impl<'o> Review<'o> {
         for shown in &self.shown {
             let fault = self.faults.iter().find(|fault| fault.field == shown.field.id).map(|fault| fault.why);
             let is_name = shown.field.id == self.opened.basis.form.name;
-            FieldView { shown, words, answers: self.answers.as_ref(), fault, is_name }.write(out);
+            let is_identity = shown.field.id == self.opened.basis.form.identity;
+            FieldView { shown, words, answers: self.answers.as_ref(), fault, is_name, is_identity }.write(out);
         }
         let sure = words.say(
             "Tôi đã xem lại từng mục và đồng ý nộp hồ sơ này",
