@@ -14,7 +14,7 @@ use chudong::ledger::{self, Ledger, Recommendation, Sheeted};
 use chudong::obligations::key_of;
 use chudong::options::{Cases, Decided, Measured, Scales, Sheet, Weighed, contract, decide_all, read};
 use chudong::personal::{PseudonymKey, SealingKey};
-use chudong::pipeline::{self, options::Outcome, reader::Faults};
+use chudong::pipeline::{self, Pipeline, options::Outcome, reader::Faults};
 use chudong::sql::engine::{Bound, given_tables};
 use chudong::sql::{Engine, Library};
 use chudong::tables::{Table, TableName};
@@ -211,19 +211,29 @@ fn obligations(people: u64) -> Vec<(String, String, i32)> {
     all
 }
 
-fn compared(data: &Path, obligations: &[(String, String, i32)], told: &mut String) -> Fallible<Night> {
+/// The files of the installation, read before the night begins.
+fn checked(data: &Path) -> Fallible<(Pipeline, Library)> {
     let root = installation(data)?;
     let faults = Faults::default();
     let pipeline = pipeline::read(&root, "an-binh", &faults).ok_or("the sample pipeline cannot be read")?;
     let library = Library::read(&root, &pipeline, &faults);
-    if let Some(fault) = faults.into_vec().first() {
-        return Err(fault.to_string().into());
+    match faults.into_vec().first() {
+        Some(fault) => Err(fault.to_string().into()),
+        None => Ok((pipeline, library)),
     }
+}
+
+fn compared(
+    (pipeline, library): &(Pipeline, Library),
+    data: &Path,
+    obligations: &[(String, String, i32)],
+    told: &mut String,
+) -> Fallible<Night> {
     let outcome: &Outcome = pipeline.options.outcome(OUTCOME).ok_or("the sample does not recommend")?;
     let as_of = AsOf::new(NIGHT);
     let begun = Instant::now();
     let engine = Engine::with_calendar(calendar())?;
-    for (name, table) in given_tables(&pipeline, as_of) {
+    for (name, table) in given_tables(pipeline, as_of) {
         engine.register(&name, &table)?;
     }
     engine.register(&TableName::new("obligations", OUTCOME), &table(&data.join("due.parquet"))?)?;
@@ -253,9 +263,10 @@ fn compared(data: &Path, obligations: &[(String, String, i32)], told: &mut Strin
 fn night(people: u64, data: &Path) -> Fallible<Done> {
     let obligations = obligations(people);
     let mut ledger = Ledger::open(&data.join("state"), "an-binh")?;
+    let checked = checked(data)?;
     let begun = Instant::now();
     let mut told = String::new();
-    let night = compared(data, &obligations, &mut told)?;
+    let night = compared(&checked, data, &obligations, &mut told)?;
     let before = begun.elapsed().as_secs_f64();
     let decided = decide_all(&night.sheet, &night.scales, &night.cases);
     let after = begun.elapsed().as_secs_f64();
@@ -278,7 +289,7 @@ fn night(people: u64, data: &Path) -> Fallible<Done> {
 fn bare(people: u64, data: &Path) -> Fallible<Done> {
     let obligations = obligations(people);
     let state = data.join("state");
-    let night = compared(data, &obligations, &mut String::new())?;
+    let night = compared(&checked(data)?, data, &obligations, &mut String::new())?;
     let decided = decide_all(&night.sheet, &night.scales, &night.cases);
     let rows: Vec<Recommendation<'_>> = (0..night.keys.len()).map(|at| night.recommendation(at, &decided)).collect();
     drop(Ledger::open(&state, "an-binh")?);

@@ -14,6 +14,7 @@ use crate::calendar::to_days;
 use crate::check::contract;
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{self, KeptRecommendation, Ledger, Recommendation, Sheeted};
+use crate::lineage::{Ending, Job};
 use crate::obligations::key_of;
 use crate::options::told::{Explained, tell};
 use crate::options::{self, Cases, Decided, Measured, Scales, Sheet, Weighed, decide_all};
@@ -52,7 +53,8 @@ impl Night<'_> {
         reminders: impl Iterator<Item = &'o Reminder<'o>>,
     ) {
         self.recommended = Recommended::default();
-        let outcomes = &self.checked.pipeline.options.outcomes;
+        let checked = self.checked;
+        let outcomes = &checked.pipeline.options.outcomes;
         if outcomes.is_empty() {
             return;
         }
@@ -81,14 +83,15 @@ impl Night<'_> {
     }
 
     async fn compare_outcome(
-        &self,
+        &mut self,
         built: &Built,
         outcome: &Outcome,
         asked: &[&Reminder<'_>],
         wishes: &Wishes,
         measured: &Measured,
     ) -> Result<Compared, Fault> {
-        let pipeline = &self.checked.pipeline;
+        let checked = self.checked;
+        let pipeline = &checked.pipeline;
         let calendar = pipeline.calendar.known_on(self.known_on);
         let sheet = Sheet::of(outcome, &pipeline.options.policy, measured, self.now_as_of(), &calendar)
             .map_err(|error| error.fault())?;
@@ -106,7 +109,7 @@ impl Night<'_> {
     }
 
     /// What the select of an outcome says.
-    async fn option_table(&self, built: &Built, outcome: &Outcome) -> Result<crate::tables::Table, Fault> {
+    async fn option_table(&mut self, built: &Built, outcome: &Outcome) -> Result<crate::tables::Table, Fault> {
         self.option_model(built, TableName::new("options", &outcome.id)).await?.ok_or_else(|| {
             let what =
                 format!("the options of {} are not compared tonight: a table that they read is not there", outcome.id);
@@ -116,7 +119,7 @@ impl Night<'_> {
     }
 
     /// How long ways take, by the dossiers; nothing where the agency has none to go by.
-    async fn measured(&self, built: &Built) -> Result<Measured, Fault> {
+    async fn measured(&mut self, built: &Built) -> Result<Measured, Fault> {
         let name = TableName::new("quality", "times");
         if self.checked.library.model(&name).is_none() {
             return Ok(Measured::nothing());
@@ -126,18 +129,21 @@ impl Night<'_> {
     }
 
     /// The table of a model; none where what it reads is blocked or held, or where there is no such model.
-    async fn option_model(&self, built: &Built, name: TableName) -> Result<Option<crate::tables::Table>, Fault> {
-        let Some(model) = self.checked.library.model(&name) else { return Ok(None) };
+    async fn option_model(&mut self, built: &Built, name: TableName) -> Result<Option<crate::tables::Table>, Fault> {
+        let checked = self.checked;
+        let Some(model) = checked.library.model(&name) else { return Ok(None) };
         if let Some(table) = built.tables.get(&name) {
             return Ok(Some(table.clone()));
         }
         if model.reads.iter().any(|table| built.is_blocked(table) || built.is_held(table)) {
             return Ok(None);
         }
-        let pipeline = &self.checked.pipeline;
+        let pipeline = &checked.pipeline;
         let (since, until) = (pipeline.since(self.as_of), pipeline.until(self.as_of));
         let bound: Bound = [("$as_of", self.today), ("$until", until), ("$since", since)].into();
+        self.tell(Job::Model(&model.name), Ending::Start);
         let made = built.engine.build(model, &bound, contract(pipeline, model).as_ref()).await;
+        self.tell(Job::Model(&model.name), if made.is_ok() { Ending::Complete } else { Ending::Fail });
         made.map(Some).map_err(|error| error.fault())
     }
 

@@ -182,7 +182,11 @@ async fn a_row_filter_uses_its_columns_for_all_who_read_the_table() {
         "[sources.population.tables.citizens]\n",
         "[sources.population.tables.citizens]\nfilter = \"email is not null\"\n",
     );
-    let found = faults(&world.root()).await;
+    let mut found = faults(&world.root()).await;
+    // So do the options of those whose age they ask for: an address is not granted for recommendations either.
+    let of_options = |fault: &chudong::fault::Fault| fault.what.contains("the purpose recommendations");
+    assert!(found.iter().any(of_options), "{}", said(&found));
+    found.retain(|fault| !of_options(fault));
     let [fault] = found.as_slice() else { panic!("{}", said(&found)) };
     assert!(fault.what.contains("quality.probe reads population.citizens.email through staging.people"), "{fault}");
 }
