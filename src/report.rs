@@ -55,7 +55,8 @@ pub struct TableLine {
     pub rows_landed: u64,
     /// Rows set aside.
     pub rows_quarantined: u64,
-    /// `snapshot`, `increment` or `comparison`; nothing where a table was made here.
+    /// `snapshot`, `increment` or `comparison`; `counted` for answers of which no row lands; nothing where a table was
+    /// made here.
     #[serde(default)]
     pub mode: String,
     /// Rows that the table has now.
@@ -285,6 +286,7 @@ impl TableLine {
     fn increment(&self) -> String {
         let held = number(self.rows_held);
         match (self.mode.as_str(), self.rows_deleted) {
+            ("counted", _) => "counted and not kept".to_owned(),
             ("increment", _) => format!("changes, of {held}"),
             ("comparison", gone) => format!("changes, of {held}; keys compared, {} gone", number(gone.unwrap_or(0))),
             _ => String::new(),

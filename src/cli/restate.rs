@@ -49,6 +49,5 @@ pub(super) async fn withdraw(root: PathBuf, agency: &str, state: PathBuf, asked:
         let stone = world.published().join(&place).join(format!("{}.tombstone.json", asked.table));
         print(&format!("withdrawn from {place}: {} stands in its place\n", stone.display()))?;
     }
-    print("the page shows it until the next run\n")?;
     Ok(Ended::Done)
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::build::Built;
 use super::{Night, shelf};
+use crate::check::Checked;
 use crate::disclosure::exact::Closing;
 use crate::disclosure::gate::Invariant;
 use crate::disclosure::{self, Draws, Edition, Month, Part, Period, Released, Request, closed_months, whole_quarters};
@@ -16,6 +17,7 @@ use crate::pipeline::{Counted, PrivacyPolicy, Rho, add_rho};
 use crate::publication::gates::{self, Examined};
 use crate::publication::{self, Labels};
 use crate::report::{FaultLine, ReleaseLine};
+use crate::world::World;
 use crate::{quality, satisfaction};
 
 /// An edition of a period, and the draws it is made from.
@@ -382,6 +384,33 @@ impl Night<'_> {
 
 fn months(policy: &PrivacyPolicy, night: &Night<'_>) -> Vec<Month> {
     closed_months(Month::of(policy.first_month), night.as_of, policy.close_after_days)
+}
+
+/// Writes the pages anew from what was drawn and decided, once a person has changed what stands on the shelf. They are
+/// left for the next night where something was drawn under another policy.
+pub(super) fn renew_page(world: &World, checked: &Checked, ledger: &Ledger, labels: &Labels) -> Result<(), Fault> {
+    let pipeline = &checked.pipeline;
+    let Some(policy) = &pipeline.privacy else { return Ok(()) };
+    let mut drawn = Vec::new();
+    for (month, _) in ledger.spent().map_err(|error| error.fault())? {
+        let month: Month = month.parse().map_err(|error: disclosure::Error| error.fault())?;
+        drawn.extend(stored(ledger, month)?);
+    }
+    let fits = |draws: &Draws| disclosure::fits(draws, policy, &pipeline.unit, &pipeline.procedure_groups).is_ok();
+    if !drawn.iter().all(fits) {
+        return Ok(());
+    }
+    drawn.sort_by_key(|draws| (draws.month(), draws.part()));
+    let mut released = Vec::new();
+    for (_, _, draws) in made_from(&drawn) {
+        let draws: Vec<Draws> = draws.into_iter().cloned().collect();
+        let tables = disclosure::release(&draws, policy, &pipeline.unit, &pipeline.procedure_groups);
+        released.extend(tables.map_err(|error| error.fault())?);
+    }
+    let exact = super::exact::on_the_shelf(ledger)?;
+    let mut shown = shelf::standing(ledger, &released)?;
+    shown.extend(&exact);
+    publication::page(&world.published(), &shown, labels).map(drop).map_err(|error| error.fault())
 }
 
 fn is_held(built: &Built) -> bool {

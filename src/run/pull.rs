@@ -40,7 +40,13 @@ impl Night<'_> {
     /// Pulls all sources. A source that fails blocks its own tables and no others.
     pub(super) fn pull(&mut self, store: &Store) -> Harvest {
         let harvest = self.pull_of(&self.checked.pipeline.sources, store);
-        self.report.tables = harvest.landed.iter().map(line).collect();
+        let is_blind = |landed: &Landed| self.declared(&landed.name).is_some_and(|table| table.blind.is_some());
+        let told = |landed: &Landed| match is_blind(landed) {
+            // It was read into memory, to be counted, and stands nowhere.
+            true => TableLine { rows_landed: 0, rows_held: 0, mode: COUNTED.into(), ..line(landed) },
+            false => line(landed),
+        };
+        self.report.tables = harvest.landed.iter().map(told).collect();
         harvest
     }
 
@@ -220,6 +226,9 @@ fn out_of_bounds(landed: &Landed, usual: u64, bound: VolumeBound) -> Option<Chan
     }
     bound.rise_percent.filter(|percent| exceeds(gained, *percent)).map(|_| Change::Gained(gained))
 }
+
+/// How a blind table was taken in.
+const COUNTED: &str = "counted";
 
 fn line(landed: &Landed) -> TableLine {
     let mut quarantined = BTreeMap::new();

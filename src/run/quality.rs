@@ -79,6 +79,10 @@ pub async fn quality(world: &World, checked: &Checked, asked: &Asked) -> Result<
     let tables = tables.iter().map(|(name, table)| (*name, table));
     let mut counts = Counts::read(tables, &scope).map_err(|error| error.fault())?;
     counts.unfilled = unfilled(checked, &scope);
+    // Ratings are taken in from the policy's first month on: of the months before nobody has asked.
+    let first = pipeline.privacy.as_ref().map(|policy| policy.first_month);
+    let first = first.filter(|first| period.first_day() < *first && !counts.unfilled.contains(&standard_table().table));
+    counts.ratings_from = first.map(|first| Month::of(first).to_string());
     if !counts.is_any && !is_known(pipeline, &scope) {
         return Err(unknown_unit(pipeline, &scope));
     }

@@ -102,21 +102,26 @@ impl Night<'_> {
 
     /// The tables that the page may show: of published periods, and not withdrawn.
     pub(super) fn shown<'r>(&self, ledger: &Ledger, released: &'r [Released]) -> Result<Vec<&'r Released>, Fault> {
-        let published = ledger.published_places().map_err(|error| error.fault())?;
-        let places: BTreeSet<String> = published.into_iter().map(|(_, place)| place.period).collect();
-        let withdrawn = ledger.withdrawals().map_err(|error| error.fault())?;
-        let is_withdrawn = |table: &Released| {
-            let folder = table.folder();
-            withdrawn.iter().any(|gone| gone.place == folder && gone.amendment.table == table.name())
-        };
-        let is_shown = |table: &&Released| places.contains(&table.folder()) && !is_withdrawn(table);
-        Ok(released.iter().filter(is_shown).collect())
+        standing(ledger, released)
     }
 
     /// Writes the catalogue and the checksums of the whole shelf: the last thing that touches it.
     pub(super) fn catalogue(&self, ledger: &Ledger, labels: &Labels) -> Result<(), Fault> {
         catalogue(self.world, ledger, labels)
     }
+}
+
+/// The tables that stand on the shelf and were not withdrawn.
+pub(super) fn standing<'r>(ledger: &Ledger, released: &'r [Released]) -> Result<Vec<&'r Released>, Fault> {
+    let published = ledger.published_places().map_err(|error| error.fault())?;
+    let places: BTreeSet<String> = published.into_iter().map(|(_, place)| place.period).collect();
+    let withdrawn = ledger.withdrawals().map_err(|error| error.fault())?;
+    let is_withdrawn = |table: &Released| {
+        let folder = table.folder();
+        withdrawn.iter().any(|gone| gone.place == folder && gone.amendment.table == table.name())
+    };
+    let is_shown = |table: &&Released| places.contains(&table.folder()) && !is_withdrawn(table);
+    Ok(released.iter().filter(is_shown).collect())
 }
 
 fn held(period: &str, concerns: &BTreeSet<String>) -> Fault {
@@ -229,6 +234,7 @@ pub fn restate(world: &World, checked: &Checked, as_of: AsOf, asked: Asked<'_>) 
     ledger
         .mark_restated(asked.period, &asked.amendment(as_of), &publication, restated.changes)
         .map_err(|error| error.fault())?;
+    super::figures::renew_page(world, checked, &ledger, &labels)?;
     catalogue(world, &ledger, &labels)?;
     ledger.anchor().map_err(|error| error.fault())?;
     Ok(restated)
@@ -244,8 +250,11 @@ pub fn withdraw(world: &World, checked: &Checked, as_of: AsOf, asked: Asked<'_>)
     let labels = labels(checked)?;
     let shelf = world.published();
     let csv = format!("{}.csv", asked.table);
+    // The preliminary edition shows the same records: what is taken back is taken back in every edition.
+    let preliminary = format!("{}-preliminary", asked.period);
     let is_of = |place: &Publication| {
-        let is_there = place.period == asked.period || place.period.starts_with(&format!("{}/", asked.period));
+        let is_of = |base: &str| place.period == base || place.period.starts_with(&format!("{base}/"));
+        let is_there = is_of(asked.period) || is_of(&preliminary);
         is_there && place.files.iter().any(|(name, _)| *name == csv)
     };
     let places = ledger.published_places().map_err(|error| error.fault())?;
@@ -265,6 +274,7 @@ pub fn withdraw(world: &World, checked: &Checked, as_of: AsOf, asked: Asked<'_>)
         removal.apply(&shelf).map_err(|error| error.fault())?;
         done.push(place.period);
     }
+    super::figures::renew_page(world, checked, &ledger, &labels)?;
     catalogue(world, &ledger, &labels)?;
     ledger.anchor().map_err(|error| error.fault())?;
     Ok(done)

@@ -72,12 +72,18 @@ fn service_csv(year: &Year<'_>, service: Service, path: &Path) -> Result<Vec<Wri
         let kind = if *field.data_type() == DataType::Boolean { DataType::Int64 } else { field.data_type().clone() };
         Field::new(name, kind, field.is_nullable())
     };
-    let fields: Vec<Field> = kept.iter().map(|at| own(standard.field(*at))).collect();
+    let mut fields: Vec<Field> = kept.iter().map(|at| own(standard.field(*at))).collect();
+    if service.is_of_people() {
+        // By which a person is erased from it.
+        fields.push(Field::new("applicant_id", DataType::Utf8, false));
+    }
     let schema = Arc::new(Schema::new(fields));
-    let batch = |range| {
-        let made = service.batch(year, range)?.project(&kept)?;
+    let batch = |range: std::ops::Range<u64>| {
+        let made = service.batch(year, range.clone())?.project(&kept)?;
         let columns = made.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
-        RecordBatch::try_new(schema.clone(), columns.collect::<Result<_, ArrowError>>()?)
+        let mut columns = columns.collect::<Result<Vec<_>, ArrowError>>()?;
+        columns.extend(service.is_of_people().then(|| service.applicants(year, range)));
+        RecordBatch::try_new(schema.clone(), columns)
     };
     let rows =
         Rows { schema: schema.clone(), sources: service.sources(year), batch: &batch, date_format: Some("%d/%m/%Y") };

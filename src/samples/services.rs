@@ -222,10 +222,27 @@ impl Service {
         }
     }
 
+    /// Whether its rows are about a person: the applicant of the dossier stands behind their last column.
+    pub fn is_of_people(self) -> bool {
+        matches!(self, Service::Dossiers | Service::Supplements | Service::Fees | Service::Petitions)
+    }
+
+    /// The applicants of the rows made from a range of dossiers.
+    pub fn applicants(self, year: &Year<'_>, range: Range<u64>) -> ArrayRef {
+        column(&self.rows(year, range), self.schema().fields().len(), &DataType::Utf8)
+    }
+
     /// The rows made from a range of them.
     pub fn batch(self, year: &Year<'_>, range: Range<u64>) -> Result<RecordBatch, ArrowError> {
+        let rows = self.rows(year, range);
+        let schema = self.schema();
+        let columns = schema.fields().iter().enumerate().map(|(at, field)| column(&rows, at, field.data_type()));
+        RecordBatch::try_new(schema.clone(), columns.collect())
+    }
+
+    fn rows(self, year: &Year<'_>, range: Range<u64>) -> Vec<Vec<Cell>> {
         let dossiers = |range: Range<u64>| range.filter_map(|index| year.dossier(index));
-        let rows: Vec<Vec<Cell>> = match self {
+        match self {
             Service::Procedures => range.filter_map(|row| procedure(year, row)).collect(),
             Service::Publications => range.filter_map(|row| publication(year, row)).collect(),
             Service::Dossiers => dossiers(range).map(|dossier| service(year, &dossier)).collect(),
@@ -234,10 +251,7 @@ impl Service {
             Service::Petitions => dossiers(range).filter_map(|dossier| petition(year, &dossier)).collect(),
             Service::Reports => reports(year, range),
             Service::Offices => range.filter_map(|row| office(year, row)).collect(),
-        };
-        let schema = self.schema();
-        let columns = schema.fields().iter().enumerate().map(|(at, field)| column(&rows, at, field.data_type()));
-        RecordBatch::try_new(schema.clone(), columns.collect())
+        }
     }
 }
 
@@ -358,6 +372,7 @@ fn service(year: &Year<'_>, dossier: &Dossier) -> Vec<Cell> {
         Cell::Int(level.map(|level| 1 + draw.below(11, level.unsigned_abs()) as i64)),
         Cell::Int(is_finished.then_some(contacts)),
         Cell::Int(is_finished.then_some(agencies)),
+        Cell::text(dossier.applicant.id()),
     ]
 }
 
@@ -370,6 +385,7 @@ fn supplements(year: &Year<'_>, dossier: &Dossier) -> Vec<Vec<Cell>> {
             Cell::text(dossier.number.as_str()),
             Cell::Day(Some(requested_on)),
             Cell::Day(completed_on),
+            Cell::text(dossier.applicant.id()),
         ]
     };
     let requested_on = year.working_day_after(dossier.received_on, draw.below(20, 2));
@@ -396,6 +412,7 @@ fn fee(year: &Year<'_>, dossier: &Dossier) -> Option<Vec<Cell>> {
         Cell::text(format!("{}-LP1", dossier.number)),
         Cell::text(dossier.number.as_str()),
         Cell::Int(Some(price)),
+        Cell::text(dossier.applicant.id()),
     ])
 }
 
@@ -430,6 +447,7 @@ fn petition(year: &Year<'_>, dossier: &Dossier) -> Option<Vec<Cell>> {
         Cell::Day(published_on),
         Cell::Int(published_on.map(|_| likes)),
         Cell::Int(published_on.map(|_| dislikes)),
+        Cell::text(dossier.applicant.id()),
     ])
 }
 

@@ -279,6 +279,8 @@ fn a_withdrawal_leaves_a_stone_and_takes_nothing_else() {
     }
     // The other tables are as they were, the package no longer lists the one that is gone, the catalogue says so.
     let after = world.published();
+    // The page is renewed at once: nobody waits for a night to have it off.
+    assert_ne!(before.get(Path::new("index.html")), after.get(Path::new("index.html")));
     for (path, bytes) in before.iter().filter(|(path, _)| path.starts_with("2026-10") && path.extension().is_some()) {
         let name = path.file_name().unwrap().to_string_lossy();
         let is_its = name.starts_with("satisfaction_by_commune.") || name == "datapackage.json";

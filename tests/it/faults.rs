@@ -302,9 +302,9 @@ fn a_full_disk_is_said_and_the_next_night_finishes_what_it_stopped() {
     let world = World::small(200);
     world.edit("pipelines/an-binh/pipeline.toml", "first_month = 2026-07-01", "first_month = 2026-09-01");
     // Each size stops the night at another place, from the key to the shelf.
-    let often: &[u32] = &[4, 128, 512, 1024, 1280, 1536, 2048];
+    let often: &[u32] = &[4, 128, 512, 1024, 1536, 2048, 2560, 3072];
     let sizes = if crate::support::times() > 1 {
-        &[4, 64, 128, 256, 512, 700, 900, 1024, 1152, 1280, 1408, 1536, 1792, 2048, 2560]
+        &[4, 64, 128, 256, 512, 700, 900, 1024, 1152, 1280, 1408, 1536, 1792, 2048, 2560, 3072]
     } else {
         often
     };

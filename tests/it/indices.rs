@@ -108,10 +108,18 @@ async fn the_sheets_of_the_sample_province() {
     }
     assert_eq!(sums, counts(&ask("766", None, "2026-Q3").await, "DOSSIERS_ONLINE"));
 
+    // All hundred points of the sample province are known, so that it has a class.
+    assert_eq!((province.maximum, province.known_maximum), (Some(100), Some(100)));
+    assert!(province.class.is_some() && province.groups.iter().all(|group| group.score.is_some()));
+
     // What is not filled is not known, which is neither 0 nor the maximum for no petition.
-    let petitions = province.metric("PETITION_PROCESSING_ON_TIME").unwrap();
-    assert_eq!((petitions.score, &petitions.lacks), (None, &vec!["petitions".to_owned()]));
-    assert_eq!((province.class, province.maximum, province.known_maximum), (None, Some(100), Some(28)));
+    let nine = ask("61", None, "2026-10").await;
+    assert_eq!(nine.groups[0].metrics.iter().filter(|metric| metric.lacks == ["dossier_steps"]).count(), 1);
+    assert_eq!((nine.maximum, nine.known_maximum), (Some(18), Some(16)));
+
+    // Ratings of months before the policy's first are in no sheet, and a sheet of them says so.
+    assert_eq!(ask("224", None, "2026").await.ratings_from.as_deref(), Some("2026-07"));
+    assert_eq!(province.ratings_from, None);
 
     for (code, decision, unit, period) in [
         ("quality.unknown-unit", "766", Some("99999"), "2026-10"),
@@ -138,7 +146,7 @@ async fn the_sheets_of_the_sample_province() {
     insta::assert_snapshot!("sheet_766_en", said.out);
     let said = office.world.chudong(&["quality", "--period", "2026-10", "--format", "json"]).with(0);
     let json: serde_json::Value = serde_json::from_str(&said.out).unwrap();
-    assert_eq!((&json["total"], &json["known_maximum"]), (&province.total.unwrap().to_string().into(), &28.into()));
+    assert_eq!((&json["total"], &json["known_maximum"]), (&province.total.unwrap().to_string().into(), &100.into()));
     office.world.chudong(&["quality", "--period", "October"]).with(2);
 }
 

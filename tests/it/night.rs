@@ -149,6 +149,7 @@ fn the_first_nights_of_the_sample_agency() {
 #[test]
 fn a_person_reminded_at_sixty_days_is_reminded_again_at_thirty_and_at_seven() {
     let world = World::of("binh-minh");
+    world.without_figures();
     world.night(NIGHT).with(0);
     // Obligation, day due, and the stages that were sent for it.
     let stages = || -> BTreeMap<String, (Date, Vec<i64>)> {

@@ -249,3 +249,36 @@ fn fifty_replays_are_identical() {
         assert_eq!(&std::fs::read(shelf.join(path)).unwrap(), bytes, "{}", path.display());
     }
 }
+
+/// A select sees each period once, in the edition that stands; a withdrawal takes the preliminary one with the final one.
+#[test]
+fn a_select_sees_the_newest_edition_and_a_withdrawal_takes_all() {
+    let world = two_editions();
+    world.night("2026-11-11").with(0);
+    let rows = |select: &str| world.chudong(&["query", "--format", "csv", select]);
+    let all = "select count(*) as n from published.satisfaction_by_commune";
+    assert_eq!(rows(all).with(0).out, "n\n8\n");
+    world.night("2026-11-21").with(0);
+    assert_eq!(rows(all).with(0).out, "n\n8\n");
+    let editions =
+        "select edition, count(*) as n from editions.satisfaction_by_commune group by edition order by edition";
+    assert_eq!(rows(editions).with(0).out, "edition,n\nfinal,8\npreliminary,8\n");
+
+    let page = |world: &World| std::fs::read(world.state().join("published/index.html")).unwrap();
+    let before = page(&world);
+    let asked = ["withdraw", "2026-10", "satisfaction_by_commune", "--reason", "the wrong communes were asked"];
+    let said = world.chudong(&asked).with(0).out;
+    assert!(said.contains("withdrawn from 2026-10:") && said.contains("withdrawn from 2026-10-preliminary:"), "{said}");
+    assert!(page(&world) != before, "the page is renewed at once");
+    for folder in ["2026-10", "2026-10-preliminary"] {
+        let folder = world.state().join("published").join(folder);
+        assert!(!folder.join("satisfaction_by_commune.csv").exists());
+        assert!(folder.join("satisfaction_by_commune.tombstone.json").exists());
+    }
+    rows(all).with(1);
+    let (shelf, renewed) = (world.published(), page(&world));
+    world.night("2026-11-22").with(0);
+    assert_eq!(page(&world), renewed);
+    assert_eq!(of_folder(&shelf, "2026-10"), of_folder(&world.published(), "2026-10"));
+    world.ledger_is_sound();
+}

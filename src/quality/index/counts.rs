@@ -62,6 +62,8 @@ pub struct Counts {
     pub is_any: bool,
     /// Standard tables that the agency does not fill: what needs one is not known, which is not 0.
     pub unfilled: BTreeSet<String>,
+    /// The first month of which ratings are known, `2026-07`, where the period begins before it.
+    pub ratings_from: Option<String>,
 }
 
 impl Counts {

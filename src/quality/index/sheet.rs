@@ -39,6 +39,8 @@ pub struct Sheet {
     pub groups: Vec<GroupScore>,
     /// Dossiers that have neither an appointed day nor a time by law: they are not in time.
     pub without_term: u64,
+    /// The first month of which ratings are known, where the period begins before it and something is counted of them.
+    pub ratings_from: Option<String>,
 }
 
 /// The metrics of a group, and their sum.
@@ -172,6 +174,9 @@ impl Sheet {
         if self.without_term > 0 {
             line(format_args!("{}: {}\n", words.without_term, self.without_term));
         }
+        if let Some(month) = &self.ratings_from {
+            line(format_args!("{} {month}\n", words.ratings_from));
+        }
         text
     }
 }
@@ -210,6 +215,7 @@ struct Words {
     known: &'static str,
     lacking: &'static str,
     without_term: &'static str,
+    ratings_from: &'static str,
 }
 
 impl Words {
@@ -229,6 +235,7 @@ impl Words {
                 known: "Điểm tối đa của các chỉ số có dữ liệu",
                 lacking: "? là chưa có dữ liệu; các bảng còn thiếu",
                 without_term: "Hồ sơ không có ngày hẹn trả và thời hạn theo luật, tính là không đúng hạn",
+                ratings_from: "Đánh giá của các tháng trước không được tính; có số liệu từ tháng",
             },
             Language::En => Words {
                 by: "By",
@@ -244,6 +251,7 @@ impl Words {
                 known: "The most that the metrics give of which something is known",
                 lacking: "? is not known; tables that are not filled",
                 without_term: "Dossiers with neither an appointed day nor a time by law, which count as not in time",
+                ratings_from: "No ratings of earlier months are counted; they are known from",
             },
         }
     }
