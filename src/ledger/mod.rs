@@ -39,6 +39,7 @@ mod released;
 mod runs;
 mod said;
 mod shared;
+pub mod submissions;
 mod suppression;
 mod together;
 pub mod tokens;
@@ -90,6 +91,7 @@ const TABLES: &[&str] = &[
     addresses::TABLES,
     tokens::TABLES,
     released::TABLES,
+    submissions::TABLES,
 ];
 
 /// Bytes of a page of a new ledger.

@@ -8,6 +8,7 @@ mod messages;
 mod preferences;
 mod released;
 mod since;
+mod submissions;
 mod suppression;
 mod together;
 mod unsent;
@@ -266,6 +267,7 @@ struct Projection {
     unsent: unsent::Unsent,
     addresses: addresses::Addresses,
     exact: released::Exact,
+    submissions: submissions::Submissions,
 }
 
 impl Projection {
@@ -279,6 +281,7 @@ impl Projection {
         self.stops.take(entry, &body);
         self.letters.take(entry, &body);
         self.exact.take(entry, &body);
+        self.submissions.take(entry, &body);
         if self.messages.take(entry, &body) {
             return;
         }
@@ -352,6 +355,7 @@ impl Projection {
         found.extend(self.letters.differences(ledger));
         found.extend(self.preferences.differences(ledger));
         found.extend(self.exact.differences(ledger));
+        found.extend(self.submissions.differences(ledger));
         found.extend(self.unsent.differences(ledger));
         found.extend(std::mem::take(&mut self.addresses).differences(ledger));
         for shape in &SHAPES {

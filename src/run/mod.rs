@@ -20,6 +20,7 @@ mod exact;
 mod explain;
 mod figures;
 mod follow;
+pub mod leaving;
 mod lineage;
 mod provenance;
 mod pull;
@@ -33,6 +34,8 @@ mod shelf;
 mod tokens;
 mod trace;
 mod window;
+
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -126,6 +129,7 @@ async fn run_for(
         heard_until: 0,
         spent: Vec::new(),
         closed: plan::Standing::default(),
+        settled: HashMap::new(),
         accounts: explain::Accounts::default(),
         events: Vec::new(),
         report: new_report(checked, as_of),
@@ -183,6 +187,7 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     let mut landed = night.pull(&Store::beside(world.landing()));
     if let Some(ledger) = &ledger {
         night.weigh(ledger, &mut landed)?;
+        night.know_settled(ledger)?;
     }
     let answers = landed.take_answers();
     let mut built = night.build(landed).await?;
@@ -240,6 +245,8 @@ struct Night<'a> {
     spent: Vec<(String, Rho)>,
     /// Which channels are closed to whom: refusals and addresses that do not work.
     closed: plan::Standing,
+    /// Obligations that a dossier has settled, by item and key, with the day on which it was handed in.
+    settled: HashMap<(String, String), Date>,
     /// How the due dates of tonight's reminders came about.
     accounts: explain::Accounts,
     /// What each job has come to, as OpenLineage events.
@@ -267,6 +274,7 @@ impl<'a> Night<'a> {
             heard_until: 0,
             spent: Vec::new(),
             closed: plan::Standing::default(),
+            settled: HashMap::new(),
             accounts: explain::Accounts::default(),
             events: Vec::new(),
             report: new_report(checked, day.as_of),
@@ -307,6 +315,7 @@ impl Night<'_> {
             ));
         }
         self.read_mailbox(ledger).await;
+        self.follow_dossiers(ledger).await?;
         let mut landed = self.pull(&Store::Folder(self.world.landing()));
         self.weigh(ledger, &mut landed)?;
         self.record_pulls(ledger, &landed)?;

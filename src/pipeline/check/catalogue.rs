@@ -64,5 +64,6 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
         analysts: None,
         publication: Default::default(),
         push: None,
+        submission: None,
     }
 }

@@ -141,6 +141,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
     let terms = node.table_or_none("publication");
     let terms = terms.map_or_else(|| Some(Default::default()), |n| done(&n, publication::publication));
     let push = node.table_or_none("push").map(|n| done(&n, publication::push));
+    let submission = node.table_or_none("submission").map(|n| done(&n, |n| publication::submission(n, &sources)));
     let pipeline = Pipeline {
         id: id.to_owned(),
         path,
@@ -164,6 +165,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         analysts,
         publication: terms?,
         push: push.map_or(Some(None), |push| push.map(Some))?,
+        submission: submission.map_or(Some(None), |submission| submission.map(Some))?,
     };
     exact::together(node, &pipeline);
     Some(pipeline)
