@@ -295,7 +295,7 @@ enum Verb {
         #[arg(long, value_enum, default_value_t)]
         format: SamplesFormat,
     },
-    /// Stand in for Zalo, an SMS gateway, a webhook and the rating system on this machine, until stopped: for trying out.
+    /// Stand in for Zalo, an SMS gateway, a webhook and the national portal on this machine, until stopped: for trying out.
     ///
     /// Telephone numbers say what becomes of a message: 84900000001 is asked to wait twice, 84900000002 has no account,
     /// 84900000003 complains, 84900000004 confirms late, 84900000005 takes the message and the answer is lost,

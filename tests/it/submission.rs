@@ -23,6 +23,7 @@ use chudong::submission::{Becomes, Error, Status};
 use proptest::prelude::*;
 use serde_json::Value;
 
+use crate::support::world::World;
 use sample::{confirmed, field, terms};
 
 // ---- the ten statuses ---------------------------------------------------------
@@ -168,4 +169,34 @@ fn source(field: &Field) -> Option<&str> {
 fn the_hash_of_a_file_is_that_of_its_bytes() {
     let dossier = sample::with_files(confirmed("c"));
     assert!(dossier.attachments.iter().all(|file| file.sha256 == sha256(file.bytes.reveal())));
+}
+
+// ---- what the pipeline says ---------------------------------------------------
+
+#[test]
+fn check_names_what_is_wrong_with_the_way_to_the_portal() {
+    let world = World::of("an-binh");
+    let pipeline = "pipelines/an-binh/pipeline.toml";
+    let right = "[submission]\nurl = \"https://portal.example/v1/\"\ntoken_url = \"https://portal.example/token\"\n\
+                 client_id = \"an-binh\"\nclient_secret = { env = \"NAME\" }\ndepartment = \"H97.12\"\n\
+                 databases = { population = \"1\" }\n\n[unit]";
+    world.edit(pipeline, "[unit]", right);
+    world.chudong(&["check"]).with(0);
+    let wrong = "[submission]\nurl = \"http://portal.example\"\ntoken_url = \"https://portal.example/token\"\n\
+                 client_id = \"an-binh\"\nclient_secret = \"hunter2\"\ndepartment = \"tỉnh\"\nauthority = \"ca.pem\"\n\
+                 surplus = 1\ndatabases = { population = \"mã 1\", taxes = \"2\" }\n\n[unit]";
+    world.edit(pipeline, right, wrong);
+    let said = world.chudong(&["check"]).with(1).said();
+    for code in [
+        "pipeline.clear-text",
+        "pipeline.secret",
+        "pipeline.department",
+        "pipeline.relative-path",
+        "pipeline.unknown-source",
+        "pipeline.database-code",
+        "toml.unknown-key",
+    ] {
+        assert!(said.contains(code), "{code}: {said}");
+    }
+    assert!(!said.contains("hunter2"), "{said}");
 }
