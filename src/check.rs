@@ -6,6 +6,7 @@
 //! touched: no source, no network, no state folder.
 
 pub mod catalogue;
+pub mod dossiers;
 mod exact;
 pub mod grants;
 mod indices;
@@ -70,6 +71,7 @@ pub async fn read(root: &Path, agency: &str) -> (Option<Checked>, Vec<Fault>) {
     grants::check(&pipeline, &library, &graph, &faults);
     indices::check(&pipeline, &library, &graph, &faults);
     exact::check(&pipeline, &library, &graph, &faults);
+    dossiers::check(root, &pipeline, &library, &graph, &faults);
     let letters = Letters::read(root, &pipeline.items, &facts, &faults);
     short::check(&pipeline, &facts, &faults);
     missing::check(root, &pipeline, &faults);
@@ -237,6 +239,10 @@ pub fn contract(pipeline: &Pipeline, model: &Model) -> Option<Contract> {
             Some(Contract { columns, is_open: false })
         }
         "obligations" => Some(obligations::contract()),
+        "dossiers" => {
+            let columns = dossiers::KEYS.map(|name| (name.to_owned(), DataType::Utf8, true)).to_vec();
+            Some(Contract { columns, is_open: true })
+        }
         _ => None,
     }
 }

@@ -26,9 +26,10 @@ pub enum Need {
 }
 
 /// What each folder of `sql/` is made for. A standard table, in `staging`, is made for whoever reads it.
-const NEEDS: [(&str, Need); 6] = [
+const NEEDS: [(&str, Need); 7] = [
     ("obligations", Need::Purpose(Purpose::Reminders)),
     ("reminders", Need::Purpose(Purpose::Reminders)),
+    ("dossiers", Need::Purpose(Purpose::Dossiers)),
     ("satisfaction", Need::Purpose(Purpose::ServiceQuality)),
     ("quality", Need::Purpose(Purpose::ServiceQuality)),
     ("indices", Need::Purpose(Purpose::ServiceQuality)),
@@ -95,7 +96,7 @@ const fn rule(
 }
 
 /// Where everything that a model gives goes. The first rule that fits holds.
-const EXITS: [ExitRule; 11] = [
+const EXITS: [ExitRule; 12] = [
     rule("staging", None, None, Exit::Stays, "only other models read it"),
     rule("checks", None, None, Exit::Stays, "only the number of its rows is told"),
     rule(
@@ -113,6 +114,13 @@ const EXITS: [ExitRule; 11] = [
         "it stands in the letter to the person; the ledger keeps a keyed digest of it, and the day it is due",
     ),
     rule("reminders", None, None, Exit::ToThePerson, "it says where the letter to the person goes"),
+    rule(
+        "dossiers",
+        None,
+        None,
+        Exit::ToThePerson,
+        "the person sees it behind a link of their own and decides; the ledger keeps it sealed",
+    ),
     rule("satisfaction", Some("ratings"), None, Exit::ThroughTheGate, "disclosure counts it and protects the counts"),
     rule("quality", Some("dossiers"), None, Exit::ThroughTheGate, "disclosure counts it and protects the counts"),
     rule("quality", Some("counts"), None, Exit::ThroughTheGate, "exact tables are made of it, some cells withheld"),

@@ -83,6 +83,9 @@ fn said(world: &World, erased: &run::Erased) -> String {
     if erased.addresses > 0 {
         text.push_str(&format!("  the ledger: {} sealed addresses of messages\n", erased.addresses));
     }
+    if erased.dossiers > 0 {
+        text.push_str(&format!("  the ledger: {} prepared or confirmed dossiers\n", erased.dossiers));
+    }
     text.push_str("\nWhat stays elsewhere, and why\n");
     if !erased.unsearched.is_empty() {
         for (table, why) in &erased.unsearched {

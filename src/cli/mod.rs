@@ -29,6 +29,7 @@ mod release;
 mod restate;
 mod serve;
 mod simulate;
+mod submit;
 mod trace;
 
 use std::io::Write;
@@ -138,8 +139,13 @@ enum Verb {
         #[arg(long)]
         list: bool,
     },
-    /// Answer people who refuse reminders by the link in their letter, until stopped; [serve] says where.
-    Serve,
+    /// Answer people who refuse reminders, or decide about a prepared dossier, by the link in their letter, until
+    /// stopped; [serve] says where.
+    Serve {
+        /// Judge by this day whether a dossier can still be decided: for a rehearsal. Without it, by the clock.
+        #[arg(long, value_name = "YYYY-MM-DD", env = "CHUDONG_TODAY")]
+        today: Option<AsOf>,
+    },
     /// What people want and refuse, and the requests under the data law.
     Preferences {
         #[command(subcommand)]
@@ -236,6 +242,17 @@ enum Verb {
     /// A night does it too, last. Every message has a key by which the portal takes it once; what it took and refused is
     /// in the ledger. A complete snapshot is never replaced by a partial one.
     Push,
+    /// Hand the dossiers in that people have confirmed, and ask the portal how they stand; [submission] says where.
+    ///
+    /// A night does it too. Every dossier has a key by which the portal takes it once; what it answered is in the ledger.
+    Submit {
+        /// Write the confirmed dossiers into this folder as accessible PDF instead, readable by this account alone.
+        #[arg(long, value_name = "DIR", conflicts_with = "again")]
+        paper: Option<PathBuf>,
+        /// Try a dossier once more that the portal refused; may be given several times.
+        #[arg(long, value_name = "DOSSIER")]
+        again: Vec<String>,
+    },
     /// Say what is spent and left of the privacy budget, month by month, and what one month costs under the policy.
     Budget {
         /// How to print it.
@@ -530,7 +547,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         }
         Verb::Schedule { list: true } => list_times(&root),
         Verb::Schedule { list: false } => keep_running(&root, &agency, state).await,
-        Verb::Serve => serve::serve(&root, &agency, state).await,
+        Verb::Serve { today } => serve::serve(&root, &agency, state, today).await,
         Verb::Preferences { verb } => preferences::preferences(root, &agency, state, &verb),
         Verb::Query { select, format, tables, timeout_seconds, all_rows, analyst } => {
             let limits =
@@ -552,6 +569,8 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Restate { asked } => restate::restate(root, &agency, state, asked).await,
         Verb::Withdraw { asked } => restate::withdraw(root, &agency, state, asked).await,
         Verb::Push => push::push(root, &agency, state).await,
+        Verb::Submit { paper: Some(folder), .. } => submit::paper(root, &agency, state, &folder).await,
+        Verb::Submit { paper: None, again } => submit::submit(root, &agency, state, &again).await,
         Verb::Budget { format } => budget::budget(root, &agency, state, format).await,
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),

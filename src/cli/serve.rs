@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::keeper::Stop;
 use super::{Ended, explained, print, read_pipeline, thread_fault};
+use crate::calendar::AsOf;
 use crate::fault::{Fault, Place};
+use crate::personal::dossier_links::DossierLinks;
 use crate::personal::links::Links;
 use crate::serve::{self, Desk};
 use crate::world::World;
 
-pub(super) async fn serve(root: &Path, agency: &str, state: PathBuf) -> Result<Ended, Vec<Fault>> {
+pub(super) async fn serve(root: &Path, agency: &str, state: PathBuf, today: Option<AsOf>) -> Result<Ended, Vec<Fault>> {
     let pipeline = read_pipeline(root, agency)?;
     let Some(said) = pipeline.serve.clone() else {
         let place = Place::file(&pipeline.path);
@@ -24,7 +26,15 @@ pub(super) async fn serve(root: &Path, agency: &str, state: PathBuf) -> Result<E
     if let Ok(address) = listener.local_addr() {
         print(&format!("listening on http://{address}\n"))?;
     }
+    let prepares = !pipeline.dossiers.is_empty();
     let desk = Desk::new(state, pipeline, Links::new(&key, &said.base_url));
+    let desk = match prepares {
+        true => {
+            let links = DossierLinks::new(&key, &said.base_url);
+            desk.with_dossiers(links, world.sealing_key().map_err(explained)?, today)
+        }
+        false => desk,
+    };
     serve::serve(desk, listener, async move { stop.asked().await }).await.map_err(explained)?;
     Ok(Ended::Done)
 }

@@ -219,7 +219,7 @@ impl Ledger {
     }
 
     /// Like [`Ledger::write`]; what is removed is written over in the file, and does not stay in the log beside it.
-    fn write_over<T>(
+    pub(super) fn write_over<T>(
         &mut self,
         doing: &'static str,
         act: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,

@@ -11,7 +11,7 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
 use super::outbox::{ADOPTED, RECORDED, RESERVED, SETTLED};
-use super::{Entry, Error, Ledger, addresses, explanations, obligations, unsent};
+use super::{Entry, Error, Ledger, addresses, decisions, explanations, obligations, prepared, unsent};
 use crate::personal::sha256;
 
 /// Makes the table: parts of a few million rows each, so that a night is written into a small tree.
@@ -199,6 +199,17 @@ fn each_word(entry: &Entry, seen: &mut HashSet<i64>, mut add: impl FnMut(i64)) {
         "erase.begun" | "erased" | explanations::ERASED | addresses::ERASED => {
             text(&body(), "subject").into_iter().for_each(add)
         }
+        prepared::PREPARED => {
+            for line in body().get("dossiers").and_then(Value::as_array).into_iter().flatten() {
+                [0, 1, 2].iter().filter_map(|at| line.get(at).and_then(Value::as_str)).map(word).for_each(&mut add);
+            }
+        }
+        prepared::REMOVED => {
+            let body = body();
+            let gone = body.get("dossiers").and_then(Value::as_array).into_iter().flatten();
+            gone.filter_map(Value::as_str).map(word).for_each(add);
+        }
+        decisions::DECIDED => add(word(&entry.key)),
         "pull" | "pull.failed" => add(word(&entry.run)),
         _ => {}
     }

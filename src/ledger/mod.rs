@@ -19,6 +19,7 @@ mod breakers;
 mod budget;
 mod chain;
 mod checkpoint;
+mod decisions;
 mod deferred;
 mod error;
 mod explanations;
@@ -33,6 +34,7 @@ mod outbox;
 mod outcomes;
 
 mod preferences;
+mod prepared;
 mod publications;
 mod pulls;
 mod released;
@@ -58,6 +60,7 @@ pub use breakers::{Ended, Stop};
 pub use budget::{Publication, Reservation, Reserved, StoredRelease};
 pub use chain::{Entry, Head};
 pub use checkpoint::Checkpoint;
+pub use decisions::{Decision, DecisionTaken, DossierAct, confirmed_name};
 pub use deferred::Deferred;
 pub use error::Error;
 pub use lock::Lock;
@@ -65,6 +68,7 @@ pub use obligations::{Followed, ObligationCount};
 pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Recovered, Settlement};
 pub use outcomes::Outcomes;
 pub use preferences::{ALL, Asked, Chosen, Preference, Request, Sent, Stance};
+pub use prepared::{DossierState, KeptDossier, PreparedDossier, dossier_name};
 pub use publications::{Acknowledged, Amendment, Receipt, Withdrawn};
 pub use pulls::{Erasure, FailedPull, NIGHTS_COMPARED, PullEntry, UsualRows};
 pub use released::{ExactDecision, KeptExact};
@@ -92,6 +96,7 @@ const TABLES: &[&str] = &[
     tokens::TABLES,
     released::TABLES,
     submissions::TABLES,
+    prepared::TABLES,
 ];
 
 /// Bytes of a page of a new ledger.

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod breakers;
+mod dossiers;
 mod explanation;
 mod life;
 mod messages;
@@ -268,12 +269,13 @@ struct Projection {
     addresses: addresses::Addresses,
     exact: released::Exact,
     submissions: submissions::Submissions,
+    dossiers: dossiers::Dossiers,
 }
 
 impl Projection {
     fn take(&mut self, entry: &Entry) {
         let body: Value = serde_json::from_str(&entry.body).unwrap_or(Value::Null);
-        if self.lives.take(entry, &body) || self.unsent.take(entry, &body) {
+        if self.lives.take(entry, &body) || self.unsent.take(entry, &body) || self.dossiers.take(entry, &body) {
             return;
         }
         self.explanations.take(entry, &body);
@@ -357,6 +359,7 @@ impl Projection {
         found.extend(self.exact.differences(ledger));
         found.extend(self.submissions.differences(ledger));
         found.extend(self.unsent.differences(ledger));
+        found.extend(std::mem::take(&mut self.dossiers).differences(ledger));
         found.extend(std::mem::take(&mut self.addresses).differences(ledger));
         for shape in &SHAPES {
             match shape.read(ledger) {

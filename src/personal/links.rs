@@ -227,7 +227,7 @@ fn name(bytes: &[u8]) -> Option<(Option<String>, &[u8])> {
     Some(((!name.is_empty()).then(|| name.to_owned()), rest))
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> =
         text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
     let digits = digits.filter(|digits| digits.len().is_multiple_of(2))?;

@@ -3,8 +3,9 @@
 //! [`Personal`] keeps a name, an address or an identifier out of logs, errors
 //! and snapshots: neither `Debug` nor `Display` shows it, and reading it is a
 //! word that can be searched for, [`Personal::reveal`]. [`links`] makes the web
-//! addresses by which a person refuses, without naming the person.
+//! addresses by which a person refuses, [`dossier_links`] those that lead to a prepared dossier, without naming the person.
 
+pub mod dossier_links;
 pub mod links;
 
 use std::fmt;
@@ -92,9 +93,14 @@ impl SealingKey {
     /// Seals a text under a name: a fresh nonce of 12 bytes, the ciphertext, and the tag of 16. None where the system
     /// gives no random bytes.
     pub fn seal(&self, name: &str, text: &str) -> Option<Vec<u8>> {
+        self.seal_bytes(name, text.as_bytes())
+    }
+
+    /// Like [`SealingKey::seal`], of bytes that are no text: a file.
+    pub fn seal_bytes(&self, name: &str, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).ok()?;
-        let mut sealed = text.as_bytes().to_vec();
+        let mut sealed = bytes.to_vec();
         let aad = Aad::from(name.as_bytes());
         self.cipher()?.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed).ok()?;
         Some([nonce.as_slice(), &sealed].concat())
@@ -102,11 +108,17 @@ impl SealingKey {
 
     /// Opens what was sealed under a name; none with another key or name, or where a byte was changed.
     pub fn open(&self, name: &str, sealed: &[u8]) -> Option<Personal<String>> {
+        String::from_utf8(self.open_bytes(name, sealed)?.0).ok().map(Personal)
+    }
+
+    /// Like [`SealingKey::open`], of bytes that are no text.
+    pub fn open_bytes(&self, name: &str, sealed: &[u8]) -> Option<Personal<Vec<u8>>> {
         let (nonce, rest) = sealed.split_at_checked(NONCE_BYTES)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut rest = rest.to_vec();
-        let text = self.cipher()?.open_in_place(nonce, Aad::from(name.as_bytes()), &mut rest).ok()?;
-        Some(Personal(std::str::from_utf8(text).ok()?.to_owned()))
+        let length = self.cipher()?.open_in_place(nonce, Aad::from(name.as_bytes()), &mut rest).ok()?.len();
+        rest.truncate(length);
+        Some(Personal(rest))
     }
 
     fn cipher(&self) -> Option<LessSafeKey> {

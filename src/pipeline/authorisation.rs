@@ -5,12 +5,14 @@
 //! whole record).
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use crate::calendar::AsOf;
 use crate::language::Text;
 
 /// Whom a column concerns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Class {
     /// Says nothing about a person.
     Public,
@@ -33,12 +35,17 @@ pub enum Purpose {
     Reminders,
     /// Satisfaction and service quality.
     ServiceQuality,
+    /// Dossiers that are prepared for the person (Decree 224/2026, Art. 16, level 2).
+    Dossiers,
 }
 
 impl Purpose {
     /// The words of the files.
-    pub const WORDS: [(&'static str, Purpose); 2] =
-        [("reminders", Purpose::Reminders), ("service_quality", Purpose::ServiceQuality)];
+    pub const WORDS: [(&'static str, Purpose); 3] = [
+        ("reminders", Purpose::Reminders),
+        ("service_quality", Purpose::ServiceQuality),
+        ("dossiers", Purpose::Dossiers),
+    ];
 
     /// The word of the files.
     pub fn word(self) -> &'static str {

@@ -12,6 +12,7 @@ pub mod calendar;
 pub mod check;
 pub mod exact;
 pub mod filter;
+pub mod form;
 pub mod indices;
 pub mod law;
 pub mod mail;
@@ -65,6 +66,8 @@ pub struct Pipeline {
     pub serve: Option<Serve>,
     /// For how long what is sealed in the ledger stays there.
     pub retention: retention::Retention,
+    /// The forms of the items whose dossiers it prepares; none where it only reminds.
+    pub dossiers: Vec<form::Form>,
     /// Where it is responsible.
     pub unit: Unit,
     /// Procedure groups, a code list shared by all agencies.
@@ -123,6 +126,11 @@ impl Pipeline {
         as_of.date().saturating_sub(i64::from(longest_days).days())
     }
 
+    /// The form of an item whose dossiers are prepared.
+    pub fn form(&self, item: &str) -> Option<&form::Form> {
+        self.dossiers.iter().find(|form| form.item == item)
+    }
+
     /// The item of this name.
     pub fn item(&self, id: &str) -> Option<&Item> {
         self.items.iter().find(|item| item.id == id)
@@ -169,7 +177,7 @@ pub struct Item {
     pub id: String,
     /// What a person has to do.
     pub title: Text,
-    /// Level of proactive service, 1 to 4 (Decree 224/2026, Art. 16: *nhắc*, *chuẩn bị hồ sơ*, *khuyến nghị*, *tự động thực hiện*); only the first is built.
+    /// Level of proactive service, 1 to 4 (Decree 224/2026, Art. 16: *nhắc*, *chuẩn bị hồ sơ*, *khuyến nghị*, *tự động thực hiện*): 2 or more where the agency prepares its dossier.
     pub level: u8,
     /// The rules its due date depends on.
     pub rules: Vec<String>,

@@ -25,7 +25,7 @@ use crate::tables::TableName;
 use crate::world::World;
 
 /// How long a list of wrong addresses is kept, in days: the owner of the register has them by then.
-const LISTS_KEPT_DAYS: i64 = 90;
+pub(super) const LISTS_KEPT_DAYS: i64 = 90;
 /// The folder of these lists, in the state folder.
 const LISTS: &str = "wrong-addresses";
 
@@ -268,7 +268,7 @@ impl Night<'_> {
 }
 
 /// A cell of CSV. A spreadsheet would take what begins with one of these signs for a formula.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
     if guard.is_empty() && !text.contains([',', '"', '\n', '\r']) {
         return text.to_owned();
@@ -276,7 +276,7 @@ fn cell(text: &str) -> String {
     format!("\"{guard}{}\"", text.replace('"', "\"\""))
 }
 
-fn forget(folder: &Path, today: Date) -> Result<(), Fault> {
+pub(super) fn forget(folder: &Path, today: Date) -> Result<(), Fault> {
     let Ok(listing) = std::fs::read_dir(folder) else { return Ok(()) };
     let first_kept = today.saturating_sub(LISTS_KEPT_DAYS.days());
     for entry in listing.flatten() {

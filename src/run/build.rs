@@ -50,6 +50,11 @@ impl Built {
         self.landed.iter().filter_map(|landed| Some((&landed.name, landed.generation.as_ref()?.digest.as_slice())))
     }
 
+    /// How many rows the large tables have that a model reads: none where all are in memory.
+    pub(super) fn rows_of(&self, model: &Model) -> u64 {
+        model.reads.iter().filter_map(|table| self.large.get(table)).sum()
+    }
+
     /// Leaves a table, and what reads it, out tonight.
     pub(super) fn block(&mut self, name: TableName) {
         self.blocked.insert(name);

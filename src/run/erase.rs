@@ -26,6 +26,8 @@ pub struct Erased {
     pub explanations: usize,
     /// Sealed addresses of messages to the person that were taken out of the ledger.
     pub addresses: usize,
+    /// Dossiers of the person, prepared or confirmed, that were taken out of the ledger.
+    pub dossiers: usize,
     /// Messages to the person that the ledger knows of.
     pub messages: usize,
 }
@@ -59,6 +61,7 @@ pub fn erase(world: &World, pipeline: &Pipeline, subject: &Personal<String>, acc
     let addresses = ledger.erase_addresses(&pseudonym, account).map_err(|error| error.fault())?;
     // What the portal wrote about the person's dossiers; the entry says of how many.
     ledger.erase_submissions(&pseudonym, account).map_err(|error| error.fault())?;
+    let dossiers = ledger.erase_dossiers(&pseudonym, account).map_err(|error| error.fault())?;
     ledger.anchor().map_err(|error| error.fault())?;
     world.progress.done();
     Ok(Erased {
@@ -66,6 +69,7 @@ pub fn erase(world: &World, pipeline: &Pipeline, subject: &Personal<String>, acc
         searched: tables.len(),
         explanations,
         addresses,
+        dossiers,
         unsearched: unsearched(world, pipeline, &names),
         messages: ledger.messages_to(&pseudonym).map_err(|error| error.fault())?,
     })

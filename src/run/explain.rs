@@ -132,8 +132,8 @@ pub(super) fn key_prefix(prefix: &str) -> Result<String, Fault> {
 }
 
 /// One obligation as its night gave it.
-struct Row {
-    key: String,
+pub(super) struct Row {
+    pub(super) key: String,
     subject: String,
     object: Option<String>,
     period: String,
@@ -318,7 +318,11 @@ impl super::Night<'_> {
 }
 
 /// The rows of an obligation table with their keys, in its order; none for a row without subject or period.
-fn keyed<'t>(item: &'t Item, table: &Table, key: &'t PseudonymKey) -> impl Iterator<Item = Option<Row>> + use<'t> {
+pub(super) fn keyed<'t>(
+    item: &'t Item,
+    table: &Table,
+    key: &'t PseudonymKey,
+) -> impl Iterator<Item = Option<Row>> + use<'t> {
     let [subjects, objects, periods] = KEYS.map(|column| table.texts(column).unwrap_or_default());
     subjects.into_iter().zip(objects).zip(periods).map(|((subject, object), period)| {
         let (subject, period) = (subject?, period?);

@@ -6,14 +6,21 @@
 //! to about it; one that was not accepted, taken back or stopped leaves the obligation as it was, open.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use jiff::ToSpan;
 
 use super::Night;
+use super::bounces::LISTS_KEPT_DAYS;
 use crate::calendar::AsOf;
+use crate::check::Checked;
 use crate::dossiers::Confirmed;
 use crate::fault::{Explain, Fault, Place};
-use crate::ledger::submissions::{Departure, Outcome, Stage, Submission, sealed_words_name};
+use crate::files;
+use crate::ledger::submissions::{Departure, Outcome, Stage, Submission, ToLeave, sealed_words_name};
 use crate::ledger::{Ledger, Lock};
-use crate::personal::SealingKey;
+use crate::paper;
+use crate::personal::{SealingKey, sha256};
 use crate::pipeline::publication::Submission as Terms;
 use crate::report::FaultLine;
 use crate::submission::{Becomes, Error, Known, Patience, Portal, Status};
@@ -94,7 +101,7 @@ fn text(status: Status, count: usize) -> String {
     format!("{} at the portal: {}{then}", dossiers(count), status.word())
 }
 
-/// Hands in what the portal does not have yet, each dossier once whatever happened before.
+/// Hands in these dossiers, as far as the portal does not have them yet, each once whatever happened before.
 ///
 /// # Errors
 ///
@@ -107,44 +114,93 @@ pub async fn submit(
     leaving: impl IntoIterator<Item = Leaving>,
     patience: Patience,
 ) -> Result<(Left, Vec<Fault>), Fault> {
-    let (mut left, mut faults) = (Left::default(), Vec::new());
-    let mut portal = None;
+    let mut way = Way::new(terms, patience);
     for leaving in leaving {
-        let dossier = leaving.confirmed.dossier.clone();
-        let known = ledger.submission_of(&dossier).map_err(|error| error.fault())?;
-        if known.is_some_and(|known| !matches!(known.stage, Stage::Waiting | Stage::Announced)) {
-            continue;
+        if !way.take(ledger, run, &leaving).await? {
+            break;
         }
-        let open = match &mut portal {
-            Some(open) => open,
-            None => match Portal::open(terms, patience) {
-                Ok(open) => portal.insert(open),
+    }
+    Ok((way.left, way.faults))
+}
+
+/// Hands in every dossier that is confirmed and that the portal neither has nor refused, as [`submit`].
+///
+/// # Errors
+///
+/// As [`submit`], and where what is sealed cannot be opened.
+pub async fn submit_confirmed(
+    terms: &Terms,
+    ledger: &mut Ledger,
+    run: &str,
+    key: &SealingKey,
+    patience: Patience,
+) -> Result<(Left, Vec<Fault>), Fault> {
+    let mut way = Way::new(terms, patience);
+    for one in ledger.dossiers_to_leave().map_err(|error| error.fault())? {
+        // One at a time: each brings its files.
+        let leaving = opened(ledger, key, one)?;
+        if !way.take(ledger, run, &leaving).await? {
+            break;
+        }
+    }
+    Ok((way.left, way.faults))
+}
+
+fn opened(ledger: &Ledger, key: &SealingKey, one: ToLeave) -> Result<Leaving, Fault> {
+    let parts = ledger.confirmed_parts(&one.dossier).map_err(|error| error.fault())?;
+    let confirmed = super::dossiers::open(ledger, key, &one.dossier, &parts)?;
+    Ok(Leaving { confirmed, obligation: one.obligation, subject: one.subject })
+}
+
+/// The way of dossiers to the portal, and what became of them.
+struct Way<'t> {
+    terms: &'t Terms,
+    patience: Patience,
+    portal: Option<Portal>,
+    left: Left,
+    faults: Vec<Fault>,
+}
+
+impl<'t> Way<'t> {
+    fn new(terms: &'t Terms, patience: Patience) -> Self {
+        Way { terms, patience, portal: None, left: Left::default(), faults: Vec::new() }
+    }
+
+    /// Hands a dossier in, and says whether another would fare better than one that failed.
+    async fn take(&mut self, ledger: &mut Ledger, run: &str, leaving: &Leaving) -> Result<bool, Fault> {
+        let dossier = &leaving.confirmed.dossier;
+        let known = ledger.submission_of(dossier).map_err(|error| error.fault())?;
+        if known.is_some_and(|known| !matches!(known.stage, Stage::Waiting | Stage::Announced)) {
+            return Ok(true);
+        }
+        let portal = match &mut self.portal {
+            Some(portal) => portal,
+            None => match Portal::open(self.terms, self.patience) {
+                Ok(portal) => self.portal.insert(portal),
                 Err(error) => {
-                    faults.push(error.fault());
-                    break;
+                    self.faults.push(error.fault());
+                    return Ok(false);
                 }
             },
         };
-        ledger.announce_submission(run, &departure(&leaving)).map_err(|error| error.fault())?;
-        match open.submit(&leaving.confirmed).await {
+        ledger.announce_submission(run, &departure(leaving)).map_err(|error| error.fault())?;
+        match portal.submit(&leaving.confirmed).await {
             Ok(number) => {
                 let day = AsOf::today().date();
-                ledger.submission_filed(run, &dossier, &number, day).map_err(|error| error.fault())?;
-                left.filed.push((dossier, number));
+                ledger.submission_filed(run, dossier, &number, day).map_err(|error| error.fault())?;
+                self.left.filed.push((dossier.clone(), number));
+                Ok(true)
             }
             Err(error) => {
                 if let Some(code) = error.refusal() {
-                    ledger.submission_refused(run, &dossier, &code).map_err(|error| error.fault())?;
-                    left.refused.push((dossier, code));
+                    ledger.submission_refused(run, dossier, &code).map_err(|error| error.fault())?;
+                    self.left.refused.push((dossier.clone(), code));
                 }
-                faults.push(error.fault());
-                if error.is_of_all() {
-                    break;
-                }
+                self.faults.push(error.fault());
+                Ok(!error.is_of_all())
             }
         }
     }
-    Ok((left, faults))
 }
 
 fn departure(leaving: &Leaving) -> Departure {
@@ -223,25 +279,90 @@ fn no_random() -> Fault {
     Fault::new("submission.no-random", Place::Thing("the operating system".into()), what, "look after /dev/urandom")
 }
 
-/// Asks the portal, by hand, as [`follow`].
+/// Asks the portal how dossiers stand, and hands in what is confirmed, by hand. `again` are dossiers that were refused
+/// and are to be tried once more, by the system account `account`.
 ///
 /// # Errors
 ///
-/// As [`follow`], and where another run is at work.
-pub async fn ask(
+/// As [`follow`] and [`submit_confirmed`], where no portal is named, where another run is at work, and where a dossier of
+/// `again` was not refused.
+pub async fn leave(
     world: &World,
-    agency: &str,
-    terms: &Terms,
+    checked: &Checked,
+    (again, account): (&[String], &str),
     patience: Patience,
-) -> Result<(Heard, Option<Fault>), Fault> {
-    Ledger::read(&world.state).map_err(|error| error.fault())?;
-    let _lock = Lock::take(&world.state).map_err(|error| error.fault())?;
-    super::refuse_broken(world)?;
-    let key = world.sealing_key().map_err(|error| error.fault())?;
-    let mut ledger = Ledger::open(&world.state, agency).map_err(|error| error.fault())?;
-    let heard = follow(terms, &mut ledger, "-", &key, patience).await;
-    ledger.anchor().map_err(|error| error.fault())?;
-    heard
+) -> Result<(Heard, Left, Vec<Fault>), Fault> {
+    let Some(terms) = &checked.pipeline.submission else {
+        let next = "add the table [submission], or write the dossiers on paper with --paper";
+        let place = Place::file(&checked.pipeline.path);
+        return Err(Fault::new("submission.none", place, "the pipeline names no portal that takes dossiers", next));
+    };
+    let mut desk = Desk::open(world, checked)?;
+    for dossier in again {
+        if !desk.ledger.submit_again(dossier, account).map_err(|error| error.fault())? {
+            let what = format!("dossier {dossier} is not one that was refused");
+            let next = "see `chudong ledger list --kind submission.refused` for those that were";
+            return Err(Fault::new("submission.not-refused", Place::Thing("--again".into()), what, next));
+        }
+    }
+    let done = both(terms, &mut desk, patience).await;
+    desk.ledger.anchor().map_err(|error| error.fault())?;
+    done
+}
+
+async fn both(terms: &Terms, desk: &mut Desk, patience: Patience) -> Result<(Heard, Left, Vec<Fault>), Fault> {
+    let (heard, fault) = follow(terms, &mut desk.ledger, "-", &desk.key, patience).await?;
+    let (left, mut faults) = submit_confirmed(terms, &mut desk.ledger, "-", &desk.key, patience).await?;
+    faults.extend(fault);
+    Ok((heard, left, faults))
+}
+
+/// Writes every dossier that is to leave into a folder as an accessible PDF, readable by the service's account alone, and
+/// says into which files. The dossiers go on waiting: whoever takes them on paper tells the register.
+///
+/// # Errors
+///
+/// Where the ledger or the folder cannot be written, or what is sealed cannot be opened.
+pub fn write_papers(world: &World, checked: &Checked, folder: &Path, account: &str) -> Result<Vec<PathBuf>, Fault> {
+    let mut desk = Desk::open(world, checked)?;
+    let unwritable = |path: &Path, error: &std::io::Error| {
+        let next = "make room, let the service's account write there, or name another folder";
+        Fault::new("submission.paper-not-writable", Place::file(path), format!("no paper can be written: {error}"), next)
+    };
+    files::private_folder(folder).map_err(|error| unwritable(folder, &error))?;
+    let mut written = Vec::new();
+    for one in desk.ledger.dossiers_to_leave().map_err(|error| error.fault())? {
+        let leaving = opened(&desk.ledger, &desk.key, one)?;
+        let paper = paper::dossier(&leaving.confirmed).map_err(|error| error.fault())?;
+        // The number of a dossier is of hexadecimal digits: it is a name, and no path.
+        let path = folder.join(format!("{}.pdf", leaving.confirmed.dossier));
+        files::replace(&path, paper.reveal()).map_err(|error| unwritable(&path, &error))?;
+        let digest = sha256(paper.reveal());
+        desk.ledger
+            .submission_printed(&leaving.confirmed.dossier, account, &digest)
+            .map_err(|error| error.fault())?;
+        written.push(path);
+    }
+    desk.ledger.anchor().map_err(|error| error.fault())?;
+    Ok(written)
+}
+
+/// The ledger and its key, while no run is at work.
+struct Desk {
+    ledger: Ledger,
+    key: SealingKey,
+    _lock: Lock,
+}
+
+impl Desk {
+    fn open(world: &World, checked: &Checked) -> Result<Desk, Fault> {
+        Ledger::read(&world.state).map_err(|error| error.fault())?;
+        let _lock = Lock::take(&world.state).map_err(|error| error.fault())?;
+        super::refuse_broken(world)?;
+        let key = world.sealing_key().map_err(|error| error.fault())?;
+        let ledger = Ledger::open(&world.state, &checked.pipeline.id).map_err(|error| error.fault())?;
+        Ok(Desk { ledger, key, _lock })
+    }
 }
 
 impl Night<'_> {
@@ -257,6 +378,26 @@ impl Night<'_> {
             self.report.faults.extend(fault.as_ref().map(FaultLine::from));
         }
         self.know_settled(ledger)
+    }
+
+    /// Hands in what people have confirmed, and erases what is over.
+    pub(super) async fn leave_dossiers(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
+        if let Some(terms) = &self.checked.pipeline.submission
+            && !ledger.dossiers_to_leave().map_err(|error| error.fault())?.is_empty()
+        {
+            self.world.progress.step("handing in dossiers");
+            let key = self.world.sealing_key().map_err(|error| error.fault())?;
+            let (left, faults) = submit_confirmed(terms, ledger, &self.run, &key, Patience::default()).await?;
+            self.report.notes.extend(left.texts());
+            self.report.faults.extend(faults.iter().map(FaultLine::from));
+        }
+        // As long as the lists of what registers say otherwise are kept, which are made from what was confirmed.
+        let before = self.today.saturating_sub(LISTS_KEPT_DAYS.days());
+        let gone = ledger.forget_left_dossiers(&self.run, before).map_err(|error| error.fault())?;
+        if gone > 0 {
+            self.report.notes.push(format!("{} erased: nothing is left to do with them", dossiers(gone)));
+        }
+        Ok(())
     }
 
     /// Learns which obligations a dossier has settled.

@@ -15,6 +15,7 @@ mod budget;
 mod build;
 mod change;
 mod channels;
+mod dossiers;
 mod erase;
 mod exact;
 mod explain;
@@ -58,6 +59,7 @@ use crate::world::World;
 pub use analyst::{inquire, listed};
 pub use bounces::{Back, bounces};
 pub use budget::{Budget, budget};
+pub use dossiers::confirmed_dossiers;
 pub use erase::{Erased, erase};
 pub use explain::{explain, stored};
 pub use push::{Pushed, push};
@@ -131,6 +133,7 @@ async fn run_for(
         closed: plan::Standing::default(),
         settled: HashMap::new(),
         accounts: explain::Accounts::default(),
+        dossiers: dossiers::Links::new(),
         events: Vec::new(),
         report: new_report(checked, as_of),
         post: std::sync::OnceLock::new(),
@@ -249,6 +252,8 @@ struct Night<'a> {
     settled: HashMap<(String, String), Date>,
     /// How the due dates of tonight's reminders came about.
     accounts: explain::Accounts,
+    /// The dossiers that were prepared tonight, by the key of their obligation.
+    dossiers: dossiers::Links,
     /// What each job has come to, as OpenLineage events.
     events: Vec<Value>,
     report: Report,
@@ -276,6 +281,7 @@ impl<'a> Night<'a> {
             closed: plan::Standing::default(),
             settled: HashMap::new(),
             accounts: explain::Accounts::default(),
+            dossiers: dossiers::Links::new(),
             events: Vec::new(),
             report: new_report(checked, day.as_of),
             post: std::sync::OnceLock::new(),
@@ -332,6 +338,8 @@ impl Night<'_> {
         self.follow(ledger, &built, &obligations)?;
         self.send(ledger, &built, &obligations).await?;
         self.tell_requests(ledger)?;
+        self.settle_dossiers(ledger)?;
+        self.leave_dossiers(ledger).await?;
         self.forget_sealed(ledger)?;
         self.forget_rating_texts(ledger)?;
         if self.purpose == Purpose::Send {

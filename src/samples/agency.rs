@@ -91,7 +91,10 @@ create table citizens (
     language text,
     email text,
     deceased_on text,
-    refuses_reminders integer not null
+    refuses_reminders integer not null,
+    sex text not null,
+    residence text,
+    residence_confirmed_on text not null
 );
 create table identity_cards (
     card_number text primary key not null,
@@ -109,12 +112,12 @@ create table temporary_residences (
 
 fn population(world: &World, transaction: &Transaction<'_>) -> Result<u64, rusqlite::Error> {
     transaction.execute_batch(POPULATION)?;
-    let mut citizens = Insert::into(transaction, "insert into citizens values (?, ?, ?, ?, ?, ?, ?, ?)")?;
+    let mut citizens = Insert::into(transaction, "insert into citizens values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
     let mut cards = Insert::into(transaction, "insert into identity_cards values (?, ?, ?)")?;
     let mut residences = Insert::into(transaction, "insert into temporary_residences values (?, ?, ?, ?, ?)")?;
     let code = |commune: usize| world.communes.get(commune).map(|commune| commune.code.as_str());
     for person in everybody(world) {
-        let id = person.id();
+        let (id, address) = (person.id(), papers::address(world, &person));
         citizens.row(params![
             id,
             person.full_name(),
@@ -124,6 +127,9 @@ fn population(world: &World, transaction: &Transaction<'_>) -> Result<u64, rusql
             person.email(),
             person.died().map(iso),
             person.refuses(),
+            if person.is_female() { "female" } else { "male" },
+            address.text,
+            iso(address.confirmed_on),
         ])?;
         for card in papers::identity_cards(world, &person).into_iter().flatten() {
             cards.row(params![card.number, id, iso(card.issued_on)])?;
@@ -141,7 +147,9 @@ create table driving_licences (
     licence_number text primary key not null,
     citizen_id text not null,
     class text not null,
-    issued_on text not null
+    issued_on text not null,
+    holder_name text,
+    holder_birth_date text
 );
 create table vehicles (
     plate text primary key not null,
@@ -156,12 +164,13 @@ create table vehicles (
 
 fn transport(world: &World, transaction: &Transaction<'_>) -> Result<u64, rusqlite::Error> {
     transaction.execute_batch(TRANSPORT)?;
-    let mut licences = Insert::into(transaction, "insert into driving_licences values (?, ?, ?, ?)")?;
+    let mut licences = Insert::into(transaction, "insert into driving_licences values (?, ?, ?, ?, ?, ?)")?;
     let mut vehicles = Insert::into(transaction, "insert into vehicles values (?, ?, ?, ?, ?, ?, ?)")?;
     for person in everybody(world) {
         let id = person.id();
         for licence in papers::licences(world, &person).into_iter().flatten() {
-            licences.row(params![licence.number, id, licence.class, iso(licence.issued_on)])?;
+            let (holder, born) = papers::holder(world, &person);
+            licences.row(params![licence.number, id, licence.class, iso(licence.issued_on), holder, born.map(iso)])?;
         }
         for vehicle in papers::vehicles(world, &person).into_iter().flatten() {
             vehicles.row(params![

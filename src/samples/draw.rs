@@ -33,6 +33,10 @@ pub enum Stream {
     Commune,
     /// A commune on a working day: how busy it was.
     Workload,
+    /// Where a person lives.
+    Address,
+    /// Whom the register of drivers takes for the holder of a licence.
+    Holder,
 }
 
 /// The values of one row, each asked for by the number of its field.

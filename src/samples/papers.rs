@@ -162,6 +162,61 @@ const CLASSES: [(Class, u32); 14] = [
     (("DE", 27, Some(60)), 4),
 ];
 
+/// Where a person lives, as the register has it.
+pub struct Address {
+    /// House and street; the register does not know it of some.
+    pub text: Option<String>,
+    /// When it was last confirmed.
+    pub confirmed_on: Day,
+}
+
+const STREETS: [&str; 8] = [
+    "đường Trần Hưng Đạo",
+    "đường Lê Lợi",
+    "đường Nguyễn Huệ",
+    "đường Hai Bà Trưng",
+    "thôn Đông",
+    "thôn Đoài",
+    "ấp Bến Gỗ",
+    "tổ dân phố số 3",
+];
+
+/// Where a person lives.
+pub fn address(world: &World, person: &Person) -> Address {
+    let draw = Draw::new(world.seed, Stream::Address, person.index);
+    let street = usize::try_from(draw.below(1, STREETS.len() as u64)).ok().and_then(|at| STREETS.get(at));
+    let text = format!("Số {}, {}, tỉnh An Bình", draw.below(2, 320) + 1, street.copied().unwrap_or_default());
+    Address {
+        text: (!draw.chance(0, 60)).then_some(text),
+        confirmed_on: draw.day(3, person.born.max(night() - 9 * 365), night() - 5),
+    }
+}
+
+/// Whom the register of drivers takes for the holder of a licence: of some, not quite who they are.
+pub fn holder(world: &World, person: &Person) -> (Option<String>, Option<Day>) {
+    let draw = Draw::new(world.seed, Stream::Holder, person.index);
+    let full_name = person.full_name();
+    let name = match draw.below(0, 1000) {
+        // A middle name was left out, as on old paper.
+        0..30 => {
+            let words: Vec<&str> = full_name.split(' ').collect();
+            match words.as_slice() {
+                [first, .., last] if words.len() > 2 => Some(format!("{first} {last}")),
+                _ => Some(full_name),
+            }
+        }
+        30..45 => None,
+        _ => Some(full_name),
+    };
+    let born = match draw.below(1, 1000) {
+        // A slip of the pen.
+        0..12 => Some(person.born + 1),
+        12..40 => None,
+        _ => Some(person.born),
+    };
+    (name, born)
+}
+
 /// The driving licences of a person: one, two of different classes, or an old one and the one it was exchanged for.
 pub fn licences(world: &World, person: &Person) -> Few<Licence> {
     let draw = Draw::new(world.seed, Stream::Licence, person.index);

@@ -274,6 +274,11 @@ impl Person {
         format!("{:03}{}{:02}{:06}", self.province, century % 10, year.rem_euclid(100), self.serial)
     }
 
+    /// Whether the register has her as a woman.
+    pub fn is_female(&self) -> bool {
+        self.female
+    }
+
     /// Name as in the register, in NFC.
     pub fn full_name(&self) -> String {
         Name::of(self.draw, self.female).full()

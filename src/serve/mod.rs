@@ -1,13 +1,15 @@
-//! The process that answers when a person refuses: a signed link, a page that asks, and the ledger.
+//! The process that answers when a person refuses, or decides about a dossier: a signed link, a page that asks, and
+//! the ledger.
 //!
 //! A GET shows a page that asks for confirmation and changes nothing: mail scanners follow every link. A POST applies
 //! what the link stands for to the ledger at once, in answer to the button of that page and to the one-click button of
 //! mail programs (RFC 8058), which need neither a log-in nor a cookie and are never redirected.
 //!
 //! It listens on loopback unless told otherwise, and expects a web server with a certificate before it. It must not
-//! know who asks: it keeps no address, no log of links and nothing about the browser, and no page holds anything about
-//! the person. It reads nothing but the ledger and the pipeline.
+//! know who asks: it keeps no address, no log of links and nothing about the browser, and no page of a refusal holds anything about
+//! the person; that of a dossier holds what the link opens. It reads nothing but the ledger and the pipeline.
 
+mod dossier;
 mod page;
 
 use std::future::Future;
@@ -27,6 +29,8 @@ use crate::calendar::{AsOf, vietnam};
 use crate::fault::{Explain, Fault, Place};
 use crate::language::{Language, Text};
 use crate::ledger::{self, ALL, Asked, Ledger, Preference, Request, Stance};
+use crate::personal::SealingKey;
+use crate::personal::dossier_links::{DOSSIER_PATH, DossierLinks};
 use crate::personal::links::{self, Links, PATH, Refusal};
 use crate::pipeline::Pipeline;
 use page::{Page, STYLE, Told};
@@ -40,6 +44,8 @@ pub struct Desk {
     state: PathBuf,
     pipeline: Pipeline,
     links: Links,
+    /// What the pages of dossiers need; none where the agency prepares none.
+    dossiers: Option<dossier::Drawer>,
 }
 
 /// The process cannot serve.
@@ -82,7 +88,13 @@ impl Explain for Error {
 impl Desk {
     /// A desk for an agency, whose ledger is in `state`.
     pub fn new(state: PathBuf, pipeline: Pipeline, links: Links) -> Self {
-        Desk { state, pipeline, links }
+        Desk { state, pipeline, links, dossiers: None }
+    }
+
+    /// The same desk, on which people also decide about the dossiers that were prepared for them. Without `today`, by
+    /// the clock.
+    pub fn with_dossiers(self, links: DossierLinks, key: SealingKey, today: Option<AsOf>) -> Self {
+        Desk { dossiers: Some(dossier::Drawer::new(links, key, today)), ..self }
     }
 }
 
@@ -98,8 +110,10 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
     let path = format!("{PATH}{{token}}");
+    let dossiers = get(dossier::show).post(dossier::decide).layer(DefaultBodyLimit::max(dossier::BODY_BYTES_MAX));
     let router = Router::new()
         .route(&path, get(ask).post(apply))
+        .route(&format!("{DOSSIER_PATH}{{token}}"), dossiers)
         .route("/style.css", get(style))
         .fallback(nothing)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -152,7 +166,10 @@ async fn apply(
 }
 
 async fn style() -> Response {
-    dressed((StatusCode::OK, [(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response())
+    dressed(
+        (StatusCode::OK, [(header::CONTENT_TYPE, "text/css; charset=utf-8")], [STYLE, dossier::STYLE].concat())
+            .into_response(),
+    )
 }
 
 async fn nothing(State(desk): State<Arc<Desk>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {

@@ -210,7 +210,7 @@ fn words(title: &str, text: &str, buttons: Vec<(&'static str, String)>) -> Words
     Words { title: title.to_owned(), text: text.to_owned(), buttons }
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -227,6 +227,10 @@ fn folders(root: &Path, pipeline: &Pipeline) -> Vec<Folder> {
         folders.push(("sql/quality".into(), "quality", None));
         folders.push((INDICES_FOLDER.into(), INDICES, None));
     }
+    if !pipeline.dossiers.is_empty() {
+        let items = pipeline.dossiers.iter().map(|form| form.item.clone()).collect();
+        folders.push(("sql/dossiers".into(), "dossiers", Some(items)));
+    }
     if root.join("sql/checks").is_dir() {
         folders.push(("sql/checks".into(), "checks", None));
     }

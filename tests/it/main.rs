@@ -18,6 +18,8 @@ mod channels;
 mod delivery;
 /// From private to public: bounding, noise, roll-up, and what is said about it.
 mod disclosure;
+/// Dossiers that are prepared for a person, up to the person's decision.
+mod dossiers;
 /// One person leaves the landed tables.
 mod erasure;
 /// Exact tables of closed months, through the real binary: withheld, attacked, frozen, killed.

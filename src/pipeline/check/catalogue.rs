@@ -52,6 +52,7 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
         attention: Attention::ANY_TIME,
         serve: None,
         retention: Default::default(),
+        dossiers: Vec::new(),
         unit: Unit { code: String::new(), name: nothing(), communes: Vec::new() },
         procedure_groups: read_procedure_groups(root, faults),
         sources: Vec::new(),

@@ -6,6 +6,7 @@ mod calendar;
 mod catalogue;
 mod channel;
 mod exact;
+mod form;
 mod indices;
 mod item;
 mod law;
@@ -85,9 +86,25 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         n.done();
         items
     });
+    let dossiers = node.table_or_none("dossiers").map_or_else(Vec::new, |n| {
+        let known = items.as_deref().unwrap_or_default();
+        let forms = form::dossiers(&n, parts.root, known, &parts.standard_tables, parts.faults);
+        n.done();
+        forms
+    });
+    if !dossiers.is_empty() && !node.has("serve") {
+        let what = "dossiers are prepared, and there is no page on which people see them";
+        let next = "add [serve] with base_url = \"https://...\"; chudong serve answers there";
+        node.fault("dossiers", "pipeline.dossiers-without-page", what, next);
+    }
     let mail = node.table_or_none("mail").map_or_else(|| Some(Default::default()), |n| done(&n, mail::mail));
     let lead_days = attention.as_ref().map_or(0, |attention| attention.lead_days);
-    let items = items.map(|items| items.into_iter().map(|item| Item { lead_days, ..item }).collect());
+    let level = |item: &Item| match dossiers.iter().any(|form| form.item == item.id) {
+        true => item.level.max(2),
+        false => item.level,
+    };
+    let items =
+        items.map(|items| items.into_iter().map(|item| Item { lead_days, level: level(&item), ..item }).collect());
     let unit = node.table("unit").and_then(|n| done(&n, unit));
     let mut sources = Vec::new();
     for (name, source_node) in node.named("sources") {
@@ -108,6 +125,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
             "quality",
             "indices",
             "checks",
+            "dossiers",
             "published",
         ]
         .contains(&name.as_str())
@@ -153,6 +171,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         attention: attention?,
         serve: serve.map_or(Some(None), |serve| serve.map(Some))?,
         retention: retention?,
+        dossiers,
         unit: unit?,
         procedure_groups: parts.procedure_groups,
         sources,

@@ -362,6 +362,9 @@ impl Templates {
 /// The hole of a layout in which the item's message stands.
 const MESSAGE: &str = "message";
 
+/// The address of the dossier that was prepared for the obligation, where one was: a fact that the night adds.
+pub const DOSSIER_URL: &str = "dossier_url";
+
 /// What every template may print, beside the facts of its item.
 const SHARED: [&str; 14] = [
     "name",

@@ -15,7 +15,7 @@ use super::document::{Flaw, is_shield};
 use super::fast;
 use super::several::{SEVERAL, several_path};
 use super::words::{date_in_words, environment};
-use super::{Error, Fact, FactNames, Letter, MESSAGE, Occasion, Reason, RuleReference, SHARED, Templates};
+use super::{DOSSIER_URL, Error, Fact, FactNames, Letter, MESSAGE, Occasion, Reason, RuleReference, SHARED, Templates};
 use super::{layout_path, mentions, message_path, sha256};
 use crate::calendar::AsOf;
 use crate::fault::{Explain, Fault, Place};
@@ -54,7 +54,7 @@ pub(super) fn read(root: &Path, items: &[Item], facts: &FactNames, language: Lan
         }
         compile(&mut templates, &path, &text, faults);
         if let Some(columns) = facts.get(&item.id) {
-            let known = SHARED.into_iter().chain(columns.iter().map(String::as_str)).collect();
+            let known = SHARED.into_iter().chain([DOSSIER_URL]).chain(columns.iter().map(String::as_str)).collect();
             unknown_names(&templates, &path, &known, &item.id, faults);
         }
         // A template is proved inside its layout, and not at all while the layout is at fault.
@@ -130,7 +130,8 @@ fn worst_facts(
         template.map(|template| template.undeclared_variables(false).into_iter().collect()).unwrap_or_default()
     };
     let names: BTreeSet<String> = names.cloned().unwrap_or_else(asked);
-    names.into_iter().map(|name| (name.clone(), worst_fact(&name))).collect()
+    let names = names.into_iter().chain([DOSSIER_URL.to_owned()]);
+    names.map(|name| (name.clone(), worst_fact(&name))).collect()
 }
 
 fn check_layout(templates: &mut Templates, path: &str, text: &str, faults: &Faults) {
@@ -199,7 +200,8 @@ fn prove(templates: &Templates, item: &Item, names: Option<&BTreeSet<String>>, l
     let asked = template.undeclared_variables(false);
     // Without the item's columns, whatever the template asks for is taken to be there.
     let names = names.cloned().unwrap_or_else(|| asked.iter().cloned().collect());
-    let facts: BTreeMap<String, Fact> = names.into_iter().map(|name| (name.clone(), worst_fact(&name))).collect();
+    let names = names.into_iter().chain([DOSSIER_URL.to_owned()]);
+    let facts: BTreeMap<String, Fact> = names.map(|name| (name.clone(), worst_fact(&name))).collect();
     let before = faults.len();
     let stages = if item.notice_days.is_empty() { &[0][..] } else { &item.notice_days };
     for (stage, notice_days) in (1..).zip(stages) {
@@ -368,6 +370,7 @@ fn one_line(text: &str) -> String {
 /// A value of the type that the column's name tells: its unit is its last word.
 pub(super) fn worst_fact(name: &str) -> Fact {
     match name.rsplit('_').next() {
+        _ if name == DOSSIER_URL => Fact::Text(format!("https://portal.example{}", "/dossier".repeat(30))),
         Some("on" | "to" | "from") => Fact::Date(date(2026, 9, 23)),
         Some("years" | "months" | "days" | "count") => Fact::Int(-1_234_567),
         _ => Fact::Text(worst_text(name)),

@@ -85,6 +85,7 @@ impl Night<'_> {
             };
             let standing = self.standing();
             self.account(ledger, built, &reminders).await;
+            self.prepare_dossiers(ledger, built, &reminders).await;
             self.reserve(ledger, &reminders)?;
             let mut way = Way { convoy: Convoy::default(), retries };
             let sent = self

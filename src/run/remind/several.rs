@@ -23,8 +23,10 @@ impl Night<'_> {
         let members: Vec<&Reminder<'_>> = std::iter::once(reminder).chain(&reminder.together).collect();
         let agency = self.agency_to_all(reminder).map_err(Unwritten::Fault)?;
         let (sources, rules) = self.shared_by(&members, standing);
-        let facts: Vec<BTreeMap<String, Fact>> =
-            members.iter().map(|member| member.obligation.facts.by_name()).collect();
+        let facts: Vec<BTreeMap<String, Fact>> = members
+            .iter()
+            .map(|member| member.obligation.facts.by_name().into_iter().chain(self.dossier_fact(member)).collect())
+            .collect();
         let occasions: Vec<Occasion<'_>> = members
             .iter()
             .zip(&facts)

@@ -100,7 +100,8 @@ impl Night<'_> {
         let obligation = reminder.obligation;
         let rules = RuleReference::applied(&pipeline.law, reminder.item, self.day(), &obligation.rule_version);
         let agency = self.agency_to(reminder).map_err(Unwritten::Fault)?;
-        let facts = obligation.facts.by_name();
+        let mut facts = obligation.facts.by_name();
+        facts.extend(self.dossier_fact(reminder));
         let occasion = Occasion {
             item: reminder.item,
             agency: &agency,

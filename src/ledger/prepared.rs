@@ -1,0 +1,391 @@
+//! Prepared dossiers: sealed, each with its SHA-256 in the chain, and gone when the person refuses or their day is over.
+//!
+//! An entry of kind `dossiers.prepared` names the dossiers of one form and night, some hundred in each: number, keyed
+//! pseudonym, obligation, day, and the SHA-256 of what is sealed, which is the version that a person is shown. What all
+//! of them share, the form and where its columns come from, stands once in the table `dossier_basis`; nothing of a
+//! person is in it. The sealed bytes stand beside the entries, and go; their digests stay.
+
+use std::collections::HashMap;
+
+use jiff::civil::Date;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use serde_json::{Value, json};
+
+use super::{Error, Ledger, append};
+use crate::personal::sha256;
+
+/// The kinds of its entries.
+pub(super) const PREPARED: &str = "dossiers.prepared";
+pub(super) const BASIS: &str = "dossiers.basis";
+pub(super) const REMOVED: &str = "dossiers.removed";
+
+/// Makes the tables of prepared dossiers and of what people decided.
+pub(super) const TABLES: &str = "
+-- What the dossiers of one form and night share: no person is in it. Its digest is in its entry.
+create table if not exists dossier_basis (
+    basis text primary key,
+    body text not null,
+    entry integer not null references entry (seq)
+) strict, without rowid;
+
+-- How each prepared dossier stands, made from entries of kinds dossiers.prepared, dossiers.removed and dossier.decided.
+-- What is sealed goes when the person refuses, when it is erased, and when its day is over.
+create table if not exists dossier (
+    dossier text primary key,
+    subject text not null,
+    obligation text not null,
+    item text not null,
+    due_on text not null,
+    state text not null,
+    version text not null,
+    basis text not null,
+    until text,
+    sealed blob,
+    entry integer not null references entry (seq)
+) strict, without rowid;
+
+create index if not exists dossier_by_obligation on dossier (obligation);
+
+-- What a person confirmed, sealed: the dossier at place 0, its files after it. The SHA-256 of each is in the entry.
+create table if not exists dossier_confirmed (
+    dossier text not null,
+    place integer not null,
+    sealed blob not null,
+    entry integer not null references entry (seq),
+    primary key (dossier, place)
+) strict, without rowid;
+";
+
+/// Dossiers in one entry: few entries, each short enough to be read.
+const DOSSIERS_PER_ENTRY: usize = 500;
+
+/// How a prepared dossier stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DossierState {
+    /// It waits for the person.
+    Prepared,
+    /// The person has seen it, and decides later.
+    Postponed,
+    /// The person confirmed it: it leaves.
+    Confirmed,
+    /// The person refused it; what was prepared is erased.
+    Declined,
+    /// Its day went by, or the obligation was fulfilled or withdrawn, without a decision.
+    Expired,
+    /// It left, and whoever decided it has come to an end with it: nothing of it is kept.
+    Over,
+    /// The person was erased.
+    Erased,
+}
+
+impl DossierState {
+    const WORDS: [(&'static str, DossierState); 7] = [
+        ("prepared", DossierState::Prepared),
+        ("postponed", DossierState::Postponed),
+        ("confirmed", DossierState::Confirmed),
+        ("declined", DossierState::Declined),
+        ("expired", DossierState::Expired),
+        ("over", DossierState::Over),
+        ("erased", DossierState::Erased),
+    ];
+
+    /// The word in the ledger.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, state)| *state == self).map_or("?", |(word, _)| word)
+    }
+
+    /// From the word in the ledger.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, state)| *state)
+    }
+
+    /// Whether nothing is left to decide, and a new one may be prepared should there be something due again.
+    pub fn is_over(self) -> bool {
+        matches!(self, DossierState::Expired | DossierState::Over | DossierState::Erased)
+    }
+
+    /// Whether the person has yet to decide.
+    pub fn is_open(self) -> bool {
+        matches!(self, DossierState::Prepared | DossierState::Postponed)
+    }
+}
+
+/// A dossier that is prepared.
+#[derive(Debug, Clone)]
+pub struct PreparedDossier {
+    /// Its number: 32 hexadecimal digits, random.
+    pub dossier: String,
+    /// Keyed pseudonym of whose it is.
+    pub subject: String,
+    /// The key of its obligation.
+    pub obligation: String,
+    /// The obligation's day: until then it can be decided.
+    pub due_on: Date,
+    /// What is prepared, sealed under [`dossier_name`].
+    pub sealed: Vec<u8>,
+}
+
+/// A dossier as the ledger knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptDossier {
+    /// Its number.
+    pub dossier: String,
+    /// Keyed pseudonym of whose it is.
+    pub subject: String,
+    /// The key of its obligation.
+    pub obligation: String,
+    /// The item.
+    pub item: String,
+    /// The obligation's day.
+    pub due_on: Date,
+    /// How it stands.
+    pub state: DossierState,
+    /// SHA-256 of what is or was sealed: the version that is shown.
+    pub version: String,
+    /// The name of its basis.
+    pub basis: String,
+    /// Until when the person put it off.
+    pub until: Option<Date>,
+    /// What is prepared; none where it was erased.
+    pub sealed: Option<Vec<u8>>,
+}
+
+/// The name under which a prepared dossier is sealed.
+pub fn dossier_name(dossier: &str) -> String {
+    format!("dossier {dossier}")
+}
+
+impl Ledger {
+    /// Writes down prepared dossiers of one form, all of them or none. One that is there already and open gets this
+    /// version; one that the person has decided stays as it is. Says how many were written.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written.
+    pub fn prepare_dossiers(
+        &mut self,
+        run: &str,
+        item: &str,
+        (basis, body): (&str, &str),
+        dossiers: &[PreparedDossier],
+    ) -> Result<usize, Error> {
+        // The tree of the table is walked once, in its own order.
+        let mut sorted: Vec<&PreparedDossier> = dossiers.iter().collect();
+        sorted.sort_by(|a, b| a.dossier.cmp(&b.dossier));
+        self.write("write down prepared dossiers", |transaction| {
+            put_basis(transaction, run, item, basis, body)?;
+            let mut written = 0;
+            for part in sorted.chunks(DOSSIERS_PER_ENTRY) {
+                let versions: Vec<String> = part.iter().map(|dossier| sha256(&dossier.sealed)).collect();
+                let lines: Vec<Value> = part
+                    .iter()
+                    .zip(&versions)
+                    .map(|(one, version)| {
+                        json!([one.dossier, one.subject, one.obligation, one.due_on.to_string(), version])
+                    })
+                    .collect();
+                let entry = append(transaction, run, PREPARED, item, &json!({ "basis": basis, "dossiers": lines }))?;
+                let mut put = transaction.prepare_cached(
+                    "insert into dossier (dossier, subject, obligation, item, due_on, state, version, basis, sealed, entry)
+                     values (?1, ?2, ?3, ?4, ?5, 'prepared', ?6, ?7, ?8, ?9)
+                     on conflict (dossier) do update set due_on = ?5, state = 'prepared', version = ?6, basis = ?7,
+                         until = null, sealed = ?8, entry = ?9
+                     where state in ('prepared', 'postponed')",
+                )?;
+                for (one, version) in part.iter().zip(&versions) {
+                    written += put.execute(params![
+                        one.dossier, one.subject, one.obligation, item, one.due_on.to_string(), version, basis,
+                        one.sealed, entry
+                    ])?;
+                }
+            }
+            Ok(written)
+        })
+    }
+
+    /// A dossier by its number; none where there never was one.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn dossier(&self, dossier: &str) -> Result<Option<KeptDossier>, Error> {
+        let failed = |source| self.failed("read a prepared dossier", source);
+        if !self.has_table("dossier")? {
+            return Ok(None);
+        }
+        let sql = "select dossier, subject, obligation, item, due_on, state, version, basis, until, sealed
+                   from dossier where dossier = ?1";
+        let mut select = self.connection.prepare_cached(sql).map_err(failed)?;
+        select.query_row([dossier], kept).optional().map_err(failed)
+    }
+
+    /// The text of a basis; none where it is not there.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn dossier_basis(&self, basis: &str) -> Result<Option<String>, Error> {
+        let failed = |source| self.failed("read the form of a dossier", source);
+        let mut select =
+            self.connection.prepare_cached("select body from dossier_basis where basis = ?1").map_err(failed)?;
+        select.query_row([basis], |row| row.get(0)).optional().map_err(failed)
+    }
+
+    /// The dossiers of these obligations: number and state, by the obligation. An obligation that had several has its
+    /// newest.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn dossiers_of<'k>(
+        &self,
+        obligations: impl IntoIterator<Item = &'k str>,
+    ) -> Result<HashMap<String, (String, DossierState)>, Error> {
+        let failed = |source| self.failed("look prepared dossiers up", source);
+        let mut found = HashMap::new();
+        if !self.has_table("dossier")? || self.has_no_dossier()? {
+            return Ok(found);
+        }
+        let sql = "select dossier, state from dossier where obligation = ?1 order by entry desc limit 1";
+        let mut select = self.connection.prepare_cached(sql).map_err(failed)?;
+        for obligation in obligations {
+            let row = select.query_row([obligation], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)));
+            if let Some((dossier, state)) = row.optional().map_err(failed)?
+                && let Some(state) = DossierState::from_word(&state)
+            {
+                found.insert(obligation.to_owned(), (dossier, state));
+            }
+        }
+        Ok(found)
+    }
+
+    fn has_no_dossier(&self) -> Result<bool, Error> {
+        let sql = "select not exists (select 1 from dossier)";
+        self.connection
+            .query_row(sql, [], |row| row.get(0))
+            .map_err(|source| self.failed("read whether there are dossiers", source))
+    }
+
+    /// Erases what was prepared and not decided, where its day lies before `today` or its obligation is no longer open.
+    /// Says how many dossiers that were.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written.
+    pub fn expire_dossiers(&mut self, run: &str, today: Date) -> Result<usize, Error> {
+        if !self.has_table("dossier")? || self.has_no_dossier()? {
+            return Ok(0);
+        }
+        let sql = "select dossier from dossier
+                   where state in ('prepared', 'postponed') and (due_on < ?1 or exists (
+                       select 1 from obligation where obligation.item = dossier.item
+                           and obligation.key = dossier.obligation and obligation.state <> 'open'))";
+        let gone = self.dossiers_where(sql, &today.to_string())?;
+        self.remove_dossiers(run, &gone, DossierState::Expired, None)
+    }
+
+    /// Erases confirmed dossiers that are over: at once where the obligation is to be done again, so that another can be
+    /// prepared, and otherwise when they were handed in before a day. Says how many dossiers that were.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written.
+    pub fn forget_left_dossiers(&mut self, run: &str, before: Date) -> Result<usize, Error> {
+        if !self.has_table("dossier")? || !self.has_table("submission")? {
+            return Ok(0);
+        }
+        let sql = "select dossier from dossier where state = 'confirmed' and exists (
+                       select 1 from submission where submission.dossier = dossier.dossier and stage = 'ended'
+                           and (outcome = 'open again' or filed_on < ?1))";
+        let gone = self.dossiers_where(sql, &before.to_string())?;
+        self.remove_dossiers(run, &gone, DossierState::Over, None)
+    }
+
+    /// Erases every dossier of a person, prepared or confirmed, by the keyed pseudonym. Says how many there were.
+    /// `account` is the system account that asked for it.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written.
+    pub fn erase_dossiers(&mut self, subject: &str, account: &str) -> Result<usize, Error> {
+        let sql = "select dossier from dossier where subject = ?1 and state <> 'erased'
+                       and (sealed is not null or dossier in (select dossier from dossier_confirmed))";
+        let gone = self.dossiers_where(sql, subject)?;
+        self.remove_dossiers("-", &gone, DossierState::Erased, Some(account))
+    }
+
+    fn dossiers_where(&self, sql: &str, value: &str) -> Result<Vec<String>, Error> {
+        let failed = |source| self.failed("look prepared dossiers up", source);
+        let mut select = self.connection.prepare(sql).map_err(failed)?;
+        let rows = select.query_map([value], |row| row.get(0)).map_err(failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    fn remove_dossiers(
+        &mut self,
+        run: &str,
+        gone: &[String],
+        state: DossierState,
+        account: Option<&str>,
+    ) -> Result<usize, Error> {
+        if gone.is_empty() {
+            return Ok(0);
+        }
+        self.write_over("erase prepared dossiers", |transaction| {
+            for part in gone.chunks(DOSSIERS_PER_ENTRY) {
+                let body = json!({ "account": account, "dossiers": part, "state": state.word() });
+                let entry = append(transaction, run, REMOVED, state.word(), &body)?;
+                for dossier in part {
+                    forget(transaction, dossier, state, entry)?;
+                }
+            }
+            Ok(gone.len())
+        })
+    }
+}
+
+/// Sets a dossier to a state in which nothing of it is kept.
+pub(super) fn forget(
+    transaction: &Transaction<'_>,
+    dossier: &str,
+    state: DossierState,
+    entry: i64,
+) -> rusqlite::Result<()> {
+    let set = "update dossier set state = ?2, sealed = null, until = null, entry = ?3 where dossier = ?1";
+    transaction.prepare_cached(set)?.execute(params![dossier, state.word(), entry])?;
+    transaction.prepare_cached("delete from dossier_confirmed where dossier = ?1")?.execute([dossier])?;
+    Ok(())
+}
+
+fn put_basis(transaction: &Transaction<'_>, run: &str, item: &str, basis: &str, body: &str) -> rusqlite::Result<()> {
+    let known: bool = transaction
+        .prepare_cached("select exists (select 1 from dossier_basis where basis = ?1)")?
+        .query_row([basis], |row| row.get(0))?;
+    if known {
+        return Ok(());
+    }
+    let entry = append(transaction, run, BASIS, basis, &json!({ "item": item, "sha256": sha256(body.as_bytes()) }))?;
+    transaction
+        .prepare_cached("insert into dossier_basis (basis, body, entry) values (?1, ?2, ?3)")?
+        .execute(params![basis, body, entry])
+        .map(drop)
+}
+
+pub(super) fn kept(row: &Row<'_>) -> rusqlite::Result<KeptDossier> {
+    let unknown = |at: usize, text: String| rusqlite::Error::InvalidColumnType(at, text, rusqlite::types::Type::Text);
+    let due_on: String = row.get(4)?;
+    let state: String = row.get(5)?;
+    let until: Option<String> = row.get(8)?;
+    Ok(KeptDossier {
+        dossier: row.get(0)?,
+        subject: row.get(1)?,
+        obligation: row.get(2)?,
+        item: row.get(3)?,
+        due_on: due_on.parse().map_err(|_| unknown(4, due_on))?,
+        state: DossierState::from_word(&state).ok_or_else(|| unknown(5, state))?,
+        version: row.get(6)?,
+        basis: row.get(7)?,
+        until: until.map(|until| until.parse().map_err(|_| unknown(8, until))).transpose()?,
+        sealed: row.get(9)?,
+    })
+}

@@ -1,0 +1,125 @@
+//! What becomes of prepared dossiers after the person: those that leave, what registers are told, what is erased.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::civil::Date;
+
+use crate::calendar::vietnam;
+use crate::dossiers::{Basis, Confirmed, Discrepancy, Prepared, discrepancies, read_confirmed};
+use crate::fault::{Explain, Fault, Place};
+use crate::files;
+use crate::ledger::{Ledger, confirmed_name, dossier_name};
+use crate::personal::{Personal, SealingKey};
+use crate::report::FaultLine;
+use crate::run::Night;
+use crate::run::bounces::{LISTS_KEPT_DAYS, cell, forget};
+
+/// The folder of the state in which the lists of what registers say otherwise are.
+const LISTS: &str = "discrepancies";
+
+/// The confirmed dossiers that were decided after an entry of the ledger, opened: what leaves for the portal.
+///
+/// # Errors
+///
+/// Where the ledger cannot be read, or what is sealed cannot be opened.
+pub fn confirmed_dossiers(ledger: &Ledger, key: &SealingKey, after: i64) -> Result<Vec<Confirmed>, Fault> {
+    let kept = ledger.confirmed_dossiers(after).map_err(|error| error.fault())?;
+    kept.iter().map(|(kept, parts)| open(ledger, key, &kept.dossier, parts)).collect()
+}
+
+/// Opens a confirmed dossier by its parts as they are sealed.
+pub(in crate::run) fn open(
+    ledger: &Ledger,
+    key: &SealingKey,
+    dossier: &str,
+    parts: &[Vec<u8>],
+) -> Result<Confirmed, Fault> {
+    let lost = || sealed_fault(ledger);
+    let (first, files) = parts.split_first().ok_or_else(lost)?;
+    let text = key.open(&confirmed_name(dossier, 0), first).ok_or_else(lost)?;
+    let opened = |(place, part): (usize, &Vec<u8>)| key.open_bytes(&confirmed_name(dossier, place), part);
+    let files: Option<Vec<Personal<Vec<u8>>>> = (1..).zip(files).map(opened).collect();
+    read_confirmed(&text, files.ok_or_else(lost)?).map_err(|error| error.fault())
+}
+
+fn sealed_fault(ledger: &Ledger) -> Fault {
+    let what = "a dossier cannot be opened: it was sealed with another key, or changed since";
+    let next = "restore keys/sealing.key from your backup, and run chudong ledger verify";
+    Fault::new("dossiers.sealed", Place::file(ledger.path()), what, next)
+}
+
+impl Night<'_> {
+    /// Erases what nobody decided in time, and tells the owners of registers where persons corrected them.
+    pub(in crate::run) fn settle_dossiers(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
+        let expired = ledger.expire_dossiers(&self.run, self.today).map_err(|error| error.fault())?;
+        if expired > 0 {
+            self.report
+                .notes
+                .push(format!("{expired} prepared dossiers are erased: their day is over, or nothing is due any more"));
+        }
+        // A list that cannot be written is said; what it would say is kept in the ledger, and written tomorrow.
+        if let Err(fault) = self.list_discrepancies(ledger) {
+            self.report.faults.push(FaultLine::from(&fault));
+        }
+        Ok(())
+    }
+
+    /// Writes a list for each source in which a person who confirmed a dossier found something wrong.
+    ///
+    /// Of one decision there is one line, in the list of the night after it. The list has the number of the person and
+    /// both values: it is for the owner of the register, readable by the service's account alone.
+    fn list_discrepancies(&mut self, ledger: &Ledger) -> Result<(), Fault> {
+        let folder = self.world.state.join(LISTS);
+        forget(&folder, self.as_of.date())?;
+        let kept = ledger.confirmed_dossiers(0).map_err(|error| error.fault())?;
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let key = self.world.opening_key().map_err(|error| error.fault())?;
+        let mut bases: HashMap<String, Basis> = HashMap::new();
+        let mut lists: BTreeMap<(String, Date), Vec<String>> = BTreeMap::new();
+        for (dossier, parts) in &kept {
+            let confirmed = open(ledger, &key, &dossier.dossier, parts)?;
+            let day = confirmed.confirmed_at.to_zoned(vietnam()).date();
+            if i64::from((self.today - day).get_days()) > LISTS_KEPT_DAYS {
+                continue;
+            }
+            let basis = match bases.get(&dossier.basis) {
+                Some(basis) => basis,
+                None => {
+                    let text = ledger.dossier_basis(&dossier.basis).map_err(|error| error.fault())?;
+                    let basis = Basis::read(&text.unwrap_or_default()).map_err(|error| error.fault())?;
+                    bases.entry(dossier.basis.clone()).or_insert(basis)
+                }
+            };
+            let sealed = dossier.sealed.as_deref().ok_or_else(|| sealed_fault(ledger))?;
+            let text = key.open(&dossier_name(&dossier.dossier), sealed).ok_or_else(|| sealed_fault(ledger))?;
+            let prepared = Prepared::read(&text).map_err(|error| error.fault())?;
+            for one in discrepancies(basis, &prepared, &confirmed) {
+                let source = one.column.split('.').next().unwrap_or_default().to_owned();
+                lists.entry((source, day)).or_default().push(line(&confirmed, &one, day));
+            }
+        }
+        for ((source, day), mut rows) in lists {
+            rows.sort();
+            let path = folder.join(format!("{source}-{day}.csv"));
+            let text = format!("subject_id,column,register,person,dossier,since\r\n{}\r\n", rows.join("\r\n"));
+            files::private_folder(&folder).map_err(|error| unwritable(&folder, &error))?;
+            files::replace(&path, text.as_bytes()).map_err(|error| unwritable(&path, &error))?;
+            self.report.look.insert("discrepancies".into(), folder.clone());
+        }
+        Ok(())
+    }
+}
+
+fn line(confirmed: &Confirmed, one: &Discrepancy, day: Date) -> String {
+    let (subject, day) = (confirmed.identity_number.reveal(), day.to_string());
+    let cells = [subject, &one.column, one.register.reveal(), one.person.reveal(), &confirmed.dossier, &day];
+    cells.map(|text| cell(text)).join(",")
+}
+
+fn unwritable(path: &std::path::Path, error: &std::io::Error) -> Fault {
+    let what = format!("the list of what registers say otherwise cannot be kept: {error}");
+    let next = "make room, or let the service's account write there";
+    Fault::new("dossiers.list-not-writable", Place::file(path), what, next)
+}

@@ -1,0 +1,260 @@
+//! Step three and a half: the dossiers of those who are written to tonight, prepared, sealed and written down.
+//!
+//! Before the letters: each letter of such an item holds the link to its dossier. What fails here is said, and the
+//! letters leave without a link: a duty is not held back by a service.
+
+mod after;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use arrow::array::BooleanArray;
+use arrow::compute::filter_record_batch;
+use jiff::civil::Date;
+
+use super::Night;
+use super::build::Built;
+use super::explain::keyed;
+use crate::calendar::vietnam;
+use crate::check::{contract, dossiers::KEYS};
+use crate::dossiers::{Basis, ColumnOrigin, Sheet};
+use crate::fault::{Explain, Fault, Place};
+use crate::ledger::{Ledger, PreparedDossier, dossier_name};
+use crate::obligations::{Fact, Obligation, key_of};
+use crate::personal::dossier_links::{DossierLink, DossierLinks};
+use crate::personal::{SealingKey, hex};
+use crate::pipeline::Item;
+use crate::pipeline::form::Form;
+use crate::reminders::letter::DOSSIER_URL;
+use crate::reminders::plan::Reminder;
+use crate::report::FaultLine;
+use crate::sql::Model;
+use crate::sql::engine::{Asked, Bound};
+use crate::tables::{Table, TableName};
+
+pub use after::confirmed_dossiers;
+pub(super) use after::open;
+
+/// Rows that one thread seals at a time.
+const ROWS_PER_THREAD_MIN: usize = 2_000;
+
+/// A prepared dossier of tonight: its number, and the day until which it can be decided.
+pub(super) type Links = HashMap<String, (String, Date)>;
+
+impl Night<'_> {
+    /// Prepares the dossiers of these reminders, where the agency prepares any.
+    pub(super) async fn prepare_dossiers(
+        &mut self,
+        ledger: &mut Ledger,
+        built: &Built,
+        reminders: &VecDeque<Reminder<'_>>,
+    ) {
+        for form in &self.checked.pipeline.dossiers {
+            let all = reminders.iter().flat_map(|reminder| std::iter::once(reminder).chain(&reminder.together));
+            let of_item = all.filter(|reminder| reminder.item.id == form.item && reminder.channel.carries_letters());
+            let due: BTreeMap<&str, &Obligation> =
+                of_item.map(|reminder| (reminder.obligation.key.as_str(), reminder.obligation)).collect();
+            if due.is_empty() {
+                continue;
+            }
+            self.world.progress.step(format!("preparing {} dossiers of {}", due.len(), form.item));
+            if let Err(fault) = self.prepare_form(ledger, built, form, due).await {
+                self.report.faults.push(FaultLine::from(&fault));
+            }
+        }
+    }
+
+    async fn prepare_form(
+        &mut self,
+        ledger: &mut Ledger,
+        built: &Built,
+        form: &Form,
+        mut due: BTreeMap<&str, &Obligation>,
+    ) -> Result<(), Fault> {
+        let (name, of) = (TableName::new("dossiers", &form.item), TableName::new("obligations", &form.item));
+        let (Some(item), Some(model)) = (self.checked.pipeline.item(&form.item), self.checked.library.model(&name))
+        else {
+            return Ok(());
+        };
+        let known = ledger.dossiers_of(due.keys().copied()).map_err(|error| error.fault())?;
+        // Who has decided is not asked again.
+        due.retain(|key, _| known.get(*key).is_none_or(|(_, state)| state.is_open() || state.is_over()));
+        let Some(table) = built.tables.get(&of).filter(|_| !due.is_empty()) else { return Ok(()) };
+        if let Some(waits) = model.reads.iter().find(|table| built.is_blocked(table) || built.is_held(table)) {
+            let what = format!("no dossier of {} is prepared tonight: {waits} could not be had", form.item);
+            return Err(Fault::new("dossiers.blocked", Place::file(&model.path), what, "see the fault of that table"));
+        }
+        let wanted: HashSet<&str> = due.keys().copied().collect();
+        let few = self.wanted_rows(item, table, &wanted)?;
+        let prepared = self.look_up(built, item, model, (&of, table), &few).await?;
+        let sheet = Sheet::read(form, &prepared).map_err(|error| error.fault())?;
+        let rows = self.rows_by_key(item, &sheet, &due);
+        self.tell_unprepared(&form.item, due.len().saturating_sub(rows.len()));
+        let key = self.accounts.key().ok_or_else(|| no_random("there is no key to seal with"))?.clone();
+        let numbered: Vec<(usize, &Obligation, String)> = rows
+            .into_iter()
+            .map(|(row, obligation)| {
+                let open = known.get(&obligation.key).filter(|(_, state)| state.is_open());
+                let dossier = open.map_or_else(new_number, |(dossier, _)| Some(dossier.clone()));
+                dossier.map(|dossier| (row, obligation, dossier))
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| no_random("the system gives no random bytes for the number of a dossier"))?;
+        let sealed = self.seal_all(&sheet, &numbered, &key)?;
+        let basis = self.basis(ledger, form, item, &name)?.text().map_err(|error| error.fault())?;
+        ledger
+            .prepare_dossiers(&self.run, &form.item, (&Basis::name(&basis), &basis), &sealed)
+            .map_err(|error| error.fault())?;
+        let links =
+            numbered.into_iter().map(|(_, obligation, dossier)| (obligation.key.clone(), (dossier, obligation.due_on)));
+        self.dossiers.extend(links);
+        let count = sealed.len() as u64;
+        self.report.notes.push(format!("{count} dossiers of {} are prepared for their persons", form.item));
+        Ok(())
+    }
+
+    /// The rows of an obligation table that are wanted: the select of the form reads no others.
+    fn wanted_rows(&self, item: &Item, table: &Table, wanted: &HashSet<&str>) -> Result<Table, Fault> {
+        let is_wanted =
+            keyed(item, table, &self.key).map(|row| row.is_some_and(|row| wanted.contains(row.key.as_str())));
+        let mask: BooleanArray = is_wanted.map(Some).collect();
+        let failed = |error: arrow::error::ArrowError| {
+            let name = format!("obligations.{}", item.id);
+            Fault::new("dossiers.rows", Place::Table(name), error.to_string(), "report this, with the lines above")
+        };
+        let batch = table.to_batch().map_err(failed)?;
+        Ok(Table::from_batch(filter_record_batch(&batch, &mask).map_err(failed)?))
+    }
+
+    /// Runs the select of a form for these obligations alone.
+    async fn look_up(
+        &self,
+        built: &Built,
+        item: &Item,
+        model: &Model,
+        (name, whole): (&TableName, &Table),
+        few: &Table,
+    ) -> Result<Table, Fault> {
+        built.engine.register(name, few).map_err(|error| error.fault())?;
+        let (since, until) = item.window(self.as_of);
+        let bound: Bound = [("$as_of", self.as_of.date()), ("$until", until), ("$since", since)].into();
+        let contract = contract(&self.checked.pipeline, model);
+        let asked = Asked { rows: few.rows() as u64, of: built.rows_of(model) };
+        let made = built.engine.look_up(model, &bound, contract.as_ref(), asked).await;
+        // Whoever reads it later reads all of it.
+        built.engine.register(name, whole).map_err(|error| error.fault())?;
+        made.map_err(|error| error.fault())
+    }
+
+    /// The rows of a sheet by their obligations. An obligation with several rows has none: which is right is not known.
+    fn rows_by_key<'o>(
+        &self,
+        item: &Item,
+        sheet: &Sheet,
+        due: &BTreeMap<&str, &'o Obligation>,
+    ) -> Vec<(usize, &'o Obligation)> {
+        let mut rows: HashMap<&str, (usize, &'o Obligation, bool)> = HashMap::with_capacity(due.len());
+        for row in 0..sheet.rows() {
+            let Some(key) = sheet.key(row).map(|parts| key_of(&item.id, parts, &self.key)) else { continue };
+            if let Some((known, obligation)) = due.get_key_value(key.as_str()) {
+                rows.entry(known).and_modify(|row| row.2 = true).or_insert((row, obligation, false));
+            }
+        }
+        let mut rows: Vec<_> =
+            rows.into_values().filter(|row| !row.2).map(|(row, obligation, _)| (row, obligation)).collect();
+        rows.sort_by_key(|(row, _)| *row);
+        rows
+    }
+
+    fn tell_unprepared(&mut self, item: &str, count: usize) {
+        if count > 0 {
+            self.report.notes.push(format!(
+                "{count} dossiers of {item} are not prepared: the select gives none, or several, for their obligations"
+            ));
+        }
+    }
+
+    /// Writes and seals what is kept of each dossier, on as many threads as there are.
+    fn seal_all(
+        &self,
+        sheet: &Sheet,
+        numbered: &[(usize, &Obligation, String)],
+        key: &SealingKey,
+    ) -> Result<Vec<PreparedDossier>, Fault> {
+        let seal = |(row, obligation, dossier): &(usize, &Obligation, String)| {
+            let text = sheet.text(*row, obligation.due_on);
+            Some(PreparedDossier {
+                dossier: dossier.clone(),
+                subject: self.key.pseudonym(&obligation.subject_id),
+                obligation: obligation.key.clone(),
+                due_on: obligation.due_on,
+                sealed: key.seal(&dossier_name(dossier), &text)?,
+            })
+        };
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let size = numbered.len().div_ceil(threads).max(ROWS_PER_THREAD_MIN);
+        let parts: Vec<Option<Vec<PreparedDossier>>> = std::thread::scope(|scope| {
+            let spawned: Vec<_> = numbered
+                .chunks(size)
+                .map(|part| scope.spawn(move || part.iter().map(seal).collect::<Option<Vec<_>>>()))
+                .collect();
+            spawned.into_iter().map(|thread| thread.join().unwrap_or(None)).collect()
+        });
+        let sealed: Option<Vec<_>> = parts.into_iter().collect();
+        let sealed = sealed.ok_or_else(|| no_random("what was prepared could not be sealed"))?;
+        Ok(sealed.into_iter().flatten().collect())
+    }
+
+    /// The form, and where its columns come from tonight.
+    fn basis(&self, ledger: &Ledger, form: &Form, item: &Item, name: &TableName) -> Result<Basis, Fault> {
+        let pipeline = &self.checked.pipeline;
+        let pulled = ledger.pulled_at(self.as_of).map_err(|error| error.fault())?;
+        let mut origins = BTreeMap::new();
+        for (column, flow) in self.checked.graph.reach(name).into_iter().flat_map(|reach| &reach.lineage.columns) {
+            if KEYS.contains(&column.as_str()) {
+                continue;
+            }
+            let landed: Vec<_> =
+                flow.values().filter_map(|from| Some((from, pipeline.source(&from.table.schema)?))).collect();
+            let Some((from, source)) = landed.first() else { continue };
+            let pulled_on = pulled.get(&from.table.to_string());
+            let pulled_on = pulled_on.map_or(self.as_of.date(), |at| at.to_zoned(vietnam()).date());
+            origins.insert(
+                column.clone(),
+                ColumnOrigin {
+                    columns: landed.iter().map(|(from, _)| from.to_string()).collect(),
+                    source: source.title.clone(),
+                    owner: source.authorisation.owner.clone(),
+                    legal_ground: source.authorisation.legal_ground.clone(),
+                    authorised_to: source.authorisation.to.to_string(),
+                    pulled_on: pulled_on.to_string(),
+                },
+            );
+        }
+        Ok(Basis { agency: pipeline.unit.code.clone(), title: item.title.clone(), form: form.clone(), origins })
+    }
+
+    /// What a letter prints of the prepared dossier of its obligation: the link, and nothing that is in it.
+    pub(super) fn dossier_fact(&self, reminder: &Reminder<'_>) -> Option<(String, Fact)> {
+        let (dossier, due_on) = self.dossiers.get(&reminder.obligation.key)?;
+        let serve = self.checked.pipeline.serve.as_ref()?;
+        let link = DossierLink {
+            subject: reminder.subject.clone(),
+            dossier: dossier.clone(),
+            issued_on: self.now_as_of().date(),
+            expires_on: *due_on,
+        };
+        let url = DossierLinks::new(&self.key, &serve.base_url).make(&link).ok()?;
+        Some((DOSSIER_URL.to_owned(), Fact::Text(url)))
+    }
+}
+
+fn new_number() -> Option<String> {
+    let mut number = [0; 16];
+    getrandom::fill(&mut number).ok()?;
+    Some(hex(&number))
+}
+
+fn no_random(what: &str) -> Fault {
+    let next = "check that /dev/urandom can be read and that keys/ of the state folder can be written";
+    Fault::new("dossiers.not-sealed", Place::Thing("the prepared dossiers".into()), what, next)
+}

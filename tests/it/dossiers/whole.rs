@@ -1,0 +1,57 @@
+use chudong::dossiers::Origin;
+use chudong::ledger::DossierState;
+
+use super::{Desk, agreeing, confirmed, links, opened, path, sent, value, version, world};
+use super::{NIGHT, is_conflict};
+
+#[test]
+fn from_the_letter_to_the_confirmed_dossier() {
+    let world = world(&["driving_licence"]);
+    world.night(NIGHT).with(0);
+    let links = links(&world);
+    assert!(links.len() > 5, "{links:?}");
+    let link = links.first().unwrap();
+    let desk = Desk::start(&world);
+    let before = world.entries("").len();
+    let (status, head, page) = desk.get(link);
+    assert_eq!(status, 200, "{page}");
+    assert!(head.contains("cache-control: no-store") && head.contains("default-src 'none'"), "{head}");
+    assert!(page.contains("population.citizens.full_name") && !page.contains("<script"), "{page}");
+    assert_eq!(world.entries("").len(), before);
+    if let Ok(folder) = std::env::var("CHUDONG_SCREENSHOTS") {
+        std::fs::write(format!("{folder}/dossier.html"), &page).unwrap();
+    }
+
+    let answers = agreeing(&page);
+    let (status, _, told) = desk.post(link, &sent(&answers), &[]);
+    assert_eq!(status, 200, "{told}");
+    assert!(told.contains("Đã xác nhận hồ sơ"), "{told}");
+    let all = confirmed(&world);
+    let [one] = all.as_slice() else { unreachable!("{all:?}") };
+    let link_says = opened(&world, link);
+    assert_eq!((one.dossier.as_str(), one.item.as_str()), (link_says.dossier.as_str(), "driving_licence"));
+    assert_eq!(one.version, version(&page));
+    assert_eq!(one.due_on, link_says.expires_on);
+    let field = |id: &str| one.fields.iter().find(|field| field.id == id).unwrap();
+    assert_eq!(field("phone").origin, Origin::Person);
+    assert_eq!(field("licence_number").value.reveal(), &value(&page, "licence_number").unwrap());
+    assert!(matches!(&field("licence_number").origin, Origin::Register { column, .. }
+        if column == "transport.driving_licences.licence_number"));
+    assert_eq!(one.identity_number.reveal(), &value(&page, "identity_number").unwrap());
+
+    // The first decision stands.
+    let (status, _, told) = desk.post(link, &sent(&answers), &[]);
+    assert_eq!(status, 409);
+    assert!(told.contains("đã được xác nhận trước đó"), "{told}");
+    assert_eq!(desk.get(link).0, 409);
+    assert_eq!(confirmed(&world).len(), 1);
+    let kept = world.ledger().dossier(&link_says.dossier).unwrap().unwrap();
+    assert_eq!(kept.state, DossierState::Confirmed);
+    assert_eq!(kept.subject, link_says.subject);
+    let decided = world.entries("dossier.decided");
+    assert_eq!(decided.len(), 1);
+    let body = &decided.first().unwrap().body;
+    assert!(body.contains("\"changed\":[") && body.contains("\"phone\"") && !body.contains("0912345678"), "{body}");
+    assert!(!is_conflict(&page, "phone") && path(link).starts_with("/dossier/"));
+    world.ledger_is_sound();
+}
