@@ -252,6 +252,9 @@ enum Verb {
         /// Try a dossier once more that the portal refused; may be given several times.
         #[arg(long, value_name = "DOSSIER")]
         again: Vec<String>,
+        /// The day that is written down as that of handing in, for a rehearsal; without it, today in Vietnam.
+        #[arg(long, value_name = "YYYY-MM-DD", env = "CHUDONG_TODAY")]
+        today: Option<AsOf>,
     },
     /// Say what is spent and left of the privacy budget, month by month, and what one month costs under the policy.
     Budget {
@@ -570,7 +573,10 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Withdraw { asked } => restate::withdraw(root, &agency, state, asked).await,
         Verb::Push => push::push(root, &agency, state).await,
         Verb::Submit { paper: Some(folder), .. } => submit::paper(root, &agency, state, &folder).await,
-        Verb::Submit { paper: None, again } => submit::submit(root, &agency, state, &again).await,
+        Verb::Submit { paper: None, again, today } => {
+            let today = today.unwrap_or_else(AsOf::today).date();
+            submit::submit(root, &agency, state, &again, today).await
+        }
         Verb::Budget { format } => budget::budget(root, &agency, state, format).await,
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),

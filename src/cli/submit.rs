@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::civil::Date;
+
 use super::book::account;
 use super::{Ended, complain, one, print};
 use crate::check;
@@ -16,10 +18,11 @@ pub(super) async fn submit(
     agency: &str,
     state: PathBuf,
     again: &[String],
+    today: Date,
 ) -> Result<Ended, Vec<Fault>> {
     let checked = check::check(&root, agency).await?;
     let world = World::new(root, state);
-    let done = leaving::leave(&world, &checked, (again, &account()), Patience::default()).await;
+    let done = leaving::leave(&world, &checked, (again, &account()), today, Patience::default()).await;
     world.progress.done();
     let (heard, left, faults) = done.map_err(one)?;
     for text in heard.texts().into_iter().chain(left.texts()) {

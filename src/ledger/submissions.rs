@@ -192,9 +192,8 @@ impl Ledger {
                            and stage in ('filed', 'refused', 'ended'))
                    order by entry, dossier";
         let mut select = self.connection.prepare(sql).map_err(failed)?;
-        let rows = select.query_map([], |row| {
-            Ok(ToLeave { dossier: row.get(0)?, obligation: row.get(1)?, subject: row.get(2)? })
-        });
+        let rows = select
+            .query_map([], |row| Ok(ToLeave { dossier: row.get(0)?, obligation: row.get(1)?, subject: row.get(2)? }));
         rows.and_then(Iterator::collect).map_err(failed)
     }
 

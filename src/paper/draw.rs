@@ -2,12 +2,14 @@
 
 use std::num::NonZeroU16;
 
+use krilla::color::rgb;
 use krilla::configure::{Accessibility, ConfigurationBuilder};
 use krilla::destination::XyzDestination;
 use krilla::geom::{PathBuilder, Point, Rect};
 use krilla::metadata::{DateTime, Metadata};
 use krilla::outline::{Outline, OutlineNode};
 use krilla::page::PageSettings;
+use krilla::paint::Fill;
 use krilla::surface::Surface;
 use krilla::tagging::{
     Artifact, ArtifactType, ContentTag, Identifier, ListNumbering, SpanTag, TableHeaderScope, Tag, TagGroup, TagKind,
@@ -103,7 +105,10 @@ fn draw_page(surface: &mut Surface<'_>, page: &Page, fonts: [&Font; 2], drawn: &
         });
         surface.start_tagged(ContentTag::Artifact(Artifact::with_kind(ArtifactType::Layout)));
         if let Some(path) = path {
+            let grey = Fill { paint: rgb::Color::new(150, 150, 150).into(), ..Fill::default() };
+            surface.set_fill(Some(grey));
             surface.draw_path(&path);
+            surface.set_fill(None);
         }
         surface.end_tagged();
     }

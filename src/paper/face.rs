@@ -98,9 +98,10 @@ impl Fonts {
         lines
     }
 
-    /// How many bytes of a text fit: up to behind a space where there is one, and one character at least.
+    /// How many bytes of a text fit: up to behind a space where there is one, else behind a sign that parts long names,
+    /// else as many characters as there is room for, and one at least.
     fn fitting(&self, style: Style, text: &str, width: f32) -> usize {
-        let (mut used, mut behind_space) = (0.0, None);
+        let (mut used, mut behind_space, mut behind_sign) = (0.0, None, None);
         for (at, sign) in text.char_indices() {
             let sign_width = self.widths.get(&(style.face, sign)).or(self.widths.get(&(style.face, UNKNOWN)));
             used += sign_width.copied().unwrap_or(1.0) * style.size;
@@ -110,7 +111,9 @@ impl Fonts {
             } else if used > width && at > 0 {
                 // A combining mark is never parted from its letter by this: the fonts give it no width of its own, or
                 // it is composed.
-                return behind_space.unwrap_or(at);
+                return behind_space.or(behind_sign).unwrap_or(at);
+            } else if matches!(sign, '.' | '_' | '/' | '-' | '@') {
+                behind_sign = Some(end);
             }
         }
         text.len()

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jiff::ToSpan;
+use jiff::civil::Date;
 
 use super::Night;
 use super::bounces::LISTS_KEPT_DAYS;
-use crate::calendar::AsOf;
 use crate::check::Checked;
 use crate::dossiers::Confirmed;
 use crate::fault::{Explain, Fault, Place};
@@ -101,7 +101,8 @@ fn text(status: Status, count: usize) -> String {
     format!("{} at the portal: {}{then}", dossiers(count), status.word())
 }
 
-/// Hands in these dossiers, as far as the portal does not have them yet, each once whatever happened before.
+/// Hands in these dossiers, as far as the portal does not have them yet, each once whatever happened before. `today` is
+/// the day in Vietnam that is written down as the day of handing in.
 ///
 /// # Errors
 ///
@@ -110,13 +111,13 @@ fn text(status: Status, count: usize) -> String {
 pub async fn submit(
     terms: &Terms,
     ledger: &mut Ledger,
-    run: &str,
+    (run, today): (&str, Date),
     leaving: impl IntoIterator<Item = Leaving>,
     patience: Patience,
 ) -> Result<(Left, Vec<Fault>), Fault> {
     let mut way = Way::new(terms, patience);
     for leaving in leaving {
-        if !way.take(ledger, run, &leaving).await? {
+        if !way.take(ledger, (run, today), &leaving).await? {
             break;
         }
     }
@@ -131,7 +132,7 @@ pub async fn submit(
 pub async fn submit_confirmed(
     terms: &Terms,
     ledger: &mut Ledger,
-    run: &str,
+    (run, today): (&str, Date),
     key: &SealingKey,
     patience: Patience,
 ) -> Result<(Left, Vec<Fault>), Fault> {
@@ -139,7 +140,7 @@ pub async fn submit_confirmed(
     for one in ledger.dossiers_to_leave().map_err(|error| error.fault())? {
         // One at a time: each brings its files.
         let leaving = opened(ledger, key, one)?;
-        if !way.take(ledger, run, &leaving).await? {
+        if !way.take(ledger, (run, today), &leaving).await? {
             break;
         }
     }
@@ -167,7 +168,12 @@ impl<'t> Way<'t> {
     }
 
     /// Hands a dossier in, and says whether another would fare better than one that failed.
-    async fn take(&mut self, ledger: &mut Ledger, run: &str, leaving: &Leaving) -> Result<bool, Fault> {
+    async fn take(
+        &mut self,
+        ledger: &mut Ledger,
+        (run, today): (&str, Date),
+        leaving: &Leaving,
+    ) -> Result<bool, Fault> {
         let dossier = &leaving.confirmed.dossier;
         let known = ledger.submission_of(dossier).map_err(|error| error.fault())?;
         if known.is_some_and(|known| !matches!(known.stage, Stage::Waiting | Stage::Announced)) {
@@ -186,8 +192,7 @@ impl<'t> Way<'t> {
         ledger.announce_submission(run, &departure(leaving)).map_err(|error| error.fault())?;
         match portal.submit(&leaving.confirmed).await {
             Ok(number) => {
-                let day = AsOf::today().date();
-                ledger.submission_filed(run, dossier, &number, day).map_err(|error| error.fault())?;
+                ledger.submission_filed(run, dossier, &number, today).map_err(|error| error.fault())?;
                 self.left.filed.push((dossier.clone(), number));
                 Ok(true)
             }
@@ -290,6 +295,7 @@ pub async fn leave(
     world: &World,
     checked: &Checked,
     (again, account): (&[String], &str),
+    today: Date,
     patience: Patience,
 ) -> Result<(Heard, Left, Vec<Fault>), Fault> {
     let Some(terms) = &checked.pipeline.submission else {
@@ -305,14 +311,19 @@ pub async fn leave(
             return Err(Fault::new("submission.not-refused", Place::Thing("--again".into()), what, next));
         }
     }
-    let done = both(terms, &mut desk, patience).await;
+    let done = both(terms, &mut desk, today, patience).await;
     desk.ledger.anchor().map_err(|error| error.fault())?;
     done
 }
 
-async fn both(terms: &Terms, desk: &mut Desk, patience: Patience) -> Result<(Heard, Left, Vec<Fault>), Fault> {
+async fn both(
+    terms: &Terms,
+    desk: &mut Desk,
+    today: Date,
+    patience: Patience,
+) -> Result<(Heard, Left, Vec<Fault>), Fault> {
     let (heard, fault) = follow(terms, &mut desk.ledger, "-", &desk.key, patience).await?;
-    let (left, mut faults) = submit_confirmed(terms, &mut desk.ledger, "-", &desk.key, patience).await?;
+    let (left, mut faults) = submit_confirmed(terms, &mut desk.ledger, ("-", today), &desk.key, patience).await?;
     faults.extend(fault);
     Ok((heard, left, faults))
 }
@@ -327,7 +338,12 @@ pub fn write_papers(world: &World, checked: &Checked, folder: &Path, account: &s
     let mut desk = Desk::open(world, checked)?;
     let unwritable = |path: &Path, error: &std::io::Error| {
         let next = "make room, let the service's account write there, or name another folder";
-        Fault::new("submission.paper-not-writable", Place::file(path), format!("no paper can be written: {error}"), next)
+        Fault::new(
+            "submission.paper-not-writable",
+            Place::file(path),
+            format!("no paper can be written: {error}"),
+            next,
+        )
     };
     files::private_folder(folder).map_err(|error| unwritable(folder, &error))?;
     let mut written = Vec::new();
@@ -338,9 +354,7 @@ pub fn write_papers(world: &World, checked: &Checked, folder: &Path, account: &s
         let path = folder.join(format!("{}.pdf", leaving.confirmed.dossier));
         files::replace(&path, paper.reveal()).map_err(|error| unwritable(&path, &error))?;
         let digest = sha256(paper.reveal());
-        desk.ledger
-            .submission_printed(&leaving.confirmed.dossier, account, &digest)
-            .map_err(|error| error.fault())?;
+        desk.ledger.submission_printed(&leaving.confirmed.dossier, account, &digest).map_err(|error| error.fault())?;
         written.push(path);
     }
     desk.ledger.anchor().map_err(|error| error.fault())?;
@@ -387,7 +401,8 @@ impl Night<'_> {
         {
             self.world.progress.step("handing in dossiers");
             let key = self.world.sealing_key().map_err(|error| error.fault())?;
-            let (left, faults) = submit_confirmed(terms, ledger, &self.run, &key, Patience::default()).await?;
+            let (left, faults) =
+                submit_confirmed(terms, ledger, (&self.run, self.today), &key, Patience::default()).await?;
             self.report.notes.extend(left.texts());
             self.report.faults.extend(faults.iter().map(FaultLine::from));
         }
@@ -400,9 +415,16 @@ impl Night<'_> {
         Ok(())
     }
 
-    /// Learns which obligations a dossier has settled.
+    /// Learns which obligations a dossier has settled, and for which one is with whoever decides it: while nothing is
+    /// asked of a person, nobody reminds them of what they have done.
     pub(super) fn know_settled(&mut self, ledger: &Ledger) -> Result<(), Fault> {
         self.settled = ledger.settled_by_dossier().map_err(|error| error.fault())?;
+        let filed = ledger.submissions(&[Stage::Filed]).map_err(|error| error.fault())?;
+        let is_quiet = |one: &Submission| {
+            let status = one.status.and_then(|status| Status::from_number(status.into()));
+            status.is_none_or(|status| status.becomes() == Becomes::UnderWay)
+        };
+        self.closed.handed_in = filed.into_iter().filter(is_quiet).map(|one| one.obligation).collect();
         Ok(())
     }
 }

@@ -25,6 +25,8 @@ pub struct DossierMood {
     pub unwell: u32,
     /// How many dossiers it takes without its answer arriving.
     pub lost_answers: u32,
+    /// How many dossiers it takes and answers half a minute later.
+    pub late_answers: u32,
     /// How many files it takes and says another hash of.
     pub other_hashes: u32,
     /// Kinds of files that it refuses, like `image/png`.
@@ -163,11 +165,19 @@ pub(super) async fn submit(State(memory): State<Shared>, headers: HeaderMap, bod
         portal.held.insert(number.clone(), held);
         Ok(json!({ "MaHoSo": number }))
     });
-    let mut memory = held(&memory);
-    let mood = &mut memory.dossiers.mood;
-    if response.status().is_success() && mood.lost_answers > 0 {
-        mood.lost_answers -= 1;
-        return broken();
+    let is_late = {
+        let mut memory = held(&memory);
+        let mood = &mut memory.dossiers.mood;
+        if response.status().is_success() && mood.lost_answers > 0 {
+            mood.lost_answers -= 1;
+            return broken();
+        }
+        let is_late = response.status().is_success() && mood.late_answers > 0;
+        mood.late_answers = mood.late_answers.saturating_sub(u32::from(is_late));
+        is_late
+    };
+    if is_late {
+        tokio::time::sleep(std::time::Duration::from_secs(30)).await;
     }
     response
 }

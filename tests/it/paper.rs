@@ -37,7 +37,7 @@ fn text(path: &Path) -> String {
 }
 
 /// What qpdf's library finds in each file: the catalogue, the metadata, the tags in reading order with their text.
-fn read(paths: &[PathBuf]) -> Vec<Value> {
+pub fn read(paths: &[PathBuf]) -> Vec<Value> {
     let script = crate::root().join("tests/it/paper/read.py");
     let output = Command::new(tool("python")).arg(script).args(paths).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -45,7 +45,7 @@ fn read(paths: &[PathBuf]) -> Vec<Value> {
 }
 
 /// A text as it is compared: lines are broken where there is room.
-fn squeezed(text: &str) -> String {
+pub fn squeezed(text: &str) -> String {
     text.split_whitespace().collect()
 }
 
@@ -53,6 +53,9 @@ fn squeezed(text: &str) -> String {
 fn the_tags_the_language_and_the_words_are_what_a_screen_reader_needs() {
     let folder = tempfile::tempdir().unwrap();
     let path = written(folder.path(), "one.pdf", &with_files(confirmed(DOSSIER)));
+    if let Ok(folder) = std::env::var("CHUDONG_SCREENSHOTS") {
+        std::fs::copy(&path, format!("{folder}/dossier.pdf")).unwrap();
+    }
     let read = read(&[path]).remove(0);
     assert_eq!(read["lang"], "vi");
     assert_eq!(read["marked"], true);

@@ -12,6 +12,8 @@ mod portal;
 pub mod sample;
 /// The ledger and the night: what is announced, what is settled.
 mod way;
+/// From the letter to the settled obligation, through the real binary.
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 

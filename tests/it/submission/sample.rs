@@ -6,8 +6,10 @@ use chudong::dossiers::{Attachment, Confirmed, Field, Origin};
 use chudong::personal::{Personal, sha256};
 use chudong::pipeline::publication::Submission;
 use chudong::pipeline::secret::SecretRef;
-use chudong::simulate;
+use chudong::simulate::{self, Simulator};
 use jiff::civil::Date;
+
+use crate::support::world::World;
 
 /// The day of the pulls.
 pub fn day() -> Date {
@@ -101,4 +103,19 @@ pub fn terms(url: &str, folder: Option<&Path>) -> Submission {
         identity: None,
         authority: None,
     }
+}
+
+/// The table `[submission]` for a stand-in, before that of the unit.
+pub fn table(simulator: &Simulator, world: &World) -> String {
+    let secret = crate::push::secret(&world.root(), "portal", simulate::SECRET);
+    let path = match secret {
+        SecretRef::File(path) => path.display().to_string(),
+        SecretRef::Env(_) | SecretRef::Credential(_) => String::new(),
+    };
+    let url = simulator.url();
+    format!(
+        "\n[submission]\nurl = \"{url}/portal/v1\"\ntoken_url = \"{url}/portal/token\"\nclient_id = \"{}\"\n\
+         client_secret = {{ file = \"{path}\" }}\ndepartment = \"H97\"\ndatabases = {{ population = \"1\" }}\n\n[unit]\n",
+        simulate::CLIENT_ID,
+    )
 }

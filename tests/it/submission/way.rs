@@ -11,6 +11,7 @@ use chudong::pipeline::publication::Submission as Terms;
 use chudong::run::leaving::{self, Heard, Leaving, Left};
 use chudong::simulate::{DossierMood, Simulator};
 use chudong::submission::{Portal, Status};
+use jiff::civil::date;
 use tokio::runtime::Runtime;
 
 use super::portal::QUICK;
@@ -42,7 +43,10 @@ impl Scene {
 
     fn submit(&self, leaving: Vec<Leaving>) -> (Left, Vec<Fault>) {
         let mut ledger = self.ledger();
-        let done = self.runtime.block_on(leaving::submit(&self.terms, &mut ledger, "-", leaving, QUICK)).unwrap();
+        let done = self
+            .runtime
+            .block_on(leaving::submit(&self.terms, &mut ledger, ("-", date(2026, 11, 21)), leaving, QUICK))
+            .unwrap();
         ledger.anchor().unwrap();
         self.is_sound();
         done
@@ -235,16 +239,7 @@ fn a_row_that_somebody_changed_is_named() {
 fn world(simulator: &Simulator) -> World {
     let world = World::small(400);
     world.without_figures();
-    let secret = crate::push::secret(&world.root(), "portal", chudong::simulate::SECRET);
-    let chudong::pipeline::secret::SecretRef::File(secret) = secret else { panic!("a file") };
-    let url = simulator.url();
-    let table = format!(
-        "[submission]\nurl = \"{url}/portal/v1\"\ntoken_url = \"{url}/portal/token\"\nclient_id = \"{}\"\n\
-         client_secret = {{ file = \"{}\" }}\ndepartment = \"H97\"\ndatabases = {{ population = \"1\" }}\n\n[unit]",
-        chudong::simulate::CLIENT_ID,
-        secret.display()
-    );
-    world.edit("pipelines/an-binh/pipeline.toml", "[unit]", &table);
+    world.edit("pipelines/an-binh/pipeline.toml", "\n[unit]\n", &super::sample::table(simulator, &world));
     world
 }
 
@@ -261,32 +256,56 @@ fn open(world: &World) -> Vec<Standing> {
     open
 }
 
-#[test]
-fn a_dossier_that_is_decided_settles_its_obligation_and_one_that_is_not_accepted_leaves_it_open() {
-    let runtime = Runtime::new().unwrap();
-    let simulator = runtime.block_on(Simulator::start("127.0.0.1:0".parse().unwrap(), 1)).unwrap();
-    let world = world(&simulator);
-    world.night("2026-11-21").with(0);
-    let [done, stopped, untouched] =
-        open(&world).try_into().map(|open: [Standing; 3]| open).unwrap_or_else(|open: Vec<Standing>| {
-            match open.as_slice() {
-                [a, b, c, ..] => [a.clone(), b.clone(), c.clone()],
-                _ => panic!("too few people: {}", open.len()),
-            }
-        });
-    let leaving = [&done, &stopped].map(|standing| {
+/// Hands in a dossier for each of these obligations; gives their numbers at the portal.
+fn hand_in(runtime: &Runtime, simulator: &Simulator, world: &World, obligations: &[&Standing]) -> Vec<String> {
+    let leaving = obligations.iter().map(|standing| {
         let mut confirmed = confirmed(&standing.key);
         confirmed.due_on = standing.due_on;
         Leaving { confirmed, obligation: standing.key.clone(), subject: standing.subject.clone() }
     });
     let terms = terms(&simulator.url(), Some(&world.root()));
     let mut ledger = Ledger::open(&world.state(), "an-binh").unwrap();
-    let (left, faults) = runtime.block_on(leaving::submit(&terms, &mut ledger, "-", leaving, QUICK)).unwrap();
+    let (left, faults) =
+        runtime.block_on(leaving::submit(&terms, &mut ledger, ("-", date(2026, 11, 21)), leaving, QUICK)).unwrap();
     ledger.anchor().unwrap();
-    drop(ledger);
-    assert_eq!((left.filed.len(), faults.len()), (2, 0));
-    simulator.set_dossier_status(&left.filed[0].1, 9, "");
-    simulator.set_dossier_status(&left.filed[1].1, 3, "thiếu giấy khám sức khỏe");
+    assert_eq!((left.filed.len(), faults.len()), (obligations.len(), 0));
+    left.filed.into_iter().map(|(_, number)| number).collect()
+}
+
+#[test]
+fn whoever_has_handed_in_is_not_reminded_until_something_is_asked_of_them() {
+    let runtime = Runtime::new().unwrap();
+    let simulator = runtime.block_on(Simulator::start("127.0.0.1:0".parse().unwrap(), 1)).unwrap();
+    let world = world(&simulator);
+    world.night("2026-11-21").with(0);
+    // Reminded sixty days before, and to be reminded again thirty days before.
+    let between = |standing: &Standing| (31..=54).contains(&(standing.due_on - date(2026, 11, 21)).get_days());
+    let told = |key: &str| world.outbox().into_iter().filter(|row| row.obligation == key).count();
+    let open: Vec<Standing> = open(&world).into_iter().filter(|one| between(one) && told(&one.key) == 1).collect();
+    let [quiet, asked, other, ..] = open.as_slice() else { panic!("too few people: {}", open.len()) };
+    let numbers = hand_in(&runtime, &simulator, &world, &[quiet, asked]);
+    simulator.set_dossier_status(&numbers[0], 4, "");
+    simulator.set_dossier_status(&numbers[1], 6, "lệ phí 135.000 đồng");
+    let said = world.night("2026-12-15").with(0).out;
+    assert!(said.contains("1 a dossier is handed in"), "{said}");
+    assert_eq!((told(&quiet.key), told(&asked.key), told(&other.key)), (1, 2, 2));
+    simulator.set_dossier_status(&numbers[0], 5, "Đề nghị bổ sung ảnh");
+    world.night("2026-12-16").with(0);
+    assert_eq!((told(&quiet.key), told(&asked.key)), (2, 2));
+    world.ledger_is_sound();
+}
+
+#[test]
+fn a_dossier_that_is_decided_settles_its_obligation_and_one_that_is_not_accepted_leaves_it_open() {
+    let runtime = Runtime::new().unwrap();
+    let simulator = runtime.block_on(Simulator::start("127.0.0.1:0".parse().unwrap(), 1)).unwrap();
+    let world = world(&simulator);
+    world.night("2026-11-21").with(0);
+    let open = open(&world);
+    let [done, stopped, untouched, ..] = open.as_slice() else { panic!("too few people: {}", open.len()) };
+    let numbers = hand_in(&runtime, &simulator, &world, &[done, stopped]);
+    simulator.set_dossier_status(&numbers[0], 9, "");
+    simulator.set_dossier_status(&numbers[1], 3, "thiếu giấy khám sức khỏe");
     let said = world.night("2026-11-22").with(0).out;
     assert!(said.contains("1 dossier at the portal: done; the obligation is fulfilled"), "{said}");
     assert!(said.contains("1 dossier at the portal: not accepted; the obligation is open"), "{said}");
