@@ -20,6 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chudong::dossiers::{Confirmed, Field, Origin};
 use chudong::fault::Explain;
 use chudong::personal::{Personal, sha256};
+use chudong::pipeline;
+use chudong::pipeline::reader::Faults;
 use chudong::submission::payload::{self, Uploaded};
 use chudong::submission::{Becomes, Error, Status};
 use proptest::prelude::*;
@@ -178,17 +180,28 @@ fn the_hash_of_a_file_is_that_of_its_bytes() {
 #[test]
 fn check_names_what_is_wrong_with_the_way_to_the_portal() {
     let world = World::of("an-binh");
-    let pipeline = "pipelines/an-binh/pipeline.toml";
+    let path = "pipelines/an-binh/pipeline.toml";
     let right = "[submission]\nurl = \"https://portal.example/v1/\"\ntoken_url = \"https://portal.example/token\"\n\
                  client_id = \"an-binh\"\nclient_secret = { env = \"NAME\" }\ndepartment = \"H97.12\"\n\
                  databases = { population = \"1\" }\n\n[unit]";
-    world.edit(pipeline, "[unit]", right);
-    world.chudong(&["check"]).with(0);
+    let read = || {
+        let faults = Faults::default();
+        let read = pipeline::read(&world.root(), "an-binh", &faults);
+        let said = faults.into_vec().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        (read.and_then(|pipeline| pipeline.submission), said)
+    };
+    assert!(read().0.is_none(), "nobody has to hand anything in");
+    world.edit(path, "[unit]", right);
+    let (submission, said) = read();
+    assert_eq!(said, "");
+    let submission = submission.unwrap();
+    assert_eq!((submission.url.as_str(), submission.department.as_str()), ("https://portal.example/v1", "H97.12"));
+    assert_eq!(submission.databases, [("population".to_owned(), "1".to_owned())].into());
     let wrong = "[submission]\nurl = \"http://portal.example\"\ntoken_url = \"https://portal.example/token\"\n\
                  client_id = \"an-binh\"\nclient_secret = \"hunter2\"\ndepartment = \"tỉnh\"\nauthority = \"ca.pem\"\n\
                  surplus = 1\ndatabases = { population = \"mã 1\", taxes = \"2\" }\n\n[unit]";
-    world.edit(pipeline, right, wrong);
-    let said = world.chudong(&["check"]).with(1).said();
+    world.edit(path, right, wrong);
+    let (_, said) = read();
     for code in [
         "pipeline.clear-text",
         "pipeline.secret",

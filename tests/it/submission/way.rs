@@ -236,8 +236,8 @@ fn a_row_that_somebody_changed_is_named() {
 // ---- a whole agency -----------------------------------------------------------
 
 /// The sample agency, which hands dossiers in at a portal.
-fn world(simulator: &Simulator) -> World {
-    let world = World::small(400);
+fn world(simulator: &Simulator, people: u64) -> World {
+    let world = World::small(people);
     world.without_figures();
     world.edit("pipelines/an-binh/pipeline.toml", "\n[unit]\n", &super::sample::table(simulator, &world));
     world
@@ -276,7 +276,7 @@ fn hand_in(runtime: &Runtime, simulator: &Simulator, world: &World, obligations:
 fn whoever_has_handed_in_is_not_reminded_until_something_is_asked_of_them() {
     let runtime = Runtime::new().unwrap();
     let simulator = runtime.block_on(Simulator::start("127.0.0.1:0".parse().unwrap(), 1)).unwrap();
-    let world = world(&simulator);
+    let world = world(&simulator, 2_000);
     world.night("2026-11-21").with(0);
     // Reminded sixty days before, and to be reminded again thirty days before.
     let between = |standing: &Standing| (31..=54).contains(&(standing.due_on - date(2026, 11, 21)).get_days());
@@ -299,7 +299,7 @@ fn whoever_has_handed_in_is_not_reminded_until_something_is_asked_of_them() {
 fn a_dossier_that_is_decided_settles_its_obligation_and_one_that_is_not_accepted_leaves_it_open() {
     let runtime = Runtime::new().unwrap();
     let simulator = runtime.block_on(Simulator::start("127.0.0.1:0".parse().unwrap(), 1)).unwrap();
-    let world = world(&simulator);
+    let world = world(&simulator, 400);
     world.night("2026-11-21").with(0);
     let open = open(&world);
     let [done, stopped, untouched, ..] = open.as_slice() else { panic!("too few people: {}", open.len()) };
