@@ -102,6 +102,20 @@ struct Setter<'f> {
     y: f32,
 }
 
+/// Where a column begins and how wide its text is, in points.
+#[derive(Clone, Copy)]
+struct Column {
+    x: f32,
+    width: f32,
+}
+
+/// The head of a table, which is there again on each page that the table goes on to.
+#[derive(Clone, Copy)]
+struct Head<'h> {
+    columns: &'h [Column],
+    said: &'h [Vec<Said>],
+}
+
 /// A cell of a row that is being set: where it begins, and the lines that are still to be drawn.
 struct Cell {
     x: f32,
@@ -179,12 +193,12 @@ impl Setter<'_> {
         let table = self.root(Kind::Table { summary });
         let (of_head, of_body) = (self.node(Kind::Head, Some(table)), self.node(Kind::Body, Some(table)));
         let of_head = self.node(Kind::Row, Some(of_head));
-        let columns: Vec<(f32, f32)> = widths
+        let columns: Vec<Column> = widths
             .iter()
             .scan(LEFT, |x, part| {
                 let (begin, width) = (*x, part * (RIGHT - LEFT));
                 *x += width;
-                Some((begin, width - GAP))
+                Some(Column { x: begin, width: width - GAP })
             })
             .collect();
         let nodes: Vec<Option<usize>> = head.iter().map(|_| Some(self.node(Kind::ColumnHead, Some(of_head)))).collect();
@@ -195,21 +209,21 @@ impl Setter<'_> {
             let kind = |at: usize| if at == 0 { Kind::RowHead } else { Kind::Cell };
             let nodes: Vec<Option<usize>> = (0..row.len()).map(|at| Some(self.node(kind(at), Some(of_row)))).collect();
             let cells = self.cells(&columns, row, &nodes);
-            self.row(cells, Some((&columns, head)));
+            self.row(cells, Some(Head { columns: &columns, said: head }));
         }
     }
 
-    fn cells(&self, columns: &[(f32, f32)], said: &[Vec<Said>], nodes: &[Option<usize>]) -> Vec<Cell> {
-        let cell = |(((x, width), said), node): (((f32, f32), &Vec<Said>), Option<usize>)| Cell {
-            x,
-            node,
-            lines: self.lines(said, width).into_iter(),
+    fn cells(&self, columns: &[Column], said: &[Vec<Said>], nodes: &[Option<usize>]) -> Vec<Cell> {
+        let places = columns.iter().zip(nodes);
+        let cell = |((column, node), said): ((&Column, &Option<usize>), &Vec<Said>)| {
+            let lines = self.lines(said, column.width).into_iter();
+            Cell { x: column.x, node: *node, lines }
         };
-        columns.iter().copied().zip(said).zip(nodes.iter().copied()).map(cell).collect()
+        places.zip(said).map(cell).collect()
     }
 
     /// One row; where it does not fit, it goes on on the next page, below the table's head once more.
-    fn row(&mut self, mut cells: Vec<Cell>, head: Option<(&[(f32, f32)], &[Vec<Said>])>) {
+    fn row(&mut self, mut cells: Vec<Cell>, head: Option<Head<'_>>) {
         let height = cells.iter().map(|cell| cell.lines.as_slice().iter().map(Line::height).sum()).fold(0.0, f32::max);
         if self.y + height > BOTTOM && height <= BOTTOM - TOP - 60.0 {
             self.turn_within(head);
@@ -238,10 +252,10 @@ impl Setter<'_> {
     }
 
     /// The next page within a table: its head is there again, for the eye alone.
-    fn turn_within(&mut self, head: Option<(&[(f32, f32)], &[Vec<Said>])>) {
+    fn turn_within(&mut self, head: Option<Head<'_>>) {
         self.turn();
-        if let Some((columns, head)) = head {
-            let cells = self.cells(columns, head, &vec![None; head.len()]);
+        if let Some(Head { columns, said }) = head {
+            let cells = self.cells(columns, said, &vec![None; said.len()]);
             self.row(cells, None);
         }
     }
