@@ -57,6 +57,15 @@ impl DossierAct {
     }
 }
 
+/// A dossier that was confirmed, with what is kept of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfirmedDossier {
+    /// How it stands.
+    pub dossier: KeptDossier,
+    /// What was confirmed, sealed under [`confirmed_name`] by place: the dossier, then its files.
+    pub parts: Vec<Vec<u8>>,
+}
+
 /// What became of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecisionTaken {
@@ -119,7 +128,7 @@ impl Ledger {
     /// # Errors
     ///
     /// Where the ledger cannot be read.
-    pub fn confirmed_dossiers(&self, after: i64) -> Result<Vec<(KeptDossier, Vec<Vec<u8>>)>, Error> {
+    pub fn confirmed_dossiers(&self, after: i64) -> Result<Vec<ConfirmedDossier>, Error> {
         let failed = |source| self.failed("read confirmed dossiers", source);
         if !self.has_table("dossier_confirmed")? {
             return Ok(Vec::new());
@@ -132,7 +141,7 @@ impl Ledger {
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
             let parts = self.confirmed_parts(&row.dossier)?;
-            found.push((row, parts));
+            found.push(ConfirmedDossier { dossier: row, parts });
         }
         Ok(found)
     }

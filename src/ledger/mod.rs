@@ -60,7 +60,7 @@ pub use breakers::{Ended, Stop};
 pub use budget::{Publication, Reservation, Reserved, StoredRelease};
 pub use chain::{Entry, Head};
 pub use checkpoint::Checkpoint;
-pub use decisions::{Decision, DecisionTaken, DossierAct, confirmed_name};
+pub use decisions::{ConfirmedDossier, Decision, DecisionTaken, DossierAct, confirmed_name};
 pub use deferred::Deferred;
 pub use error::Error;
 pub use lock::Lock;

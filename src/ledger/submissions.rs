@@ -108,17 +108,6 @@ pub struct Departure {
     pub due_on: Date,
 }
 
-/// A confirmed dossier that is to leave.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToLeave {
-    /// The dossier's own random number.
-    pub dossier: String,
-    /// The key of the obligation that it answers.
-    pub obligation: String,
-    /// The keyed pseudonym of the person.
-    pub subject: String,
-}
-
 /// How a dossier stands on its way. No person is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
@@ -176,24 +165,22 @@ impl Ledger {
         Ok(found)
     }
 
-    /// The confirmed dossiers that the portal neither has nor refused, in the order of their decisions, each with its
-    /// obligation and the keyed pseudonym of the person.
+    /// The numbers of the confirmed dossiers that the portal neither has nor refused, in the order of their decisions.
     ///
     /// # Errors
     ///
     /// Where the ledger cannot be read.
-    pub fn dossiers_to_leave(&self) -> Result<Vec<ToLeave>, Error> {
+    pub fn dossiers_to_leave(&self) -> Result<Vec<String>, Error> {
         let failed = |source| self.failed("read which dossiers are to leave", source);
         if !self.has_table("dossier")? || !self.has_table("submission")? {
             return Ok(Vec::new());
         }
-        let sql = "select dossier, obligation, subject from dossier where state = 'confirmed' and not exists (
+        let sql = "select dossier from dossier where state = 'confirmed' and not exists (
                        select 1 from submission where submission.dossier = dossier.dossier
                            and stage in ('filed', 'refused', 'ended'))
                    order by entry, dossier";
         let mut select = self.connection.prepare(sql).map_err(failed)?;
-        let rows = select
-            .query_map([], |row| Ok(ToLeave { dossier: row.get(0)?, obligation: row.get(1)?, subject: row.get(2)? }));
+        let rows = select.query_map([], |row| row.get(0));
         rows.and_then(Iterator::collect).map_err(failed)
     }
 

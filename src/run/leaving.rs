@@ -17,8 +17,8 @@ use crate::check::Checked;
 use crate::dossiers::Confirmed;
 use crate::fault::{Explain, Fault, Place};
 use crate::files;
-use crate::ledger::submissions::{Departure, Outcome, Stage, Submission, ToLeave, sealed_words_name};
-use crate::ledger::{Ledger, Lock};
+use crate::ledger::submissions::{Departure, Outcome, Stage, Submission, sealed_words_name};
+use crate::ledger::{ConfirmedDossier, Ledger, Lock};
 use crate::paper;
 use crate::personal::{SealingKey, sha256};
 use crate::pipeline::publication::Submission as Terms;
@@ -139,7 +139,7 @@ pub async fn submit_confirmed(
     let mut way = Way::new(terms, patience);
     for one in ledger.dossiers_to_leave().map_err(|error| error.fault())? {
         // One at a time: each brings its files.
-        let leaving = opened(ledger, key, one)?;
+        let Some(leaving) = opened(ledger, key, &one)? else { continue };
         if !way.take(ledger, (run, today), &leaving).await? {
             break;
         }
@@ -147,10 +147,16 @@ pub async fn submit_confirmed(
     Ok((way.left, way.faults))
 }
 
-fn opened(ledger: &Ledger, key: &SealingKey, one: ToLeave) -> Result<Leaving, Fault> {
-    let parts = ledger.confirmed_parts(&one.dossier).map_err(|error| error.fault())?;
-    let confirmed = super::dossiers::open(ledger, key, &one.dossier, &parts)?;
-    Ok(Leaving { confirmed, obligation: one.obligation, subject: one.subject })
+/// One of the dossiers that are to leave; none where it was erased since it was asked which there are.
+fn opened(ledger: &Ledger, key: &SealingKey, dossier: &str) -> Result<Option<Leaving>, Fault> {
+    let Some(kept) = ledger.dossier(dossier).map_err(|error| error.fault())? else { return Ok(None) };
+    let parts = ledger.confirmed_parts(dossier).map_err(|error| error.fault())?;
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    let (obligation, subject) = (kept.obligation.clone(), kept.subject.clone());
+    let confirmed = super::dossiers::open(ledger, key, &ConfirmedDossier { dossier: kept, parts })?;
+    Ok(Some(Leaving { confirmed, obligation, subject }))
 }
 
 /// The way of dossiers to the portal, and what became of them.
@@ -348,7 +354,7 @@ pub fn write_papers(world: &World, checked: &Checked, folder: &Path, account: &s
     files::private_folder(folder).map_err(|error| unwritable(folder, &error))?;
     let mut written = Vec::new();
     for one in desk.ledger.dossiers_to_leave().map_err(|error| error.fault())? {
-        let leaving = opened(&desk.ledger, &desk.key, one)?;
+        let Some(leaving) = opened(&desk.ledger, &desk.key, &one)? else { continue };
         let paper = paper::dossier(&leaving.confirmed).map_err(|error| error.fault())?;
         // The number of a dossier is of hexadecimal digits: it is a name, and no path.
         let path = folder.join(format!("{}.pdf", leaving.confirmed.dossier));

@@ -114,7 +114,10 @@ fn the_standard_tables_are_those_of_the_file() {
     let filled = fs::read_dir(crate::root().join("sql/staging/an-binh")).unwrap();
     let filled: BTreeSet<String> =
         filled.map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect();
-    assert_eq!(written.into_keys().filter(is_standard).collect::<BTreeSet<_>>(), filled);
+    // What only dossiers are prepared from is in the agency's own sources, and in no standard form.
+    let for_dossiers = ["licence_holders", "residents"].map(str::to_owned);
+    let expected = written.into_keys().filter(is_standard).chain(for_dossiers);
+    assert_eq!(expected.collect::<BTreeSet<_>>(), filled);
 }
 
 /// Every file, table and column that a pipeline reads is in its data, and nothing else.

@@ -8,7 +8,7 @@ use crate::calendar::vietnam;
 use crate::dossiers::{Basis, Confirmed, Discrepancy, Prepared, discrepancies, read_confirmed};
 use crate::fault::{Explain, Fault, Place};
 use crate::files;
-use crate::ledger::{Ledger, confirmed_name, dossier_name};
+use crate::ledger::{ConfirmedDossier, Ledger, confirmed_name, dossier_name};
 use crate::personal::{Personal, SealingKey};
 use crate::report::FaultLine;
 use crate::run::Night;
@@ -24,20 +24,16 @@ const LISTS: &str = "discrepancies";
 /// Where the ledger cannot be read, or what is sealed cannot be opened.
 pub fn confirmed_dossiers(ledger: &Ledger, key: &SealingKey, after: i64) -> Result<Vec<Confirmed>, Fault> {
     let kept = ledger.confirmed_dossiers(after).map_err(|error| error.fault())?;
-    kept.iter().map(|(kept, parts)| open(ledger, key, &kept.dossier, parts)).collect()
+    kept.iter().map(|one| open(ledger, key, one)).collect()
 }
 
-/// Opens a confirmed dossier by its parts as they are sealed.
-pub(in crate::run) fn open(
-    ledger: &Ledger,
-    key: &SealingKey,
-    dossier: &str,
-    parts: &[Vec<u8>],
-) -> Result<Confirmed, Fault> {
+/// Opens a confirmed dossier, with its files.
+pub(in crate::run) fn open(ledger: &Ledger, key: &SealingKey, kept: &ConfirmedDossier) -> Result<Confirmed, Fault> {
     let lost = || sealed_fault(ledger);
-    let (first, files) = parts.split_first().ok_or_else(lost)?;
-    let text = key.open(&confirmed_name(dossier, 0), first).ok_or_else(lost)?;
-    let opened = |(place, part): (usize, &Vec<u8>)| key.open_bytes(&confirmed_name(dossier, place), part);
+    let name = |place| confirmed_name(&kept.dossier.dossier, place);
+    let (first, files) = kept.parts.split_first().ok_or_else(lost)?;
+    let text = key.open(&name(0), first).ok_or_else(lost)?;
+    let opened = |(place, part): (usize, &Vec<u8>)| key.open_bytes(&name(place), part);
     let files: Option<Vec<Personal<Vec<u8>>>> = (1..).zip(files).map(opened).collect();
     read_confirmed(&text, files.ok_or_else(lost)?).map_err(|error| error.fault())
 }
@@ -78,8 +74,8 @@ impl Night<'_> {
         let key = self.world.opening_key().map_err(|error| error.fault())?;
         let mut bases: HashMap<String, Basis> = HashMap::new();
         let mut lists: BTreeMap<(String, Date), Vec<String>> = BTreeMap::new();
-        for (dossier, parts) in &kept {
-            let confirmed = open(ledger, &key, &dossier.dossier, parts)?;
+        for one in &kept {
+            let (dossier, confirmed) = (&one.dossier, open(ledger, &key, one)?);
             let day = confirmed.confirmed_at.to_zoned(vietnam()).date();
             if i64::from((self.today - day).get_days()) > LISTS_KEPT_DAYS {
                 continue;

@@ -318,6 +318,8 @@ fn answers(opened: &Opened, sent: &Sent<'_, '_>, today: Date) -> Answers {
         }
         let text = match (shown.standing, sent.text(&format!("{id}.choice"))) {
             (Standing::Conflict, Some("other")) => sent.text(id).map(str::to_owned),
+            // Who wrote something else and marked nothing meant what they wrote.
+            (Standing::Conflict, None) => sent.text(id).filter(|text| !text.trim().is_empty()).map(str::to_owned),
             (Standing::Conflict, choice) => choice
                 .and_then(|choice| choice.parse::<usize>().ok())
                 .and_then(|at| shown.said.get(at))

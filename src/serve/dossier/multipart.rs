@@ -46,7 +46,7 @@ pub(super) fn parts<'b>(body: &'b [u8], boundary: &str) -> Option<Vec<Part<'b>>>
             return Some(found);
         }
         let after = rest.strip_prefix(b"\r\n")?;
-        let end = memmem::find(after, between.as_bytes())?;
+        let end = end_of(after, between.as_bytes())?;
         let (part, next) = after.split_at_checked(end)?;
         rest = next.get(between.len()..)?;
         let head = memmem::find(part.get(..part.len().min(HEAD_BYTES_MAX))?, b"\r\n\r\n")?;
@@ -56,6 +56,14 @@ pub(super) fn parts<'b>(body: &'b [u8], boundary: &str) -> Option<Vec<Part<'b>>>
             return None;
         }
     }
+}
+
+/// Where a part ends: at a boundary that is one, and not only begins like one.
+fn end_of(bytes: &[u8], between: &[u8]) -> Option<usize> {
+    memmem::find_iter(bytes, between).find(|at| {
+        let after = at.saturating_add(between.len());
+        bytes.get(after..).is_some_and(|after| after.starts_with(b"\r\n") || after.starts_with(b"--"))
+    })
 }
 
 /// The names in the head of a part.

@@ -27,7 +27,7 @@ input[type=radio], input[type=checkbox] { width: 1.5rem; height: 1.5rem; vertica
 .fault, .notice { border: 2px solid #8a3c00; padding: 0.75rem; border-radius: 0.25rem; }
 .fault { font-weight: 700; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-input:focus-visible, select:focus-visible, summary:focus-visible, fieldset:focus-visible, .notice:focus-visible { outline: 3px solid #b35900; outline-offset: 2px; }
+input:focus-visible, input[type=date]:focus-within, select:focus-visible, summary:focus-visible, fieldset:focus-visible, .notice:focus-visible { outline: 3px solid #b35900; outline-offset: 2px; }
 summary { cursor: pointer; padding: 0.25rem 0; }
 @media (prefers-color-scheme: dark) {
   .field input[type=text], .field input[type=date], .field input[type=file], .field select, .later select { border-color: #b3b3b3; }

@@ -1,18 +1,31 @@
 //! Dossiers that are prepared for a person: from the night to the decision, through the real binary.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+/// What `check` refuses.
+mod checks;
+/// What people decide, in which order, by which link.
+mod decisions;
+/// Every form of the catalogue.
+mod forms;
+/// Prefill equals the registers on random data.
+mod prefill;
+/// Registers that disagree, are old, or know nothing.
+mod registers;
+/// In a real browser.
+mod seen;
 /// From the message to the confirmed dossier, and what else a person may decide.
 mod whole;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use chudong::dossiers::Confirmed;
 use chudong::personal::dossier_links::{DossierLink, DossierLinks};
 use chudong::personal::{PseudonymKey, SealingKey};
 
-use crate::support::world::{ANY_TIME, World};
+use crate::support::world::{ANY_TIME, World, copy};
 
 pub const PIPELINE: &str = "pipelines/an-binh/pipeline.toml";
 pub const NIGHT: &str = "2026-11-21";
@@ -20,7 +33,7 @@ pub const BASE: &str = "https://nhac.example";
 
 /// The sample agency with few people, without figures, preparing the dossiers of these items.
 pub fn world(items: &[&str]) -> World {
-    let world = World::small(1_500);
+    let world = World::small(1_000);
     world.without_figures();
     let items: Vec<String> = items.iter().map(|item| format!("\"{item}\"")).collect();
     let tables = format!(
@@ -28,6 +41,28 @@ pub fn world(items: &[&str]) -> World {
         items.join(", ")
     );
     world.edit(PIPELINE, ANY_TIME, &tables);
+    world
+}
+
+/// How many tests ask for [`prepared`]: when the last has its copy, the folders of the first go.
+const TESTS: usize = 7;
+
+/// The same with one item, after its night; the night is run once for all tests.
+pub fn prepared() -> World {
+    static OVER: Mutex<(usize, Option<World>)> = Mutex::new((0, None));
+    let mut over = OVER.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = over.1.take().unwrap_or_else(|| {
+        let world = world(&["driving_licence"]);
+        world.night(NIGHT).with(0);
+        world
+    });
+    over.0 += 1;
+    if over.0 == TESTS {
+        return first;
+    }
+    let world = World::beside(&first);
+    copy(&first.state(), &world.state());
+    over.1 = Some(first);
     world
 }
 

@@ -1,13 +1,12 @@
 use chudong::dossiers::Origin;
 use chudong::ledger::DossierState;
 
-use super::{Desk, agreeing, confirmed, links, opened, path, sent, value, version, world};
-use super::{NIGHT, is_conflict};
+use super::is_conflict;
+use super::{Desk, agreeing, confirmed, links, opened, path, prepared, sent, value, version};
 
 #[test]
 fn from_the_letter_to_the_confirmed_dossier() {
-    let world = world(&["driving_licence"]);
-    world.night(NIGHT).with(0);
+    let world = prepared();
     let links = links(&world);
     assert!(links.len() > 5, "{links:?}");
     let link = links.first().unwrap();

@@ -37,7 +37,7 @@ fn town<'d>(server: &Server, people: usize, ends: impl Fn(usize) -> Vec<&'d str>
     let register = rusqlite::Connection::open(world.root().join(REGISTER)).unwrap();
     register.execute_batch("delete from temporary_residences; delete from citizens").unwrap();
     for person in 0..people {
-        let citizen = "insert into citizens values (?1, ?2, '1990-01-01', '97001', 'vi', ?3, null, 0)";
+        let citizen = "insert into citizens values (?1, ?2, '1990-01-01', '97001', 'vi', ?3, null, 0, 'male', null, '2026-01-01')";
         let (number, name) = (number(person), format!("Người {person}"));
         register.execute(citizen, [&number, &name, &format!("m{person:05}@example.com")]).unwrap();
         for (stay, last) in ends(person).into_iter().enumerate() {

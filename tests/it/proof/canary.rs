@@ -76,7 +76,7 @@ fn aviary(server: &Server, simulator: &Simulator) -> World {
     let register = rusqlite::Connection::open(world.root().join("data-samples/an-binh/population.sqlite")).unwrap();
     register.execute_batch("delete from citizens; delete from temporary_residences").unwrap();
     for person in 0..PEOPLE {
-        let citizen = "insert into citizens values (?1, 'Kỳ Lân Vàng', ?2, '97001', 'vi', ?3, null, 0)";
+        let citizen = "insert into citizens values (?1, 'Kỳ Lân Vàng', ?2, '97001', 'vi', ?3, null, 0, 'male', null, '2026-01-01')";
         // A date that is none is what a message is tempted to show.
         let born = if person % 8 == 7 { format!("ngày {}", number(person)) } else { "1990-01-01".into() };
         register.execute(citizen, [number(person), born, email(person)]).unwrap();

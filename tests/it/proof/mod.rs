@@ -42,7 +42,7 @@ fn town(server: &Server, people: usize, policy: &str) -> World {
             "delete from temporary_residences; delete from citizens;
              with recursive n(i) as (select 0 union all select i + 1 from n where i + 1 < {people})
              insert into citizens select printf('0979%08d', i), printf('Người %d', i), '1990-01-01', '97001', 'vi',
-                 printf('m%05d@example.com', i), null, 0 from n;
+                 printf('m%05d@example.com', i), null, 0, 'male', null, '2026-01-01' from n;
              with recursive n(i) as (select 0 union all select i + 1 from n where i + 1 < {people})
              insert into temporary_residences select printf('TR%08d', i), printf('0979%08d', i), '97001',
                  '2026-12-01', null from n"

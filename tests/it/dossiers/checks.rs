@@ -1,0 +1,98 @@
+use super::{PIPELINE, world};
+use crate::support::world::World;
+
+const SELECT: &str = "sql/dossiers/driving_licence.sql";
+const FORM: &str = "pipelines/items/driving_licence/form.toml";
+
+/// What `check` says of the agency.
+fn said(world: &World) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let found = runtime.block_on(chudong::check::check(&world.root(), "an-binh"));
+    found.err().unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+/// A file, what stands in it, what takes its place, and what `check` must say.
+type Mistake<'m> = (&'m str, &'m str, &'m str, &'m [&'m str]);
+
+#[test]
+fn what_a_form_does_not_need_is_refused_before_anything_is_read() {
+    let world = world(&["driving_licence"]);
+    assert_eq!(said(&world), "");
+    let mistakes: [Mistake<'_>; 12] = [
+        (
+            SELECT,
+            "    residents.sex,\n",
+            "    residents.sex,\n    people.email,\n",
+            &["form.unneeded", "the select gives email"],
+        ),
+        (
+            SELECT,
+            "from due\n",
+            "from due\njoin staging.people as speakers on speakers.subject_id = due.subject_id and speakers.language = 'vi'\n",
+            &["form.unneeded", "the select reads staging.people.language, which no field"],
+        ),
+        (
+            SELECT,
+            "people.full_name as full_name__population",
+            "coalesce(people.full_name, holders.full_name) as full_name__population",
+            &["form.settled-silently", "full_name__population is made of several columns"],
+        ),
+        (
+            SELECT,
+            "people.full_name as full_name__population",
+            "residents.sex as full_name__population",
+            &["form.not-declared", "full_name__population is filled from staging.residents.sex"],
+        ),
+        (
+            SELECT,
+            "people.full_name as full_name__population",
+            "'Ba' as full_name__population",
+            &["form.not-declared", "full_name__population is filled from no column"],
+        ),
+        (SELECT, "    residents.sex,\n", "", &["form.not-filled", "no column of the select fills the field sex"]),
+        (
+            SELECT,
+            "    residents.sex,\n",
+            "    residents.sex,\n    residents.sex as phone,\n",
+            &["form.unneeded", "the field phone is for the person to answer"],
+        ),
+        (
+            PIPELINE,
+            "purposes = [\"reminders\", \"dossiers\", \"service_quality\"]",
+            "purposes = [\"reminders\", \"service_quality\"]",
+            &["sql.purpose", "does not grant that for the purpose dossiers", SELECT],
+        ),
+        (
+            PIPELINE,
+            "columns.sex = { type = \"text\", class = \"personal\", purposes = [\"dossiers\"] }",
+            "columns.sex = { type = \"text\", class = \"personal\", purposes = [\"reminders\"] }",
+            &["sql.purpose", "population.citizens.sex"],
+        ),
+        (FORM, "identity = \"identity_number\"", "identity = \"number\"", &["form.unknown-field", "form.toml:8"]),
+        (FORM, "from = [\"staging.residents.sex\"]", "from = [\"staging.residents.gender\"]", &["form.unknown-column"]),
+        (
+            FORM,
+            "type = \"choice\"",
+            "type = \"list\"",
+            &["toml.unknown-word", "fields[3].type = \"list\" is not known"],
+        ),
+    ];
+    for (path, from, to, says) in mistakes {
+        let before = std::fs::read(world.root().join(path)).unwrap();
+        world.edit(path, from, to);
+        let text = said(&world);
+        for words in says {
+            assert!(text.contains(words), "{words}:\n{text}");
+        }
+        world.put(path, &before);
+    }
+    std::fs::rename(world.root().join(SELECT), world.root().join("aside")).unwrap();
+    let text = said(&world);
+    assert!(text.contains("form.no-select"), "{text}");
+    std::fs::rename(world.root().join("aside"), world.root().join(SELECT)).unwrap();
+    world.edit(PIPELINE, "serve = {", "# serve = {");
+    assert!(said(&world).contains("pipeline.dossiers-without-page"));
+    world.edit(PIPELINE, "# serve = {", "serve = {");
+    world.edit(PIPELINE, "dossiers = { items = [\"driving_licence\"] }", "dossiers = { items = [\"passport\"] }");
+    assert!(said(&world).contains("\"passport\" is not an item that is switched on"));
+}

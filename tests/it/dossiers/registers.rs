@@ -1,0 +1,102 @@
+use chudong::dossiers::Origin;
+use rusqlite::Connection;
+
+use super::{Desk, NIGHT, agreeing, confirmed, is_conflict, links, opened, sent, value, world};
+use crate::support::world::World;
+
+/// Changes the registers before the night.
+fn transport(world: &World, sql: &str) {
+    let path = world.root().join("data-samples/an-binh/transport.sqlite");
+    Connection::open(path).unwrap().execute_batch(sql).unwrap();
+}
+
+fn population(world: &World, sql: &str) {
+    let path = world.root().join("data-samples/an-binh/population.sqlite");
+    Connection::open(path).unwrap().execute_batch(sql).unwrap();
+}
+
+#[test]
+fn registers_that_disagree_are_shown_side_by_side_and_told() {
+    let world = world(&["driving_licence"]);
+    transport(&world, "update driving_licences set holder_name = 'Trần Thị <b>Khác</b>', holder_birth_date = null");
+    population(
+        &world,
+        "update citizens set residence = 'Số 7, thôn Cũ', residence_confirmed_on = '2019-05-04', sex = 'female'",
+    );
+    world.night(NIGHT).with(0);
+    let link = links(&world).into_iter().next().unwrap();
+    let desk = Desk::start(&world);
+    let page = desk.get(&link).2;
+    // Neither is chosen, both are there with their registers, and the list above the form says so.
+    assert!(is_conflict(&page, "full_name") && !is_conflict(&page, "birth_date"), "{page}");
+    assert!(page.contains("Trần Thị &lt;b&gt;Khác&lt;/b&gt;") && !page.contains("<b>Khác"), "{page}");
+    assert!(
+        page.contains("transport.driving_licences.holder_name") && page.contains("các nguồn ghi khác nhau"),
+        "{page}"
+    );
+    assert!(!page.contains(" checked"), "{page}");
+    assert!(page.contains("Dữ liệu đã cũ") && page.contains("Ghi nhận ngày 04/05/2019"), "{page}");
+    assert!(page.contains("href=\"#f-phone\">Số điện thoại</a>: còn thiếu"), "{page}");
+
+    // Without a choice nothing is handed in, and what was written stays.
+    let answers: Vec<(String, String)> =
+        agreeing(&page).into_iter().filter(|(name, _)| name != "full_name.choice").collect();
+    let (status, _, again) = desk.post(&link, &sent(&answers), &[]);
+    assert!(status == 422 && again.contains("Xin chọn giá trị đúng"), "{again}");
+    assert_eq!(value(&again, "phone").unwrap(), "0912345678");
+    let bad: Vec<(String, String)> = agreeing(&page)
+        .into_iter()
+        .map(|(name, value)| if name == "phone" { (name, "12".to_owned()) } else { (name, value) })
+        .collect();
+    let (status, _, again) = desk.post(&link, &sent(&bad), &[]);
+    assert!(status == 422 && again.contains("href=\"#f-phone\"") && value(&again, "phone").unwrap() == "12", "{again}");
+    let unsure: Vec<(String, String)> = agreeing(&page).into_iter().filter(|(name, _)| name != "sure").collect();
+    assert_eq!(desk.post(&link, &sent(&unsure), &[]).0, 422);
+    assert!(confirmed(&world).is_empty());
+
+    // The first register's name is chosen, and the residence is corrected.
+    let mut answers = agreeing(&page);
+    answers.push(("residence".into(), "  Số 9,   đường Mới ".into()));
+    assert_eq!(desk.post(&link, &sent(&answers), &[]).0, 200);
+    let all = confirmed(&world);
+    let one = all.first().unwrap();
+    let field = |id: &str| one.fields.iter().find(|field| field.id == id).unwrap();
+    let instead = |column: &str| Origin::Corrected { instead_of: vec![column.to_owned()] };
+    assert_eq!(field("full_name").origin, instead("transport.driving_licences.holder_name"));
+    assert_eq!(field("residence").origin, instead("population.citizens.residence"));
+    assert_eq!(field("residence").value.reveal(), "Số 9, đường Mới");
+    assert!(matches!(field("birth_date").origin, Origin::Register { .. }));
+
+    // The owners of both registers are told, in files of their own that nobody else reads.
+    world.night("2026-11-22").with(0);
+    let folder = world.state().join("discrepancies");
+    let lists: Vec<_> = crate::support::world::tree(&folder).into_iter().collect();
+    let said = |source: &str| -> String {
+        let of = lists.iter().find(|(name, _)| name.display().to_string().starts_with(source)).unwrap();
+        String::from_utf8(of.1.clone().unwrap()).unwrap()
+    };
+    assert_eq!(lists.len(), 2, "{:?}", lists.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    assert!(said("transport").contains("transport.driving_licences.holder_name,Trần Thị <b>Khác</b>,"));
+    assert!(said("population").contains("population.citizens.residence,\"Số 7, thôn Cũ\",\"Số 9, đường Mới\","));
+    for (name, _) in &lists {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(folder.join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    // What was corrected is in no entry of the ledger.
+    for entry in world.entries("") {
+        assert!(!entry.body.contains("thôn Cũ") && !entry.body.contains("Khác"), "{}", entry.kind);
+    }
+    assert_eq!(one.dossier, opened(&world, &link).dossier);
+    world.ledger_is_sound();
+}
+
+#[test]
+fn what_is_not_prepared_is_not_read() {
+    // Without a form nobody asks for what only a form needs: the letters are those of level 1.
+    let world = World::small(600);
+    world.without_figures();
+    world.night(NIGHT).with(0);
+    assert!(links(&world).is_empty());
+    assert!(world.entries("dossiers.").is_empty());
+}
