@@ -223,6 +223,20 @@ impl Ledger {
         })
     }
 
+    /// Records the number that the portal gave for a dossier, before anything is handed in under it.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written, or the dossier was not announced, or has a number.
+    pub fn submission_numbered(&mut self, run: &str, dossier: &str, number: &str) -> Result<(), Error> {
+        self.write("record the number of a dossier", |transaction| {
+            let entry = append(transaction, run, "submission.numbered", dossier, &json!({ "number": number }))?;
+            let sql = "update submission set number = ?2, entry = ?3
+                       where dossier = ?1 and stage = 'announced' and number is null";
+            one_row(transaction.execute(sql, params![dossier, number, entry])?)
+        })
+    }
+
     /// Records the number that the portal gave a dossier that it has taken, on a day in Vietnam.
     ///
     /// # Errors

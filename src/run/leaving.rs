@@ -128,7 +128,7 @@ pub async fn submit(
 ///
 /// # Errors
 ///
-/// As [`submit`], and where what is sealed cannot be opened.
+/// As [`submit`]; one that cannot be opened is a fault beside the others.
 pub async fn submit_confirmed(
     terms: &Terms,
     ledger: &mut Ledger,
@@ -139,7 +139,14 @@ pub async fn submit_confirmed(
     let mut way = Way::new(terms, patience);
     for one in ledger.dossiers_to_leave().map_err(|error| error.fault())? {
         // One at a time: each brings its files.
-        let Some(leaving) = opened(ledger, key, &one)? else { continue };
+        let leaving = match opened(ledger, key, &one) {
+            Ok(Some(leaving)) => leaving,
+            Ok(None) => continue,
+            Err(fault) => {
+                way.faults.push(fault);
+                continue;
+            }
+        };
         if !way.take(ledger, (run, today), &leaving).await? {
             break;
         }
@@ -182,9 +189,10 @@ impl<'t> Way<'t> {
     ) -> Result<bool, Fault> {
         let dossier = &leaving.confirmed.dossier;
         let known = ledger.submission_of(dossier).map_err(|error| error.fault())?;
-        if known.is_some_and(|known| !matches!(known.stage, Stage::Waiting | Stage::Announced)) {
+        if known.as_ref().is_some_and(|known| !matches!(known.stage, Stage::Waiting | Stage::Announced)) {
             return Ok(true);
         }
+        let number = known.and_then(|known| known.number);
         let portal = match &mut self.portal {
             Some(portal) => portal,
             None => match Portal::open(self.terms, self.patience) {
@@ -196,7 +204,7 @@ impl<'t> Way<'t> {
             },
         };
         ledger.announce_submission(run, &departure(leaving)).map_err(|error| error.fault())?;
-        match portal.submit(&leaving.confirmed).await {
+        match hand_in(portal, ledger, run, (&leaving.confirmed, number)).await? {
             Ok(number) => {
                 ledger.submission_filed(run, dossier, &number, today).map_err(|error| error.fault())?;
                 self.left.filed.push((dossier.clone(), number));
@@ -212,6 +220,28 @@ impl<'t> Way<'t> {
             }
         }
     }
+}
+
+/// Hands a dossier in under the number that it has, or under one that is written down before it is used: however long a
+/// portal remembers a key, the dossier is the same one. The outer error is the ledger's, the inner one the portal's.
+async fn hand_in(
+    portal: &mut Portal,
+    ledger: &mut Ledger,
+    run: &str,
+    (confirmed, number): (&Confirmed, Option<String>),
+) -> Result<Result<String, Error>, Fault> {
+    let number = match number {
+        Some(number) => number,
+        None => {
+            let number = match portal.number(confirmed).await {
+                Ok(number) => number,
+                Err(error) => return Ok(Err(error)),
+            };
+            ledger.submission_numbered(run, &confirmed.dossier, &number).map_err(|error| error.fault())?;
+            number
+        }
+    };
+    Ok(portal.submit(confirmed, &number).await.map(|()| number))
 }
 
 fn departure(leaving: &Leaving) -> Departure {

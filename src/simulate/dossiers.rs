@@ -83,6 +83,10 @@ impl Dossiers {
         self.token = None;
     }
 
+    pub(super) fn forget_keys(&mut self) {
+        self.answers.clear();
+    }
+
     pub(super) fn stands(&mut self, number: &str, status: u64, words: &str) {
         if let Some(held) = self.held.get_mut(number) {
             (held.status, held.words) = (status, words.to_owned());

@@ -243,6 +243,11 @@ impl Simulator {
         held(&self.memory).dossiers.stands(number, status, words);
     }
 
+    /// The portal forgets every key under which it took something, as one does after a day.
+    pub fn forget_dossier_keys(&self) {
+        held(&self.memory).dossiers.forget_keys();
+    }
+
     /// The portal forgets the token of whoever hands dossiers in before its time.
     pub fn forget_dossier_token(&self) {
         held(&self.memory).dossiers.forget_token();

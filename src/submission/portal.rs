@@ -7,7 +7,7 @@
 //! POST url/noi-ho-so    { service: "NoiHoSo", data: [dossier] }           → data: { MaHoSo }
 //! POST url/trang-thai   { data: [{ MaHoSo }] }                            → data: [{ MaHoSo, TrangThaiHoSo, NoiDung? }]
 //! every answer          { error_code: "00" | code, data }
-//! 401  the token is not known any more      429, 503  Retry-After      4xx  error_code
+//! 401  the token is not known any more      429, 503  Retry-After      409  DOSSIER_EXISTS      4xx  error_code
 //! ```
 //!
 //! The first three steps carry an `Idempotency-Key` that begins with the dossier's own number: an answer that was lost
@@ -112,27 +112,48 @@ impl Portal {
         Ok(Portal { service, submission: submission.clone(), bearer, patience })
     }
 
-    /// Hands a dossier in and gives its number at the portal. It may be handed in again: it is taken once.
+    /// The number under which a dossier is to be handed in; the same however often it is asked for.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with a dossier that no portal could take is said before anything leaves.
+    pub async fn number(&mut self, confirmed: &Confirmed) -> Result<String, Error> {
+        payload::check(confirmed)?;
+        let body = json!({ "MaTTHC": confirmed.procedure, "MaDonVi": self.submission.department }).to_string();
+        let what = format!("a number for dossier {}", confirmed.dossier);
+        let key = format!("{}-number", confirmed.dossier);
+        let headers = [("idempotency-key", key.as_str())];
+        let message =
+            Message { what: &what, path: "so-ho-so", headers: &headers, media_type: JSON, body: body.as_bytes() };
+        let data = self.ask(&message).await?;
+        let number = data.get("MaHoSo").and_then(Value::as_str).filter(|number| is_number(number));
+        number.map(str::to_owned).ok_or_else(|| self.unreadable(&what))
+    }
+
+    /// Hands a dossier in under its number. It may be handed in again: it is taken once.
     ///
     /// # Errors
     ///
     /// Every variant that names the dossier says what became of it; [`Error::refusal`] tells whether trying again is of use.
-    pub async fn submit(&mut self, confirmed: &Confirmed) -> Result<String, Error> {
+    pub async fn submit(&mut self, confirmed: &Confirmed, number: &str) -> Result<(), Error> {
         payload::check(confirmed)?;
-        let number = self.number(confirmed).await?;
         let mut uploaded = Vec::new();
         for (at, attachment) in confirmed.attachments.iter().enumerate() {
-            uploaded.push(self.upload(confirmed, &number, at, attachment).await?);
+            uploaded.push(self.upload(confirmed, number, at, attachment).await?);
         }
-        let dossier = payload::of(confirmed, &self.submission, &number, &uploaded)?;
+        let dossier = payload::of(confirmed, &self.submission, number, &uploaded)?;
         let body = Zeroizing::new(json!({ "service": "NoiHoSo", "data": [dossier.reveal()] }).to_string());
         let what = format!("the dossier {}", confirmed.dossier);
         let headers = [("idempotency-key", confirmed.dossier.as_str())];
         let message =
             Message { what: &what, path: "noi-ho-so", headers: &headers, media_type: JSON, body: body.as_bytes() };
-        let data = self.ask(&message).await?;
-        match data.get("MaHoSo").and_then(Value::as_str) == Some(number.as_str()) {
-            true => Ok(number),
+        let data = match self.ask(&message).await {
+            // It has forgotten the key and not the dossier: nobody else was given the number.
+            Err(Error::Refused { status: 409, code, .. }) if code == EXISTS => return Ok(()),
+            answer => answer?,
+        };
+        match data.get("MaHoSo").and_then(Value::as_str) == Some(number) {
+            true => Ok(()),
             false => Err(self.unreadable(&what)),
         }
     }
@@ -164,19 +185,6 @@ impl Portal {
             }
         }
         Ok(known)
-    }
-
-    /// The number under which the dossier is handed in; the same however often it is asked for.
-    async fn number(&mut self, confirmed: &Confirmed) -> Result<String, Error> {
-        let body = json!({ "MaTTHC": confirmed.procedure, "MaDonVi": self.submission.department }).to_string();
-        let what = format!("a number for dossier {}", confirmed.dossier);
-        let key = format!("{}-number", confirmed.dossier);
-        let headers = [("idempotency-key", key.as_str())];
-        let message =
-            Message { what: &what, path: "so-ho-so", headers: &headers, media_type: JSON, body: body.as_bytes() };
-        let data = self.ask(&message).await?;
-        let number = data.get("MaHoSo").and_then(Value::as_str).filter(|number| is_number(number));
-        number.map(str::to_owned).ok_or_else(|| self.unreadable(&what))
     }
 
     async fn upload(
@@ -280,6 +288,9 @@ impl Portal {
 }
 
 const JSON: &str = "application/json";
+
+/// The portal's code for a dossier that it has already.
+const EXISTS: &str = "DOSSIER_EXISTS";
 
 /// Whether a text is a number that the portal could give: of a dossier in any of its three shapes, or of a file.
 fn is_number(text: &str) -> bool {

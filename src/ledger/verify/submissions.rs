@@ -46,6 +46,7 @@ impl Submissions {
         let Some(row) = self.rows.get_mut(&entry.key).filter(|_| event != "printed") else { return };
         row.entry = entry.seq;
         match event {
+            "numbered" => row.number = text("number"),
             "filed" => {
                 row.stage = "filed";
                 (row.number, row.filed_on) = (text("number"), text("day"));

@@ -91,7 +91,7 @@ fn what_leaves_is_announced_first_and_handed_in_once() {
     assert!(faults.is_empty(), "{faults:?}");
     assert_eq!(left.filed.len(), 2);
     assert_eq!(left.texts(), ["2 dossiers handed in to the portal"]);
-    assert_eq!(stage.kinds("one"), ["submission.announced", "submission.filed"]);
+    assert_eq!(stage.kinds("one"), ["submission.announced", "submission.numbered", "submission.filed"]);
     // The same again says nothing to anybody.
     let calls = stage.simulator.dossier_calls();
     let (left, faults) = stage.submit(vec![leaving("one", "o1"), leaving("two", "o2")]);
@@ -117,7 +117,7 @@ fn a_run_that_died_between_the_answer_and_the_commit_hands_nothing_in_twice() {
     };
     stage.ledger().announce_submission("-", &departure).unwrap();
     let mut portal = Portal::open(&stage.terms, QUICK).unwrap();
-    let number = stage.runtime.block_on(portal.submit(&one.confirmed)).unwrap();
+    let number = stage.runtime.block_on(super::portal::hand_in(&mut portal, &one.confirmed)).unwrap();
     drop(portal);
     assert_eq!(stage.stages(), [("one".to_owned(), Stage::Announced)].into());
     let held = stage.simulator.dossiers();
@@ -125,7 +125,23 @@ fn a_run_that_died_between_the_answer_and_the_commit_hands_nothing_in_twice() {
     assert!(faults.is_empty());
     assert_eq!(left.filed, [("one".to_owned(), number)]);
     assert_eq!(stage.simulator.dossiers(), held, "the portal has it once, as it was");
-    assert_eq!(stage.kinds("one"), ["submission.announced", "submission.announced", "submission.filed"]);
+    let kinds = ["submission.announced", "submission.announced", "submission.numbered", "submission.filed"];
+    assert_eq!(stage.kinds("one"), kinds);
+}
+
+#[test]
+fn a_portal_that_has_forgotten_the_key_still_has_the_dossier_once() {
+    let stage = stage(DossierMood { lost_answers: 3, ..DossierMood::default() });
+    let (left, faults) = stage.submit(vec![leaving("one", "o1")]);
+    assert_eq!((left.filed.len(), faults.len()), (0, 1));
+    let held = stage.simulator.dossiers();
+    assert_eq!(held.len(), 1, "the portal has it, and its answers were lost");
+    // A day later it would give another number for the same key.
+    stage.simulator.forget_dossier_keys();
+    let (left, faults) = stage.submit(vec![leaving("one", "o1")]);
+    assert_eq!((left.filed.len(), faults.len()), (1, 0), "{faults:?}");
+    assert_eq!(stage.simulator.dossiers().keys().collect::<Vec<_>>(), held.keys().collect::<Vec<_>>());
+    assert_eq!(held.keys().next(), Some(&left.filed[0].1));
 }
 
 #[test]
