@@ -41,9 +41,10 @@ has_odbc_driver() {
 }
 
 # From PyPI, in a folder of their own: an S3-compatible server for the sources that are object stores, unless there is
-# one; readers of what is published (Frictionless Data, CSV on the Web); a verifier of signatures that is not ours; axe-core, of whose package one file is needed and nothing it needs.
+# one; readers of what is published (Frictionless Data, CSV on the Web); a verifier of signatures that is not ours; a
+# reader of the tags of PDF (qpdf's library); axe-core, of whose package one file is needed and nothing it needs.
 tools=target/test-tools
-packages=('dkimpy[ed25519]==1.1.8' 'frictionless==5.21.0' 'csvw==4.1.1')
+packages=('dkimpy[ed25519]==1.1.8' 'frictionless==5.21.0' 'csvw==4.1.1' 'pikepdf==10.17.0')
 command -v moto_server >/dev/null || packages+=('moto[server]==5.2.5')
 axe='axe-playwright-python==0.1.8'
 has_tools() {
@@ -74,6 +75,8 @@ command -v minisign >/dev/null || missing+=(minisign)
 compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(libfaketime)
 # A browser, in which pages and letters are looked at as people see them.
 command -v chromium >/dev/null || missing+=(chromium)
+# Reads a PDF as whoever knows nothing of its tags.
+command -v pdftotext >/dev/null || missing+=(poppler-utils)
 # What the build needs: the C of SQLite, zstd and OpenSSL is compiled from source.
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
 command -v make >/dev/null || missing+=(make)

@@ -25,6 +25,8 @@
 //! - [`bounces`]: what comes back: delivery reports, complaints, late receipts.
 //! - [`publication`]: released tables become files, a catalogue and the page.
 //! - [`push`]: the national portal's rating system is told what was published.
+//! - [`paper`]: a confirmed dossier as an accessible PDF.
+//! - [`submission`]: a confirmed dossier goes to the national portal, and its status comes back.
 //!
 //! Deciding, pure:
 //!
@@ -83,8 +85,10 @@ pub mod satisfaction;
 pub mod bounces;
 pub mod delivery;
 pub mod ledger;
+pub mod paper;
 pub mod publication;
 pub mod push;
+pub mod submission;
 
 pub mod check;
 pub mod cli;

@@ -29,6 +29,7 @@ mod release;
 mod restate;
 mod serve;
 mod simulate;
+mod submit;
 mod trace;
 
 use std::io::Write;
@@ -241,6 +242,20 @@ enum Verb {
     /// A night does it too, last. Every message has a key by which the portal takes it once; what it took and refused is
     /// in the ledger. A complete snapshot is never replaced by a partial one.
     Push,
+    /// Hand the dossiers in that people have confirmed, and ask the portal how they stand; [submission] says where.
+    ///
+    /// A night does it too. Every dossier has a key by which the portal takes it once; what it answered is in the ledger.
+    Submit {
+        /// Write the confirmed dossiers into this folder as accessible PDF instead, readable by this account alone.
+        #[arg(long, value_name = "DIR", conflicts_with = "again")]
+        paper: Option<PathBuf>,
+        /// Try a dossier once more that the portal refused; may be given several times.
+        #[arg(long, value_name = "DOSSIER")]
+        again: Vec<String>,
+        /// The day that is written down as that of handing in, for a rehearsal; without it, today in Vietnam.
+        #[arg(long, value_name = "YYYY-MM-DD", env = "CHUDONG_TODAY")]
+        today: Option<AsOf>,
+    },
     /// Say what is spent and left of the privacy budget, month by month, and what one month costs under the policy.
     Budget {
         /// How to print it.
@@ -300,7 +315,7 @@ enum Verb {
         #[arg(long, value_enum, default_value_t)]
         format: SamplesFormat,
     },
-    /// Stand in for Zalo, an SMS gateway, a webhook and the rating system on this machine, until stopped: for trying out.
+    /// Stand in for Zalo, an SMS gateway, a webhook and the national portal on this machine, until stopped: for trying out.
     ///
     /// Telephone numbers say what becomes of a message: 84900000001 is asked to wait twice, 84900000002 has no account,
     /// 84900000003 complains, 84900000004 confirms late, 84900000005 takes the message and the answer is lost,
@@ -557,6 +572,11 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Restate { asked } => restate::restate(root, &agency, state, asked).await,
         Verb::Withdraw { asked } => restate::withdraw(root, &agency, state, asked).await,
         Verb::Push => push::push(root, &agency, state).await,
+        Verb::Submit { paper: Some(folder), .. } => submit::paper(root, &agency, state, &folder).await,
+        Verb::Submit { paper: None, again, today } => {
+            let today = today.unwrap_or_else(AsOf::today).date();
+            submit::submit(root, &agency, state, &again, today).await
+        }
         Verb::Budget { format } => budget::budget(root, &agency, state, format).await,
         Verb::Ledger { verb } => look(&state, &verb),
         Verb::Erase { number_from } => erase::erase(root, &agency, state, number_from.as_deref()),

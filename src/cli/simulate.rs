@@ -1,14 +1,16 @@
-//! `simulate`: stands in for the services that take messages and for the rating system, until stopped.
+//! `simulate`: stands in for the services that take messages and for the national portal, until stopped.
 
 use std::net::SocketAddr;
 
 use super::{Ended, explained, print};
 use crate::fault::{Fault, Place};
-use crate::simulate::{self, Simulator};
+use crate::simulate::{self, DossierMood, Simulator};
 
 /// Listens until the process is told to stop, and prints how a pipeline finds it.
 pub(super) async fn simulate(listen: SocketAddr, daily_quota: u32) -> Result<Ended, Vec<Fault>> {
     let simulator = Simulator::start(listen, daily_quota).await.map_err(explained)?;
+    // Whoever tries it out sees a dossier come to its end.
+    simulator.set_dossier_mood(DossierMood { advances: true, ..DossierMood::default() });
     let url = simulator.url();
     print(&format!("listening on {url}\n\n{}", example(&url)))?;
     tokio::signal::ctrl_c().await.map_err(|error| {
@@ -47,8 +49,14 @@ token_url = \"{url}/rating/token\"
 client_id = \"{client}\"
 client_secret = {{ file = \"/…/secret\" }}
 department = \"H97\"
+[submission]
+url = \"{url}/portal/v1\"
+token_url = \"{url}/portal/token\"
+client_id = \"{client}\"
+client_secret = {{ file = \"/…/secret\" }}
+department = \"H97\"
 
-# What was taken: {url}/messages and {url}/rating/v1/snapshots
+# What was taken: {url}/messages, {url}/rating/v1/snapshots and {url}/portal/v1/ho-so
 "
     )
 }

@@ -6,6 +6,7 @@
 //! its codes alone are kept. This module must not know what a message is about
 //! or when it is due.
 
+pub(crate) mod bearer;
 pub mod breaker;
 mod code;
 mod eml;
@@ -33,6 +34,7 @@ use crate::personal::Personal;
 use crate::pipeline::secret;
 use crate::pipeline::{Channel, ChannelKind};
 
+pub use bearer::Patience;
 pub use code::{Class, Code, TemplateState};
 pub use eml::{BadAddress, Head, Post, Sign, build, envelope_sender, message_id, recipient, sign};
 /// A mail address of RFC 5321, checked when it is made.

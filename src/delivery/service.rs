@@ -106,7 +106,13 @@ impl Service {
 
     /// Sends JSON and waits for the answer.
     pub(crate) async fn post(&self, url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
-        let request = self.client.request(Method::POST, url).header(CONTENT_TYPE, "application/json").body(body);
+        self.post_as(url, headers, "application/json", body).await
+    }
+
+    /// Sends a file of a kind and waits for the answer.
+    pub(crate) async fn post_as(&self, url: &str, headers: &[(&str, &str)], media_type: &str, body: Vec<u8>) -> Answer {
+        let Ok(media_type) = HeaderValue::from_str(media_type) else { return Answer::NotConnected };
+        let request = self.client.request(Method::POST, url).header(CONTENT_TYPE, media_type).body(body);
         self.ask(request, headers).await
     }
 

@@ -138,15 +138,26 @@ impl Ledger {
         let mut select = self.connection.prepare(sql).map_err(failed)?;
         let rows = select.query_map([after], kept).map_err(failed)?;
         let rows: Vec<KeptDossier> = rows.collect::<Result<_, _>>().map_err(failed)?;
-        let sql = "select sealed from dossier_confirmed where dossier = ?1 order by place";
-        let mut select = self.connection.prepare(sql).map_err(failed)?;
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
-            let parts = select.query_map([&row.dossier], |part| part.get(0)).map_err(failed)?;
-            let parts = parts.collect::<Result<_, _>>().map_err(failed)?;
+            let parts = self.confirmed_parts(&row.dossier)?;
             found.push(ConfirmedDossier { dossier: row, parts });
         }
         Ok(found)
+    }
+
+    /// The parts of a confirmed dossier as they are sealed: the dossier, then its files. None of them where it is no
+    /// longer kept.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn confirmed_parts(&self, dossier: &str) -> Result<Vec<Vec<u8>>, Error> {
+        let failed = |source| self.failed("read a confirmed dossier", source);
+        let sql = "select sealed from dossier_confirmed where dossier = ?1 order by place";
+        let mut select = self.connection.prepare_cached(sql).map_err(failed)?;
+        let parts = select.query_map([dossier], |part| part.get(0)).map_err(failed)?;
+        parts.collect::<Result<_, _>>().map_err(failed)
     }
 }
 

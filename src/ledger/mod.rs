@@ -43,6 +43,7 @@ mod released;
 mod runs;
 mod said;
 mod shared;
+pub mod submissions;
 mod suppression;
 mod together;
 pub mod tokens;
@@ -97,6 +98,7 @@ const TABLES: &[&str] = &[
     addresses::TABLES,
     tokens::TABLES,
     released::TABLES,
+    submissions::TABLES,
     prepared::TABLES,
     recommendations::TABLES,
 ];

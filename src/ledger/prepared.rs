@@ -73,17 +73,20 @@ pub enum DossierState {
     Declined,
     /// Its day went by, or the obligation was fulfilled or withdrawn, without a decision.
     Expired,
+    /// It left, and whoever decided it has come to an end with it: nothing of it is kept.
+    Over,
     /// The person was erased.
     Erased,
 }
 
 impl DossierState {
-    const WORDS: [(&'static str, DossierState); 6] = [
+    const WORDS: [(&'static str, DossierState); 7] = [
         ("prepared", DossierState::Prepared),
         ("postponed", DossierState::Postponed),
         ("confirmed", DossierState::Confirmed),
         ("declined", DossierState::Declined),
         ("expired", DossierState::Expired),
+        ("over", DossierState::Over),
         ("erased", DossierState::Erased),
     ];
 
@@ -99,7 +102,7 @@ impl DossierState {
 
     /// Whether nothing is left to decide, and a new one may be prepared should there be something due again.
     pub fn is_over(self) -> bool {
-        matches!(self, DossierState::Expired | DossierState::Erased)
+        matches!(self, DossierState::Expired | DossierState::Over | DossierState::Erased)
     }
 
     /// Whether the person has yet to decide.
@@ -280,6 +283,23 @@ impl Ledger {
                            and obligation.key = dossier.obligation and obligation.state <> 'open'))";
         let gone = self.dossiers_where(sql, &today.to_string())?;
         self.remove_dossiers(run, &gone, DossierState::Expired, None)
+    }
+
+    /// Erases confirmed dossiers that are over: at once where the obligation is to be done again, so that another can be
+    /// prepared, and otherwise when they were handed in before a day. Says how many dossiers that were.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written.
+    pub fn forget_left_dossiers(&mut self, run: &str, before: Date) -> Result<usize, Error> {
+        if !self.has_table("dossier")? || !self.has_table("submission")? {
+            return Ok(0);
+        }
+        let sql = "select dossier from dossier where state = 'confirmed' and exists (
+                       select 1 from submission where submission.dossier = dossier.dossier and stage = 'ended'
+                           and (outcome = 'open again' or filed_on < ?1))";
+        let gone = self.dossiers_where(sql, &before.to_string())?;
+        self.remove_dossiers(run, &gone, DossierState::Over, None)
     }
 
     /// Erases every dossier of a person, prepared or confirmed, by the keyed pseudonym. Says how many there were.

@@ -10,6 +10,7 @@ mod preferences;
 mod recommendations;
 mod released;
 mod since;
+mod submissions;
 mod suppression;
 mod together;
 mod unsent;
@@ -268,6 +269,7 @@ struct Projection {
     unsent: unsent::Unsent,
     addresses: addresses::Addresses,
     exact: released::Exact,
+    submissions: submissions::Submissions,
     dossiers: dossiers::Dossiers,
     recommendations: recommendations::Recommendations,
 }
@@ -284,6 +286,7 @@ impl Projection {
         self.letters.take(entry, &body);
         self.exact.take(entry, &body);
         self.recommendations.take(entry, &body);
+        self.submissions.take(entry, &body);
         if self.messages.take(entry, &body) {
             return;
         }
@@ -358,6 +361,7 @@ impl Projection {
         found.extend(self.preferences.differences(ledger));
         found.extend(self.exact.differences(ledger));
         found.extend(std::mem::take(&mut self.recommendations).differences(ledger));
+        found.extend(self.submissions.differences(ledger));
         found.extend(self.unsent.differences(ledger));
         found.extend(std::mem::take(&mut self.dossiers).differences(ledger));
         found.extend(std::mem::take(&mut self.addresses).differences(ledger));

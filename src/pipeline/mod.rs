@@ -95,6 +95,8 @@ pub struct Pipeline {
     pub publication: publication::Terms,
     /// The rating system that is told of published figures; none where it is not.
     pub push: Option<publication::Push>,
+    /// The portal that takes confirmed dossiers; none where they leave on paper.
+    pub submission: Option<publication::Submission>,
 }
 
 impl Pipeline {

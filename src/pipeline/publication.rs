@@ -1,7 +1,9 @@
-//! How figures leave the agency: `[publication]`, the open files, and `[push]`, the rating system.
+//! What leaves the agency for others than the people it writes to: `[publication]`, the open files, `[push]`, the
+//! rating system, and `[submission]`, the portal that takes confirmed dossiers.
 //!
 //! This module must not know what is published, nor how a signature or a request is made.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::secret::SecretRef;
@@ -57,6 +59,29 @@ pub struct Push {
     pub scope: Option<String>,
     /// The agency's code there, like `H97`; a commune is `H97.97001`.
     pub department: String,
+    /// Certificate and private key of the client in one PEM text, for mutual TLS (RFC 8705); none where tokens suffice.
+    pub identity: Option<SecretRef>,
+    /// The authority that signed the server's certificate, in PEM; none means those of this machine.
+    pub authority: Option<PathBuf>,
+}
+
+/// The table `[submission]`: the national portal, which takes dossiers that people have confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// Base address of its interface, without a slash at the end.
+    pub url: String,
+    /// Where tokens are given (OAuth 2.0, RFC 6749, 4.4: client credentials).
+    pub token_url: String,
+    /// The name of the client.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: SecretRef,
+    /// What the token is asked for; none where the server decides.
+    pub scope: Option<String>,
+    /// The unit that handles the dossiers, by its code in the national list, like `H97.12`.
+    pub department: String,
+    /// The portal's code (`MaCSDL`) of the database behind a source of ours; the population database has `1`.
+    pub databases: BTreeMap<String, String>,
     /// Certificate and private key of the client in one PEM text, for mutual TLS (RFC 8705); none where tokens suffice.
     pub identity: Option<SecretRef>,
     /// The authority that signed the server's certificate, in PEM; none means those of this machine.

@@ -11,6 +11,7 @@ mod error;
 mod portal;
 mod snapshot;
 
+pub use crate::delivery::Patience;
 pub use error::Error;
-pub use portal::{Patience, Portal, Taken};
+pub use portal::{Portal, Taken};
 pub use snapshot::{Snapshot, VERSION};

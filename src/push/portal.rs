@@ -16,26 +16,9 @@ use zeroize::Zeroizing;
 
 use super::{Error, Snapshot};
 use crate::delivery::Timeouts;
+use crate::delivery::bearer::{Bearer, Patience};
 use crate::delivery::service::{Answer, Service, Trust};
 use crate::pipeline::publication::Push;
-use crate::pipeline::secret::Secret;
-
-/// How often a message is tried in one run, and how long is waited between.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// Attempts at one message.
-    pub attempts: u32,
-    /// The wait after the first attempt where the portal does not say; it doubles.
-    pub first_wait: Duration,
-    /// The longest wait; a portal that asks for more is left to a later run.
-    pub most_wait: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Patience { attempts: 4, first_wait: Duration::from_secs(2), most_wait: Duration::from_secs(60) }
-    }
-}
 
 /// What the portal took of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,23 +34,15 @@ pub struct Taken {
 /// An open way to the portal.
 pub struct Portal {
     service: Service,
-    push: Push,
-    secret: Secret,
+    url: String,
+    bearer: Bearer,
     patience: Patience,
-    token: Option<Zeroizing<String>>,
 }
 
 impl std::fmt::Debug for Portal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Portal").field("service", &self.service.name()).finish_non_exhaustive()
     }
-}
-
-/// The answer of the token endpoint.
-#[derive(Deserialize)]
-struct Granted {
-    access_token: String,
-    token_type: String,
 }
 
 /// The documented envelope.
@@ -124,7 +99,8 @@ impl Portal {
             crate::delivery::Error::Service { service, why } => Error::Service { service, why },
             other => Error::Service { service: "-".into(), why: other.to_string() },
         })?;
-        Ok(Portal { service, push: push.clone(), secret, patience, token: None })
+        let bearer = Bearer::new(&push.token_url, &push.client_id, secret, push.scope.as_deref());
+        Ok(Portal { service, url: push.url.clone(), bearer, patience })
     }
 
     /// Tells it these units of a snapshot. It may be told again: the message has a key by which it is taken once.
@@ -135,7 +111,7 @@ impl Portal {
     pub async fn tell(&mut self, snapshot: &Snapshot, units: &[String]) -> Result<Taken, Error> {
         let body = snapshot.body(units)?;
         let key = snapshot.idempotency_key(units);
-        let url = format!("{}/snapshots", self.push.url);
+        let url = format!("{}/snapshots", self.url);
         let (mut attempts, mut wait, mut is_renewed) = (0, self.patience.first_wait, false);
         loop {
             attempts += 1;
@@ -147,7 +123,8 @@ impl Portal {
                 Next::Done(taken) => return Ok(taken),
                 Next::NewToken if !is_renewed => {
                     // It was good when it was given: one more is asked for, and no third.
-                    (self.token, is_renewed) = (None, true);
+                    self.bearer.forget();
+                    is_renewed = true;
                     attempts -= 1;
                     continue;
                 }
@@ -199,41 +176,8 @@ impl Portal {
 
     /// The token; asked for when there is none.
     async fn token(&mut self) -> Result<Zeroizing<String>, Error> {
-        if let Some(token) = &self.token {
-            return Ok(token.clone());
-        }
-        let mut form = vec![
-            ("grant_type", "client_credentials"),
-            ("client_id", self.push.client_id.as_str()),
-            ("client_secret", self.secret.reveal()),
-        ];
-        form.extend(self.push.scope.as_deref().map(|scope| ("scope", scope)));
-        let mut wait = self.patience.first_wait;
-        for attempt in 1.. {
-            let why = match self.service.post_form(&self.push.token_url, &[], &form).await {
-                Answer::Full { status: 200, body, .. } => {
-                    let body = Zeroizing::new(body);
-                    let granted: Option<Granted> = serde_json::from_slice(&body).ok();
-                    let granted = granted.filter(|granted| granted.token_type.eq_ignore_ascii_case("bearer"));
-                    let granted = granted.ok_or_else(|| self.no_token("its answer holds no bearer token".into()))?;
-                    let token = Zeroizing::new(granted.access_token);
-                    self.token = Some(token.clone());
-                    return Ok(token);
-                }
-                Answer::Full { status, .. } if status < 500 && status != 429 => {
-                    return Err(self.no_token(format!("status {status}")));
-                }
-                Answer::Full { status, .. } => format!("status {status}"),
-                Answer::NotConnected => "no connection".into(),
-                Answer::Lost(_) => "no whole answer".into(),
-            };
-            if attempt >= self.patience.attempts {
-                return Err(self.no_token(format!("{why}, {attempt} times")));
-            }
-            tokio::time::sleep(wait).await;
-            wait = wait.saturating_mul(2).min(self.patience.most_wait);
-        }
-        Err(self.no_token("it was not asked".into()))
+        let token = self.bearer.token(&self.service, self.patience).await;
+        token.map_err(|why| self.no_token(why))
     }
 
     fn no_token(&self, why: String) -> Error {

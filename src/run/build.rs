@@ -145,7 +145,8 @@ impl Night<'_> {
             }
             if let Some(table) = built.tables.get(&name) {
                 match obligations::read(item, &self.checked.pipeline.law, table, &self.key) {
-                    Ok(found) => {
+                    Ok(mut found) => {
+                        self.settle(&mut found);
                         line.obligations = found.iter().filter(|found| found.is_open(self.as_of)).count() as u64;
                         built.told.insert(item.id.clone());
                         all.extend(found);
@@ -164,6 +165,17 @@ impl Night<'_> {
             self.make(built, model, None, true).await;
         }
         Ok(all)
+    }
+
+    /// A dossier that was decided is done, whatever a register says or does not say yet.
+    fn settle(&self, found: &mut [Obligation]) {
+        if self.settled.is_empty() {
+            return;
+        }
+        for obligation in found.iter_mut().filter(|obligation| obligation.fulfilled_on.is_none()) {
+            let of = (obligation.item.clone(), obligation.key.clone());
+            obligation.fulfilled_on = self.settled.get(&of).copied();
+        }
     }
 
     /// Begins to make the obligations of these items, several at once: they do not read each other.

@@ -61,6 +61,8 @@ pub fn erase(world: &World, pipeline: &Pipeline, subject: &Personal<String>, acc
     }
     let explanations = ledger.erase_explanations(&pseudonym, account).map_err(|error| error.fault())?;
     let addresses = ledger.erase_addresses(&pseudonym, account).map_err(|error| error.fault())?;
+    // What the portal wrote about the person's dossiers; the entry says of how many.
+    ledger.erase_submissions(&pseudonym, account).map_err(|error| error.fault())?;
     let dossiers = ledger.erase_dossiers(&pseudonym, account).map_err(|error| error.fault())?;
     let recommendations = ledger.erase_recommendations(&pseudonym, account).map_err(|error| error.fault())?;
     ledger.anchor().map_err(|error| error.fault())?;

@@ -21,6 +21,7 @@ mod exact;
 mod explain;
 mod figures;
 mod follow;
+pub mod leaving;
 mod lineage;
 mod options;
 mod provenance;
@@ -37,6 +38,8 @@ mod trace;
 mod watched;
 mod weeks;
 mod window;
+
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -132,6 +135,7 @@ async fn run_for(
         heard_until: 0,
         spent: Vec::new(),
         closed: plan::Standing::default(),
+        settled: HashMap::new(),
         accounts: explain::Accounts::default(),
         dossiers: dossiers::Links::new(),
         recommended: options::Recommended::default(),
@@ -191,6 +195,7 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     let mut landed = night.pull(&Store::beside(world.landing()));
     if let Some(ledger) = &ledger {
         night.weigh(ledger, &mut landed)?;
+        night.know_settled(ledger)?;
     }
     let answers = landed.take_answers();
     let mut built = night.build(landed).await?;
@@ -248,6 +253,8 @@ struct Night<'a> {
     spent: Vec<(String, Rho)>,
     /// Which channels are closed to whom: refusals and addresses that do not work.
     closed: plan::Standing,
+    /// Obligations that a dossier has settled, by item and key, with the day on which it was handed in.
+    settled: HashMap<(String, String), Date>,
     /// How the due dates of tonight's reminders came about.
     accounts: explain::Accounts,
     /// The dossiers that were prepared tonight, by the key of their obligation.
@@ -279,6 +286,7 @@ impl<'a> Night<'a> {
             heard_until: 0,
             spent: Vec::new(),
             closed: plan::Standing::default(),
+            settled: HashMap::new(),
             accounts: explain::Accounts::default(),
             dossiers: dossiers::Links::new(),
             recommended: options::Recommended::default(),
@@ -321,6 +329,7 @@ impl Night<'_> {
             ));
         }
         self.read_mailbox(ledger).await;
+        self.follow_dossiers(ledger).await?;
         let mut landed = self.pull(&Store::Folder(self.world.landing()));
         self.weigh(ledger, &mut landed)?;
         self.record_pulls(ledger, &landed)?;
@@ -338,6 +347,7 @@ impl Night<'_> {
         self.send(ledger, &built, &obligations).await?;
         self.tell_requests(ledger)?;
         self.settle_dossiers(ledger)?;
+        self.leave_dossiers(ledger).await?;
         self.forget_sealed(ledger)?;
         self.forget_rating_texts(ledger)?;
         if self.purpose == Purpose::Send {

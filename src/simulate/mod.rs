@@ -1,10 +1,11 @@
-//! A stand-in for the services that take messages: Zalo with its tokens, an SMS gateway, a webhook; and for the rating
-//! system of the national portal.
+//! A stand-in for the services that take messages: Zalo with its tokens, an SMS gateway, a webhook; and for the national
+//! portal: its rating system, and the interface that takes dossiers.
 //!
 //! It listens on this machine alone, takes any message to a number of a [`recipient::Recipient`], and remembers what it
 //! took, so that a test or a newcomer can see what would have left. It answers with the errors of the real services and
 //! knows nothing of how ours reads them. It must not know a pipeline, a ledger or a person.
 
+mod dossiers;
 mod gateway;
 mod rating;
 mod recipient;
@@ -16,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -27,6 +28,7 @@ use tokio::task::JoinHandle;
 
 use crate::fault::{Explain, Place};
 
+pub use dossiers::{DossierMood, Held};
 pub use rating::{CLIENT_ID, Filed, Mood};
 pub use recipient::Recipient;
 
@@ -41,6 +43,9 @@ pub const SECRET: &str = "simulated-secret";
 
 /// The first refresh token; it is good once, as each of its successors.
 pub const REFRESH_TOKEN: &str = "simulated-refresh-token-0";
+
+/// The most bytes of a message: a dossier brings files with it.
+const BODY_BYTES_MAX: usize = 32 << 20;
 
 /// The stand-in cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +115,7 @@ type Shared = Arc<Mutex<Memory>>;
 struct Memory {
     zalo: zalo::Zalo,
     rating: rating::Rating,
+    dossiers: dossiers::Dossiers,
     /// By channel and number.
     taken: BTreeMap<(&'static str, String), Taken>,
     /// How often a recipient was offered something, by channel and number.
@@ -152,6 +158,7 @@ impl Simulator {
         let memory: Shared = Arc::new(Mutex::new(Memory {
             zalo: zalo::Zalo::new(daily_quota),
             rating: rating::Rating::default(),
+            dossiers: dossiers::Dossiers::default(),
             taken: BTreeMap::new(),
             offered: BTreeMap::new(),
         }));
@@ -211,6 +218,41 @@ impl Simulator {
         held(&self.memory).rating.forget_token();
     }
 
+    /// What the portal does from now on instead of taking the dossiers that it is sent.
+    pub fn set_dossier_mood(&self, mood: DossierMood) {
+        held(&self.memory).dossiers.mood = mood;
+    }
+
+    /// The dossiers that the portal has, by their numbers there.
+    pub fn dossiers(&self) -> BTreeMap<String, Held> {
+        held(&self.memory).dossiers.held()
+    }
+
+    /// How many numbers of dossiers the portal gave.
+    pub fn dossier_numbers(&self) -> usize {
+        held(&self.memory).dossiers.numbers()
+    }
+
+    /// How many messages about dossiers the portal was offered, and how many tokens it gave for them.
+    pub fn dossier_calls(&self) -> (u32, u32) {
+        held(&self.memory).dossiers.calls()
+    }
+
+    /// A dossier stands so from now on, by its number at the portal.
+    pub fn set_dossier_status(&self, number: &str, status: u64, words: &str) {
+        held(&self.memory).dossiers.stands(number, status, words);
+    }
+
+    /// The portal forgets every key under which it took something, as one does after a day.
+    pub fn forget_dossier_keys(&self) {
+        held(&self.memory).dossiers.forget_keys();
+    }
+
+    /// The portal forgets the token of whoever hands dossiers in before its time.
+    pub fn forget_dossier_token(&self) {
+        held(&self.memory).dossiers.forget_token();
+    }
+
     /// Stops listening; what is being answered is answered.
     pub async fn stop(mut self) {
         if let Some(stop) = self.stop.take() {
@@ -235,7 +277,14 @@ fn services(memory: Shared) -> Router {
         .route("/webhook", post(gateway::webhook))
         .route("/rating/token", post(rating::token))
         .route("/rating/v1/snapshots", post(rating::snapshots).get(rating::list))
+        .route("/portal/token", post(dossiers::token))
+        .route("/portal/v1/so-ho-so", post(dossiers::number))
+        .route("/portal/v1/tep-tin", post(dossiers::file))
+        .route("/portal/v1/noi-ho-so", post(dossiers::submit))
+        .route("/portal/v1/trang-thai", post(dossiers::standing))
+        .route("/portal/v1/ho-so", get(dossiers::list))
         .route("/messages", get(messages))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(memory)
 }
 

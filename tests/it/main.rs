@@ -90,6 +90,8 @@ mod pace;
 mod page;
 /// The same in a real browser, before an accessibility checker that is not ours.
 mod page_seen;
+/// A confirmed dossier as an accessible PDF, read back by programs that are not ours.
+mod paper;
 /// The pipelines of the repository have no fault.
 mod pipelines;
 
@@ -122,6 +124,8 @@ mod samples;
 mod secrets;
 /// What would land otherwise than it stands at the source.
 mod silence;
+/// A confirmed dossier goes to the portal, and what becomes of it comes back.
+mod submission;
 /// What several chapters' tests need: a world, a database server, a mail server.
 mod support;
 /// Exact counts with suppression: what is withheld, what an attacker finds, a year of releases.

@@ -50,7 +50,7 @@ fn units(snapshot: &Snapshot) -> Vec<String> {
 }
 
 /// A file that only its owner may read.
-fn secret(folder: &Path, name: &str, text: &str) -> SecretRef {
+pub fn secret(folder: &Path, name: &str, text: &str) -> SecretRef {
     use std::os::unix::fs::PermissionsExt;
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();

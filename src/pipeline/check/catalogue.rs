@@ -70,5 +70,6 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
         options: super::options::catalogue(root, faults),
         publication: Default::default(),
         push: None,
+        submission: None,
     }
 }

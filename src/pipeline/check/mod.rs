@@ -163,6 +163,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
     let push = node.table_or_none("push").map(|n| done(&n, publication::push));
     let options = node.table_or_none("options");
     let options = options.map(|n| done(&n, |n| options::options(n, parts.root, items.as_deref(), parts.faults)));
+    let submission = node.table_or_none("submission").map(|n| done(&n, |n| publication::submission(n, &sources)));
     let pipeline = Pipeline {
         id: id.to_owned(),
         path,
@@ -188,6 +189,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         options: options.map_or_else(|| Some(Default::default()), |options| options)?,
         publication: terms?,
         push: push.map_or(Some(None), |push| push.map(Some))?,
+        submission: submission.map_or(Some(None), |submission| submission.map(Some))?,
     };
     exact::together(node, &pipeline);
     Some(pipeline)

@@ -245,6 +245,9 @@ fn decide_stage<'a>(
     if let Some(reason) = not_written_to(recipient) {
         return Err(reason);
     }
+    if now.standing.handed_in.contains(&obligation.key) {
+        return Err(Reason::HandedIn);
+    }
     let Days { planned_on, valid_until, is_late } = Days::of(obligation, item, history, now.as_of, stage_notice_days)?;
     let subject = now.key.pseudonym(&obligation.subject_id);
     let mut closed = None;

@@ -62,6 +62,8 @@ pub enum Reason {
     Expired,
     /// The register has another address for the person than the one it was to go to.
     AddressChanged,
+    /// The person has handed in a dossier for it, and nothing is asked of them.
+    HandedIn,
 }
 
 impl Reason {
@@ -102,6 +104,7 @@ impl Reason {
             Reason::LateLeftToClerk => "late, left to a clerk",
             Reason::Expired => "no longer valid",
             Reason::AddressChanged => "address changed",
+            Reason::HandedIn => "a dossier is handed in",
         }
     }
 }

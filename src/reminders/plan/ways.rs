@@ -140,15 +140,18 @@ pub struct Way<'a> {
     pub key: String,
 }
 
-/// What stands between a person and a channel: learnt from bounces, or said by the person.
+/// What stands between a person and a channel: learnt from bounces, or said by the person; and what stands between a
+/// person and any message.
 ///
-/// Both hold (subject's pseudonym, item, channel); [`ALL`] in place of an item or a channel means every one.
+/// The first two hold (subject's pseudonym, item, channel); [`ALL`] in place of an item or a channel means every one.
 #[derive(Debug, Clone, Default)]
 pub struct Standing {
     /// The address is known not to work, for now.
     pub suppressed: HashSet<(String, String, String)>,
     /// The person does not want it.
     pub refused: HashSet<(String, String, String)>,
+    /// Keys of obligations for which a dossier is handed in, and nothing is asked of the person.
+    pub handed_in: HashSet<String>,
 }
 
 /// Every item, or every channel.

@@ -27,7 +27,8 @@ pub fn confirmed_dossiers(ledger: &Ledger, key: &SealingKey, after: i64) -> Resu
     kept.iter().map(|one| open(ledger, key, one)).collect()
 }
 
-fn open(ledger: &Ledger, key: &SealingKey, kept: &ConfirmedDossier) -> Result<Confirmed, Fault> {
+/// Opens a confirmed dossier, with its files.
+pub(in crate::run) fn open(ledger: &Ledger, key: &SealingKey, kept: &ConfirmedDossier) -> Result<Confirmed, Fault> {
     let lost = || sealed_fault(ledger);
     let name = |place| confirmed_name(&kept.dossier.dossier, place);
     let (first, files) = kept.parts.split_first().ok_or_else(lost)?;

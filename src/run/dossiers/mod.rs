@@ -32,6 +32,7 @@ use crate::sql::engine::Bound;
 use crate::tables::{Table, TableName};
 
 pub use after::confirmed_dossiers;
+pub(super) use after::open;
 
 /// Rows that one thread seals at a time.
 const ROWS_PER_THREAD_MIN: usize = 2_000;

@@ -1,0 +1,381 @@
+//! Dossiers that people have confirmed, on their way to whoever decides them.
+//!
+//! Before anything of a dossier leaves, an entry says so; what the portal answers is the next entry, and each change of
+//! its status another. No value of a dossier is here: what was confirmed is kept elsewhere, sealed. Its number at the
+//! portal is here, for without it nothing could be asked; what the portal writes about it is sealed, for it may name a
+//! person, and its SHA-256 is in the entry.
+
+use std::collections::HashMap;
+
+use jiff::civil::Date;
+use rusqlite::{OptionalExtension, Row, params};
+use serde_json::json;
+
+use super::{Error, Ledger, append, one_row};
+use crate::personal::sha256;
+
+/// Makes the table.
+pub(super) const TABLES: &str = "
+-- Confirmed dossiers on their way, made from entries of kind submission.*; the portal's words are sealed.
+create table if not exists submission (
+    dossier text primary key,
+    item text not null,
+    obligation text not null,
+    subject text not null,
+    due_on text not null,
+    stage text not null,
+    number text,
+    code text,
+    status integer,
+    filed_on text,
+    outcome text,
+    words blob,
+    entry integer not null references entry (seq)
+) strict, without rowid;
+
+create index if not exists submission_by_stage on submission (stage);
+";
+
+/// How far a dossier has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// It was refused, and somebody said that it may be tried again.
+    Waiting,
+    /// It is leaving, or a run ended while it was: the portal may have it.
+    Announced,
+    /// The portal has it.
+    Filed,
+    /// The portal refused it, or it could not be written in the portal's form: a person must look.
+    Refused,
+    /// The portal has come to an end with it.
+    Ended,
+}
+
+impl Stage {
+    const WORDS: [(&'static str, Stage); 5] = [
+        ("waiting", Stage::Waiting),
+        ("announced", Stage::Announced),
+        ("filed", Stage::Filed),
+        ("refused", Stage::Refused),
+        ("ended", Stage::Ended),
+    ];
+
+    /// The word in the ledger.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, stage)| *stage == self).map_or("?", |(word, _)| word)
+    }
+
+    fn from_word(word: &str) -> Option<Stage> {
+        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, stage)| *stage)
+    }
+}
+
+/// With what the portal has come to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// It is decided: the obligation is done.
+    Fulfilled,
+    /// It was not accepted, taken back or stopped: the obligation is to be done again.
+    OpenAgain,
+}
+
+impl Outcome {
+    /// The word in the ledger.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Fulfilled => "fulfilled",
+            Outcome::OpenAgain => "open again",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Outcome> {
+        [Outcome::Fulfilled, Outcome::OpenAgain].into_iter().find(|outcome| outcome.word() == word)
+    }
+}
+
+/// A confirmed dossier that is about to leave. No person is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Departure {
+    /// The dossier's own random number.
+    pub dossier: String,
+    /// The item whose form it is.
+    pub item: String,
+    /// The key of the obligation that it answers.
+    pub obligation: String,
+    /// The keyed pseudonym of the person.
+    pub subject: String,
+    /// The obligation's day.
+    pub due_on: Date,
+}
+
+/// How a dossier stands on its way. No person is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// The dossier's own random number.
+    pub dossier: String,
+    /// The item whose form it is.
+    pub item: String,
+    /// The key of the obligation that it answers.
+    pub obligation: String,
+    /// The keyed pseudonym of the person.
+    pub subject: String,
+    /// The obligation's day.
+    pub due_on: Date,
+    /// How far it has come.
+    pub stage: Stage,
+    /// Its number at the portal.
+    pub number: Option<String>,
+    /// Why it was refused: the portal's code, or ours.
+    pub code: Option<String>,
+    /// The portal's number of its status, 1 to 10; none before it was asked.
+    pub status: Option<u8>,
+    /// The day it was handed in, in Vietnam.
+    pub filed_on: Option<Date>,
+    /// With what the portal has come to an end.
+    pub outcome: Option<Outcome>,
+    /// What the portal wrote about it, sealed under [`sealed_words_name`].
+    pub words: Option<Vec<u8>>,
+}
+
+/// The name under which the words of the portal about a dossier are sealed.
+pub fn sealed_words_name(dossier: &str) -> String {
+    format!("submission-words {dossier}")
+}
+
+impl Ledger {
+    /// The dossiers that stand in one of these stages, in the order in which they came there.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn submissions(&self, stages: &[Stage]) -> Result<Vec<Submission>, Error> {
+        let failed = |source| self.failed("read the dossiers on their way", source);
+        if !self.has_table("submission")? {
+            return Ok(Vec::new());
+        }
+        let sql = "select dossier, item, obligation, subject, due_on, stage, number, code, status, filed_on, outcome,
+                          words
+                   from submission where stage = ?1 order by entry, dossier";
+        let mut select = self.connection.prepare(sql).map_err(failed)?;
+        let mut found = Vec::new();
+        for stage in stages {
+            let rows = select.query_map([stage.word()], submission).map_err(failed)?;
+            found.extend(rows.collect::<Result<Vec<_>, _>>().map_err(failed)?);
+        }
+        Ok(found)
+    }
+
+    /// The numbers of the confirmed dossiers that the portal neither has nor refused, in the order of their decisions.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn dossiers_to_leave(&self) -> Result<Vec<String>, Error> {
+        let failed = |source| self.failed("read which dossiers are to leave", source);
+        if !self.has_table("dossier")? || !self.has_table("submission")? {
+            return Ok(Vec::new());
+        }
+        let sql = "select dossier from dossier where state = 'confirmed' and not exists (
+                       select 1 from submission where submission.dossier = dossier.dossier
+                           and stage in ('filed', 'refused', 'ended'))
+                   order by entry, dossier";
+        let mut select = self.connection.prepare(sql).map_err(failed)?;
+        let rows = select.query_map([], |row| row.get(0));
+        rows.and_then(Iterator::collect).map_err(failed)
+    }
+
+    /// How a dossier stands on its way; none where nothing of it ever left.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn submission_of(&self, dossier: &str) -> Result<Option<Submission>, Error> {
+        if !self.has_table("submission")? {
+            return Ok(None);
+        }
+        let sql = "select dossier, item, obligation, subject, due_on, stage, number, code, status, filed_on, outcome,
+                          words
+                   from submission where dossier = ?1";
+        let row = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut select| select.query_row([dossier], submission).optional());
+        row.map_err(|source| self.failed("read a dossier on its way", source))
+    }
+
+    /// Records that a dossier is about to leave. After this the portal may have it, whatever happens.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written, or the dossier is one that the portal has or refused.
+    pub fn announce_submission(&mut self, run: &str, departure: &Departure) -> Result<(), Error> {
+        self.write("record that a dossier leaves", |transaction| {
+            let Departure { dossier, item, obligation, subject, due_on } = departure;
+            let due_on = due_on.to_string();
+            let body = json!({ "due_on": due_on, "item": item, "obligation": obligation, "subject": subject });
+            let entry = append(transaction, run, "submission.announced", dossier, &body)?;
+            let sql = "insert into submission (dossier, item, obligation, subject, due_on, stage, entry)
+                       values (?1, ?2, ?3, ?4, ?5, 'announced', ?6)
+                       on conflict (dossier) do update set stage = 'announced', entry = ?6
+                       where stage in ('waiting', 'announced') and obligation = ?3 and item = ?2 and subject = ?4
+                           and due_on = ?5";
+            one_row(transaction.execute(sql, params![dossier, item, obligation, subject, due_on, entry])?)
+        })
+    }
+
+    /// Records the number that the portal gave for a dossier, before anything is handed in under it.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written, or the dossier was not announced, or has a number.
+    pub fn submission_numbered(&mut self, run: &str, dossier: &str, number: &str) -> Result<(), Error> {
+        self.write("record the number of a dossier", |transaction| {
+            let entry = append(transaction, run, "submission.numbered", dossier, &json!({ "number": number }))?;
+            let sql = "update submission set number = ?2, entry = ?3
+                       where dossier = ?1 and stage = 'announced' and number is null";
+            one_row(transaction.execute(sql, params![dossier, number, entry])?)
+        })
+    }
+
+    /// Records the number that the portal gave a dossier that it has taken, on a day in Vietnam.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written, or the dossier was not announced.
+    pub fn submission_filed(&mut self, run: &str, dossier: &str, number: &str, day: Date) -> Result<(), Error> {
+        self.write("record the receipt of a dossier", |transaction| {
+            let day = day.to_string();
+            let body = json!({ "day": day, "number": number });
+            let entry = append(transaction, run, "submission.filed", dossier, &body)?;
+            let sql = "update submission set stage = 'filed', number = ?2, filed_on = ?3, entry = ?4
+                       where dossier = ?1 and stage = 'announced'";
+            one_row(transaction.execute(sql, params![dossier, number, day, entry])?)
+        })
+    }
+
+    /// Records that the portal refuses a dossier, or that it cannot be written in the portal's form.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written, or the dossier was not announced.
+    pub fn submission_refused(&mut self, run: &str, dossier: &str, code: &str) -> Result<(), Error> {
+        self.write("record the refusal of a dossier", |transaction| {
+            let entry = append(transaction, run, "submission.refused", dossier, &json!({ "code": code }))?;
+            let sql = "update submission set stage = 'refused', code = ?2, entry = ?3
+                       where dossier = ?1 and stage = 'announced'";
+            one_row(transaction.execute(sql, params![dossier, code, entry])?)
+        })
+    }
+
+    /// Lets a dossier that was refused leave once more; false where it is not one of those.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written.
+    pub fn submit_again(&mut self, dossier: &str, account: &str) -> Result<bool, Error> {
+        self.write("let a dossier leave once more", |transaction| {
+            let sql = "select count(*) from submission where dossier = ?1 and stage = 'refused'";
+            let is_refused: i64 = transaction.query_row(sql, [dossier], |row| row.get(0))?;
+            if is_refused == 0 {
+                return Ok(false);
+            }
+            let entry = append(transaction, "-", "submission.again", dossier, &json!({ "by": account }))?;
+            let sql = "update submission set stage = 'waiting', code = null, entry = ?2 where dossier = ?1";
+            one_row(transaction.execute(sql, params![dossier, entry])?)?;
+            Ok(true)
+        })
+    }
+
+    /// Records how a dossier stands at the portal. `words` are what the portal writes about it, sealed under
+    /// [`sealed_words_name`]; with an outcome it is over.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written, or the portal does not have the dossier.
+    pub fn submission_stands(
+        &mut self,
+        run: &str,
+        dossier: &str,
+        (status, outcome): (u8, Option<Outcome>),
+        words: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        self.write("record how a dossier stands", |transaction| {
+            let outcome = outcome.map(Outcome::word);
+            let body = json!({ "outcome": outcome, "status": status, "words": words.map(sha256) });
+            let entry = append(transaction, run, "submission.status", dossier, &body)?;
+            let sql = "update submission set status = ?2, outcome = ?3, words = ?4, entry = ?5,
+                           stage = case when ?3 is null then 'filed' else 'ended' end
+                       where dossier = ?1 and stage = 'filed'";
+            one_row(transaction.execute(sql, params![dossier, status, outcome, words, entry])?)
+        })
+    }
+
+    /// Records that a dossier was written on paper, by the system account that asked for it. It goes on waiting.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written.
+    pub fn submission_printed(&mut self, dossier: &str, account: &str, digest: &str) -> Result<(), Error> {
+        self.write("record that a dossier was printed", |transaction| {
+            let body = json!({ "by": account, "sha256": digest });
+            append(transaction, "-", "submission.printed", dossier, &body).map(drop)
+        })
+    }
+
+    /// The obligations that a dossier has settled, by item and key, with the day on which it was handed in: what the
+    /// person had to do was done then, however long the agency took.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn settled_by_dossier(&self) -> Result<HashMap<(String, String), Date>, Error> {
+        let ended = self.submissions(&[Stage::Ended])?;
+        let settled = ended.into_iter().filter(|one| one.outcome == Some(Outcome::Fulfilled));
+        Ok(settled.filter_map(|one| Some(((one.item, one.obligation), one.filed_on?))).collect())
+    }
+
+    /// Removes what the portal wrote about the dossiers of a person, by the keyed pseudonym, and says about how many. What
+    /// is removed is written over in the file. `account` is the system account that asked for it.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written.
+    pub fn erase_submissions(&mut self, subject: &str, account: &str) -> Result<usize, Error> {
+        let set = self.connection.pragma_update(None, "secure_delete", true);
+        set.map_err(|source| self.failed("erase what the portal wrote", source))?;
+        self.write("erase what the portal wrote", |transaction| {
+            let sql = "update submission set words = null where subject = ?1 and words is not null";
+            let dossiers = transaction.execute(sql, [subject])?;
+            if dossiers > 0 {
+                let body = json!({ "account": account, "dossiers": dossiers, "subject": subject });
+                append(transaction, "-", "submission.erased", "dossiers", &body)?;
+            }
+            Ok(dossiers)
+        })
+    }
+}
+
+fn submission(row: &Row<'_>) -> rusqlite::Result<Submission> {
+    let odd =
+        |index: usize| rusqlite::Error::InvalidColumnType(index, "an unknown word".into(), rusqlite::types::Type::Text);
+    let text = |index: usize| row.get::<_, Option<String>>(index);
+    let date = |index: usize| -> rusqlite::Result<Option<Date>> {
+        text(index)?.map(|text| text.parse().map_err(|_| odd(index))).transpose()
+    };
+    let stage: String = row.get(5)?;
+    let outcome = text(10)?.map(|word| Outcome::from_word(&word).ok_or_else(|| odd(10))).transpose()?;
+    Ok(Submission {
+        dossier: row.get(0)?,
+        item: row.get(1)?,
+        obligation: row.get(2)?,
+        subject: row.get(3)?,
+        due_on: date(4)?.ok_or_else(|| odd(4))?,
+        stage: Stage::from_word(&stage).ok_or_else(|| odd(5))?,
+        number: text(6)?,
+        code: text(7)?,
+        status: row.get(8)?,
+        filed_on: date(9)?,
+        outcome,
+        words: row.get(11)?,
+    })
+}

@@ -1,0 +1,466 @@
+//! Confirmed dossiers leave for the portal, and what becomes of them comes back to their obligations.
+//!
+//! Nothing leaves without an entry that says so before it does. A run that dies between the portal's answer and the
+//! commit leaves a dossier announced: it is handed in again under the same key, and the portal gives the number that it
+//! gave before. A dossier that the portal has decided settles its obligation in the same night, before anybody is written
+//! to about it; one that was not accepted, taken back or stopped leaves the obligation as it was, open.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+
+use super::Night;
+use super::bounces::LISTS_KEPT_DAYS;
+use crate::check::Checked;
+use crate::dossiers::Confirmed;
+use crate::fault::{Explain, Fault, Place};
+use crate::files;
+use crate::ledger::submissions::{Departure, Outcome, Stage, Submission, sealed_words_name};
+use crate::ledger::{ConfirmedDossier, Ledger, Lock};
+use crate::paper;
+use crate::personal::{SealingKey, sha256};
+use crate::pipeline::publication::Submission as Terms;
+use crate::report::FaultLine;
+use crate::submission::{Becomes, Error, Known, Patience, Portal, Status};
+use crate::world::World;
+
+/// A confirmed dossier, and which obligation it answers.
+#[derive(Debug, Clone)]
+pub struct Leaving {
+    /// The dossier.
+    pub confirmed: Confirmed,
+    /// The key of the obligation.
+    pub obligation: String,
+    /// The keyed pseudonym of the person.
+    pub subject: String,
+}
+
+/// What became of the dossiers that were to leave.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Dossiers that the portal took now, with its numbers for them.
+    pub filed: Vec<(String, String)>,
+    /// Dossiers that it refused now, or that cannot be written in its form, with a code: a person must look.
+    pub refused: Vec<(String, String)>,
+}
+
+/// What the portal said of the dossiers that it has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// How many it was asked about.
+    pub asked: usize,
+    /// Dossiers whose status is another than it was, with the new one.
+    pub news: Vec<(String, Status)>,
+    /// How many it said nothing of, although it gave them a number.
+    pub unspoken: usize,
+}
+
+impl Left {
+    /// As sentences.
+    pub fn texts(&self) -> Vec<String> {
+        let mut texts = Vec::new();
+        if !self.filed.is_empty() {
+            texts.push(format!("{} handed in to the portal", dossiers(self.filed.len())));
+        }
+        if !self.refused.is_empty() {
+            texts.push(format!("{} refused and left for a person", dossiers(self.refused.len())));
+        }
+        texts
+    }
+}
+
+impl Heard {
+    /// As sentences.
+    pub fn texts(&self) -> Vec<String> {
+        let mut counts: BTreeMap<Status, usize> = BTreeMap::new();
+        for (_, status) in &self.news {
+            *counts.entry(*status).or_default() += 1;
+        }
+        let mut texts: Vec<String> = counts.into_iter().map(|(status, count)| text(status, count)).collect();
+        if self.unspoken > 0 {
+            texts.push(format!("the portal says nothing of {}", dossiers(self.unspoken)));
+        }
+        texts
+    }
+}
+
+fn dossiers(count: usize) -> String {
+    if count == 1 { "1 dossier".into() } else { format!("{count} dossiers") }
+}
+
+fn text(status: Status, count: usize) -> String {
+    let then = match status.becomes() {
+        Becomes::UnderWay => "",
+        Becomes::Supplement => "; the person is to add papers",
+        Becomes::Fee => "; the person is to pay a fee",
+        Becomes::Fulfilled => "; the obligation is fulfilled",
+        Becomes::OpenAgain => "; the obligation is open",
+    };
+    format!("{} at the portal: {}{then}", dossiers(count), status.word())
+}
+
+/// Hands in these dossiers, as far as the portal does not have them yet, each once whatever happened before. `today` is
+/// the day in Vietnam that is written down as the day of handing in.
+///
+/// # Errors
+///
+/// Where the ledger cannot be written. What goes wrong with one dossier is beside the others; what would be the same for
+/// each is said once, and the rest is left to the next run.
+pub async fn submit(
+    terms: &Terms,
+    ledger: &mut Ledger,
+    (run, today): (&str, Date),
+    leaving: impl IntoIterator<Item = Leaving>,
+    patience: Patience,
+) -> Result<(Left, Vec<Fault>), Fault> {
+    let mut way = Way::new(terms, patience);
+    for leaving in leaving {
+        if !way.take(ledger, (run, today), &leaving).await? {
+            break;
+        }
+    }
+    Ok((way.left, way.faults))
+}
+
+/// Hands in every dossier that is confirmed and that the portal neither has nor refused, as [`submit`].
+///
+/// # Errors
+///
+/// As [`submit`]; one that cannot be opened is a fault beside the others.
+pub async fn submit_confirmed(
+    terms: &Terms,
+    ledger: &mut Ledger,
+    (run, today): (&str, Date),
+    key: &SealingKey,
+    patience: Patience,
+) -> Result<(Left, Vec<Fault>), Fault> {
+    let mut way = Way::new(terms, patience);
+    for one in ledger.dossiers_to_leave().map_err(|error| error.fault())? {
+        // One at a time: each brings its files.
+        let leaving = match opened(ledger, key, &one) {
+            Ok(Some(leaving)) => leaving,
+            Ok(None) => continue,
+            Err(fault) => {
+                way.faults.push(fault);
+                continue;
+            }
+        };
+        if !way.take(ledger, (run, today), &leaving).await? {
+            break;
+        }
+    }
+    Ok((way.left, way.faults))
+}
+
+/// One of the dossiers that are to leave; none where it was erased since it was asked which there are.
+fn opened(ledger: &Ledger, key: &SealingKey, dossier: &str) -> Result<Option<Leaving>, Fault> {
+    let Some(kept) = ledger.dossier(dossier).map_err(|error| error.fault())? else { return Ok(None) };
+    let parts = ledger.confirmed_parts(dossier).map_err(|error| error.fault())?;
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    let (obligation, subject) = (kept.obligation.clone(), kept.subject.clone());
+    let confirmed = super::dossiers::open(ledger, key, &ConfirmedDossier { dossier: kept, parts })?;
+    Ok(Some(Leaving { confirmed, obligation, subject }))
+}
+
+/// The way of dossiers to the portal, and what became of them.
+struct Way<'t> {
+    terms: &'t Terms,
+    patience: Patience,
+    portal: Option<Portal>,
+    left: Left,
+    faults: Vec<Fault>,
+}
+
+impl<'t> Way<'t> {
+    fn new(terms: &'t Terms, patience: Patience) -> Self {
+        Way { terms, patience, portal: None, left: Left::default(), faults: Vec::new() }
+    }
+
+    /// Hands a dossier in, and says whether another would fare better than one that failed.
+    async fn take(
+        &mut self,
+        ledger: &mut Ledger,
+        (run, today): (&str, Date),
+        leaving: &Leaving,
+    ) -> Result<bool, Fault> {
+        let dossier = &leaving.confirmed.dossier;
+        let known = ledger.submission_of(dossier).map_err(|error| error.fault())?;
+        if known.as_ref().is_some_and(|known| !matches!(known.stage, Stage::Waiting | Stage::Announced)) {
+            return Ok(true);
+        }
+        let number = known.and_then(|known| known.number);
+        let portal = match &mut self.portal {
+            Some(portal) => portal,
+            None => match Portal::open(self.terms, self.patience) {
+                Ok(portal) => self.portal.insert(portal),
+                Err(error) => {
+                    self.faults.push(error.fault());
+                    return Ok(false);
+                }
+            },
+        };
+        ledger.announce_submission(run, &departure(leaving)).map_err(|error| error.fault())?;
+        match hand_in(portal, ledger, run, (&leaving.confirmed, number)).await? {
+            Ok(number) => {
+                ledger.submission_filed(run, dossier, &number, today).map_err(|error| error.fault())?;
+                self.left.filed.push((dossier.clone(), number));
+                Ok(true)
+            }
+            Err(error) => {
+                if let Some(code) = error.refusal() {
+                    ledger.submission_refused(run, dossier, &code).map_err(|error| error.fault())?;
+                    self.left.refused.push((dossier.clone(), code));
+                }
+                self.faults.push(error.fault());
+                Ok(!error.is_of_all())
+            }
+        }
+    }
+}
+
+/// Hands a dossier in under the number that it has, or under one that is written down before it is used: however long a
+/// portal remembers a key, the dossier is the same one. The outer error is the ledger's, the inner one the portal's.
+async fn hand_in(
+    portal: &mut Portal,
+    ledger: &mut Ledger,
+    run: &str,
+    (confirmed, number): (&Confirmed, Option<String>),
+) -> Result<Result<String, Error>, Fault> {
+    let number = match number {
+        Some(number) => number,
+        None => {
+            let number = match portal.number(confirmed).await {
+                Ok(number) => number,
+                Err(error) => return Ok(Err(error)),
+            };
+            ledger.submission_numbered(run, &confirmed.dossier, &number).map_err(|error| error.fault())?;
+            number
+        }
+    };
+    Ok(portal.submit(confirmed, &number).await.map(|()| number))
+}
+
+fn departure(leaving: &Leaving) -> Departure {
+    Departure {
+        dossier: leaving.confirmed.dossier.clone(),
+        item: leaving.confirmed.item.clone(),
+        obligation: leaving.obligation.clone(),
+        subject: leaving.subject.clone(),
+        due_on: leaving.confirmed.due_on,
+    }
+}
+
+/// Asks the portal how the dossiers stand that it has and has not come to an end with, and writes down what is new.
+///
+/// # Errors
+///
+/// Where the ledger cannot be read or written. That the portal does not answer is a fault beside what is known.
+pub async fn follow(
+    terms: &Terms,
+    ledger: &mut Ledger,
+    run: &str,
+    key: &SealingKey,
+    patience: Patience,
+) -> Result<(Heard, Option<Fault>), Fault> {
+    let filed = ledger.submissions(&[Stage::Filed]).map_err(|error| error.fault())?;
+    let mut heard = Heard { asked: filed.len(), ..Heard::default() };
+    let by_number: BTreeMap<&str, &Submission> =
+        filed.iter().filter_map(|one| Some((one.number.as_deref()?, one))).collect();
+    if by_number.is_empty() {
+        return Ok((heard, None));
+    }
+    let numbers: Vec<String> = by_number.keys().map(|number| (*number).to_owned()).collect();
+    let known = match standing(terms, &numbers, patience).await {
+        Ok(known) => known,
+        Err(error) => return Ok((heard, Some(error.fault()))),
+    };
+    heard.unspoken = numbers.len().saturating_sub(known.len());
+    for known in known {
+        let Some(one) = by_number.get(known.number.as_str()) else { continue };
+        if is_known(one, &known, key) {
+            continue;
+        }
+        let sealed = match &known.words {
+            Some(words) => Some(key.seal(&sealed_words_name(&one.dossier), words.reveal()).ok_or_else(no_random)?),
+            None => None,
+        };
+        let stands = (known.status.number(), outcome(known.status));
+        ledger.submission_stands(run, &one.dossier, stands, sealed.as_deref()).map_err(|error| error.fault())?;
+        if one.status != Some(known.status.number()) {
+            heard.news.push((one.dossier.clone(), known.status));
+        }
+    }
+    Ok((heard, None))
+}
+
+async fn standing(terms: &Terms, numbers: &[String], patience: Patience) -> Result<Vec<Known>, Error> {
+    Portal::open(terms, patience)?.standing(numbers).await
+}
+
+/// Whether the ledger has this status with these words.
+fn is_known(one: &Submission, known: &Known, key: &SealingKey) -> bool {
+    let words = one.words.as_deref().and_then(|sealed| key.open(&sealed_words_name(&one.dossier), sealed));
+    one.status == Some(known.status.number()) && words == known.words
+}
+
+fn outcome(status: Status) -> Option<Outcome> {
+    match status.becomes() {
+        Becomes::Fulfilled => Some(Outcome::Fulfilled),
+        Becomes::OpenAgain => Some(Outcome::OpenAgain),
+        Becomes::UnderWay | Becomes::Supplement | Becomes::Fee => None,
+    }
+}
+
+fn no_random() -> Fault {
+    let what = "the system gives no random bytes, and what the portal writes is kept sealed or not at all";
+    Fault::new("submission.no-random", Place::Thing("the operating system".into()), what, "look after /dev/urandom")
+}
+
+/// Asks the portal how dossiers stand, and hands in what is confirmed, by hand. `again` are dossiers that were refused
+/// and are to be tried once more, by the system account `account`.
+///
+/// # Errors
+///
+/// As [`follow`] and [`submit_confirmed`], where no portal is named, where another run is at work, and where a dossier of
+/// `again` was not refused.
+pub async fn leave(
+    world: &World,
+    checked: &Checked,
+    (again, account): (&[String], &str),
+    today: Date,
+    patience: Patience,
+) -> Result<(Heard, Left, Vec<Fault>), Fault> {
+    let Some(terms) = &checked.pipeline.submission else {
+        let next = "add the table [submission], or write the dossiers on paper with --paper";
+        let place = Place::file(&checked.pipeline.path);
+        return Err(Fault::new("submission.none", place, "the pipeline names no portal that takes dossiers", next));
+    };
+    let mut desk = Desk::open(world, checked)?;
+    for dossier in again {
+        if !desk.ledger.submit_again(dossier, account).map_err(|error| error.fault())? {
+            let what = format!("dossier {dossier} is not one that was refused");
+            let next = "see `chudong ledger list --kind submission.refused` for those that were";
+            return Err(Fault::new("submission.not-refused", Place::Thing("--again".into()), what, next));
+        }
+    }
+    let done = both(terms, &mut desk, today, patience).await;
+    desk.ledger.anchor().map_err(|error| error.fault())?;
+    done
+}
+
+async fn both(
+    terms: &Terms,
+    desk: &mut Desk,
+    today: Date,
+    patience: Patience,
+) -> Result<(Heard, Left, Vec<Fault>), Fault> {
+    let (heard, fault) = follow(terms, &mut desk.ledger, "-", &desk.key, patience).await?;
+    let (left, mut faults) = submit_confirmed(terms, &mut desk.ledger, ("-", today), &desk.key, patience).await?;
+    faults.extend(fault);
+    Ok((heard, left, faults))
+}
+
+/// Writes every dossier that is to leave into a folder as an accessible PDF, readable by the service's account alone, and
+/// says into which files. The dossiers go on waiting: whoever takes them on paper tells the register.
+///
+/// # Errors
+///
+/// Where the ledger or the folder cannot be written, or what is sealed cannot be opened.
+pub fn write_papers(world: &World, checked: &Checked, folder: &Path, account: &str) -> Result<Vec<PathBuf>, Fault> {
+    let mut desk = Desk::open(world, checked)?;
+    let unwritable = |path: &Path, error: &std::io::Error| {
+        let next = "make room, let the service's account write there, or name another folder";
+        Fault::new(
+            "submission.paper-not-writable",
+            Place::file(path),
+            format!("no paper can be written: {error}"),
+            next,
+        )
+    };
+    files::private_folder(folder).map_err(|error| unwritable(folder, &error))?;
+    let mut written = Vec::new();
+    for one in desk.ledger.dossiers_to_leave().map_err(|error| error.fault())? {
+        let Some(leaving) = opened(&desk.ledger, &desk.key, &one)? else { continue };
+        let paper = paper::dossier(&leaving.confirmed).map_err(|error| error.fault())?;
+        // The number of a dossier is of hexadecimal digits: it is a name, and no path.
+        let path = folder.join(format!("{}.pdf", leaving.confirmed.dossier));
+        files::replace(&path, paper.reveal()).map_err(|error| unwritable(&path, &error))?;
+        let digest = sha256(paper.reveal());
+        desk.ledger.submission_printed(&leaving.confirmed.dossier, account, &digest).map_err(|error| error.fault())?;
+        written.push(path);
+    }
+    desk.ledger.anchor().map_err(|error| error.fault())?;
+    Ok(written)
+}
+
+/// The ledger and its key, while no run is at work.
+struct Desk {
+    ledger: Ledger,
+    key: SealingKey,
+    _lock: Lock,
+}
+
+impl Desk {
+    fn open(world: &World, checked: &Checked) -> Result<Desk, Fault> {
+        Ledger::read(&world.state).map_err(|error| error.fault())?;
+        let _lock = Lock::take(&world.state).map_err(|error| error.fault())?;
+        super::refuse_broken(world)?;
+        let key = world.sealing_key().map_err(|error| error.fault())?;
+        let ledger = Ledger::open(&world.state, &checked.pipeline.id).map_err(|error| error.fault())?;
+        Ok(Desk { ledger, key, _lock })
+    }
+}
+
+impl Night<'_> {
+    /// Asks the portal what became of dossiers, so that tonight nobody is written to about what is done.
+    pub(super) async fn follow_dossiers(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
+        if let Some(terms) = &self.checked.pipeline.submission
+            && !ledger.submissions(&[Stage::Filed]).map_err(|error| error.fault())?.is_empty()
+        {
+            self.world.progress.step("asking the portal about dossiers");
+            let key = self.world.sealing_key().map_err(|error| error.fault())?;
+            let (heard, fault) = follow(terms, ledger, &self.run, &key, Patience::default()).await?;
+            self.report.notes.extend(heard.texts());
+            self.report.faults.extend(fault.as_ref().map(FaultLine::from));
+        }
+        self.know_settled(ledger)
+    }
+
+    /// Hands in what people have confirmed, and erases what is over.
+    pub(super) async fn leave_dossiers(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
+        if let Some(terms) = &self.checked.pipeline.submission
+            && !ledger.dossiers_to_leave().map_err(|error| error.fault())?.is_empty()
+        {
+            self.world.progress.step("handing in dossiers");
+            let key = self.world.sealing_key().map_err(|error| error.fault())?;
+            let (left, faults) =
+                submit_confirmed(terms, ledger, (&self.run, self.today), &key, Patience::default()).await?;
+            self.report.notes.extend(left.texts());
+            self.report.faults.extend(faults.iter().map(FaultLine::from));
+        }
+        // As long as the lists of what registers say otherwise are kept, which are made from what was confirmed.
+        let before = self.today.saturating_sub(LISTS_KEPT_DAYS.days());
+        let gone = ledger.forget_left_dossiers(&self.run, before).map_err(|error| error.fault())?;
+        if gone > 0 {
+            self.report.notes.push(format!("{} erased: nothing is left to do with them", dossiers(gone)));
+        }
+        Ok(())
+    }
+
+    /// Learns which obligations a dossier has settled, and for which one is with whoever decides it: while nothing is
+    /// asked of a person, nobody reminds them of what they have done.
+    pub(super) fn know_settled(&mut self, ledger: &Ledger) -> Result<(), Fault> {
+        self.settled = ledger.settled_by_dossier().map_err(|error| error.fault())?;
+        let filed = ledger.submissions(&[Stage::Filed]).map_err(|error| error.fault())?;
+        let is_quiet = |one: &Submission| {
+            let status = one.status.and_then(|status| Status::from_number(status.into()));
+            status.is_none_or(|status| status.becomes() == Becomes::UnderWay)
+        };
+        self.closed.handed_in = filed.into_iter().filter(is_quiet).map(|one| one.obligation).collect();
+        Ok(())
+    }
+}
