@@ -19,11 +19,10 @@ use super::Fallible;
 pub fn pipeline(communes: usize) -> Fallible<Pipeline> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pipeline = pipeline::read(root, "an-binh", &Faults::default()).ok_or("the sample agency cannot be read")?;
-    let commune = pipeline.unit.communes.first().ok_or("the sample agency has no commune")?.clone();
     pipeline.unit.communes = (0..communes)
         .map(|at| {
             let name = Text::new(format!("Xã Thạnh Phước Đông {at}"), format!("Thanh Phuoc Dong commune {at}"));
-            pipeline::Commune { code: format!("{:05}", 60_001 + at), name, ..commune.clone() }
+            pipeline::Commune { code: format!("{:05}", 60_001 + at), name }
         })
         .collect();
     let group = pipeline.procedure_groups.first().ok_or("the sample agency has no procedure group")?.clone();
@@ -45,7 +44,7 @@ pub fn policy(pipeline: &Pipeline) -> Fallible<&PrivacyPolicy> {
 pub async fn records(folder: &Path) -> Fallible<(Table, Table)> {
     let calendar = pipeline::calendar::LegalCalendar::default();
     let engine = Engine::with_calendar(calendar.known_on(AsOf::today().date()))?;
-    let tables: [(&str, &str, &[(&str, DataType)]); 3] = [
+    let tables: [(&str, &str, Columns<'_>); 3] = [
         (
             "staging",
             "dossiers",
@@ -87,8 +86,11 @@ pub async fn records(folder: &Path) -> Fallible<(Table, Table)> {
     Ok((ratings, dossiers))
 }
 
+/// Columns by name and type.
+type Columns<'a> = &'a [(&'a str, DataType)];
+
 /// A Parquet file with these columns as a table.
-pub fn stored(path: &Path, columns: &[(&str, DataType)]) -> Stored {
+pub fn stored(path: &Path, columns: Columns<'_>) -> Stored {
     let fields: Vec<Field> =
         columns.iter().map(|(column, kind)| Field::new(*column, kind.clone(), *column != "dossier_id")).collect();
     Stored {

@@ -15,20 +15,22 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Cursor;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, LargeBinaryArray, RecordBatch, UInt8Array, UInt32Array};
-use arrow::compute::{concat_batches, filter_record_batch};
-use arrow::datatypes::Schema;
+use arrow::array::{
+    ArrayRef, AsArray, BooleanArray, LargeBinaryArray, RecordBatch, StringArray, UInt8Array, UInt32Array,
+};
+use arrow::compute::{cast, concat_batches, filter_record_batch};
+use arrow::datatypes::{DataType, Schema};
 use arrow::ipc::writer::FileWriter;
 use polars::prelude::{DataFrame, IpcReader, PolarsError, PolarsResult, SerReader, SortMultipleOptions};
 use sha2::{Digest, Sha256};
 
 use super::bins::{Keys, bin_of, counted_word, handling_value};
 use super::{Error, Month};
-use crate::personal::{Personal, PseudonymKey};
+use crate::personal::PseudonymKey;
 use crate::pipeline::{Bins, Counted, Dimension, Measure};
 use crate::quality::{self, Handling};
 use crate::satisfaction;
-use crate::tables::{Table, TableName};
+use crate::tables::{self, Table, TableName};
 
 /// Records of the month that do not count. Exact and private: for the agency's own report on its data, never published.
 #[derive(Clone, PartialEq, Eq)]
@@ -247,27 +249,26 @@ impl Reader<'_> {
     fn read(&self, piece: &RecordBatch) -> Result<(RecordBatch, LeftOut), Error> {
         let unreadable = |source| Error::Records { table: self.table.clone(), source: Box::new(source) };
         let of_month = self.only_month(piece)?;
-        let records = of_month.texts("record_id").map_err(unreadable)?;
-        let subjects = of_month.texts("subject_id").map_err(unreadable)?;
-        let communes = of_month.texts("commune_code").map_err(unreadable)?;
-        let groups = of_month.texts("procedure_group").map_err(unreadable)?;
-        let values = values(self.of, &of_month).map_err(unreadable)?;
+        let records = texts(&of_month, "record_id").map_err(unreadable)?;
+        let subjects = texts(&of_month, "subject_id").map_err(unreadable)?;
+        let communes = texts(&of_month, "commune_code").map_err(unreadable)?;
+        let groups = texts(&of_month, "procedure_group").map_err(unreadable)?;
+        let values = values(self.of, &Table::from_batch(of_month)).map_err(unreadable)?;
 
         let mut left_out = LeftOut::none();
         let mut columns = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let rows = records.into_iter().zip(subjects).zip(communes.into_iter().zip(groups)).zip(values);
+        let rows = records.iter().zip(&subjects).zip(communes.iter().zip(&groups)).zip(values);
         for (((record, subject), (commune, group)), value) in rows {
             let (Some(record), Some(subject), Some(value)) = (record, subject, value) else {
                 left_out.incomplete += 1;
                 continue;
             };
-            let place = |known: &HashMap<&str, u32>, code: Option<String>| known.get(code?.as_str()).copied();
+            let place = |known: &HashMap<&str, u32>, code: Option<&str>| known.get(code?).copied();
             let (Some(commune), Some(group)) = (place(&self.communes, commune), place(&self.groups, group)) else {
                 left_out.unknown_code += 1;
                 continue;
             };
-            let subject = Personal::new(subject);
-            let unit = [subject.reveal().as_bytes(), self.month.as_bytes()];
+            let unit = [subject.as_bytes(), self.month.as_bytes()];
             columns.0.push(self.key.digest("disclosure unit", &unit));
             let record = [counted_word(self.of).as_bytes(), record.as_bytes()];
             columns.1.push(self.key.digest("disclosure record", &record));
@@ -287,16 +288,21 @@ impl Reader<'_> {
         Ok((batch.map_err(|source| Error::Arrow { table: self.table.clone(), source })?, left_out))
     }
 
-    fn only_month(&self, piece: &RecordBatch) -> Result<Table, Error> {
-        let whole = Table::from_batch(piece.clone());
-        let months = whole
-            .texts("month")
+    fn only_month(&self, piece: &RecordBatch) -> Result<RecordBatch, Error> {
+        let months = texts(piece, "month")
             .map_err(|source| Error::Records { table: self.table.clone(), source: Box::new(source) })?;
-        let mask: BooleanArray =
-            months.iter().map(|month| Some(month.as_deref() == Some(self.month.as_str()))).collect();
-        let rows = filter_record_batch(piece, &mask);
-        Ok(Table::from_batch(rows.map_err(|source| Error::Arrow { table: self.table.clone(), source })?))
+        let mask: BooleanArray = months.iter().map(|month| Some(month == Some(self.month.as_str()))).collect();
+        filter_record_batch(piece, &mask).map_err(|source| Error::Arrow { table: self.table.clone(), source })
     }
+}
+
+/// A column as text, where it lies: a nation has a million records a month, and their texts are looked at once.
+fn texts(rows: &RecordBatch, column: &str) -> Result<StringArray, tables::Error> {
+    let missing = || tables::Error::Missing { column: column.to_owned() };
+    let values = rows.column_by_name(column).ok_or_else(missing)?;
+    let wrong = |source| tables::Error::Type { column: column.to_owned(), wanted: DataType::Utf8, source };
+    let values = cast(values, &DataType::Utf8).map_err(wrong)?;
+    values.as_string_opt().cloned().ok_or_else(missing)
 }
 
 /// The value of each record: the level of a rating, or the place of a dossier's handling in [`Handling::ALL`].

@@ -42,8 +42,8 @@ use crate::calendar::WorkingDays;
 use crate::tables::{Contract, DELETED, Stored, Table, TableName, intervals};
 
 /// Memory of a session before operators spill: 2 GiB, above the 64 MiB per partition under which joins fail (measured,
-/// see the engine notes), and enough to count a nation by commune, group and month: with 1 GiB that wrote half
-/// of its groups to the disk, and took twice the processor time.
+/// see the engine notes), and enough for a nation's counts by commune, group and month, which take 0.8 GB, beside a
+/// join that holds its smaller side.
 const MEMORY_BYTES: usize = 2 << 30;
 
 /// Up to this size the rows of a join's smaller side are held once, for all threads. DataFusion's own limits are

@@ -103,6 +103,7 @@ impl CountExec {
             while let Some(ended) = tasks.join_next().await {
                 ended.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??;
             }
+            of_all.shards.settle()?;
             of_all.rest.close();
             Ok(())
         };

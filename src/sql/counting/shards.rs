@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use datafusion::common::{Result, internal_datafusion_err};
+use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
 use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::execution::{SpillFile, SpillWriter};
@@ -87,6 +87,22 @@ impl Shards {
             spilled.writer.write_all(&bytes)?;
         }
         part.groups.clear();
+        Ok(())
+    }
+
+    /// No more rows come. Where a part had to be written, all are: what is read again has the whole memory, part by part.
+    pub fn settle(&self) -> Result<()> {
+        let is_spilled = |part: usize| Ok::<_, DataFusionError>(self.part(part)?.spilled.is_some());
+        let spilled = (0..PARTS).map(is_spilled).collect::<Result<Vec<_>>>()?;
+        if !spilled.contains(&true) {
+            return Ok(());
+        }
+        for part in 0..PARTS {
+            let mut part = self.part(part)?;
+            self.spill(&mut part)?;
+            let groups = std::mem::replace(&mut part.groups, Groups::new(self.width));
+            self.forget(&groups);
+        }
         Ok(())
     }
 
