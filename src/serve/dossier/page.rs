@@ -13,6 +13,7 @@ use crate::pipeline::form::FieldKind;
 
 /// What is added to the one style sheet for the form.
 pub(in crate::serve) const STYLE: &str = "\
+h2 { font-size: 1.25rem; line-height: 1.3; margin: 1.5rem 0 0.5rem; }
 .field { border: 0; border-top: 1px solid #767676; margin: 0; padding: 1rem 0; min-width: 0; }
 .field label, .field legend { font-weight: 700; padding: 0; }
 .choice { margin: 0.75rem 0; }
