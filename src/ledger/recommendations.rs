@@ -115,6 +115,9 @@ pub fn weighed_name(obligation: &str, night: Date) -> String {
     format!("options {night} {obligation}")
 }
 
+/// A recommendation in an entry.
+type Line<'a> = (&'a str, &'a str, Option<&'a str>, usize, Option<&'a str>);
+
 /// The body of an entry, in the order of its keys.
 #[derive(Serialize)]
 struct Body<'a> {
@@ -122,7 +125,7 @@ struct Body<'a> {
     /// Explanations, each once: people who are alike are told the same.
     explained: Vec<&'a str>,
     /// Obligation, pseudonym, way, the place of the explanation, the SHA-256 of what is sealed.
-    lines: Vec<(&'a str, &'a str, Option<&'a str>, usize, Option<&'a str>)>,
+    lines: Vec<Line<'a>>,
     outcome: &'a str,
     sheet: &'a str,
 }

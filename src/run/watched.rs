@@ -123,7 +123,7 @@ impl Night<'_> {
             });
         }
         for dossiers in filed.values_mut() {
-            dossiers.sort_by(|a, b| (a.received_on, a.channel).cmp(&(b.received_on, b.channel)));
+            dossiers.sort_by_key(|dossier| (dossier.received_on, dossier.channel));
         }
         Ok(filed)
     }

@@ -186,7 +186,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         privacy,
         exact,
         analysts,
-        options: options.map_or_else(|| Some(Default::default()), |options| options)?,
+        options: options.unwrap_or_else(|| Some(Default::default()))?,
         publication: terms?,
         push: push.map_or(Some(None), |push| push.map(Some))?,
         submission: submission.map_or(Some(None), |submission| submission.map(Some))?,

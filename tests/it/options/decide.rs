@@ -26,8 +26,7 @@ proptest! {
         prop_assert_eq!(places.len(), table.cards.len());
         let is_harmless = |card: &Card| card.is_harmless(table.due_on, table.by);
         for (card, place) in table.cards.iter().zip(&places) {
-            let better = |other: &&Card| is_harmless(other) && dominates(other, card);
-            let is_beaten = table.cards.iter().find(better).is_some();
+            let is_beaten = table.cards.iter().any(|other| is_harmless(other) && dominates(other, card));
             match place {
                 Place::Ranked(_) => prop_assert!(is_harmless(card) && !is_beaten, "{card:?}"),
                 Place::Dominated(by) => {

@@ -1,5 +1,5 @@
 //! A night that recommends: through the real binary, into the letter and the ledger, and out of the ledger again.
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use crate::support::world::World;
 

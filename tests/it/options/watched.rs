@@ -78,12 +78,13 @@ fn everybody_files(world: &World, day: &str, online_in_ten: usize) {
 fn by_hand(world: &World, month: &str) -> BTreeMap<String, [u64; 2]> {
     let key = std::fs::read(world.state().join("keys/pseudonym.key")).unwrap();
     let key = PseudonymKey::new(key.try_into().unwrap());
-    let mut told: BTreeMap<String, String> = BTreeMap::new();
+    // The night, and the channel of what was recommended: a child's parent goes to the counter.
+    let mut told: BTreeMap<String, (String, &str)> = BTreeMap::new();
     for entry in world.entries("options.recommended") {
         let body: serde_json::Value = serde_json::from_str(&entry.body).unwrap();
         for line in body["lines"].as_array().unwrap().iter().filter(|_| body["outcome"] == "temporary_residence") {
-            assert_eq!(line[2], "online", "nobody has a reason to go");
-            told.insert(line[1].as_str().unwrap().to_owned(), body["as_of"].as_str().unwrap().to_owned());
+            let channel = if line[2] == "online" { "2" } else { "1" };
+            told.insert(line[1].as_str().unwrap().to_owned(), (body["as_of"].as_str().unwrap().to_owned(), channel));
         }
     }
     let text = std::fs::read_to_string(world.root().join(DOSSIERS)).unwrap();
@@ -98,12 +99,12 @@ fn by_hand(world: &World, month: &str) -> BTreeMap<String, [u64; 2]> {
     lines.sort_by(|a, b| (&a.0, a.1[4]).cmp(&(&b.0, b.1[4])));
     for (day, cells) in lines {
         let subject = key.pseudonym(&Personal::new(cells[1].to_owned()));
-        let is_answer = told.get(&subject).is_some_and(|night| *night <= day);
-        if day.starts_with(month) && cells[2] == "1.002755" && is_answer && seen.insert(subject) {
+        let Some((night, channel)) = told.get(&subject) else { continue };
+        if day.starts_with(month) && cells[2] == "1.002755" && *night <= day && seen.insert(subject) {
             for at in [cells[3], "97"] {
                 let sums = counts.entry(at.to_owned()).or_default();
                 sums[0] += 1;
-                sums[1] += u64::from(cells[4] == "2");
+                sums[1] += u64::from(cells[4] == *channel);
             }
         }
     }

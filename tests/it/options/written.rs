@@ -1,8 +1,6 @@
 //! Faults in what an agency writes about options, each by its file and line, and what `check` says of a sound one.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use std::path::Path;
-
 use chudong::fault::{Fault, Place};
 
 use crate::support::world::World;
@@ -136,12 +134,12 @@ fn an_outcome_without_a_select_is_a_fault() {
 #[test]
 fn every_outcome_of_the_repository_is_sound_and_says_where_its_fees_were_read() {
     let faults = chudong::pipeline::reader::Faults::default();
-    let catalogue = chudong::pipeline::catalogue(&crate::root(), &faults);
+    let catalogue = chudong::pipeline::catalogue(crate::root(), &faults);
     assert!(faults.is_empty(), "{:?}", faults.into_vec());
     let names: Vec<&str> = catalogue.options.outcomes.iter().map(|outcome| outcome.id.as_str()).collect();
     assert_eq!(names, ["driving_licence", "health_insurance", "passport", "temporary_residence"]);
     for outcome in &catalogue.options.outcomes {
-        assert!(Path::new(&crate::root()).join(format!("sql/options/{}.sql", outcome.id)).is_file());
+        assert!(crate::root().join(format!("sql/options/{}.sql", outcome.id)).is_file());
         for fee in outcome.ways.iter().flat_map(|way| &way.fees) {
             let is_sourced = fee.source.is_some();
             let says_so = fee.confidence == chudong::pipeline::options::Confidence::Unsourced;
