@@ -69,7 +69,7 @@ pub(super) async fn ratings(
         }
         RatingsVerb::Texts { month } => {
             for text in run::rating_texts(&world, &checked, &month).map_err(one)? {
-                print(&text.reveal().replace(['\n', '\r'], " "))?;
+                print(&format!("{}\n", text.reveal().replace(['\n', '\r'], " ")))?;
             }
         }
     }

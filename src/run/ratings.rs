@@ -16,7 +16,7 @@ use crate::ledger::Ledger;
 use crate::ledger::answers::{Answers, sealed_answer};
 use crate::ledger::tokens::{TakenMonth, sealed_counts, sealed_texts};
 use crate::lineage::{Ending, Job};
-use crate::pipeline::blind::Blind;
+use crate::pipeline::blind::{Blind, Question};
 use crate::pipeline::{Pipeline, PrivacyPolicy, Source, SourceTable};
 use crate::satisfaction::answer::{self, Answer};
 use crate::satisfaction::counts::{self, Counts};
@@ -92,7 +92,7 @@ impl Night<'_> {
         let fresh = match &self.checked.pipeline.privacy {
             Some(policy) => {
                 let due = self.due(policy, &kept);
-                self.take(ledger, built, answers, due).await?
+                self.take(ledger, built, answers, (due, kept.last())).await?
             }
             None => Vec::new(),
         };
@@ -173,7 +173,7 @@ impl Night<'_> {
         ledger: Option<&Ledger>,
         built: &mut Built,
         answers: &[(TableName, Table)],
-        due: Vec<(Month, String)>,
+        (due, closed): (Vec<(Month, String)>, Option<&KeptMonth>),
     ) -> Result<Vec<Fresh>, Fault> {
         let pipeline = &self.checked.pipeline;
         let page = self.page_answers()?;
@@ -194,7 +194,10 @@ impl Night<'_> {
         }
         let of_sources = forms.len();
         forms.extend(page.iter().map(|(blind, rows)| Form { blind, rows }));
-        let (Some((first, _)), Some((last, _))) = (due.first(), due.last()) else { return Ok(Vec::new()) };
+        // The month that was taken last is looked at again: what came since then is in no figure, and somebody should know.
+        let closed = closed.and_then(|kept| Some((kept.month.parse::<Month>().ok()?, kept)));
+        let months = || due.iter().map(|(month, _)| *month).chain(closed.map(|(month, _)| month));
+        let (Some(first), Some(last)) = (months().min(), months().max()) else { return Ok(Vec::new()) };
         let dossiers = TableName::new("staging", "dossiers");
         if forms.is_empty() || built.is_blocked(&dossiers) || built.is_held(&dossiers) {
             return Ok(Vec::new());
@@ -207,7 +210,7 @@ impl Night<'_> {
         let finished = built.engine.build(model, &bound, None).await;
         self.tell(Job::Model(&model.name), if finished.is_ok() { Ending::Complete } else { Ending::Fail });
         let finished = finished.map_err(|error| error.fault())?;
-        let months: BTreeSet<String> = due.iter().map(|(month, _)| month.to_string()).collect();
+        let months: BTreeSet<String> = months().map(|month| month.to_string()).collect();
         let mut taken = self.join(ledger, &forms, &finished, &months)?;
         // The page is always open: only a source can end early, as if it were cut short.
         taken.last_day = match forms.get(..of_sources).unwrap_or_default() {
@@ -217,7 +220,20 @@ impl Night<'_> {
                 days.map_err(|error| error.fault())?.into_iter().flatten().max()
             }
         };
+        if let Some((month, kept)) = closed.filter(|(month, _)| !due.iter().any(|(due, _)| due == month)) {
+            self.tell_late(month, kept, taken.months.get(&month.to_string()));
+        }
         Ok(self.reached(taken, due))
+    }
+
+    /// Says that there are more answers of a month than were taken in; how many is nobody's business but the source's.
+    fn tell_late(&mut self, month: Month, kept: &KeptMonth, now: Option<&OfMonth>) {
+        let overall = |counts: &Counts| counts.sum(|cell| cell.question == Question::Overall.word());
+        if now.is_some_and(|now| overall(&now.counts) > overall(&kept.counts)) {
+            self.report.notes.push(format!(
+                "Ratings of {month} came after they were taken in: they are in no figure, and what was published stays as it is."
+            ));
+        }
     }
 
     /// What people answered on the rating page and was not taken in yet, opened; none where there is no page.

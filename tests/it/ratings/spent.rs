@@ -84,7 +84,12 @@ fn a_token_becomes_one_count_of_its_cell_and_what_was_written_is_sealed_apart() 
 
     // A month is taken in once: what comes later changes no count.
     world.put(RATINGS, rows.replace(",4,", ",1,").as_bytes());
-    world.night("2026-11-22").with(0);
+    let changed = world.night("2026-11-22").with(0);
+    assert!(!changed.out.contains("came after they were taken in"), "{}", changed.out);
+    let late = format!("{rows}R9100,{},5,20/11/2026,\n", tokens[3]);
+    world.put(RATINGS, late.as_bytes());
+    let told = world.night("2026-11-22").with(0);
+    assert!(told.out.contains("Ratings of 2026-10 came after they were taken in"), "{}", told.out);
     assert!(self::counts(&world)["2026-10"] == counts["2026-10"]);
 }
 
