@@ -71,7 +71,7 @@ pub async fn read(root: &Path, agency: &str) -> (Option<Checked>, Vec<Fault>) {
     grants::check(&pipeline, &library, &graph, &faults);
     indices::check(&pipeline, &library, &graph, &faults);
     exact::check(&pipeline, &library, &graph, &faults);
-    dossiers::check(root, &pipeline, &library, &graph, &faults);
+    dossiers::check(root, &pipeline, &library, |name| graph.written(name), &faults);
     let letters = Letters::read(root, &pipeline.items, &facts, &faults);
     short::check(&pipeline, &facts, &faults);
     missing::check(root, &pipeline, &faults);

@@ -1,10 +1,11 @@
-//! The catalogue: every item with its rules, its select and its messages, whether an agency uses it or not.
+//! The catalogue: every item with its rules, its select, its messages and its form, whether an agency uses it or not.
 //!
 //! A case officer proves an item before any agency has switched it on.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Facts, contract, empty, written_for};
+use super::{Facts, contract, dossiers, empty, written_for};
 use crate::fault::{Explain, Fault};
 use crate::obligations;
 use crate::pipeline::reader::Faults;
@@ -32,7 +33,7 @@ pub async fn catalogue(root: &Path) -> (Catalogue, Vec<Fault>) {
     let faults = Faults::default();
     let pipeline = pipeline::catalogue(root, &faults);
     let library = Library::of_catalogue(root, &pipeline, &faults);
-    let facts = dry_run(&pipeline, &library, &faults).await.unwrap_or_else(|error| {
+    let facts = dry_run(root, &pipeline, &library, &faults).await.unwrap_or_else(|error| {
         faults.push(error.fault());
         FactNames::new()
     });
@@ -41,7 +42,12 @@ pub async fn catalogue(root: &Path) -> (Catalogue, Vec<Fault>) {
 }
 
 /// Runs the select of every item on empty standard tables; gives the facts of each.
-async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Result<Facts, crate::sql::Error> {
+async fn dry_run(
+    root: &Path,
+    pipeline: &Pipeline,
+    library: &Library,
+    faults: &Faults,
+) -> Result<Facts, crate::sql::Error> {
     let (day, bound): (_, Bound) = written_for();
     let engine = Engine::with_calendar(pipeline.calendar.known_on(day.date()))?;
     for (name, table) in given_tables(pipeline, day) {
@@ -62,5 +68,15 @@ async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Res
             Err(error) => faults.push(error.fault()),
         }
     }
+    let forms = Library::of_forms(root, pipeline, faults);
+    let mut written = BTreeMap::new();
+    // The form of an item whose own select has a fault is looked at when that is mended.
+    for model in forms.models.iter().filter(|model| facts.contains_key(&model.name.table)) {
+        match engine.build(model, &bound, contract(pipeline, model).as_ref()).await {
+            Ok(_) => drop(written.insert(model.name.clone(), engine.lineage(model, &bound).await?)),
+            Err(error) => faults.push(error.fault()),
+        }
+    }
+    dossiers::check(root, pipeline, &forms, |name| written.get(name), faults);
     Ok(facts)
 }

@@ -13,14 +13,21 @@ use crate::fault::{Fault, Place};
 use crate::pipeline::Pipeline;
 use crate::pipeline::form::Form;
 use crate::pipeline::reader::Faults;
-use crate::sql::lineage::{ColumnName, Graph, Lineage};
+use crate::sql::lineage::{ColumnName, Lineage};
 use crate::sql::{Library, Model};
 use crate::tables::TableName;
 
 /// The columns that name a row of a select of a form: those of its obligation.
 pub const KEYS: [&str; 3] = ["subject_id", "object_id", "period"];
 
-pub(super) fn check(root: &Path, pipeline: &Pipeline, library: &Library, graph: &Graph, faults: &Faults) {
+/// `written` is what the select of a form takes from the tables that it names.
+pub(super) fn check<'l>(
+    root: &Path,
+    pipeline: &Pipeline,
+    library: &Library,
+    written: impl Fn(&TableName) -> Option<&'l Lineage>,
+    faults: &Faults,
+) {
     for form in &pipeline.dossiers {
         let name = TableName::new("dossiers", &form.item);
         let Some(model) = library.model(&name) else {
@@ -36,7 +43,7 @@ pub(super) fn check(root: &Path, pipeline: &Pipeline, library: &Library, graph: 
             }
             continue;
         };
-        if let Some(written) = graph.written(&name) {
+        if let Some(written) = written(&name) {
             Checking { pipeline, form, model, written, faults }.all();
         }
     }

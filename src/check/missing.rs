@@ -39,7 +39,7 @@ impl fmt::Display for Missing {
 /// The marks in every file of the catalogue, in the order of their places.
 pub fn marks(root: &Path) -> Vec<Missing> {
     let mut paths = vec![PathBuf::from("pipelines/standard-tables.toml")];
-    for folder in ["pipelines/items", "pipelines/law", "sql/obligations", "tests/cases/obligations"] {
+    for folder in ["pipelines/items", "pipelines/law", "sql/obligations", "sql/dossiers", "tests/cases/obligations"] {
         paths.extend(files(root, Path::new(folder)));
     }
     paths.iter().flat_map(|path| marks_in(root, path)).collect()

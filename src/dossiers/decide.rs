@@ -66,7 +66,7 @@ pub struct Discrepancy {
 
 /// Makes a confirmed dossier of what was prepared and what the person answered, or says everything that is not sound.
 ///
-/// A field that the answers do not hold stands as it was prepared. A value that the person let stand keeps its
+/// A field that the answers do not hold stands as it was prepared, and so does the number of the person. A value that the person let stand keeps its
 /// register as its origin; one that differs from what any register said is a correction, and those registers are told.
 ///
 /// # Errors
@@ -81,7 +81,10 @@ pub fn confirm(basis: &Basis, prepared: &Prepared, answers: &Answers, meta: &Met
             faults.extend(file_fault(field, answers));
             continue;
         }
-        match value(&shown, answers.texts.get(&field.id)) {
+        // Whose dossier it is was decided by the link: nobody hands one in under the number of somebody else.
+        let is_fixed = field.id == basis.form.identity && shown.standing == Standing::Agreed;
+        let answer = answers.texts.get(&field.id).filter(|_| !is_fixed);
+        match value(&shown, answer) {
             Err(why) => faults.push(FieldFault { field: field.id.clone(), why }),
             Ok(value) => {
                 let others: Vec<&Said<'_>> =

@@ -42,9 +42,10 @@ create table if not exists dossier (
     until text,
     sealed blob,
     entry integer not null references entry (seq)
-) strict, without rowid;
+) strict;
 
-create index if not exists dossier_by_obligation on dossier (obligation);
+-- Holds all that a night asks of all dossiers, so that it need not read what is sealed.
+create index if not exists dossier_by_obligation on dossier (obligation, state, due_on, item);
 
 -- What a person confirmed, sealed: the dossier at place 0, its files after it. The SHA-256 of each is in the entry.
 create table if not exists dossier_confirmed (
@@ -53,7 +54,7 @@ create table if not exists dossier_confirmed (
     sealed blob not null,
     entry integer not null references entry (seq),
     primary key (dossier, place)
-) strict, without rowid;
+) strict;
 ";
 
 /// Dossiers in one entry: few entries, each short enough to be read.
@@ -169,7 +170,7 @@ impl Ledger {
         (basis, body): (&str, &str),
         dossiers: &[PreparedDossier],
     ) -> Result<usize, Error> {
-        // The tree of the table is walked once, in its own order.
+        // Numbers are random: in their order, each page of their index is written once.
         let mut sorted: Vec<&PreparedDossier> = dossiers.iter().collect();
         sorted.sort_by(|a, b| a.dossier.cmp(&b.dossier));
         self.write("write down prepared dossiers", |transaction| {

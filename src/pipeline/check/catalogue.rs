@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::calendar::read_calendar;
+use super::form::read_form;
 use super::indices::read_indices;
 use super::shared::{read_law, read_procedure_groups, read_standard_tables};
 use super::{folders, is_word, read_item};
@@ -33,6 +34,9 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
         }
         found.extend(read_item(root, &name, &law, None, None, faults));
     }
+    let standard_tables = read_standard_tables(root, faults);
+    let with_form = found.iter().filter(|item| root.join("pipelines/items").join(&item.id).join("form.toml").exists());
+    let dossiers = with_form.filter_map(|item| read_form(root, &item.id, &standard_tables, faults)).collect();
     let nothing = || Text { vi: String::new(), en: String::new() };
     Pipeline {
         id: String::new(),
@@ -52,11 +56,11 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
         attention: Attention::ANY_TIME,
         serve: None,
         retention: Default::default(),
-        dossiers: Vec::new(),
+        dossiers,
         unit: Unit { code: String::new(), name: nothing(), communes: Vec::new() },
         procedure_groups: read_procedure_groups(root, faults),
         sources: Vec::new(),
-        standard_tables: read_standard_tables(root, faults),
+        standard_tables,
         law,
         indices: read_indices(root, faults),
         calendar: read_calendar(root, faults),

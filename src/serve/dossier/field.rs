@@ -14,6 +14,8 @@ pub(super) struct FieldView<'r> {
     pub(super) fault: Option<Unsound>,
     /// Whether it is the field that holds the person's name.
     pub(super) is_name: bool,
+    /// Whether it is the field that holds the person's number, which nobody changes here.
+    pub(super) is_identity: bool,
 }
 
 impl FieldView<'_> {
@@ -58,6 +60,13 @@ impl FieldView<'_> {
             out.push_str(&format!("<p class=\"origin\" id=\"o-{id}\">{said}</p>\n"));
         }
         if self.is_agreed() {
+            if self.is_identity {
+                let said = words.say(
+                    "Số này không sửa được ở đây. Nếu số không đúng, xin đừng xác nhận và liên hệ với cơ quan.",
+                    "This number cannot be changed here. If it is not yours, please do not confirm, and contact the agency.",
+                );
+                out.push_str(&format!("<p class=\"help\">{said}</p>\n"));
+            }
             out.push_str(&format!("<div class=\"origin\" id=\"o-{id}\">\n"));
             self.shown.said.iter().for_each(|said| self.write_origin(said, out));
             out.push_str("</div>\n");
@@ -93,8 +102,10 @@ impl FieldView<'_> {
     fn write_input(&self, out: &mut String, described: &str) {
         let (id, value) = (&self.field().id, escaped(self.value()));
         let described = if described.is_empty() { String::new() } else { format!(" aria-describedby=\"{described}\"") };
+        let is_fixed = self.is_identity && self.is_agreed();
+        let fixed = if is_fixed { " readonly" } else { "" };
         let invalid = if self.fault.is_some() { " aria-invalid=\"true\"" } else { "" };
-        let shared = format!("id=\"f-{id}\" name=\"{id}\"{described}{invalid}");
+        let shared = format!("id=\"f-{id}\" name=\"{id}\"{described}{invalid}{fixed}");
         let input = match self.field().kind {
             FieldKind::Text => format!("<input type=\"text\" {shared}{} value=\"{value}\">", self.hints_to_browser()),
             FieldKind::Number => format!("<input type=\"text\" inputmode=\"numeric\" {shared} value=\"{value}\">"),

@@ -13,6 +13,7 @@ use crate::pipeline::form::FieldKind;
 
 /// What is added to the one style sheet for the form.
 pub(in crate::serve) const STYLE: &str = "\
+h2 { font-size: 1.25rem; line-height: 1.3; margin: 1.5rem 0 0.5rem; }
 .field { border: 0; border-top: 1px solid #767676; margin: 0; padding: 1rem 0; min-width: 0; }
 .field label, .field legend { font-weight: 700; padding: 0; }
 .choice { margin: 0.75rem 0; }
@@ -170,7 +171,8 @@ impl<'o> Review<'o> {
         for shown in &self.shown {
             let fault = self.faults.iter().find(|fault| fault.field == shown.field.id).map(|fault| fault.why);
             let is_name = shown.field.id == self.opened.basis.form.name;
-            FieldView { shown, words, answers: self.answers.as_ref(), fault, is_name }.write(out);
+            let is_identity = shown.field.id == self.opened.basis.form.identity;
+            FieldView { shown, words, answers: self.answers.as_ref(), fault, is_name, is_identity }.write(out);
         }
         let sure = words.say(
             "Tôi đã xem lại từng mục và đồng ý nộp hồ sơ này",

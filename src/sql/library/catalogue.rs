@@ -53,6 +53,27 @@ impl Library {
     }
 }
 
+impl Library {
+    /// The selects that fill the forms of a catalogue, on the standard tables and the obligations of its items.
+    pub fn of_forms(root: &Path, catalogue: &Pipeline, faults: &Faults) -> Self {
+        let folder = Path::new("sql/dossiers");
+        let (mut found, mut broken) = (Vec::new(), BTreeSet::new());
+        for form in &catalogue.dossiers {
+            let path = folder.join(format!("{}.sql", form.item));
+            if !root.join(&path).exists() {
+                continue;
+            }
+            let name = TableName::new("dossiers", &form.item);
+            match read_model(root, &path, name.clone(), faults) {
+                Some(model) if lacks_no_table(catalogue, &model.path, &model.reads, faults) => found.push(model),
+                _ => drop(broken.insert(name)),
+            }
+        }
+        let of_items = catalogue.items.iter().map(|item| TableName::new("obligations", &item.id));
+        order(found, &standard_tables(catalogue).chain(of_items).collect(), broken, faults)
+    }
+}
+
 fn standard_tables(catalogue: &Pipeline) -> impl Iterator<Item = TableName> {
     catalogue.standard_tables.iter().map(|table| TableName::new("staging", &table.name))
 }

@@ -96,3 +96,20 @@ fn what_a_form_does_not_need_is_refused_before_anything_is_read() {
     world.edit(PIPELINE, "dossiers = { items = [\"driving_licence\"] }", "dossiers = { items = [\"passport\"] }");
     assert!(said(&world).contains("\"passport\" is not an item that is switched on"));
 }
+
+#[test]
+fn a_form_is_proved_before_any_agency_uses_it() {
+    let world = World::of("binh-minh");
+    let proved = |world: &World| -> String {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (catalogue, faults) = runtime.block_on(chudong::check::catalogue::catalogue(&world.root()));
+        assert!(catalogue.pipeline.dossiers.len() >= 3);
+        faults.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(proved(&world), "");
+    world.edit("sql/dossiers/passport.sql", "    people.birth_date,\n", "    people.birth_date,\n    people.email,\n");
+    world.edit("pipelines/items/health_insurance/form.toml", "type = \"boolean\"", "type = \"yes\"");
+    let said = proved(&world);
+    assert!(said.contains("form.unneeded") && said.contains("the select gives email"), "{said}");
+    assert!(said.contains("fields[9].type = \"yes\" is not known"), "{said}");
+}

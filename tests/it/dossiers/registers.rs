@@ -57,6 +57,8 @@ fn registers_that_disagree_are_shown_side_by_side_and_told() {
     // The first register's name is chosen, and the residence is corrected.
     let mut answers = agreeing(&page);
     answers.push(("residence".into(), "  Số 9,   đường Mới ".into()));
+    // Whose dossier it is nobody changes.
+    answers.push(("identity_number".into(), "097000000000".into()));
     assert_eq!(desk.post(&link, &sent(&answers), &[]).0, 200);
     let all = confirmed(&world);
     let one = all.first().unwrap();
@@ -65,6 +67,8 @@ fn registers_that_disagree_are_shown_side_by_side_and_told() {
     assert_eq!(field("full_name").origin, instead("transport.driving_licences.holder_name"));
     assert_eq!(field("residence").origin, instead("population.citizens.residence"));
     assert_eq!(field("residence").value.reveal(), "Số 9, đường Mới");
+    assert_eq!(one.identity_number.reveal(), &value(&page, "identity_number").unwrap());
+    assert!(matches!(field("identity_number").origin, Origin::Register { .. }));
     assert!(matches!(field("birth_date").origin, Origin::Register { .. }));
 
     // The owners of both registers are told, in files of their own that nobody else reads.

@@ -76,7 +76,7 @@ fn with_the_keyboard_alone_and_without_scripts_a_dossier_is_confirmed() {
     // The page has no script of its own, and needs none.
     page.scripts(false);
     page.go(&format!("{}?lang=vi", address(&desk, &link)));
-    assert!(is_conflict(&page.evaluate("document.documentElement.outerHTML").as_str().unwrap(), "full_name"));
+    assert!(is_conflict(page.evaluate("document.documentElement.outerHTML").as_str().unwrap(), "full_name"));
     page.press("Tab");
     tab_to(&mut page, "f-full_name-0");
     page.press(" ");
