@@ -1,10 +1,5 @@
 //! A confirmed dossier as an accessible PDF, read back by programs that are not ours.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
