@@ -11,7 +11,8 @@ use crate::support::world::World;
 fn night() -> World {
     let world = world(&["driving_licence"]);
     let open = |file: &str| Connection::open(world.root().join("data-samples/an-binh").join(file)).unwrap();
-    open("transport.sqlite").execute_batch("update driving_licences set holder_name = 'Tôn Nữ Khác'").unwrap();
+    let wrong = "update driving_licences set holder_name = 'Tôn Nữ Khác', holder_birth_date = null";
+    open("transport.sqlite").execute_batch(wrong).unwrap();
     let old = "update citizens set residence = 'Số 7, thôn Cũ', residence_confirmed_on = '2019-05-04'";
     open("population.sqlite").execute_batch(old).unwrap();
     world.night(NIGHT).with(0);
@@ -101,8 +102,13 @@ fn with_the_keyboard_alone_and_without_scripts_a_dossier_is_confirmed() {
     tab_to(&mut page, "sure");
     page.press(" ");
     page.press("Tab");
+    page.evaluate("document.documentElement.dataset.old = ''");
     page.press("Enter");
-    page.wait_until("document.title.includes('Đã xác nhận')");
+    page.wait_until(
+        "document.readyState === 'complete' && document.title !== '' && !('old' in document.documentElement.dataset)",
+    );
+    let title = page.evaluate("document.title + (document.getElementById('faults')?.innerText ?? '')");
+    assert!(title.as_str().unwrap().contains("Đã xác nhận"), "{title}");
     let fetched: Vec<String> =
         page.requests().iter().filter(|address| !address.contains("127.0.0.1")).cloned().collect();
     assert!(
