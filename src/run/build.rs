@@ -10,7 +10,6 @@ use crate::landing::Landed;
 use crate::lineage::{Ending, Job};
 use crate::obligations::{self, Obligation};
 use crate::pipeline::StandardTable;
-use crate::quality;
 use crate::report::{CheckLine, FaultLine, HELD_BY_A_CHECK, ItemLine, TableLine};
 use crate::satisfaction;
 use crate::sql::ahead::{self, Ahead};
@@ -82,9 +81,7 @@ impl Night<'_> {
     pub(super) async fn tabulate(&mut self, built: &mut Built) {
         let models = self.checked.library.folder("satisfaction").chain(self.checked.library.folder("quality"));
         // Who finished which dossier is asked for where answers are taken in, and kept nowhere else.
-        let has_weeks = self.checked.pipeline.privacy.as_ref().is_some_and(|policy| policy.weekly.is_some());
-        let is_read = |name: &TableName| has_weeks || *name != quality::weekly_table();
-        for model in models.filter(|model| model.name != satisfaction::finished() && is_read(&model.name)) {
+        for model in models.filter(|model| model.name != satisfaction::finished()) {
             self.make(built, model, None, true).await;
         }
     }

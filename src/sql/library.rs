@@ -228,7 +228,7 @@ fn folders(root: &Path, pipeline: &Pipeline) -> Vec<Folder> {
     ];
     if pipeline.privacy.is_some() || pipeline.exact.is_some() {
         folders.push(("sql/satisfaction".into(), "satisfaction", None));
-        folders.push(("sql/quality".into(), "quality", None));
+        folders.push(("sql/quality".into(), "quality", Some(quality(root, pipeline))));
         folders.push((INDICES_FOLDER.into(), INDICES, None));
     }
     if !pipeline.dossiers.is_empty() {
@@ -239,6 +239,24 @@ fn folders(root: &Path, pipeline: &Pipeline) -> Vec<Folder> {
         folders.push(("sql/checks".into(), "checks", None));
     }
     folders
+}
+
+/// The tables of service quality that something of the agency's is made of: what nobody asked for is not counted, and
+/// needs no grant.
+fn quality(root: &Path, pipeline: &Pipeline) -> BTreeSet<String> {
+    let has_weeks = pipeline.privacy.as_ref().is_some_and(|policy| policy.weekly.is_some());
+    let is_watched = pipeline.exact.as_ref().is_some_and(|policy| !policy.options.is_empty());
+    let is_compared = !pipeline.options.outcomes.is_empty();
+    let names = sql_files(&root.join("sql/quality")).into_iter();
+    let names = names.filter_map(|file| file.strip_suffix(".sql").map(str::to_owned));
+    names
+        .filter(|name| match name.as_str() {
+            "weekly_dossiers" => has_weeks,
+            "choices" => is_watched,
+            "times" => is_compared || is_watched,
+            _ => true,
+        })
+        .collect()
 }
 
 fn sql_files(folder: &Path) -> Vec<String> {

@@ -140,7 +140,7 @@ fn what_is_left_of_an_earlier_pipeline_is_named() {
         "{}",
         ended.out
     );
-    assert!(ended.out.contains("The person is in none of the 7 tables"), "{}", ended.out);
+    assert!(ended.out.contains("The person is in none of the 11 tables"), "{}", ended.out);
 }
 
 #[test]

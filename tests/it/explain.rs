@@ -330,10 +330,12 @@ fn a_night_is_explained_from_what_is_kept_of_it_and_from_what_was_stored() {
         assert!(told.contains(word), "{word}\n{told}");
     }
     let vi = world.chudong(&["explain", &obligation[..12], "--language", "vi"]).with(0).out;
-    assert!(told.starts_with(&vi), "{told}");
     let json = world.chudong(&["explain", &obligation, "--format", "json"]).with(0).out;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(json["text"]["vi"].as_str().unwrap(), vi);
+    // Behind the account of the date stands that of the option that was recommended.
+    let date = json["text"]["vi"].as_str().unwrap();
+    assert!(vi.starts_with(date), "{vi}");
+    assert!(told.starts_with(date), "{told}");
     assert_eq!(json["steps"].as_array().unwrap().last().unwrap()["result"], json["due_on"]);
     // The same text is stored with the message, in the language of the person.
     let stored = world.chudong(&["explain", "--message", &message]).with(0).out;

@@ -149,9 +149,9 @@ fn the_ledger_says_what_was_asked_on_what_ground_and_what_came() {
     // Ten years before the first day that is still followed, and three days for months that differ in length.
     assert!(body["asked"].as_str().unwrap().contains("2016-10-19"), "{body}");
     assert_eq!(body["mode"], "snapshot");
-    assert_eq!(body["purposes"], serde_json::json!(["reminders"]));
+    assert_eq!(body["purposes"], serde_json::json!(["reminders", "dossiers", "recommendations"]));
     assert!(body["legal_ground"].as_str().unwrap().contains("91/2025/QH15"));
-    assert_eq!(body["columns"].as_array().unwrap().len(), 4);
+    assert_eq!(body["columns"].as_array().unwrap().len(), 6);
     assert_eq!(body["totals"][0], "rows");
     assert_eq!(body["rows_landed"], body["rows_held"]);
     let asked = world.chudong(&["query", "select mode, rows_changed from history.pulls limit 1", "--format", "csv"]);

@@ -42,7 +42,7 @@ fn a_new_item_works_as_soon_as_what_check_asks_is_filled_in() {
     assert_eq!(checked.said(), "");
 
     // With a mark in it, it may not be used.
-    world.edit("pipelines/an-binh/pipeline.toml", "use = [", "use = [\"licence_check\", ");
+    world.edit("pipelines/an-binh/pipeline.toml", "[items]\nuse = [", "[items]\nuse = [\"licence_check\", ");
     let refused = world.chudong(&["plan", "--as-of", "2026-11-21"]).with(1);
     assert!(refused.err.contains("error[item.unfinished]: the item licence_check is not finished"), "{}", refused.err);
 

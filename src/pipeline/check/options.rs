@@ -21,18 +21,16 @@ pub(super) fn options(node: &Node<'_>, root: &Path, items: Option<&[Item]>, faul
             node.fault("use", "pipeline.twice", format!("the outcome \"{name}\" is named twice"), "remove one");
             continue;
         }
-        if items.is_some_and(|items| !items.iter().any(|item| item.id == name)) {
-            let what = format!("the item \"{name}\" is not switched on, so nothing is recommended about it");
-            node.fault("use", "options.no-item", what, "add it to use in [items], or take it out here");
-            continue;
-        }
         let path = PathBuf::from("pipelines/options").join(format!("{name}.toml"));
         if !root.join(&path).is_file() {
             let what = format!("there are no ways for \"{name}\"");
             node.fault("use", "options.unknown-outcome", what, format!("add {}, or correct the name", path.display()));
             continue;
         }
-        outcomes.extend(Document::open(root, &path, faults)?.read(|node| outcome(node, &name)));
+        // Nothing is recommended about an item that is switched off, and it need not be taken out here too.
+        if items.is_none_or(|items| items.iter().any(|item| item.id == name)) {
+            outcomes.extend(Document::open(root, &path, faults)?.read(|node| outcome(node, &name)));
+        }
     }
     let policy = match node.texts_or_none("policy") {
         Some(words) => policy(node, &words),

@@ -58,8 +58,8 @@ fn what_a_form_does_not_need_is_refused_before_anything_is_read() {
         ),
         (
             PIPELINE,
-            "purposes = [\"reminders\", \"dossiers\", \"service_quality\"]",
-            "purposes = [\"reminders\", \"service_quality\"]",
+            "purposes = [\"reminders\", \"dossiers\", \"service_quality\", \"recommendations\"]",
+            "purposes = [\"reminders\", \"service_quality\", \"recommendations\"]",
             &["sql.purpose", "does not grant that for the purpose dossiers", SELECT],
         ),
         (

@@ -94,8 +94,7 @@ fn each_run_writes_its_events_and_no_person() {
     let is_of_options = |name: &&String| name.contains("options.");
     let of_options = jobs.keys().filter(is_of_options).count();
     assert!((1..=3).contains(&of_options), "{jobs:?}");
-    // Weeks are counted where the policy asks for them, which that of the sample does not.
-    assert_eq!(jobs.len() - of_options, models - of_sheets - 1 - 3 + 1);
+    assert_eq!(jobs.len() - of_options, models - of_sheets - 3 + 1);
     no_person(&world, &text);
 }
 

@@ -72,8 +72,8 @@ fn each_fault_names_its_line() {
         (
             PIPELINE,
             "\"temporary_residence\", \"health_insurance\"]\n# What",
-            "\"temporary_residence\", \"passport\"]\n# What",
-            "options.no-item",
+            "\"temporary_residence\", \"passprot\"]\n# What",
+            "options.unknown-outcome",
             "use = ",
         ),
         (SELECT, "codes.options", "codes.optoins", "sql.unknown-table", ""),
