@@ -95,9 +95,9 @@ pub async fn explain(
 fn recorded_due_on(ledger: &Ledger, item: &str, key: &str, night: AsOf) -> Result<Option<Date>, Fault> {
     let life = ledger.life(item, key).map_err(|error| error.fault())?;
     let date = |line: &Value, at: &str| line.pointer(at).and_then(Value::as_str).and_then(|text| text.parse().ok());
-    let until = life.iter().filter(|line| date(line, "/as_of").is_some_and(|as_of: Date| as_of <= night.date()));
+    let mut until = life.iter().filter(|line| date(line, "/as_of").is_some_and(|as_of: Date| as_of <= night.date()));
     // The fourth cell of a change is the due day.
-    Ok(until.last().and_then(|line| date(line, "/change/3")))
+    Ok(until.next_back().and_then(|line| date(line, "/change/3")))
 }
 
 /// Whether the obligations that a case gives name versions of their item's own rules, as a night asks for it; a case of
