@@ -1,5 +1,5 @@
 //! A due day that moves after a letter has left: the person is told, once, and a night that moves many waits.
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use crate::support::world::World;
 
