@@ -67,7 +67,7 @@ pub use deferred::Deferred;
 pub use error::Error;
 pub use lock::Lock;
 pub use obligations::{Followed, ObligationCount};
-pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Recovered, Settlement};
+pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Recovered, SentMessage, Settlement};
 pub use outcomes::Outcomes;
 pub use preferences::{ALL, Asked, Chosen, Preference, Request, Sent, Stance};
 pub use prepared::{DossierState, KeptDossier, PreparedDossier, dossier_name};

@@ -37,7 +37,7 @@ pub struct Obligation {
     pub due_on: Date,
     /// The day it was done, by what the sources say; none while it is open.
     pub fulfilled_on: Option<Date>,
-    /// The version of the rule that says so: `driving_licence_term@2025-01-01`.
+    /// The version of the rule that says so: `driving_licence_term@2025-01-01`; several have `", "` between them.
     pub rule_version: String,
     /// The other columns, for the message: by name, empty where null.
     pub facts: Facts,
@@ -158,7 +158,7 @@ pub fn key_of(item: &str, [subject, object, period]: [&str; 3], key: &PseudonymK
 /// Reads the obligations of one item, in order of due date and key.
 ///
 /// Rows that are the same in item, subject, object and period are one obligation. The ledger keeps `rule_version` in
-/// clear, so that nothing may pass through it but the name of a version of the item's own rules.
+/// clear, so that nothing may pass through it but the names of versions of the item's own rules.
 pub fn read(item: &Item, law: &Law, table: &Table, key: &PseudonymKey) -> Result<Vec<Obligation>, Error> {
     let name = TableName::new("obligations", &item.id);
     let failed = |source| Error::Table { table: name.clone(), source: Box::new(source) };
@@ -203,13 +203,27 @@ pub fn read(item: &Item, law: &Law, table: &Table, key: &PseudonymKey) -> Result
     Ok(all)
 }
 
-/// How many of these name no version of a rule of the item.
+/// Whether each row names versions of the item's own rules, one or several, as [`read`] asks for it: of a table that is
+/// not read any further, such as that of a case.
+pub fn names_own_rules(item: &Item, law: &Law, table: &Table) -> Result<(), Error> {
+    let name = TableName::new("obligations", &item.id);
+    let failed = |source| Error::Table { table: name.clone(), source: Box::new(source) };
+    match count_unknown(item, law, &table.texts("rule_version").map_err(failed)?) {
+        0 => Ok(()),
+        rows => Err(Error::NoSuchVersion { table: name, rows }),
+    }
+}
+
+/// How many of these name anything but versions of rules of the item.
 fn count_unknown(item: &Item, law: &Law, named: &[Option<String>]) -> usize {
     let mut rows_by_name: BTreeMap<&str, usize> = BTreeMap::new();
     for version_name in named.iter().flatten() {
         *rows_by_name.entry(version_name).or_default() += 1;
     }
-    let is_known = |name: &str| law.version(name).is_some_and(|(rule, _)| item.rules.contains(&rule.name));
+    let is_known = |named: &str| {
+        let versions = law.versions(named);
+        versions.is_some_and(|versions| versions.iter().all(|(rule, _)| item.rules.contains(&rule.name)))
+    };
     rows_by_name.into_iter().filter(|(name, _)| !is_known(name)).map(|(_, rows)| rows).sum()
 }
 

@@ -31,7 +31,16 @@ impl Law {
         let version = rule.versions.iter().find(|version| rule.version_name(version) == version_name)?;
         Some((rule, version))
     }
+
+    /// The rules and versions that a `rule_version` names, one or several between which stands `", "`, in its order;
+    /// none where one of them names no version.
+    pub fn versions(&self, named: &str) -> Option<Vec<(&Rule, &Version)>> {
+        named.split(BETWEEN_VERSIONS).map(|name| self.version(name)).collect()
+    }
 }
+
+/// What stands between the names of several versions in a `rule_version`.
+pub const BETWEEN_VERSIONS: &str = ", ";
 
 /// A parameter of the law, by date.
 #[derive(Debug, Clone)]

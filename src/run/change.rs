@@ -1,9 +1,13 @@
-//! Far more or far fewer obligations than on the last night: an item waits for a person.
+//! Far more or far fewer obligations than on the last night, or many that are due on another day: an item waits for a
+//! person.
 //!
 //! A rule that was changed by mistake, or a source that lost half its rows, shows first in these counts. They
-//! are kept with each run, by item and commune, and hold no person.
+//! are kept with each run, by item and commune, and hold no person; how many are due on another day than they were
+//! follows from how the ledger knows them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use jiff::civil::Date;
 
 use super::Night;
 use super::build::Built;
@@ -11,6 +15,7 @@ use crate::calendar::AsOf;
 use crate::fault::{Explain, Fault};
 use crate::ledger::Ledger;
 use crate::obligations::Obligation;
+use crate::obligations::life::State;
 use crate::personal::Personal;
 use crate::pipeline::{Audience, ChangeBound};
 use crate::reminders::plan::Reminder;
@@ -52,8 +57,21 @@ impl Night<'_> {
             let (Some(now), Some(bound), Some((night, last))) = (now, item.hold_change, before.get(&item.id)) else {
                 continue;
             };
-            let Some(change) = change(now, last, bound) else { continue };
-            let what = format!("{name} has {change} and had {} on {night}", change.before);
+            let moved = self.moved(ledger, &item.id, &obligations)?;
+            let (what, rows) = match change(now, last, bound) {
+                Some(change) => (
+                    format!("{name} has {change} and had {} on {night}", change.before),
+                    change.now.abs_diff(change.before),
+                ),
+                None if is_beyond(moved, last.obligations, bound) => {
+                    let of = last.obligations;
+                    (
+                        format!("{name} has {moved} obligations due on another day than before, of {of} on {night}"),
+                        moved,
+                    )
+                }
+                None => continue,
+            };
             if self.accept.contains(&name.to_string()) {
                 self.report.notes.push(format!("{what}: accepted by whoever started this run"));
                 continue;
@@ -66,8 +84,10 @@ impl Night<'_> {
             self.report.checks.push(CheckLine {
                 check: format!("change of {name}"),
                 severity: "hold".into(),
-                rows: change.now.abs_diff(change.before),
-                about: "Obligations more or fewer than on the last night on which it was not held.".into(),
+                rows,
+                about: "Obligations more or fewer, or due on another day, than on the last night on which it was not \
+                        held."
+                    .into(),
             });
             if let Some(line) = self.report.items.iter_mut().find(|line| line.item == item.id) {
                 line.held.insert(HELD_BY_A_CHANGE.into(), held);
@@ -76,6 +96,24 @@ impl Night<'_> {
             built.hold(name);
         }
         Ok(obligations)
+    }
+
+    /// How many open obligations of an item are due on another day than when the ledger last followed them; none on a
+    /// night that is replayed, which sees an earlier day.
+    fn moved(&self, ledger: &Ledger, item: &str, obligations: &[Obligation]) -> Result<u64, Fault> {
+        let newest = ledger.followed_until(item).map_err(|error| error.fault())?;
+        if newest.is_none_or(|newest| newest > self.as_of.date()) {
+            return Ok(0);
+        }
+        let open = obligations.iter().filter(|open| open.item == item && open.is_open(self.as_of));
+        let due: HashMap<&str, Date> = open.map(|open| (open.key.as_str(), open.due_on)).collect();
+        let mut moved = 0;
+        let seen = ledger.standings(item, |before| {
+            let is_moved = due.get(before.key.as_str()).is_some_and(|due_on| *due_on != before.due_on);
+            moved += u64::from(is_moved && before.state == State::Open);
+        });
+        seen.map_err(|error| error.fault())?;
+        Ok(moved)
     }
 
     /// Counts tonight's reminders by commune.
@@ -152,13 +190,15 @@ impl std::fmt::Display for Change {
     }
 }
 
+/// Whether so many are more than a bound lets pass without a person, of as many as there were.
+fn is_beyond(by: u64, before: u64, bound: ChangeBound) -> bool {
+    // No product of a count and a percentage leaves 128 bits.
+    by >= u64::from(bound.least) && u128::from(by) * 100 > u128::from(before) * u128::from(bound.percent)
+}
+
 /// The change of an item beyond its bound, or of the commune in which it changed most.
 fn change(now: &ItemLine, last: &ItemLine, bound: ChangeBound) -> Option<Change> {
-    let is_too_much = |change: &Change| {
-        let by = change.now.abs_diff(change.before);
-        // No product of a count and a percentage leaves 128 bits.
-        by >= u64::from(bound.least) && u128::from(by) * 100 > u128::from(change.before) * u128::from(bound.percent)
-    };
+    let is_too_much = |change: &Change| is_beyond(change.now.abs_diff(change.before), change.before, bound);
     let whole = Change { commune: None, before: last.obligations, now: now.obligations };
     if is_too_much(&whole) {
         return Some(whole);

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use arrow::array::StringArray;
 use arrow::datatypes::{DataType, Field, Schema};
 use jiff::Timestamp;
+use jiff::civil::Date;
+use serde_json::Value;
 
 use crate::calendar::{AsOf, vietnam};
 use crate::check::{Checked, contract};
@@ -18,12 +20,13 @@ use crate::fault::{Explain, Fault, Place};
 use crate::landing;
 use crate::ledger::Ledger;
 use crate::obligations::explain::{self, Due, Explanation, Night, Provenance, SourceField};
-use crate::obligations::key_of;
+use crate::obligations::{self, key_of};
 use crate::personal::{Personal, PseudonymKey, SealingKey};
 use crate::pipeline::{Item, Pipeline};
 use crate::reminders::plan::Reminder;
 use crate::report::FaultLine;
 use crate::sql::Engine;
+use crate::sql::cases::{Bench, Case};
 use crate::sql::engine::{Bound, given_tables};
 use crate::sql::steps::{KEYS, TOLD};
 use crate::tables::{Table, TableName};
@@ -82,7 +85,29 @@ pub async fn explain(
         }
     };
     let pulled = ledger.pulled_at(night).map_err(|error| error.fault())?;
-    kept.explain(item, row, &provenance(checked, &pulled)).await
+    let mut explanation = kept.explain(item, row, &provenance(checked, &pulled)).await?;
+    let recorded = recorded_due_on(&ledger, &item.id, &row.key, night)?;
+    explanation.recorded_due_on = recorded.filter(|recorded| *recorded != explanation.due_on);
+    Ok(explanation)
+}
+
+/// The due day of an obligation as the ledger knew it after a night; none where it was not followed by then.
+fn recorded_due_on(ledger: &Ledger, item: &str, key: &str, night: AsOf) -> Result<Option<Date>, Fault> {
+    let life = ledger.life(item, key).map_err(|error| error.fault())?;
+    let date = |line: &Value, at: &str| line.pointer(at).and_then(Value::as_str).and_then(|text| text.parse().ok());
+    let mut until = life.iter().filter(|line| date(line, "/as_of").is_some_and(|as_of: Date| as_of <= night.date()));
+    // The fourth cell of a change is the due day.
+    Ok(until.next_back().and_then(|line| date(line, "/change/3")))
+}
+
+/// Whether the obligations that a case gives name versions of their item's own rules, as a night asks for it; a case of
+/// another table has none.
+pub async fn names_own_rules(pipeline: &Pipeline, bench: &Bench<'_>, case: &Case) -> Result<(), Fault> {
+    let Some(item) = pipeline.item(&case.model.table).filter(|_| case.model.schema == "obligations") else {
+        return Ok(());
+    };
+    let told = bench.told(case).await.map_err(|error| error.fault())?;
+    obligations::names_own_rules(item, &pipeline.law, &told).map_err(|error| error.fault())
 }
 
 /// The explanation that was stored with the one message whose key begins so, and was not erased since.

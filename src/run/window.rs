@@ -19,7 +19,7 @@ use crate::fault::{Explain, Fault, Place};
 use crate::landing::Store;
 use crate::pipeline::Source;
 use crate::pipeline::filter::{Dates, Dialect};
-use crate::reminders::plan::{Before, History};
+use crate::reminders::plan::{Before, History, Told};
 use crate::report::FaultLine;
 use crate::report::window::{ItemNight, Window};
 use crate::tables::{Stored, TableName};
@@ -121,8 +121,11 @@ impl Night<'_> {
             if !(self.checked.pipeline.attention.is_digested && days.last() == Some(&self.as_of.date())) {
                 days.push(self.as_of.date());
             }
+            let told_of = record.obligation.clone();
             let shortest = history.shortest_sent.entry(record.obligation).or_insert(record.stage_notice_days);
             *shortest = record.stage_notice_days.min(*shortest);
+            let told = Told { due_on: record.due_on, message: record.key.0.clone() };
+            history.told.insert(told_of, told);
             history.messages.insert(record.key.0, Before::Sent);
         }
         self.count_held(&plan);

@@ -70,6 +70,7 @@ mod lunar;
 /// What a person receives: both parts of every letter, in both languages.
 mod messages;
 /// A source on a real MariaDB server.
+mod moved;
 mod mysql;
 /// Whole nights through the binary: repeated, killed, at once, over other sources and channels.
 mod night;

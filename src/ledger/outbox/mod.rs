@@ -20,6 +20,7 @@
 
 mod line;
 mod reserve;
+mod sent;
 mod turn;
 mod write;
 
@@ -28,6 +29,7 @@ use jiff::civil::Date;
 
 use super::{Error, Ledger};
 
+pub use sent::SentMessage;
 pub use write::Recovered;
 pub(super) use write::{ADOPTED, RECORDED, RESERVED, SETTLED};
 

@@ -20,7 +20,7 @@ use crate::fault::{Explain, Place};
 use crate::language::{Language, Text, date as day};
 use crate::pipeline::Item;
 use crate::pipeline::calendar::LegalCalendar;
-use crate::pipeline::law::Law;
+use crate::pipeline::law::{BETWEEN_VERSIONS, Law};
 
 pub use account::{Node, Of};
 pub use arithmetic::Step;
@@ -83,6 +83,8 @@ pub struct Explanation {
     pub title: Text,
     /// The last day on which it may be done.
     pub due_on: Date,
+    /// The due day that was written down on that night, where it is another: its law was edited since in place.
+    pub recorded_due_on: Option<Date>,
     /// The night that says so.
     pub as_of: Date,
     /// The day whose knowledge of the law it used.
@@ -158,6 +160,7 @@ pub fn explain(
         item: item.id.clone(),
         title: item.title.clone(),
         due_on: due.on,
+        recorded_due_on: None,
         as_of: night.as_of,
         known_on: night.known_on,
         rules: rules(&account, due.rule_version, night),
@@ -169,7 +172,8 @@ pub fn explain(
 
 /// The rules of an account, that of the obligation first, each with the numbers that were used.
 fn rules(account: &Node, rule_version: &str, night: Night<'_>) -> Vec<Applied> {
-    let mut used: Vec<(String, Vec<Text>)> = vec![(rule_version.to_owned(), Vec::new())];
+    let named = rule_version.split(BETWEEN_VERSIONS).map(|name| (name.to_owned(), Vec::new()));
+    let mut used: Vec<(String, Vec<Text>)> = named.collect();
     visit_law(account, &[], &mut |cell, by| {
         let Some(version) = cell.part(1).and_then(|part| part.value.clone()) else { return };
         let at = used.iter().position(|(known, _)| *known == version);
@@ -275,6 +279,19 @@ impl Explanation {
                 self.key, as_of.en, known.en
             ),
         );
+        if let Some(recorded) = self.recorded_due_on.map(day_and_weekday) {
+            put(
+                format!(
+                    "Chú ý: sổ ghi của đêm đó có hạn {}; từ đó quy định, truy vấn hoặc lịch đã bị sửa tại chỗ",
+                    recorded.vi
+                ),
+                format!(
+                    "Note: the ledger of that night has it due on {}; a rule, the select or the calendar was edited in \
+                     place since",
+                    recorded.en
+                ),
+            );
+        }
         put("\nCăn cứ:".into(), "\nBecause of:".into());
         for rule in &self.rules {
             put(
@@ -314,6 +331,7 @@ impl Explanation {
         };
         json!({
             "key": self.key, "item": self.item, "due_on": self.due_on.to_string(), "as_of": self.as_of.to_string(),
+            "recorded_due_on": self.recorded_due_on.map(|on| on.to_string()),
             "known_on": self.known_on.to_string(), "rules": self.rules, "steps": self.steps, "account": self.account,
             "fields": self.fields.iter().map(field).collect::<Vec<_>>(),
             "text": { "vi": self.text(Language::Vi), "en": self.text(Language::En) },

@@ -135,11 +135,11 @@ impl RuleReference {
     /// used: the law of another day than tonight's may count.
     pub fn applied(law: &Law, item: &Item, day: impl Into<Day>, rule_version: &str) -> Vec<Self> {
         let day = day.into();
-        let used = law.version(rule_version);
+        let used = law.versions(rule_version).unwrap_or_default();
         let rules = item.rules.iter().filter_map(|name| law.rule(name));
         rules
             .filter_map(|rule| {
-                let used = used.filter(|(other, _)| other.name == rule.name).map(|(_, version)| version);
+                let used = used.iter().find(|(other, _)| other.name == rule.name).map(|(_, version)| *version);
                 let version = used.or_else(|| rule.in_force(day))?;
                 Some(RuleReference { title: rule.title.clone(), reference: version.reference.clone() })
             })

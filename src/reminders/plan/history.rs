@@ -28,12 +28,24 @@ pub struct History {
     pub messages: HashMap<String, Before>,
     /// By obligation key: the shortest notice, in days, of a message that was sent.
     pub shortest_sent: HashMap<String, u16>,
+    /// By obligation key: what the newest message that was sent about it told. Whoever keeps the history may leave out
+    /// those that told the due day of tonight.
+    pub told: HashMap<String, Told>,
     /// On which days messages went to each subject, for as long as they count.
     pub sent: attention::Sent,
     /// By obligation key: the night on which it was first seen to be open. Those that are not in it are new.
     pub known_on: HashMap<String, Date>,
     /// The languages that subjects chose, where they are not the register's.
     pub languages: HashMap<String, Vec<Chosen>>,
+}
+
+/// What a message told that was sent about an obligation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The due day in it.
+    pub due_on: Date,
+    /// Its key.
+    pub message: String,
 }
 
 /// A language that a subject chose, of an item and a channel, or of [`ALL`] of them.

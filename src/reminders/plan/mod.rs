@@ -18,7 +18,7 @@ use std::thread;
 use jiff::ToSpan;
 use jiff::civil::Date;
 
-pub use history::{Before, Chosen, History};
+pub use history::{Before, Chosen, History, Told};
 pub use reason::Reason;
 pub use recipients::{Recipient, Recipients, recipients};
 pub use ways::{ALL, Reminder, Standing, Way};
@@ -205,7 +205,10 @@ fn decide<'a>(
     now: &Circumstances<'a, '_>,
 ) -> Result<Reminder<'a>, Reason> {
     let days_left = days_between(now.as_of.date(), obligation.due_on);
-    let of_stage = |notice| decide_stage(obligation, item, people, history, now, notice);
+    if let Some((told, notice)) = correction(obligation, item, history, days_left) {
+        return decide_stage(obligation, item, people, history, now, (notice, Some(told)));
+    }
+    let of_stage = |notice| decide_stage(obligation, item, people, history, now, (notice, None));
     // What would be held without looking ahead is held for the same reason where looking ahead finds nothing.
     let reason = match stage(&item.notice_days, days_left) {
         None => Reason::TooEarly,
@@ -216,6 +219,20 @@ fn decide<'a>(
     };
     let ahead = upcoming(&item.notice_days, days_left, item.lead_days);
     ahead.and_then(|notice| of_stage(notice).ok()).ok_or(reason)
+}
+
+/// What was told of an obligation whose due day has moved since, and the stage whose letter tells the new day: the one
+/// that it is in now, or the first where that is far off. None where the letter of a later stage tells it anyway.
+fn correction<'h>(
+    obligation: &Obligation,
+    item: &Item,
+    history: &'h History,
+    days_left: i32,
+) -> Option<(&'h Told, u16)> {
+    let told = history.told.get(&obligation.key).filter(|told| told.due_on != obligation.due_on)?;
+    let sent = history.shortest_sent.get(&obligation.key)?;
+    let notice = stage(&item.notice_days, days_left).or_else(|| item.notice_days.iter().copied().max())?;
+    (*sent <= notice).then_some((told, notice))
 }
 
 /// The next stage that an obligation comes into, if that is within so many days.
@@ -230,12 +247,14 @@ fn decide_stage<'a>(
     people: &'a Recipients,
     history: &History,
     now: &Circumstances<'a, '_>,
-    stage_notice_days: u16,
+    (stage_notice_days, told): (u16, Option<&Told>),
 ) -> Result<Reminder<'a>, Reason> {
     let days_left = days_between(now.as_of.date(), obligation.due_on);
-    let ways = ways(obligation, item, stage_notice_days, now.channels, now.key);
+    let ways = ways(obligation, item, (stage_notice_days, told), now.channels, now.key);
     let mut ways = under_way(ways, item, history)?;
     match history.shortest_sent.get(&obligation.key) {
+        // What was sent told another day.
+        _ if told.is_some() => {}
         Some(sent) if *sent < stage_notice_days => return Err(Reason::LaterStageSent),
         // By a channel that the item no longer has.
         Some(sent) if *sent == stage_notice_days => return Err(Reason::AlreadySent),
@@ -248,7 +267,10 @@ fn decide_stage<'a>(
     if now.standing.handed_in.contains(&obligation.key) {
         return Err(Reason::HandedIn);
     }
-    let Days { planned_on, valid_until, is_late } = Days::of(obligation, item, history, now.as_of, stage_notice_days)?;
+    let Days { planned_on, valid_until, is_late } = match told {
+        Some(_) => Days::of_correction(obligation, stage_notice_days),
+        None => Days::of(obligation, item, history, now.as_of, stage_notice_days)?,
+    };
     let subject = now.key.pseudonym(&obligation.subject_id);
     let mut closed = None;
     ways.retain(|way| {
@@ -299,6 +321,13 @@ struct Days {
 }
 
 impl Days {
+    /// Those of a letter that tells another day than an earlier one: it is right until the obligation is due, and not
+    /// late, since nobody could send it before the day had moved.
+    fn of_correction(obligation: &Obligation, notice_days: u16) -> Days {
+        let planned_on = obligation.due_on.saturating_sub(i64::from(notice_days).days());
+        Days { planned_on, valid_until: obligation.due_on, is_late: false }
+    }
+
     /// Those of a stage, or why it is past them. A message is late only for as long as its obligation was known.
     fn of(
         obligation: &Obligation,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::civil::Date;
 
-use super::{Before, History, Reason, Recipient};
+use super::{Before, History, Reason, Recipient, Told};
 use crate::language::Language;
 use crate::obligations::Obligation;
 use crate::personal::{PseudonymKey, hex};
@@ -13,7 +13,8 @@ use crate::pipeline::{Channel, Item, Reach, Uncertain};
 /// A message that is to be sent today.
 #[derive(Debug, Clone)]
 pub struct Reminder<'a> {
-    /// Its unique key: a keyed digest of subject, item, period, stage and channel.
+    /// Its unique key: a keyed digest of subject, item, period, stage and channel; of a letter that corrects the day that
+    /// an earlier one told, also of the new day and of that message's key.
     pub key: String,
     /// What it is about.
     pub obligation: &'a Obligation,
@@ -172,16 +173,17 @@ impl Standing {
     }
 }
 
-/// The channels of an item, with the keys of this stage's message on each.
+/// The channels of an item, with the keys of this stage's message on each; `told` by an earlier message is the day that
+/// it corrects.
 pub(super) fn ways<'a>(
     obligation: &Obligation,
     item: &Item,
-    stage_notice_days: u16,
+    stage: (u16, Option<&Told>),
     channels: &'a [Channel],
     key: &PseudonymKey,
 ) -> Vec<Way<'a>> {
     let known = item.channels.iter().filter_map(|name| channels.iter().find(|channel| channel.name == *name));
-    known.map(|channel| Way { channel, key: message_key(obligation, stage_notice_days, channel, key) }).collect()
+    known.map(|channel| Way { channel, key: message_key(obligation, stage, channel, key) }).collect()
 }
 
 /// The channels that what was recorded of this stage leaves open. One message is one: sent by any channel it is sent,
@@ -202,8 +204,18 @@ pub(super) fn under_way<'a>(ways: Vec<Way<'a>>, item: &Item, history: &History) 
 }
 
 /// The obligation's key already holds subject, item, object and period.
-fn message_key(obligation: &Obligation, stage_notice_days: u16, channel: &Channel, key: &PseudonymKey) -> String {
+///
+/// A correction stays the same on every night until it was sent, and a day that moves back gives another one: its key
+/// holds the message that it corrects.
+fn message_key(
+    obligation: &Obligation,
+    (stage_notice_days, told): (u16, Option<&Told>),
+    channel: &Channel,
+    key: &PseudonymKey,
+) -> String {
     let stage = stage_notice_days.to_string();
-    let parts = [obligation.key.as_bytes(), stage.as_bytes(), channel.name().as_bytes()];
+    let due_on = obligation.due_on.to_string();
+    let mut parts = vec![obligation.key.as_bytes(), stage.as_bytes(), channel.name().as_bytes()];
+    parts.extend(told.into_iter().flat_map(|told| [due_on.as_bytes(), told.message.as_bytes()]));
     hex(key.digest("message", &parts).get(..16).unwrap_or_default())
 }

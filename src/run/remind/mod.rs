@@ -8,6 +8,7 @@ mod look;
 pub mod retry;
 mod several;
 mod stop;
+mod told;
 mod write;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -58,7 +59,7 @@ impl Night<'_> {
         let suppressions = self.close_channels(ledger, people.as_ref())?;
         self.list_wrong_addresses(&suppressions, people.as_ref())?;
         self.drop_moved(ledger, people.as_ref())?;
-        let history = self.attended(ledger, history(ledger, |_| true)?)?;
+        let history = self.told(ledger, obligations, self.attended(ledger, history(ledger, |_| true)?)?)?;
         let mut plan = self.decide(obligations, people.as_ref(), &history)?;
         drop(history);
         self.count_reminders(built, &plan.reminders)?;
@@ -309,7 +310,7 @@ impl Night<'_> {
             self.close_channels(ledger, people.as_ref())?;
         }
         let history = match ledger {
-            Some(ledger) => self.attended(ledger, history(ledger, |_| true)?)?,
+            Some(ledger) => self.told(ledger, obligations, self.attended(ledger, history(ledger, |_| true)?)?)?,
             None => History::default(),
         };
         let mut plan = self.decide(obligations, people.as_ref(), &history)?;
