@@ -1,8 +1,8 @@
 //! A confirmed dossier on paper: an accessible PDF for the person, and for an agency without a connection.
 //!
 //! PDF/UA-1 (ISO 14289-1): every word is in the tag tree in reading order, the language of each line is known, headings
-//! are bookmarks, page numbers are artifacts. What is said is made first ([`story`]), then set on pages ([`page`]), then
-//! drawn with its tags ([`draw`]); the last is the only place that knows the library. The same dossier gives the same
+//! are bookmarks, page numbers are artifacts. What is said is made first (`story`), then set on pages (`page`), then
+//! drawn with its tags (`draw`); the last is the only place that knows the library. The same dossier gives the same
 //! bytes. This chapter must not know where a dossier is kept, or who reads it.
 
 mod draw;

@@ -11,8 +11,6 @@ fn town(days: &[&str]) -> World {
     let world = World::of("binh-minh");
     let pipeline = "pipelines/binh-minh/pipeline.toml";
     world.edit(pipeline, "use = [\"driving_licence\", \"temporary_residence\"]", "use = [\"temporary_residence\"]");
-    // Figures are not what is measured here, and this one asks for a purpose that the agency has not granted.
-    std::fs::remove_file(world.root().join("sql/quality/choices.sql")).unwrap();
     world.edit(SQL, "cast(residences.expires_on as varchar) as period", "'stay' as period");
     let mut text = "so_dinh_danh;ho_ten;ngay_sinh;ma_xa;ngon_ngu;thu_dien_tu;da_mat;tu_choi_nhac\n".to_owned();
     for person in 0..days.len() {

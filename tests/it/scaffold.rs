@@ -113,8 +113,6 @@ fn readme_block(words: &str) -> String {
 #[test]
 fn the_ten_minutes_of_the_readme_end_in_a_night() {
     let world = World::of("binh-minh");
-    // This figure asks for a purpose that the agency has not granted; it is not what is walked here.
-    std::fs::remove_file(world.root().join("sql/quality/choices.sql")).unwrap();
     world.chudong(&["new", "item", "food_safety", "--reads", "food_safety_certificates"]).with(0);
     let (law, sql) = (readme_block("enacted_on = 2010-06-17"), "sql/obligations/food_safety.sql");
     world.put("pipelines/law/food_safety_term.toml", law.as_bytes());
