@@ -13,7 +13,7 @@
 //! - [`check`]: everything an agency wrote, read together, with all its faults.
 //! - [`lineage`]: which column of a source reaches which figure or letter, told.
 //! - [`schedule`]: which nights are due, from the cron line and the proven nights.
-//! - [`serve`]: the pages on which people refuse or decide about a dossier, and what they say into the ledger.
+//! - [`serve`]: the pages on which people refuse, decide about a dossier or rate, and what they say into the ledger.
 //! - [`query`]: published tables and run history, for a select.
 //! - [`report`]: what a night did, for a clerk and for a program.
 //! - [`world`]: the outside things a run needs; [`telemetry`]: logs and progress.
@@ -47,7 +47,7 @@
 //! [`calendar`], [`language`], [`personal`], [`fault`], [`files`].
 //!
 //! Beside the night: [`samples`] makes synthetic data, [`scaffold`] the files of a new obligation, [`simulate`] stands in
-//! for Zalo, an SMS gateway, a webhook and the rating system.
+//! for Zalo, an SMS gateway, a webhook, the rating system and the national portal.
 //!
 //! # Invariants
 //!
