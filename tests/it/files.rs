@@ -325,6 +325,38 @@ fn golden_dates_of_workbooks() {
     insta::assert_snapshot!("xlsx", golden(&pull(workbooks(), awkward_dates("dates.xlsx", &cannot))));
 }
 
+/// Reads a workbook of these bytes; whether it was refused as one that cannot be read.
+fn is_refused(name: &str, bytes: &[u8]) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(name), bytes).unwrap();
+    let pulled = pull(SourceKind::Excel { path: folder.path().into() }, cards(name));
+    said(&pulled).starts_with("error[sources.workbook]: the workbook cannot be read")
+}
+
+#[test]
+fn sizes_that_a_workbook_cannot_have_are_not_believed() {
+    let root = crate::root().join("tests/it/workbooks");
+    let old = std::fs::read(root.join("cards.xls")).unwrap();
+    let dimensions = old.windows(4).position(|record| record == [0x00, 0x02, 14, 0]).unwrap() + 4;
+    // First row, row after the last, first column, column after the last.
+    for (place, byte) in [(3, 0xff), (7, 0xff), (7, 0x01), (8, 0x40), (11, 0xff), (9, 0x20)] {
+        let mut bytes = old.clone();
+        bytes[dimensions + place] = byte;
+        assert!(is_refused("cards.xls", &bytes), "{place}");
+    }
+    let new = std::fs::read(root.join("cards.xlsx")).unwrap();
+    for (stated, is_too_many) in [("1", false), ("999999999999", true), ("99999999999999999999999", true), ("40", true)]
+    {
+        let mut made = zip::ZipWriter::new_append(std::io::Cursor::new(new.clone())).unwrap();
+        made.start_file("xl/sharedStrings.xml", zip::write::SimpleFileOptions::default()).unwrap();
+        let texts = format!(
+            r#"<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" uniqueCount="{stated}"><si><t>a</t></si></sst>"#
+        );
+        std::io::Write::write_all(&mut made, texts.as_bytes()).unwrap();
+        assert_eq!(is_refused("cards.xlsx", &made.finish().unwrap().into_inner()), is_too_many, "{stated}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 

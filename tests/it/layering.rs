@@ -133,7 +133,7 @@ const CLI: (&str, &[&str]) = (
 );
 
 /// Each library that is worth keeping in one place, and the files or folders of `src/` that are its homes.
-const HOMES: [(&str, &[&str]); 31] = [
+const HOMES: [(&str, &[&str]); 33] = [
     ("datafusion", &["sql/"]),
     // The parser alone; whole selects are parsed by the engine.
     ("sqlparser", &["pipeline/filter/read.rs"]),
@@ -164,7 +164,9 @@ const HOMES: [(&str, &[&str]); 31] = [
     ),
     ("csv", &["cli/preferences.rs", "sources/csv/"]),
     ("axum", &["serve/", "simulate/"]),
-    ("calamine", &["sources/excel.rs"]),
+    ("calamine", &["sources/excel/mod.rs"]),
+    ("cfb", &["sources/excel/sound.rs"]),
+    ("zip", &["sources/excel/sound.rs"]),
     ("object_store", &["sources/objects.rs", "sql/engine.rs", "sql/look_up/scan.rs"]),
     ("bytes", &["sql/look_up/scan.rs"]),
     ("memchr", &["delivery/eml/mime.rs", "serve/dossier/multipart.rs", "sources/csv/", "sources/ndjson.rs"]),

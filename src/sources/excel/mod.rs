@@ -3,7 +3,10 @@
 //! A cell has a type, and keeps it: a number is no text, since an identity number
 //! that was typed as a number has lost its leading zeros; a number is a date only
 //! where the cell is formatted as one. Of formulas the stored values are read. A
-//! row without anything is no record. This module must not know what a column means.
+//! row without anything is no record. [`sound`] holds what a file states of its sizes against what it can hold,
+//! before the library asks for that much memory. This module must not know what a column means.
+
+mod sound;
 
 use std::collections::BTreeSet;
 use std::io::{Cursor, Read};
@@ -187,10 +190,16 @@ fn open(file: &Named, sheet: Option<&str>) -> Result<Option<Book>, Error> {
         sheets.find(|found| sheet.is_none_or(|sheet| found.name == sheet)).map(|sheet| sheet.name.clone())
     };
     if bytes.get_ref().starts_with(&OLD) {
+        if !sound::is_old_sound(&bytes) {
+            return Err(no_workbook());
+        }
         let mut book = Xls::new(bytes).map_err(|_| no_workbook())?;
         let Some(sheet) = chosen(book.sheets_metadata()) else { return Ok(None) };
         let range = book.worksheet_range(&sheet).map_err(|_| no_workbook())?;
         return Ok(Some(Book { kind: Kind::Whole(range), sheet }));
+    }
+    if !sound::is_xlsx_sound(&bytes) {
+        return Err(no_workbook());
     }
     if let Ok(book) = Xlsx::new(bytes.clone()) {
         let Some(sheet) = chosen(book.sheets_metadata()) else { return Ok(None) };
