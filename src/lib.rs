@@ -62,6 +62,10 @@
 //!   top of `tests/it/layering.rs`.
 //! - **No person in a log, an error, a report or the ledger**: [`personal`].
 
+/// Many threads ask for memory at once, at night most of all.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod calendar;
 pub mod fault;
 pub mod files;

@@ -133,8 +133,9 @@ const CLI: (&str, &[&str]) = (
 );
 
 /// Each library that is worth keeping in one place, and the files or folders of `src/` that are its homes.
-const HOMES: [(&str, &[&str]); 33] = [
+const HOMES: [(&str, &[&str]); 34] = [
     ("datafusion", &["sql/"]),
+    ("mimalloc", &["lib.rs"]),
     // The parser alone; whole selects are parsed by the engine.
     ("sqlparser", &["pipeline/filter/read.rs"]),
     ("polars", &["disclosure/bounding.rs"]),
