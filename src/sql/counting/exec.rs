@@ -226,10 +226,11 @@ impl Told {
     /// The groups of a part, and its memory given back.
     fn part(&self, part: usize) -> Result<Vec<RecordBatch>> {
         let groups: Groups = self.counted.shards.take(part)?;
-        let rows: Vec<&[u64]> = groups.rows().collect();
-        let batches = rows.chunks(self.batch_rows).map(|rows| self.batch(rows)).collect();
+        let words = groups.rows();
         self.counted.shards.forget(&groups);
-        batches
+        drop(groups);
+        let rows: Vec<&[u64]> = words.chunks_exact(self.counted.shards.row_words()).collect();
+        rows.chunks(self.batch_rows).map(|rows| self.batch(rows)).collect()
     }
 
     fn batch(&self, rows: &[&[u64]]) -> Result<RecordBatch> {

@@ -1,6 +1,6 @@
 //! Groups with their counts, in a table of words.
 //!
-//! A row is a few words: first its codes, of which the first is never 0, then its counts. Rows of the same codes are
+//! A row is a few words, here in halves: first its codes, of which the first is never 0, then its counts. Rows of the same codes are
 //! one group, whose counts are theirs added.
 
 use datafusion::common::{Result, exec_err, internal_err};
@@ -17,19 +17,34 @@ pub struct Width {
 }
 
 /// The groups, each in the first free place from where its hash points to.
+///
+/// What is counted is mostly small: a count has four bytes until one does not fit, then all have eight. The table
+/// is what is visited for every row, so its bytes are the time.
 #[derive(Debug)]
 pub struct Groups {
     width: Width,
-    words: Vec<u64>,
+    /// Half words: two of each code, then one or two of each count, then what fills the row up.
+    cells: Vec<u32>,
+    is_wide: bool,
     /// Places, a power of two; 0 before the first row.
     places: usize,
     len: usize,
 }
 
+/// What became of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Added {
+    /// It is counted.
+    Yes,
+    /// Nothing has changed: a count would not fit before the table is widened.
+    TooNarrow,
+}
+
 impl Groups {
     /// No groups.
     pub fn new(width: Width) -> Self {
-        Groups { width, words: Vec::new(), places: 0, len: 0 }
+        Groups { width, cells: Vec::new(), is_wide: false, places: 0, len: 0 }
     }
 
     /// How many groups there are.
@@ -49,29 +64,40 @@ impl Groups {
 
     /// Bytes that it holds.
     pub fn bytes(&self) -> usize {
-        self.words.len() * size_of::<u64>()
+        self.cells.len() * size_of::<u32>()
     }
 
     /// Bytes that it holds when it has grown.
     pub fn grown_bytes(&self) -> usize {
-        self.grown_places() * self.width.row * size_of::<u64>()
+        self.grown_places() * self.stride(self.is_wide) * size_of::<u32>()
+    }
+
+    /// Bytes that it holds when it is wide.
+    pub fn widened_bytes(&self) -> usize {
+        self.places * self.stride(true) * size_of::<u32>()
     }
 
     fn grown_places(&self) -> usize {
         (self.places * 2).max(64)
     }
 
+    /// Half words of a row, so many that a row lies in few lines of the cache.
+    fn stride(&self, is_wide: bool) -> usize {
+        let counts = self.width.row - self.width.codes;
+        (self.width.codes * 2 + counts * if is_wide { 2 } else { 1 }).next_multiple_of(4)
+    }
+
     /// Takes twice as many places.
     pub fn grow(&mut self) {
-        let width = self.width;
+        let stride = self.stride(self.is_wide);
         let places = self.grown_places();
-        let rows = std::mem::replace(&mut self.words, vec![0; places * width.row]);
+        let rows = std::mem::replace(&mut self.cells, vec![0; places * stride]);
         self.places = places;
-        for row in rows.chunks_exact(width.row).filter(|row| is_row(row)) {
-            let codes = row.get(..width.codes).unwrap_or_default();
-            let mut place = hash::words(codes) as usize & (places - 1);
+        for row in rows.chunks_exact(stride).filter(|row| is_row(row)) {
+            let hash = (0..self.width.codes).map(|place| word(row, place * 2)).fold(hash::NONE, hash::and);
+            let mut place = hash as usize & (places - 1);
             loop {
-                match self.words.get_mut(place * width.row..(place + 1) * width.row) {
+                match self.cells.get_mut(place * stride..(place + 1) * stride) {
                     Some(free) if !is_row(free) => {
                         free.copy_from_slice(row);
                         break;
@@ -82,45 +108,111 @@ impl Groups {
         }
     }
 
+    /// Gives each count eight bytes.
+    pub fn widen(&mut self) {
+        if self.is_wide {
+            return;
+        }
+        let (narrow, wide) = (self.stride(false), self.stride(true));
+        let mut cells = vec![0; self.places * wide];
+        let codes = self.width.codes * 2;
+        for (row, widened) in self.cells.chunks_exact(narrow).zip(cells.chunks_exact_mut(wide)) {
+            let ((row_codes, row_counts), (codes, counts)) = (row.split_at(codes), widened.split_at_mut(codes));
+            codes.copy_from_slice(row_codes);
+            for (count, there) in counts.as_chunks_mut::<2>().0.iter_mut().zip(row_counts) {
+                *count = halves(i64::from(there.cast_signed()));
+            }
+        }
+        (self.cells, self.is_wide) = (cells, true);
+    }
+
     /// Adds a row. The table must not be full.
-    pub fn add(&mut self, row: &[u64], hash: u64) -> Result<()> {
-        let width = self.width;
+    pub fn add(&mut self, row: &[u64], hash: u64) -> Result<Added> {
+        let stride = self.stride(self.is_wide);
         let mask = self.places.saturating_sub(1);
         let mut place = hash as usize & mask;
-        while let Some(there) = self.words.get_mut(place * width.row..(place + 1) * width.row) {
-            if !is_row(there) {
-                there.copy_from_slice(row);
-                self.len += 1;
-                return Ok(());
-            }
-            let (codes, counts) = there.split_at_mut(width.codes);
-            let (row_codes, row_counts) = row.split_at(width.codes);
-            if codes == row_codes {
-                let mut is_over = false;
-                for (count, more) in counts.iter_mut().zip(row_counts) {
-                    let (sum, over) = count.cast_signed().overflowing_add(more.cast_signed());
-                    is_over |= over;
-                    *count = sum.cast_unsigned();
+        let (row_codes, row_counts) = row.split_at(self.width.codes);
+        while let Some(there) = self.cells.get_mut(place * stride..(place + 1) * stride) {
+            let is_new = !is_row(there);
+            let (codes, counts) = there.split_at_mut(self.width.codes * 2);
+            let mut pairs = codes.as_chunks_mut::<2>().0.iter_mut().zip(row_codes);
+            if is_new || pairs.all(|(code, row_code)| *code == halves(row_code.cast_signed())) {
+                let added = if self.is_wide { add_wide(counts, row_counts)? } else { add_narrow(counts, row_counts) };
+                if is_new && added == Added::Yes {
+                    for (code, row_code) in codes.as_chunks_mut::<2>().0.iter_mut().zip(row_codes) {
+                        *code = halves(row_code.cast_signed());
+                    }
+                    self.len += 1;
                 }
-                return if is_over { exec_err!("a sum does not fit into 64 bits") } else { Ok(()) };
+                return Ok(added);
             }
             place = (place + 1) & mask;
         }
         internal_err!("a row was added before there was a place for it")
     }
 
-    /// The groups.
-    pub fn rows(&self) -> impl Iterator<Item = &[u64]> {
-        self.words.chunks_exact(self.width.row).filter(|row| is_row(row))
+    /// The groups, row after row.
+    pub fn rows(&self) -> Vec<u64> {
+        let codes = self.width.codes * 2;
+        let counts = self.width.row - self.width.codes;
+        let mut words = Vec::with_capacity(self.len * self.width.row);
+        for row in self.cells.chunks_exact(self.stride(self.is_wide)).filter(|row| is_row(row)) {
+            words.extend((0..self.width.codes).map(|place| word(row, place * 2)));
+            if self.is_wide {
+                words.extend((0..counts).map(|place| word(row, codes + place * 2)));
+            } else {
+                let narrow = row.iter().skip(codes).take(counts);
+                words.extend(narrow.map(|count| i64::from(count.cast_signed()).cast_unsigned()));
+            }
+        }
+        words
     }
 
     /// Forgets all groups, and keeps its places.
     pub fn clear(&mut self) {
-        self.words.fill(0);
+        self.cells.fill(0);
         self.len = 0;
     }
 }
 
-fn is_row(row: &[u64]) -> bool {
-    row.first().is_some_and(|first| *first != 0)
+/// Adds counts of four bytes, all or none.
+fn add_narrow(counts: &mut [u32], more: &[u64]) -> Added {
+    let sum = |count: &u32, more: &u64| {
+        let more = i32::try_from(more.cast_signed()).ok()?;
+        count.cast_signed().checked_add(more).map(i32::cast_unsigned)
+    };
+    if counts.iter().zip(more).any(|(count, more)| sum(count, more).is_none()) {
+        return Added::TooNarrow;
+    }
+    for (count, more) in counts.iter_mut().zip(more) {
+        *count = count.wrapping_add(*more as u32);
+    }
+    Added::Yes
+}
+
+/// Adds counts of eight bytes.
+fn add_wide(counts: &mut [u32], more: &[u64]) -> Result<Added> {
+    for (count, more) in counts.as_chunks_mut::<2>().0.iter_mut().zip(more) {
+        let there = u64::from(count[0]) | u64::from(count[1]) << 32;
+        let Some(sum) = there.cast_signed().checked_add(more.cast_signed()) else {
+            return exec_err!("a sum does not fit into 64 bits");
+        };
+        *count = halves(sum);
+    }
+    Ok(Added::Yes)
+}
+
+/// A word as its lower and its upper half.
+fn halves(word: i64) -> [u32; 2] {
+    [word as u32, (word >> 32) as u32]
+}
+
+/// The word whose lower half stands here.
+fn word(row: &[u32], place: usize) -> u64 {
+    let half = |place: usize| row.get(place).copied().map_or(0, u64::from);
+    half(place) | half(place + 1) << 32
+}
+
+fn is_row(row: &[u32]) -> bool {
+    word(row, 0) != 0
 }

@@ -18,9 +18,17 @@ pub fn bytes(value: &[u8]) -> u64 {
     hash
 }
 
+/// The hash of no words.
+pub const NONE: u64 = FACTOR;
+
+/// The hash of the words so far and one more.
+pub fn and(hash: u64, word: u64) -> u64 {
+    mixed(hash ^ word)
+}
+
 /// The hash of a few words.
 pub fn words(words: &[u64]) -> u64 {
-    words.iter().fold(FACTOR, |hash, word| mixed(hash ^ word))
+    words.iter().copied().fold(NONE, and)
 }
 
 fn mixed(word: u64) -> u64 {

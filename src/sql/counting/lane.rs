@@ -9,10 +9,10 @@ use std::sync::{Mutex, PoisonError};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::{cast, filter_record_batch};
 use datafusion::arrow::datatypes::{DataType, Int64Type};
-use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::common::{Result, exec_datafusion_err, internal_err};
 
 use super::codes::{CODE_BITS, Codes, NULL};
-use super::groups::{Groups, Width};
+use super::groups::{Added, Groups, Width};
 use super::hash;
 use super::shards::{self, Shards};
 use super::spec::{CODES_PER_WORD, Measure, Spec};
@@ -24,7 +24,7 @@ const CACHED_PLACES: usize = 1 << 14;
 const STRAIGHT_ROWS: usize = 1 << 20;
 
 /// Rows that go to a part at a time.
-const ROWS_AT_A_TIME: usize = 1024;
+const ROWS_AT_A_TIME: usize = 512;
 
 /// The first word of a row has this bit, so that it is never 0.
 const IS_ROW: u64 = 1 << 63;
@@ -184,7 +184,13 @@ impl<'a> Lane<'a> {
             }
         }
         self.cached_rows += 1;
-        self.cached.add(row, hash)
+        if self.cached.add(row, hash)? == Added::TooNarrow {
+            self.cached.widen();
+            if self.cached.add(row, hash)? == Added::TooNarrow {
+                return internal_err!("a count does not fit into a wide row");
+            }
+        }
+        Ok(())
     }
 
     /// The rows of the small table go to their parts.
@@ -194,7 +200,7 @@ impl<'a> Lane<'a> {
         }
         self.cached_rows = 0;
         let mut cached = std::mem::replace(&mut self.cached, Groups::new(self.width));
-        for row in cached.rows() {
+        for row in cached.rows().chunks_exact(self.width.row) {
             self.send(row, hash::words(row.get(..self.width.codes).unwrap_or_default()))?;
         }
         cached.clear();

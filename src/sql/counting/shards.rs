@@ -6,12 +6,12 @@
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
+use datafusion::common::{DataFusionError, Result, internal_datafusion_err, internal_err};
 use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::execution::{SpillFile, SpillWriter};
 
-use super::groups::{Groups, Width};
+use super::groups::{Added, Groups, Width};
 use super::hash;
 
 /// Parts: with nine million groups of three texts and five counts, one part is two megabytes.
@@ -47,6 +47,11 @@ impl Shards {
         Shards { width, parts, memory, disk }
     }
 
+    /// Words of a row.
+    pub fn row_words(&self) -> usize {
+        self.width.row
+    }
+
     /// Adds rows that all belong to this part.
     pub fn add(&self, part: usize, rows: &[u64]) -> Result<()> {
         let mut part = self.part(part)?;
@@ -58,7 +63,20 @@ impl Shards {
             if part.groups.is_full() {
                 self.make_room(part)?;
             }
-            part.groups.add(row, hash::words(row.get(..self.width.codes).unwrap_or_default()))?;
+            self.add_row(&mut part.groups, row)?;
+        }
+        Ok(())
+    }
+
+    fn add_row(&self, groups: &mut Groups, row: &[u64]) -> Result<()> {
+        let hash = hash::words(row.get(..self.width.codes).unwrap_or_default());
+        if groups.add(row, hash)? == Added::TooNarrow {
+            // Seldom, and once for a part: not worth a way back where memory ends.
+            self.memory.grow(groups.widened_bytes() - groups.bytes());
+            groups.widen();
+            if groups.add(row, hash)? == Added::TooNarrow {
+                return internal_err!("a count does not fit into a wide row");
+            }
         }
         Ok(())
     }
@@ -82,7 +100,7 @@ impl Shards {
             let writer = file.open_writer()?;
             part.spilled = Some(Spilled { file, writer });
         }
-        let bytes: Vec<u8> = part.groups.rows().flatten().flat_map(|word| word.to_le_bytes()).collect();
+        let bytes: Vec<u8> = part.groups.rows().iter().flat_map(|word| word.to_le_bytes()).collect();
         if let Some(spilled) = &mut part.spilled {
             spilled.writer.write_all(&bytes)?;
         }
@@ -131,7 +149,7 @@ impl Shards {
                     part.groups.grow();
                     self.memory.shrink(before);
                 }
-                part.groups.add(row, hash::words(row.get(..self.width.codes).unwrap_or_default()))?;
+                self.add_row(&mut part.groups, row)?;
             }
         }
     }
