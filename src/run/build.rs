@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Night;
 use super::pull::Harvest;
-use crate::check::{contract, due_name, due_table};
+use crate::check::{self, contract, due_name, due_table};
 use crate::fault::{Explain, Fault, Place};
 use crate::landing::Landed;
 use crate::lineage::{Ending, Job};
@@ -131,11 +131,15 @@ impl Night<'_> {
         is_meant: impl Fn(&str) -> bool,
     ) -> Result<Vec<Obligation>, Fault> {
         let mut all = Vec::new();
+        self.leave_out_gaps(built, &is_meant);
         let mut ahead = self.ahead(built, &is_meant).map_err(|error| error.fault())?;
         for item in self.checked.pipeline.items.iter().filter(|item| is_meant(&item.id)) {
             let name = TableName::new("obligations", &item.id);
             let Some(model) = self.checked.library.model(&name) else { continue };
-            self.make(built, model, ahead.remove(&name), true).await;
+            // The law leaves it out: that is said already.
+            if !built.is_blocked(&name) {
+                self.make(built, model, ahead.remove(&name), true).await;
+            }
             let mut line = ItemLine { item: item.id.clone(), ..ItemLine::default() };
             if built.is_held(&name) {
                 line.held.insert(HELD_BY_A_CHECK.into(), 1);
@@ -164,6 +168,20 @@ impl Night<'_> {
         Ok(all)
     }
 
+    /// Blocks the items for which the law says nothing tonight: of an empty rule a select would make an empty table,
+    /// and everybody's obligations would be withdrawn.
+    fn leave_out_gaps(&mut self, built: &mut Built, is_meant: impl Fn(&str) -> bool) {
+        for gap in check::gaps_on(&self.checked.pipeline, &self.checked.library, self.day()) {
+            let meant: Vec<&String> = gap.items.iter().filter(|item| is_meant(item)).collect();
+            if !meant.is_empty() {
+                self.report.faults.push(FaultLine::from(&gap.fault));
+            }
+            for item in meant {
+                built.block(TableName::new("obligations", item));
+            }
+        }
+    }
+
     /// A dossier that was decided is done, whatever a register says or does not say yet.
     fn settle(&self, found: &mut [Obligation]) {
         if self.settled.is_empty() {
@@ -185,7 +203,7 @@ impl Night<'_> {
         let models = items.filter_map(|item| self.checked.library.model(&TableName::new("obligations", &item.id)));
         let is_possible = |model: &&Model| {
             let waits = |table: &TableName| built.is_held(table) || built.is_blocked(table);
-            !model.reads.iter().any(|table| waits(table) || table.schema == "obligations")
+            !waits(&model.name) && !model.reads.iter().any(|table| waits(table) || table.schema == "obligations")
         };
         let models: Vec<&Model> = models.filter(is_possible).collect();
         let jobs = models.iter().map(|model| ahead::Job {

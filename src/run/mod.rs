@@ -404,9 +404,9 @@ fn new_report(checked: &Checked, as_of: AsOf) -> Report {
     Report { agency: checked.pipeline.id.clone(), as_of: as_of.to_string(), ..Report::default() }
 }
 
-/// A source without a term, or a rule that is not in force, stops the night before it begins.
+/// A source without a term stops the night before it begins.
 fn refuse(checked: &Checked, day: Day) -> Result<(), Fault> {
-    match check::faults_on(&checked.pipeline, &checked.library, day).into_iter().next() {
+    match check::faults_on(&checked.pipeline, day).into_iter().next() {
         Some(fault) => Err(fault),
         None => Ok(()),
     }
