@@ -151,6 +151,7 @@ const GMP: [Term<Months>; 4] = [
     // What Resolution 09/2026 continues, and then Resolution 15/2026.
     Term {
         to: Some(date(2026, 4, 15)),
+        ended: Some((date(2026, 4, 6), date(2026, 4, 6))),
         ..gmp("gmp_certificate_renewal@2026-02-04", date(2026, 2, 4), date(2026, 2, 4))
     },
     gmp("gmp_certificate_renewal@2026-04-06", date(2026, 4, 6), date(2026, 4, 6)),
@@ -327,21 +328,20 @@ impl Oracle for WorkPermit {
 /// on Construction 50/2014/QH13, Art. 90(10) and 99(1), to 30 June 2026; Decree 217/2026/NĐ-CP, Art. 49(10) and 63(3)).
 pub struct ConstructionPermit;
 
+#[derive(Clone, Copy)]
 struct Start {
     months: i64,
     extensions: i64,
 }
 
 const START: [Term<Start>; 2] = [
-    Term {
-        to: Some(date(2026, 6, 30)),
-        ..Term::new(
-            "construction_start@2015-01-01",
-            date(2014, 6, 18),
-            date(2015, 1, 1),
-            Start { months: 12, extensions: 2 },
-        )
-    },
+    Term::new(
+        "construction_start@2015-01-01",
+        date(2014, 6, 18),
+        date(2015, 1, 1),
+        Start { months: 12, extensions: 2 },
+    )
+    .until(date(2026, 7, 1), date(2026, 7, 1)),
     Term::new("construction_start@2026-07-01", date(2026, 7, 1), date(2026, 7, 1), Start { months: 12, extensions: 2 }),
 ];
 
