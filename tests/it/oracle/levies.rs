@@ -177,16 +177,10 @@ impl Oracle for NonAgriculturalLandTax {
 /// 31 October of the tax year.
 pub struct AgriculturalLandTax;
 
-const MAY: [Term<(i64, i64)>; 2] = [
-    Term::new("agricultural_land_tax_first@2020-12-05", DECREE_126.0, DECREE_126.1, (5, 31))
-        .until(DECREE_2026.0, DECREE_2026.1),
-    Term::new("agricultural_land_tax_first@2026-07-01", DECREE_2026.0, DECREE_2026.1, (5, 31)),
-];
-const OCTOBER: [Term<(i64, i64)>; 2] = [
-    Term::new("agricultural_land_tax_second@2020-12-05", DECREE_126.0, DECREE_126.1, (10, 31))
-        .until(DECREE_2026.0, DECREE_2026.1),
-    Term::new("agricultural_land_tax_second@2026-07-01", DECREE_2026.0, DECREE_2026.1, (10, 31)),
-];
+const MAY: [Term<(i64, i64)>; 1] =
+    [Term::new("agricultural_land_tax_first@2026-07-01", DECREE_2026.0, DECREE_2026.1, (5, 31))];
+const OCTOBER: [Term<(i64, i64)>; 1] =
+    [Term::new("agricultural_land_tax_second@2026-07-01", DECREE_2026.0, DECREE_2026.1, (10, 31))];
 
 impl Oracle for AgriculturalLandTax {
     type Records = Owner;
