@@ -8,14 +8,16 @@ use crate::check::{self, contract, due_name, due_table};
 use crate::fault::{Explain, Fault, Place};
 use crate::landing::Landed;
 use crate::lineage::{Ending, Job};
+use crate::obligations::filed::Filed;
 use crate::obligations::{self, Obligation};
-use crate::pipeline::StandardTable;
+use crate::pipeline::{Item, StandardTable};
 use crate::report::{CheckLine, FaultLine, HELD_BY_A_CHECK, ItemLine, TableLine};
 use crate::satisfaction;
 use crate::sql::ahead::{self, Ahead};
 use crate::sql::engine::{Bound, given_tables};
 use crate::sql::through::{Keys, Sieve};
 use crate::sql::{Engine, Model};
+use crate::submission::{Becomes, Status};
 use crate::tables::{Contract, Stored, Table, TableName, Tables};
 
 /// The tables of the night, and an engine that can read them.
@@ -148,16 +150,15 @@ impl Night<'_> {
                 match obligations::read(item, &self.checked.pipeline.law, table, &self.key) {
                     Ok(mut found) => {
                         self.settle(&mut found);
-                        line.obligations = found.iter().filter(|found| found.is_open(self.as_of)).count() as u64;
                         built.told.insert(item.id.clone());
-                        all.extend(found);
+                        all.push((item, found));
                     }
                     Err(error) => self.report.faults.push(FaultLine::from(&error.fault())),
                 }
             }
             self.report.items.push(line);
         }
-        let open = all.iter().filter(|obligation| obligation.is_open(self.as_of));
+        let open = all.iter().flat_map(|(_, found)| found).filter(|obligation| obligation.is_open(self.as_of));
         let mut due: Vec<&str> = open.map(|obligation| obligation.subject_id.reveal().as_str()).collect();
         let mut seen = HashSet::with_capacity(due.len());
         due.retain(|subject| seen.insert(*subject));
@@ -165,7 +166,27 @@ impl Night<'_> {
         for model in self.checked.library.folder("reminders") {
             self.make(built, model, None, true).await;
         }
-        Ok(all)
+        self.settle_filed(built, &mut all);
+        for (item, found) in &all {
+            if let Some(line) = self.report.items.iter_mut().find(|line| line.item == item.id) {
+                line.obligations = found.iter().filter(|found| found.is_open(self.as_of)).count() as u64;
+            }
+        }
+        Ok(all.into_iter().flat_map(|(_, found)| found).collect())
+    }
+
+    /// What somebody has filed a dossier for is done, whatever a register says or does not say yet: of the dossiers that
+    /// the agency may look at for reminding.
+    fn settle_filed(&mut self, built: &Built, all: &mut [(&Item, Vec<Obligation>)]) {
+        let Some(table) = built.tables.get(&filed_dossiers()) else { return };
+        let settles = |number: i64| {
+            let status = u64::try_from(number).ok().and_then(Status::from_number);
+            status.is_some_and(|status| status.becomes() != Becomes::OpenAgain)
+        };
+        match Filed::read(table, self.as_of.date(), settles) {
+            Ok(filed) => all.iter_mut().for_each(|(item, found)| filed.settle(item, found)),
+            Err(error) => self.report.faults.push(FaultLine::from(&error.fault())),
+        }
     }
 
     /// Blocks the items for which the law says nothing tonight: of an empty rule a select would make an empty table,
@@ -359,6 +380,11 @@ impl Night<'_> {
             }
         }
     }
+}
+
+/// The dossiers of those who have something due.
+pub(super) fn filed_dossiers() -> TableName {
+    TableName::new("reminders", "filed_dossiers")
 }
 
 /// The columns of a standard table that must not be empty, and those that identify a row.

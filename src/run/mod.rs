@@ -203,7 +203,7 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     night.tabulate(&mut built).await;
     let obligations = night.obligations(&mut built, |_| true).await?;
     let obligations = night.hold_changes(ledger.as_ref(), &mut built, obligations)?;
-    night.followed(ledger.as_ref(), &built, &obligations)?;
+    night.followed(ledger.as_ref(), &built, &obligations).await?;
     night.preview(ledger.as_ref(), &built, &obligations).await?;
     night.foresee(ledger.as_ref(), &built)?;
     night.foresee_exact(ledger.as_ref())?;
@@ -343,7 +343,7 @@ impl Night<'_> {
         drop(answers);
         let obligations = self.obligations(&mut built, |_| true).await?;
         let obligations = self.hold_changes(Some(ledger), &mut built, obligations)?;
-        self.follow(ledger, &built, &obligations)?;
+        self.follow(ledger, &built, &obligations).await?;
         self.send(ledger, &built, &obligations).await?;
         self.tell_requests(ledger)?;
         self.settle_dossiers(ledger)?;

@@ -309,15 +309,14 @@ impl Oracle for WorkPermit {
             let of_worker = records.iter().filter(|other| other.worker_id == permit.worker_id);
             let later =
                 of_worker.filter(|other| other.employer == permit.employer && other.expires_on > permit.expires_on);
-            let done_on = later.map(|other| other.issued_on).chain(permit.extension_filed_on).min();
+            let opens_on = plus(permit.expires_on, -law.value.earliest_days);
+            let filed_on = permit.extension_filed_on.filter(|filed_on| *filed_on >= opens_on);
+            let done_on = later.map(|other| other.issued_on).chain(filed_on).min();
             let period = permit.expires_on.to_string();
             let mut obligation = due(&permit.employer, Some(&permit.number), period, due_on, done_on, law.name);
             let answer = in_force(&ANSWER, due_on, night.known_on);
             let answer = answer.map(|law| working_days_later(due_on, law.value, night.known_on));
-            obligation.facts = vec![
-                Some(plus(permit.expires_on, -law.value.earliest_days).to_string()),
-                answer.map(|day| day.to_string()),
-            ];
+            obligation.facts = vec![Some(opens_on.to_string()), answer.map(|day| day.to_string())];
             found.push(obligation);
         }
         found
