@@ -150,7 +150,7 @@ fn a_fault_of_the_day_is_said_by_a_check_of_that_day() {
 
 #[test]
 fn an_authorisation_that_is_over_stops_the_night_before_it_begins() {
-    let said = said_of_each(&FAULTS_OF_THE_DAY[..1], &["run", "--as-of", NIGHT]);
+    let said = said_of_each(&[&[("pipelines/term_over.toml", PIPELINE)]], &["run", "--as-of", NIGHT]);
     assert!(said.contains("error[pipeline.authorisation-term]"), "{said}");
 }
 

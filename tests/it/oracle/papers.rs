@@ -119,8 +119,11 @@ pub struct Driver {
     licences: Vec<(String, &'static str, Date)>,
 }
 
-const LICENCE: [Term<fn(&str) -> Option<i64>>; 2] = [
-    Term::new("driving_licence_term@2017-06-01", date(2017, 4, 15), date(2017, 6, 1), circular_years as fn(&str) -> _)
+/// How many years a class holds.
+type Years = fn(&str) -> Option<i64>;
+
+const LICENCE: [Term<Years>; 2] = [
+    Term::new("driving_licence_term@2017-06-01", date(2017, 4, 15), date(2017, 6, 1), circular_years as Years)
         .until(date(2024, 6, 27), date(2025, 1, 1)),
     Term::new("driving_licence_term@2025-01-01", date(2024, 6, 27), date(2025, 1, 1), licence_years),
 ];
