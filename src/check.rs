@@ -91,54 +91,92 @@ fn unknown_agency(root: &Path, agency: &str) -> Fault {
     Fault::new("pipeline.unknown-agency", place, format!("there is no agency {agency}"), next)
 }
 
-/// What is wrong with the request on a certain day: terms that are over, rules not in force or not known yet.
-///
-/// A rule must be in force for the items that read `law.<rule>`; one that is read as `law_versions.<rule>`
-/// speaks for other days than tonight. Filters take their times from all terms that are known.
-pub fn faults_on(pipeline: &Pipeline, library: &Library, day: impl Into<Day>) -> Vec<Fault> {
-    let day = day.into();
-    let as_of = day.as_of;
-    let mut faults = Vec::new();
-    for source in pipeline.sources.iter().filter(|source| !source.authorisation.holds_on(as_of)) {
+/// What stops the night of a certain day before it begins: authorisations whose term it is not in.
+pub fn faults_on(pipeline: &Pipeline, day: impl Into<Day>) -> Vec<Fault> {
+    let as_of = day.into().as_of;
+    let closed = pipeline.sources.iter().filter(|source| !source.authorisation.holds_on(as_of));
+    let fault = |source: &pipeline::Source| {
         let term = &source.authorisation;
-        faults.push(Fault::new(
+        let (name, from, to) = (&source.name, term.from, term.to);
+        Fault::new(
             "pipeline.authorisation-term",
             Place::file(&pipeline.path),
-            format!(
-                "the authorisation of the source {} runs from {} to {}, not on {as_of}",
-                source.name, term.from, term.to
-            ),
+            format!("the authorisation of the source {name} runs from {from} to {to}, not on {as_of}"),
             "have it renewed and enter the new term, or run for a day inside it",
-        ));
-    }
-    let of_items: BTreeSet<String> =
-        pipeline.items.iter().flat_map(|item| library.rules_of_tonight(&item.id)).collect();
-    for rule in of_items.iter().filter_map(|name| pipeline.law.rule(name)) {
-        if rule.in_force(day).is_none() {
-            faults.push(Fault::new(
-                "pipeline.rule-not-in-force",
-                Place::file(format!("pipelines/law/{}.toml", rule.name)),
-                format!("no version of the rule {} is in force on {as_of}{}", rule.name, as_known(day)),
-                "add the version of that day with its source, or switch off the items that use it",
-            ));
+        )
+    };
+    closed.map(fault).collect()
+}
+
+/// What the law of a day leaves open, and what of a night cannot be done without it.
+#[derive(Debug, Clone)]
+pub struct Gap {
+    /// The rule and the day on which it says nothing, and what to do.
+    pub fault: Fault,
+    /// The items that are left out for it; none where a table of a source is, with whatever reads that table.
+    pub items: Vec<String>,
+}
+
+/// What the law leaves open on a certain day: rules not in force, or not known yet. The night leaves out what needs
+/// them, and does the rest.
+///
+/// A rule must be in force for the items that read `law.<rule>`; one that is read as `law_versions.<rule>` speaks for
+/// other days than tonight. Filters take their times from all terms that are known.
+pub fn gaps_on(pipeline: &Pipeline, library: &Library, day: impl Into<Day>) -> Vec<Gap> {
+    let day = day.into();
+    let mut items: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for item in &pipeline.items {
+        for rule in library.rules_of_tonight(&item.id) {
+            items.entry(rule).or_default().push(item.id.clone());
         }
     }
+    let is_open = |name: &str| pipeline.law.rule(name).is_some_and(|rule| rule.in_force(day).is_none());
+    items.retain(|rule, _| is_open(rule));
+    let of_items = items.into_iter().map(|(rule, items)| Gap { fault: not_in_force(&rule, &items, day), items });
     let filters = pipeline.sources.iter().flat_map(|source| &source.tables).filter_map(|table| table.filter.as_ref());
     let of_filters: BTreeSet<&str> = filters.flat_map(Filter::rules).collect();
-    for rule in of_filters.into_iter().filter_map(|name| pipeline.law.rule(name)) {
-        if rule.longest(day.known_on).is_none() {
-            faults.push(Fault::new(
-                "pipeline.rule-not-known",
-                Place::file(format!("pipelines/law/{}.toml", rule.name)),
-                format!(
-                    "no version of the rule {}, from which a filter takes a time, was enacted by {}",
-                    rule.name, day.known_on
-                ),
-                "add the version that was known then with its source, or take the rule out of the filter",
-            ));
-        }
-    }
-    faults
+    let unknown = of_filters.into_iter().filter_map(|name| pipeline.law.rule(name));
+    let unknown = unknown.filter(|rule| rule.longest(day.known_on).is_none());
+    let unknown = unknown.map(|rule| Gap { fault: not_known(&rule.name, day), items: Vec::new() });
+    of_items.chain(unknown).collect()
+}
+
+fn not_in_force(rule: &str, items: &[String], day: Day) -> Fault {
+    let left_out = match items {
+        [item] => format!("the item {item} is left out"),
+        items => format!("the items {} are left out", items.join(", ")),
+    };
+    Fault::new(
+        "pipeline.rule-not-in-force",
+        Place::file(format!("pipelines/law/{rule}.toml")),
+        format!("no version of the rule {rule} is in force on the day of the night{}: {left_out}", as_known(day)),
+        "add the version of that day with its source, or switch off the items that use it",
+    )
+}
+
+fn not_known(rule: &str, day: Day) -> Fault {
+    Fault::new(
+        "pipeline.rule-not-known",
+        Place::file(format!("pipelines/law/{rule}.toml")),
+        format!("no version of the rule {rule}, from which a filter takes a time, was enacted by {}", day.known_on),
+        "add the version that was known then with its source, or take the rule out of the filter",
+    )
+}
+
+/// The years into which the notices of a night reach and of which there is no calendar: an item that counts working
+/// days in one of them is left out.
+pub fn years_without_calendar(pipeline: &Pipeline, as_of: AsOf) -> Vec<Fault> {
+    let years = as_of.date().year()..=pipeline.until(as_of).year();
+    let missing = years.filter(|year| !pipeline.calendar.years.iter().any(|known| known.year == *year));
+    let fault = |year: i16| {
+        Fault::new(
+            "calendar.no-year",
+            Place::file(format!("pipelines/law/calendar/{year}.toml")),
+            format!("there is no calendar of {year}, into which the notices of the night of {as_of} reach"),
+            "write the file of that year; what no act says yet has confidence = \"assumed\"",
+        )
+    };
+    missing.map(fault).collect()
 }
 
 fn as_known(day: Day) -> String {

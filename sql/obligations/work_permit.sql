@@ -2,7 +2,7 @@
 --
 -- An extension is applied for between two days before the end of the permit; a permit that was extended as often
 -- as the law allows is not extended again. A later permit of the same worker with the same employer, or an
--- application, fulfils the obligation. The days are calendar days and do not move on a holiday; the agency
+-- application, fulfils the obligation; one that came before the first of these days is not of this period. The days are calendar days and do not move on a holiday; the agency
 -- answers within working days.
 --
 -- grain:   object_id, period
@@ -51,7 +51,13 @@ followed_up as (
         cast(extensions_in_window.expires_on as varchar) as period,
         extensions_in_window.due_on,
         extensions_in_window.rule_version,
-        least(extensions_in_window.extension_filed_on, later_permits.issued_on) as fulfilled_on,
+        least(
+            case
+                when extensions_in_window.extension_filed_on >= extensions_in_window.opens_on
+                    then extensions_in_window.extension_filed_on
+            end,
+            later_permits.issued_on
+        ) as fulfilled_on,
         extensions_in_window.permit_number,
         extensions_in_window.expires_on,
         extensions_in_window.opens_on,

@@ -102,7 +102,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Say everything that is wrong with the pipelines, rules, messages and SQL of all agencies; touch nothing.
-    Check,
+    Check {
+        /// Say also what the night of this date would lack: rules not in force, calendars, authorisations.
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        as_of: Option<AsOf>,
+    },
     /// Say what tonight would send and publish, and how it differs from the last run; write nothing.
     ///
     /// With --from and --to: how many obligations arise and messages go out on each night of a window, past or
@@ -535,7 +539,7 @@ fn print(text: &str) -> Result<(), Vec<Fault>> {
 async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
     let Cli { verb, root, agency, state } = cli;
     match verb {
-        Verb::Check => check_all(&root).await,
+        Verb::Check { as_of } => check_all(&root, as_of).await,
         Verb::Plan { plan } => plan::plan(root, &agency, state, plan).await,
         Verb::Run { day, send, format, accept, retry_minutes, today } => {
             let checked = check::check(&root, &agency).await?;

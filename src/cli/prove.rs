@@ -3,14 +3,22 @@
 use std::path::Path;
 
 use super::{Ended, print};
+use crate::calendar::AsOf;
 use crate::check::catalogue::catalogue;
 use crate::check::missing::{self, Missing};
 use crate::check::{self, Checked};
 use crate::fault::{Fault, Place};
 use crate::pipeline::{self, Pipeline};
 
-pub(super) async fn check_all(root: &Path) -> Result<Ended, Vec<Fault>> {
+pub(super) async fn check_all(root: &Path, as_of: Option<AsOf>) -> Result<Ended, Vec<Fault>> {
     let (agencies, mut faults) = all_agencies(root).await?;
+    let of_night = as_of.into_iter().flat_map(|as_of| agencies.iter().flat_map(move |checked| lacks(checked, as_of)));
+    // Agencies that share a rule lack it together.
+    for fault in of_night.collect::<Vec<_>>() {
+        if !faults.contains(&fault) {
+            faults.push(fault);
+        }
+    }
     let (catalogue, found) = catalogue(root).await;
     faults.extend(agencies.iter().flat_map(|checked| check::exact::faults_beside_noise(&checked.pipeline)));
     faults.extend(agencies.iter().filter_map(|checked| check::exact::fault_of_budget(&checked.pipeline)));
@@ -36,6 +44,15 @@ pub(super) async fn check_all(root: &Path) -> Result<Ended, Vec<Fault>> {
         (true, false) => Ok(Ended::Failed),
         (true, true) => Ok(Ended::Done),
     }
+}
+
+/// What the night of a date would lack.
+fn lacks(checked: &Checked, as_of: AsOf) -> Vec<Fault> {
+    let mut faults = check::faults_on(&checked.pipeline, as_of);
+    let gaps = check::gaps_on(&checked.pipeline, &checked.library, as_of);
+    faults.extend(gaps.into_iter().map(|gap| gap.fault));
+    faults.extend(check::years_without_calendar(&checked.pipeline, as_of));
+    faults
 }
 
 fn say(head: &str, missing: &[Missing]) -> Result<(), Vec<Fault>> {

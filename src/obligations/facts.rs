@@ -10,6 +10,11 @@ use super::Fact;
 pub struct Facts(Box<[(Arc<str>, Fact)]>);
 
 impl Facts {
+    /// The fact of this name.
+    pub fn get(&self, name: &str) -> Option<&Fact> {
+        self.0.iter().find(|(known, _)| known.as_ref() == name).map(|(_, fact)| fact)
+    }
+
     /// Facts by name, in order, for a letter.
     pub fn by_name(&self) -> BTreeMap<String, Fact> {
         self.0.iter().map(|(name, fact)| (name.as_ref().to_owned(), fact.clone())).collect()

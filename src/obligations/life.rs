@@ -183,6 +183,13 @@ pub fn next(before: &Standing, seen: Option<&Obligation>, window: Window) -> Vec
     changes
 }
 
+/// One that is no longer there because the register gave the same thing a later end: it was renewed in place, and so was
+/// done, on the night that sees it at the latest.
+pub fn renewed(withdrawn: Change, window: Window) -> Change {
+    let standing = Standing { state: State::Fulfilled, fulfilled_on: Some(window.as_of), ..withdrawn.standing };
+    Change { event: Event::Fulfilled, standing, from: None }
+}
+
 fn gone(before: &Standing, window: Window) -> Vec<Change> {
     // What is due later than was asked for may well be there.
     if before.state != State::Open || before.due_on > window.until {

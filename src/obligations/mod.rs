@@ -6,6 +6,7 @@
 
 pub mod explain;
 mod facts;
+pub mod filed;
 pub mod life;
 
 use std::collections::BTreeMap;

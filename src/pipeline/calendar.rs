@@ -2,7 +2,8 @@
 //!
 //! A year is a file in `pipelines/law/calendar/`. Like a rule, a day has the date on which
 //! it was decided, so that a night is replayed with the calendar of that night: a swap that
-//! was decided in December is unknown in November.
+//! was decided in December is unknown in November. Nothing is overwritten either: what was
+//! assumed, or decided otherwise, stays with the date on which something else replaced it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,11 +25,11 @@ pub struct LegalCalendar {
 pub struct LegalYear {
     /// Which.
     pub year: i16,
-    /// In the order of the calendar, each day once.
+    /// In the order of the calendar and of what was decided; of one day, never two at a time.
     pub days: Vec<LegalDay>,
 }
 
-/// One such day.
+/// One such day, as it was decided, and for as long as that was what was known.
 #[derive(Debug, Clone)]
 pub struct LegalDay {
     /// Which.
@@ -41,6 +42,9 @@ pub struct LegalDay {
     pub reference: Text,
     /// The first day on which it could be known.
     pub enacted_on: Date,
+    /// The first day on which it was known no longer, because something else was decided; none while it stands. With
+    /// nothing in its place the day is what its weekday says.
+    pub replaced_on: Option<Date>,
     /// Whether no act says it yet: a due date that depends on it has to say so.
     pub is_assumed: bool,
 }
@@ -68,6 +72,13 @@ impl DayKind {
     ];
 }
 
+impl LegalDay {
+    /// Whether this is what was known on a day.
+    pub fn is_known(&self, known_on: Date) -> bool {
+        self.enacted_on <= known_on && self.replaced_on.is_none_or(|replaced_on| known_on < replaced_on)
+    }
+}
+
 impl LegalCalendar {
     /// The working days as they were known on a day.
     ///
@@ -76,7 +87,7 @@ impl LegalCalendar {
     pub fn known_on(&self, known_on: Date) -> WorkingDays {
         let known = || self.years.iter().filter(|year| known_from(year.year) <= known_on);
         let (Some(first), Some(last)) = (known().next(), known().next_back()) else { return WorkingDays::default() };
-        let days = known().flat_map(|year| &year.days).filter(|day| day.enacted_on <= known_on);
+        let days = known().flat_map(|year| &year.days).filter(|day| day.is_known(known_on));
         let otherwise: BTreeMap<Date, bool> =
             days.map(|day| (day.on, matches!(day.kind, DayKind::WorkingDay))).collect();
         WorkingDays::new(first.year..=last.year, &otherwise)
@@ -90,7 +101,7 @@ impl LegalCalendar {
         for year in known {
             let new_year = to_solar(LunarDay { year: year.year, month: 1, is_leap: false, day: 1 });
             let is_of = |day: &&LegalDay| {
-                day.enacted_on <= known_on
+                day.is_known(known_on)
                     && day.kind != DayKind::WorkingDay
                     && new_year.is_some_and(|first| to_days(day.on).abs_diff(first) <= TET_DAYS)
             };
@@ -99,10 +110,10 @@ impl LegalCalendar {
         tet
     }
 
-    /// What the calendar says of a day, where it says anything.
-    pub fn day(&self, on: Date) -> Option<&LegalDay> {
+    /// What the calendar said of a day, as it was known on a day, where it said anything.
+    pub fn day(&self, on: Date, known_on: Date) -> Option<&LegalDay> {
         let year = self.years.iter().find(|year| year.year == on.year())?;
-        year.days.iter().find(|day| day.on == on)
+        year.days.iter().find(|day| day.on == on && day.is_known(known_on))
     }
 }
 

@@ -3,7 +3,9 @@
 //! A rule is a file in `pipelines/law/`. Nothing is overwritten: a change is a
 //! new version, a suspension or an end beside the old one, each with the day on
 //! which it was decided, so that an earlier night can be replayed with the law of
-//! that night, *as known* that night. In SQL a rule is two tables: `law.<rule>` has
+//! that night, *as known* that night. Which of two versions counts is said by one of
+//! them and never guessed from their dates: it *replaces* the other for good, or it
+//! *suspends* it for as long as it holds itself. In SQL a rule is two tables: `law.<rule>` has
 //! the values in force on the day of the run, `law_versions.<rule>` every term with
 //! its values. This module must not know what a rule is applied to.
 
@@ -51,8 +53,8 @@ pub struct Rule {
     pub title: Text,
     /// The unit of its values: one of [`UNITS`].
     pub unit: String,
-    /// Its versions, by the first day in force and then by the day of enactment. Terms of versions
-    /// that were enacted on one day do not overlap.
+    /// Its versions, by the first day in force and then by the day of enactment. Of two whose terms overlap, one says
+    /// that it replaces or suspends the other.
     pub versions: Vec<Version>,
 }
 
@@ -85,6 +87,11 @@ pub struct Version {
     pub in_force_from: Date,
     /// Last day in force, as enacted; none while no end was set.
     pub in_force_to: Option<Date>,
+    /// The versions that it takes the place of, from the first day on which it is in force: they do not come back when
+    /// it is suspended, ended or over.
+    pub replaces: Vec<VersionId>,
+    /// The versions that are out of force on the days on which it is in force, and on no others (a bridging act).
+    pub suspends: Vec<VersionId>,
     /// The article.
     pub reference: Text,
     /// How well the source is known: A or B (`domain/README`).
@@ -97,6 +104,15 @@ pub struct Version {
     pub suspended: Vec<Suspension>,
     /// How it was ended before its time.
     pub ended: Option<Ended>,
+}
+
+/// Which version of a rule: its first day in force and its enactment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VersionId {
+    /// Its first day in force.
+    pub in_force_from: Date,
+    /// The day it was enacted.
+    pub enacted_on: Date,
 }
 
 /// A time in which a version is not in force, decided by another act (*ngưng hiệu lực*).
@@ -135,19 +151,51 @@ pub struct Term<'a> {
 }
 
 impl Rule {
-    /// The version in force on a day, as known on a day: of those whose own term holds, the one enacted last.
+    /// The version in force on a day, as known on a day.
+    ///
+    /// `check` refuses a rule of which there could be two; of one that was never checked, the one enacted last counts.
     pub fn in_force(&self, day: impl Into<Day>) -> Option<&Version> {
-        let day = day.into();
-        let holds = self.versions.iter().filter(|version| version.in_force(day));
-        holds.max_by_key(|version| (version.enacted_on, version.in_force_from))
+        self.holding(day.into()).max_by_key(|version| (version.enacted_on, version.in_force_from))
+    }
+
+    /// The versions whose own term holds on a day and that no other one has replaced or suspends, as known on a day.
+    pub fn holding(&self, day: Day) -> impl Iterator<Item = &Version> {
+        self.versions.iter().filter(move |version| version.in_force(day) && !self.is_set_aside(version.id(), day))
+    }
+
+    fn is_set_aside(&self, id: VersionId, day: Day) -> bool {
+        let by = |other: &Version| {
+            let is_replaced = other.replaces.contains(&id) && other.has_begun(day);
+            is_replaced || (other.suspends.contains(&id) && other.in_force(day))
+        };
+        self.versions.iter().any(by)
+    }
+
+    /// The days on which one of its versions comes into force or goes out of it, as known on a day, in order.
+    pub fn turns(&self, known_on: Date) -> Vec<Date> {
+        let mut turns: Vec<Date> = self.versions.iter().flat_map(|version| version.turns(known_on)).collect();
+        turns.sort_unstable();
+        turns.dedup();
+        turns
+    }
+
+    /// The days on which something of it was decided, in order: between two of them nothing else is known.
+    pub fn decisions(&self) -> Vec<Date> {
+        let of = |version: &Version| {
+            let suspended = version.suspended.iter().map(|suspension| suspension.decided_on).collect::<Vec<_>>();
+            let ended = version.ended.as_ref().map(|ended| ended.decided_on);
+            std::iter::once(version.enacted_on).chain(suspended).chain(ended)
+        };
+        let mut decisions: Vec<Date> = self.versions.iter().flat_map(of).collect();
+        decisions.sort_unstable();
+        decisions.dedup();
+        decisions
     }
 
     /// Every stretch of days with the version in force on them, as known on a day: in order, cut so that no two
     /// overlap, with a gap where nothing is in force.
     pub fn terms(&self, known_on: Date) -> Vec<Term<'_>> {
-        let mut starts: Vec<Date> = self.versions.iter().flat_map(|version| version.turns(known_on)).collect();
-        starts.sort_unstable();
-        starts.dedup();
+        let starts = self.turns(known_on);
         let mut terms: Vec<Term<'_>> = Vec::new();
         for (index, from) in starts.iter().enumerate() {
             let Some(version) = self.in_force(Day::known(*from, known_on)) else { continue };
@@ -185,6 +233,19 @@ impl Rule {
 }
 
 impl Version {
+    /// Which one it is.
+    pub fn id(&self) -> VersionId {
+        VersionId { in_force_from: self.in_force_from, enacted_on: self.enacted_on }
+    }
+
+    /// Whether its own term has held on a day or before it, by what was known on a day. One that was repealed before
+    /// its first day never began.
+    fn has_begun(&self, day: Day) -> bool {
+        let until = day.as_of.date();
+        let mut turns = self.turns(day.known_on).into_iter().filter(|turn| *turn <= until);
+        turns.any(|turn| self.in_force(Day::known(turn, day.known_on)))
+    }
+
     /// Whether its own term holds on a day, by what was known on a day.
     pub fn in_force(&self, day: impl Into<Day>) -> bool {
         let Day { as_of, known_on } = day.into();

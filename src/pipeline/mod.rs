@@ -196,6 +196,11 @@ pub struct Item {
     pub hold_change: Option<ChangeBound>,
     /// Code in the national catalogue of procedures, where one is sourced.
     pub procedure_code: Option<String>,
+    /// How many days before the due date a dossier of that procedure can be filed for it: one that was settles it. None
+    /// where a dossier does not say whose obligation it is of, as with an employer's many permits.
+    pub dossier_days: Option<u16>,
+    /// Whether its register extends what ends by giving it a later day, so that nothing else says that it was done.
+    pub renewed_in_place: bool,
     /// Path on the agency's portal where it is done; none means the portal itself.
     pub procedure_path: Option<String>,
     /// What happens to a message that a crash left uncertain.

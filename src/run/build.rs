@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Night;
 use super::pull::Harvest;
-use crate::check::{contract, due_name, due_table};
+use crate::check::{self, contract, due_name, due_table};
 use crate::fault::{Explain, Fault, Place};
 use crate::landing::Landed;
 use crate::lineage::{Ending, Job};
+use crate::obligations::filed::Filed;
 use crate::obligations::{self, Obligation};
-use crate::pipeline::StandardTable;
+use crate::pipeline::{Item, StandardTable};
 use crate::report::{CheckLine, FaultLine, HELD_BY_A_CHECK, ItemLine, TableLine};
 use crate::satisfaction;
 use crate::sql::ahead::{self, Ahead};
 use crate::sql::engine::{Bound, given_tables};
 use crate::sql::through::{Keys, Sieve};
 use crate::sql::{Engine, Model};
+use crate::submission::{Becomes, Status};
 use crate::tables::{Contract, Stored, Table, TableName, Tables};
 
 /// The tables of the night, and an engine that can read them.
@@ -131,11 +133,15 @@ impl Night<'_> {
         is_meant: impl Fn(&str) -> bool,
     ) -> Result<Vec<Obligation>, Fault> {
         let mut all = Vec::new();
+        self.leave_out_gaps(built, &is_meant);
         let mut ahead = self.ahead(built, &is_meant).map_err(|error| error.fault())?;
         for item in self.checked.pipeline.items.iter().filter(|item| is_meant(&item.id)) {
             let name = TableName::new("obligations", &item.id);
             let Some(model) = self.checked.library.model(&name) else { continue };
-            self.make(built, model, ahead.remove(&name), true).await;
+            // The law leaves it out: that is said already.
+            if !built.is_blocked(&name) {
+                self.make(built, model, ahead.remove(&name), true).await;
+            }
             let mut line = ItemLine { item: item.id.clone(), ..ItemLine::default() };
             if built.is_held(&name) {
                 line.held.insert(HELD_BY_A_CHECK.into(), 1);
@@ -144,16 +150,15 @@ impl Night<'_> {
                 match obligations::read(item, &self.checked.pipeline.law, table, &self.key) {
                     Ok(mut found) => {
                         self.settle(&mut found);
-                        line.obligations = found.iter().filter(|found| found.is_open(self.as_of)).count() as u64;
                         built.told.insert(item.id.clone());
-                        all.extend(found);
+                        all.push((item, found));
                     }
                     Err(error) => self.report.faults.push(FaultLine::from(&error.fault())),
                 }
             }
             self.report.items.push(line);
         }
-        let open = all.iter().filter(|obligation| obligation.is_open(self.as_of));
+        let open = all.iter().flat_map(|(_, found)| found).filter(|obligation| obligation.is_open(self.as_of));
         let mut due: Vec<&str> = open.map(|obligation| obligation.subject_id.reveal().as_str()).collect();
         let mut seen = HashSet::with_capacity(due.len());
         due.retain(|subject| seen.insert(*subject));
@@ -161,7 +166,41 @@ impl Night<'_> {
         for model in self.checked.library.folder("reminders") {
             self.make(built, model, None, true).await;
         }
-        Ok(all)
+        self.settle_filed(built, &mut all);
+        for (item, found) in &all {
+            if let Some(line) = self.report.items.iter_mut().find(|line| line.item == item.id) {
+                line.obligations = found.iter().filter(|found| found.is_open(self.as_of)).count() as u64;
+            }
+        }
+        Ok(all.into_iter().flat_map(|(_, found)| found).collect())
+    }
+
+    /// What somebody has filed a dossier for is done, whatever a register says or does not say yet: of the dossiers that
+    /// the agency may look at for reminding.
+    fn settle_filed(&mut self, built: &Built, all: &mut [(&Item, Vec<Obligation>)]) {
+        let Some(table) = built.tables.get(&filed_dossiers()) else { return };
+        let settles = |number: i64| {
+            let status = u64::try_from(number).ok().and_then(Status::from_number);
+            status.is_some_and(|status| status.becomes() != Becomes::OpenAgain)
+        };
+        match Filed::read(table, self.as_of.date(), settles) {
+            Ok(filed) => all.iter_mut().for_each(|(item, found)| filed.settle(item, found)),
+            Err(error) => self.report.faults.push(FaultLine::from(&error.fault())),
+        }
+    }
+
+    /// Blocks the items for which the law says nothing tonight: of an empty rule a select would make an empty table,
+    /// and everybody's obligations would be withdrawn.
+    fn leave_out_gaps(&mut self, built: &mut Built, is_meant: impl Fn(&str) -> bool) {
+        for gap in check::gaps_on(&self.checked.pipeline, &self.checked.library, self.day()) {
+            let meant: Vec<&String> = gap.items.iter().filter(|item| is_meant(item)).collect();
+            if !meant.is_empty() {
+                self.report.faults.push(FaultLine::from(&gap.fault));
+            }
+            for item in meant {
+                built.block(TableName::new("obligations", item));
+            }
+        }
     }
 
     /// A dossier that was decided is done, whatever a register says or does not say yet.
@@ -185,7 +224,7 @@ impl Night<'_> {
         let models = items.filter_map(|item| self.checked.library.model(&TableName::new("obligations", &item.id)));
         let is_possible = |model: &&Model| {
             let waits = |table: &TableName| built.is_held(table) || built.is_blocked(table);
-            !model.reads.iter().any(|table| waits(table) || table.schema == "obligations")
+            !waits(&model.name) && !model.reads.iter().any(|table| waits(table) || table.schema == "obligations")
         };
         let models: Vec<&Model> = models.filter(is_possible).collect();
         let jobs = models.iter().map(|model| ahead::Job {
@@ -341,6 +380,11 @@ impl Night<'_> {
             }
         }
     }
+}
+
+/// The dossiers of those who have something due.
+pub(super) fn filed_dossiers() -> TableName {
+    TableName::new("reminders", "filed_dossiers")
 }
 
 /// The columns of a standard table that must not be empty, and those that identify a row.

@@ -203,7 +203,7 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     night.tabulate(&mut built).await;
     let obligations = night.obligations(&mut built, |_| true).await?;
     let obligations = night.hold_changes(ledger.as_ref(), &mut built, obligations)?;
-    night.followed(ledger.as_ref(), &built, &obligations)?;
+    night.followed(ledger.as_ref(), &built, &obligations).await?;
     night.preview(ledger.as_ref(), &built, &obligations).await?;
     night.foresee(ledger.as_ref(), &built)?;
     night.foresee_exact(ledger.as_ref())?;
@@ -343,7 +343,7 @@ impl Night<'_> {
         drop(answers);
         let obligations = self.obligations(&mut built, |_| true).await?;
         let obligations = self.hold_changes(Some(ledger), &mut built, obligations)?;
-        self.follow(ledger, &built, &obligations)?;
+        self.follow(ledger, &built, &obligations).await?;
         self.send(ledger, &built, &obligations).await?;
         self.tell_requests(ledger)?;
         self.settle_dossiers(ledger)?;
@@ -404,9 +404,9 @@ fn new_report(checked: &Checked, as_of: AsOf) -> Report {
     Report { agency: checked.pipeline.id.clone(), as_of: as_of.to_string(), ..Report::default() }
 }
 
-/// A source without a term, or a rule that is not in force, stops the night before it begins.
+/// A source without a term stops the night before it begins.
 fn refuse(checked: &Checked, day: Day) -> Result<(), Fault> {
-    match check::faults_on(&checked.pipeline, &checked.library, day).into_iter().next() {
+    match check::faults_on(&checked.pipeline, day).into_iter().next() {
         Some(fault) => Err(fault),
         None => Ok(()),
     }

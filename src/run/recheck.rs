@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::Night;
+use super::build::filed_dossiers;
 use crate::calendar::now;
 use crate::fault::{Explain, Fault};
 use crate::landing::Store;
@@ -73,8 +74,8 @@ impl Night<'_> {
         let recipients = TableName::new("reminders", "recipients");
         let mut models: BTreeSet<TableName> = checked.library.needs(&recipients);
         let mut origins = checked.library.origins(&recipients);
-        for item in items {
-            let name = TableName::new("obligations", item);
+        // What was filed since counts as what a register says since.
+        for name in items.iter().map(|item| TableName::new("obligations", item)).chain([filed_dossiers()]) {
             origins.extend(checked.library.origins(&name));
             models.extend(checked.library.needs(&name));
         }
@@ -86,7 +87,7 @@ impl Night<'_> {
         let stored = harvest.landed.iter().map(|landed| (&landed.name, &landed.stored));
         let mut built = self.stage(stored, (&harvest.blocked, &harvest.held), |model| models.contains(model)).await?;
         let obligations = self.obligations(&mut built, |item| items.contains(item)).await?;
-        self.follow(ledger, &built, &obligations)?;
+        self.follow(ledger, &built, &obligations).await?;
         Ok(Fresh {
             people: self.recipients(&built)?,
             told: items.iter().filter(|item| built.is_told(item)).cloned().collect(),

@@ -47,7 +47,13 @@ pub async fn window(
         None => History::default(),
     };
     let day = |as_of: AsOf| Day { as_of, known_on: known_on.unwrap_or(as_of.date()) };
-    let faults_on = |as_of: AsOf| check::faults_on(pipeline, &checked.library, day(as_of));
+    // A table whose filter cannot be made is left out of its night; a plan of many nights pulls once for all of them,
+    // and refuses such a night.
+    let faults_on = |as_of: AsOf| {
+        let gaps = check::gaps_on(pipeline, &checked.library, day(as_of)).into_iter();
+        let of_tables = gaps.filter(|gap| gap.items.is_empty()).map(|gap| gap.fault);
+        check::faults_on(pipeline, day(as_of)).into_iter().chain(of_tables).collect::<Vec<_>>()
+    };
     let mut window = Window::new(&pipeline.id, from, to);
     let (open, refused): (Vec<AsOf>, Vec<AsOf>) = nights.iter().partition(|night| faults_on(**night).is_empty());
     let Some(first) = open.iter().find(|night| **night >= from) else {

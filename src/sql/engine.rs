@@ -240,6 +240,11 @@ impl Engine {
         Engine { context: SessionContext::new_with_state(state) }.build(model, bound, contract).await
     }
 
+    /// Runs a model for other dates than the night's, to look at what it gives: its table stays as it is.
+    pub async fn look(&self, model: &Model, bound: &Bound) -> Result<Table, Error> {
+        self.run_query(&model.query, bound, None).await.map_err(|error| Error::model(model, &error))
+    }
+
     /// Runs a select that a person typed, and gives no more than so many of its rows.
     pub async fn query(&self, text: &str, most: Option<usize>) -> Result<Table, Error> {
         let query = library::parse_select(text).map_err(|(what, _)| Error::NotASelect(what))?;

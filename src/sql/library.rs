@@ -224,7 +224,7 @@ fn folders(root: &Path, pipeline: &Pipeline) -> Vec<Folder> {
         (Path::new("sql/staging").join(&pipeline.id), "staging", None),
         ("sql/obligations".into(), "obligations", Some(items)),
         ("sql/options".into(), "options", Some(outcomes)),
-        ("sql/reminders".into(), "reminders", None),
+        ("sql/reminders".into(), "reminders", Some(reminders(root, pipeline))),
     ];
     if pipeline.privacy.is_some() || pipeline.exact.is_some() {
         folders.push(("sql/satisfaction".into(), "satisfaction", None));
@@ -239,6 +239,15 @@ fn folders(root: &Path, pipeline: &Pipeline) -> Vec<Folder> {
         folders.push(("sql/checks".into(), "checks", None));
     }
     folders
+}
+
+/// The tables by which people are written to. Dossiers are read for it where the agency supplies those that may be.
+fn reminders(root: &Path, pipeline: &Pipeline) -> BTreeSet<String> {
+    const FILED: &str = "filed_dossiers";
+    let is_supplied = root.join("sql/staging").join(&pipeline.id).join(format!("{FILED}.sql")).exists();
+    let names = sql_files(&root.join("sql/reminders")).into_iter();
+    let names = names.filter_map(|file| file.strip_suffix(".sql").map(str::to_owned));
+    names.filter(|name| name != FILED || is_supplied).collect()
 }
 
 /// The tables of service quality that something of the agency's is made of: what nobody asked for is not counted, and

@@ -159,10 +159,56 @@ async fn a_day_is_known_from_the_day_it_was_decided() {
 #[test]
 fn what_is_assumed_says_so() {
     let calendar = pipeline().calendar;
-    let is_assumed = |day| calendar.day(day).map(|day| day.is_assumed);
-    assert_eq!(is_assumed(date(2027, 2, 5)), Some(true));
-    assert_eq!(is_assumed(date(2027, 4, 30)), Some(false));
-    assert_eq!(is_assumed(date(2027, 4, 29)), None);
+    let is_assumed = |on, known_on| calendar.day(on, known_on).map(|day| day.is_assumed);
+    assert_eq!(is_assumed(date(2027, 2, 5), TONIGHT), Some(true));
+    assert_eq!(is_assumed(date(2027, 4, 30), TONIGHT), Some(false));
+    assert_eq!(is_assumed(date(2027, 4, 29), TONIGHT), None);
+    // What the notice of 16 October 2025 says of Tết was assumed on the day before it.
+    assert_eq!(is_assumed(date(2026, 2, 17), date(2025, 10, 15)), Some(true));
+    assert_eq!(is_assumed(date(2026, 2, 17), date(2025, 10, 16)), Some(false));
+    assert_eq!(is_assumed(date(2026, 2, 17), date(2024, 12, 31)), None);
+}
+
+/// A day that was decided otherwise keeps what was known of it: a replay sees the old one up to the evening before.
+#[tokio::test]
+async fn a_day_that_is_decided_otherwise_changes_no_replay() {
+    let world = World::of("binh-minh");
+    let year = "pipelines/law/calendar/2027.toml";
+    let read = || {
+        let faults = Faults::default();
+        let calendar = chudong::pipeline::catalogue(&world.root(), &faults).calendar;
+        let said: Vec<String> = faults.into_vec().iter().map(ToString::to_string).collect();
+        (calendar, said)
+    };
+    // The notice comes on 1 December 2026: Tết ends a day earlier and begins a day earlier, and 3 September is worked.
+    let text = std::fs::read_to_string(world.root().join(year)).unwrap();
+    let blocks: Vec<&str> = text.split("[[day]]\n").collect();
+    let of = |on: &str| blocks.iter().position(|block| block.starts_with(&format!("on = {on}\n"))).unwrap();
+    let mut written: Vec<String> = blocks.iter().map(|block| (*block).to_owned()).collect();
+    for on in ["2027-02-09", "2027-09-03"] {
+        written[of(on)] = written[of(on)].replace("confidence", "replaced_on = 2026-12-01\nconfidence");
+    }
+    let added = blocks[of("2027-02-09")].replace("2027-02-09", "2027-02-04").replace("assumed", "A");
+    written.push(added.replace("confidence", "enacted_on = 2026-12-01\nconfidence"));
+    world.put(year, written.join("[[day]]\n").as_bytes());
+    let (calendar, said) = read();
+    assert_eq!(said, [""; 0]);
+    let days = [date(2027, 2, 4), date(2027, 2, 9), date(2027, 9, 3)];
+    let working = |known_on| {
+        let known = calendar.known_on(known_on);
+        days.map(|day| known.is_working(to_days(day)).unwrap())
+    };
+    assert_eq!(working(date(2026, 11, 30)), [true, false, false]);
+    assert_eq!(working(date(2026, 12, 1)), [false, true, true]);
+    assert!(calendar.tet(date(2026, 11, 30)).contains(&days[1]) && !calendar.tet(date(2026, 12, 1)).contains(&days[1]));
+    // The old and the new stand beside each other; where both would be known at once, one of them is wrong.
+    for (replaced_on, code) in [("2026-12-02", "calendar.twice"), ("2025-12-31", "calendar.replaced-before")] {
+        let again = written[of("2027-09-03")].replace("replaced_on = 2026-12-01\n", "enacted_on = 2026-12-01\n");
+        let old = written.join("[[day]]\n").replace("2026-12-01", replaced_on);
+        world.put(year, format!("{old}\n[[day]]\n{again}").as_bytes());
+        let (_, said) = read();
+        assert!(said.iter().any(|fault| fault.contains(code)), "{said:?}");
+    }
 }
 
 #[tokio::test]

@@ -45,6 +45,8 @@ fn rule(name: &str, unit: &str, in_force_from: Date, values: &[i64]) -> Rule {
         enacted_on: in_force_from,
         in_force_from,
         in_force_to: None,
+        replaces: Vec::new(),
+        suspends: Vec::new(),
         reference: text(),
         confidence: "A".into(),
         source: None,

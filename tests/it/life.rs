@@ -374,6 +374,153 @@ fn a_message_leaves_only_if_its_obligation_still_stands() {
     town.world.ledger_is_sound();
 }
 
+/// Dossiers of the extension of a stay, or of another procedure: person, code, status, day.
+type Filed = (usize, &'static str, u8, &'static str);
+
+const EXTENSION: &str = "1.002755";
+
+impl Town {
+    /// The agency may use dossiers for reminding, and supplies them.
+    fn may_use_dossiers(&self) {
+        let pipeline = "pipelines/binh-minh/pipeline.toml";
+        self.world.edit(
+            pipeline,
+            "purposes = [\"service_quality\"]",
+            "purposes = [\"service_quality\", \"reminders\"]",
+        );
+        self.world.edit(pipeline, "file = \"ho_so.csv\"\n", "file = \"ho_so.csv\"\nvolume = { drop_percent = 100 }\n");
+        self.world.put("sql/staging/binh-minh/filed_dossiers.sql", FILED.as_bytes());
+    }
+
+    /// The dossiers of the sample and these; gives the file as well, for a change in the middle of a night.
+    fn with_dossiers(&self, filed: &[Filed]) -> (std::path::PathBuf, String) {
+        let sample = std::fs::read_to_string(crate::root().join("data-samples/binh-minh/ho_so.csv")).unwrap();
+        let mut text = sample;
+        for (number, (person, code, status, day)) in filed.iter().enumerate() {
+            text.push_str(&format!("F{number};{};{code};98003;2;{status};{day};;\n", id(*person)));
+        }
+        (self.world.root().join("data-samples/binh-minh/ho_so.csv"), text)
+    }
+
+    fn files(&self, filed: &[Filed]) {
+        let (file, text) = self.with_dossiers(filed);
+        std::fs::write(file, text).unwrap();
+    }
+}
+
+const FILED: &str = "-- One row per dossier filed.
+--
+-- grain:   dossier_id
+-- private: dossier_id, subject_id, received_on
+select
+    so_ho_so as dossier_id,
+    so_dinh_danh as subject_id,
+    ma_thu_tuc as procedure_code,
+    trang_thai as status,
+    ngay_tiep_nhan as received_on
+from mot_cua.ho_so
+";
+
+#[test]
+fn what_a_dossier_was_filed_for_is_fulfilled() {
+    let town = Town::of(7);
+    town.may_use_dossiers();
+    let mut stays: Vec<Stay> = (0..7).map(|person| stay(person, "01/12/2026")).collect();
+    stays.push(("second".into(), 4, "01/12/2026"));
+    town.has(&stays);
+    // The extension of a stay to 1 December may be filed from 16 November on.
+    let mut filed = vec![
+        (0, EXTENSION, 4, "20/11/2026"),
+        (1, EXTENSION, 10, "15/11/2026"),
+        (2, "1.004194", 4, "20/11/2026"),
+        (3, EXTENSION, 3, "20/11/2026"),
+        // Of which of the two stays it is, nobody can tell.
+        (4, EXTENSION, 4, "20/11/2026"),
+        (6, EXTENSION, 2, "16/11/2026"),
+    ];
+    town.files(&filed);
+    // One that was filed is no duty any more when it is first seen.
+    assert_eq!(town.night("2026-11-21", 0), counts([("arisen", 6)]));
+    assert_eq!(town.world.messages().len(), 6);
+    // Filed since; and the second stay of the fourth person as well.
+    filed.extend([(5, EXTENSION, 1, "21/11/2026"), (4, EXTENSION, 1, "22/11/2026")]);
+    town.files(&filed);
+    assert_eq!(town.night("2026-11-22", 0), counts([("fulfilled", 3)]));
+    // Nothing is known of what is filed later than the night.
+    assert_eq!(town.night("2026-11-23", 0), counts([]));
+    // What is withdrawn again settles nothing.
+    filed.retain(|(person, ..)| *person != 5);
+    filed.push((5, EXTENSION, 7, "21/11/2026"));
+    town.files(&filed);
+    assert_eq!(town.night("2026-11-24", 0), counts([("returned", 1)]));
+    town.world.ledger_is_sound();
+}
+
+#[test]
+fn dossiers_are_used_for_reminding_only_where_that_is_granted() {
+    let town = Town::of(1);
+    town.world.put("sql/staging/binh-minh/filed_dossiers.sql", FILED.as_bytes());
+    let said = town.world.chudong(&["check"]).with(1).said();
+    assert!(said.contains("sql/reminders/filed_dossiers.sql") && said.contains("the purpose reminders"), "{said}");
+    let item = "pipelines/items/temporary_residence/item.toml";
+    town.world.edit(item, "procedure_code = \"1.002755\"\n", "");
+    let said = town.world.chudong(&["check"]).with(1).said();
+    assert!(said.contains("error[pipeline.dossier-days]"), "{said}");
+}
+
+#[test]
+fn a_dossier_that_is_filed_while_messages_leave_stops_its_message() {
+    const PEOPLE: usize = 200;
+    let town = Town::of(PEOPLE);
+    town.may_use_dossiers();
+    let server = Server::start("220 test.example", &[], 1000);
+    let channel = format!(
+        "kind = \"smtp\"\nrecheck_minutes = 0\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nconnections = 1",
+        server.port
+    );
+    town.world.edit("pipelines/binh-minh/pipeline.toml", "kind = \"folder\"", &channel);
+    town.has(&(0..PEOPLE).map(|person| stay(person, "01/12/2026")).collect::<Vec<_>>());
+    town.files(&[]);
+    let filed: Vec<Filed> =
+        (0..PEOPLE).filter(|person| person % 2 == 0).map(|person| (person, EXTENSION, 1, "21/11/2026")).collect();
+    let waiting = Mutex::new(Some(town.with_dossiers(&filed)));
+    server.set_moods(move |_| {
+        if let Some((file, text)) = waiting.lock().unwrap().take() {
+            std::fs::write(file, text).unwrap();
+        }
+        Mood::Takes
+    });
+    let life = town.night("2026-11-21", 0);
+    assert_eq!(life, counts([("arisen", PEOPLE as u64), ("fulfilled", filed.len() as u64)]));
+    let written = |is_even: bool| {
+        let people = server.recipients();
+        let people = people.iter().filter_map(|to| to[1..].split('@').next()?.parse::<usize>().ok());
+        people.filter(|person| (person % 2 == 0) == is_even).count()
+    };
+    // The first group had left; of the rest only those who filed nothing are written to.
+    assert_eq!(written(false), PEOPLE / 2);
+    assert!(written(true) < filed.len(), "{} of {}", written(true), filed.len());
+    town.world.ledger_is_sound();
+}
+
+#[test]
+fn a_stay_that_was_extended_in_place_is_fulfilled_and_one_that_is_gone_is_withdrawn() {
+    let town = Town::of(3);
+    town.has(&(0..3).map(|person| stay(person, "01/12/2026")).collect::<Vec<_>>());
+    assert_eq!(town.night("2026-11-21", 0), counts([("arisen", 3)]));
+    town.has(&[stay(0, "01/12/2028"), stay(2, "01/12/2026")]);
+    let planned = town.world.chudong(&["plan", "--as-of", "2026-11-22", "--format", "json"]).with(0).out;
+    let planned: chudong::report::Report = serde_json::from_str(&planned).unwrap();
+    let expected = counts([("fulfilled", 1), ("withdrawn", 1)]);
+    assert_eq!(planned.items.into_iter().next().unwrap().life, expected);
+    assert_eq!(town.night("2026-11-22", 0), expected);
+    // Nothing new on the nights after it.
+    assert_eq!(town.night("2026-11-23", 0), counts([]));
+    let after = "temporary_residence fulfilled 1\ntemporary_residence open 1\ntemporary_residence withdrawn 1\n";
+    assert_eq!(town.counted(), after);
+    town.world.ledger_is_sound();
+}
+
 #[test]
 fn a_message_that_was_deferred_is_not_sent_when_its_obligation_is_done() {
     let town = Town::of(3);
@@ -486,6 +633,7 @@ fn an_item_without_a_page_of_its_own_leads_to_the_portal() {
     let item = "pipelines/items/temporary_residence/item.toml";
     town.world.edit(item, "procedure_path = \"/thu-tuc/1.002755\"\n", "");
     town.world.edit(item, "procedure_code = \"1.002755\"\n", "");
+    town.world.edit(item, "dossier_days = 15\n", "");
     town.world.chudong(&["check"]).with(0);
     assert_eq!(town.night("2026-11-21", 0), counts([("arisen", 1)]));
     assert_eq!(town.world.messages().len(), 1);

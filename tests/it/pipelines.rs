@@ -179,13 +179,15 @@ fn a_rule_of_a_filter_must_be_known_on_the_day() {
     let table = "key = [\"number\"]\nfilter = \"valid_to >= $as_of - longest('passenger_car_inspection')\"";
     let (_world, read, said) = with_sources(&one(SERVER, table));
     assert_eq!(said, Vec::<String>::new());
-    let mut pipeline = read.unwrap();
+    let pipeline = read.unwrap();
     let library = chudong::sql::Library::default();
-    assert_eq!(check::faults_on(&pipeline, &library, AsOf::new(date(2026, 11, 21))).len(), 0);
-    // The circular is known from July 2026; nothing else is wrong on the day before.
-    pipeline.sources.iter_mut().for_each(|source| source.authorisation.from = date(2026, 1, 1));
-    let faults = check::faults_on(&pipeline, &library, AsOf::new(date(2026, 6, 30)));
-    let [fault] = faults.as_slice() else { panic!("{faults:?}") };
-    assert_eq!(fault.code, "pipeline.rule-not-known");
-    assert!(fault.what.contains("passenger_car_inspection") && fault.next.contains("filter"));
+    assert!(check::gaps_on(&pipeline, &library, AsOf::new(date(2026, 11, 21))).is_empty());
+    // Nothing of it was known the day before its first version was enacted; nothing else is wrong on that day.
+    let versions = pipeline.law.rules.iter().find(|rule| rule.name == "passenger_car_inspection").unwrap();
+    let before = versions.versions.iter().map(|version| version.enacted_on).min().unwrap().yesterday().unwrap();
+    let gaps = check::gaps_on(&pipeline, &library, AsOf::new(before));
+    let [gap] = gaps.as_slice() else { panic!("{gaps:?}") };
+    assert_eq!(gap.fault.code, "pipeline.rule-not-known");
+    assert!(gap.fault.what.contains("passenger_car_inspection") && gap.fault.next.contains("filter"));
+    assert!(gap.items.is_empty(), "it is of a table, and of whatever reads it");
 }

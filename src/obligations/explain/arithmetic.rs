@@ -289,7 +289,7 @@ fn is_weekend(date: Date) -> bool {
 
 /// As the calendar was known.
 fn is_working(date: Date, given: &Given<'_>) -> bool {
-    match given.calendar.day(date).filter(|day| day.enacted_on <= given.known_on) {
+    match given.calendar.day(date, given.known_on) {
         Some(day) => day.kind == DayKind::WorkingDay,
         None => !is_weekend(date),
     }
@@ -307,7 +307,7 @@ fn named(days: Vec<Date>, given: &Given<'_>) -> Text {
 
 fn why(date: Date, given: &Given<'_>) -> Text {
     let date_words = day(date);
-    let Some(legal) = given.calendar.day(date).filter(|day| day.enacted_on <= given.known_on) else {
+    let Some(legal) = given.calendar.day(date, given.known_on) else {
         let weekday = language::weekday(date.weekday());
         return Text::new(format!("{} {}", date_words.vi, weekday.vi), format!("{} {}", date_words.en, weekday.en));
     };

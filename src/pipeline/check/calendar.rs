@@ -49,13 +49,15 @@ fn year(node: &Node<'_>, file: &str) -> Option<LegalYear> {
             let what = format!("{} is not a day of the year of the file", day.on);
             day_node.fault("on", "calendar.other-year", what, "move it to the file of its year");
         }
-        if days.iter().any(|other| other.on == day.on) {
-            let what = format!("{} is named twice", day.on);
-            day_node.fault("on", "calendar.twice", what, "keep the kind that holds and remove the other");
+        if let Some(other) = days.iter().find(|other| other.on == day.on && are_known_together(other, &day)) {
+            let since = other.enacted_on.max(day.enacted_on);
+            let what = format!("{} is named twice, and both are known from {since} on", day.on);
+            let next = "keep what holds; of what was known before it, say replaced_on: the day of the new decision";
+            day_node.fault("on", "calendar.twice", what, next);
         }
         days.push(day);
     }
-    days.sort_by_key(|day| day.on);
+    days.sort_by_key(|day| (day.on, day.enacted_on));
     let year = LegalYear { year: number?, days };
     if year.year.to_string() != file {
         let what = format!("the file {file}.toml is of the year {}", year.year);
@@ -66,12 +68,25 @@ fn year(node: &Node<'_>, file: &str) -> Option<LegalYear> {
     Some(year)
 }
 
+/// Whether there is a day on which both are what is known of their day.
+fn are_known_together(a: &LegalDay, b: &LegalDay) -> bool {
+    let ends_after = |a: &LegalDay, b: &LegalDay| a.replaced_on.is_none_or(|replaced_on| b.enacted_on < replaced_on);
+    ends_after(a, b) && ends_after(b, a)
+}
+
 fn day(node: &Node<'_>, known: Option<Date>) -> Option<LegalDay> {
     let on = node.date("on");
     let kind = node.word("kind", &DayKind::WORDS);
     let name = node.both("name");
     let reference = node.both("reference");
     let enacted_on = node.date_or_none("enacted_on").or(known);
+    let replaced_on = node.date_or_none("replaced_on");
+    if let (Some(enacted_on), Some(replaced_on)) = (enacted_on, replaced_on)
+        && replaced_on <= enacted_on
+    {
+        let what = format!("it was replaced on {replaced_on}, and not known before {enacted_on}");
+        node.fault("replaced_on", "calendar.replaced-before", what, "correct the dates");
+    }
     let is_assumed = node.word("confidence", &[("A", false), ("assumed", true)]);
     if let (Some(on), Some(kind)) = (on, kind) {
         let (is_wrong, wanted) = match kind {
@@ -90,6 +105,7 @@ fn day(node: &Node<'_>, known: Option<Date>) -> Option<LegalDay> {
         name: name?,
         reference: reference?,
         enacted_on: enacted_on?,
+        replaced_on,
         is_assumed: is_assumed?,
     })
 }
@@ -98,11 +114,16 @@ fn is_rest(day: Date) -> bool {
     matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday)
 }
 
+/// The days of a kind that nothing has replaced.
+fn standing(year: &LegalYear, kind: DayKind) -> impl Iterator<Item = &LegalDay> {
+    year.days.iter().filter(move |day| day.kind == kind && day.replaced_on.is_none())
+}
+
 /// The holidays that are so by their date: Labour Code 45/2019/QH14, Art. 112(1), by the solar and the lunar year.
 ///
 /// Of the five days of Tết, those decided each year always hold the last of the old year and the first three.
 fn check_holidays(node: &Node<'_>, year: &LegalYear) {
-    let is_holiday = |day: Date| year.days.iter().any(|other| other.on == day && other.kind == DayKind::Holiday);
+    let is_holiday = |day: Date| standing(year, DayKind::Holiday).any(|other| other.on == day);
     let missing = |day: Option<Date>, code: &'static str, what: &str| {
         if let Some(day) = day.filter(|day| !is_holiday(*day)) {
             let next = "add it with kind = \"holiday\", or correct the day that stands for it";
@@ -128,7 +149,7 @@ fn check_holidays(node: &Node<'_>, year: &LegalYear) {
 ///
 /// Culture Day on 24 November stands in a law of its own, and whether it is made up is not settled.
 fn check_compensation(node: &Node<'_>, year: &LegalYear) {
-    let of = |kind| year.days.iter().filter(move |day| day.kind == kind).map(|day| day.on);
+    let of = |kind| standing(year, kind).map(|day| day.on);
     let lost = of(DayKind::Holiday).filter(|on| is_rest(*on) && (on.month(), on.day()) != (11, 24)).count();
     let given = of(DayKind::Compensatory).count();
     if lost != given {

@@ -26,6 +26,7 @@ pub(super) fn item(
     let notice_days = notice_days(node);
     let settle_days = in_range(node, "settle_days", node.int_or("settle_days", SETTLE_DAYS.into()), 1, 730);
     let (procedure_code, procedure_path) = procedure(node);
+    let dossier_days = dossier_days(node, procedure_code.as_deref());
     let uncertain = node.word_or(
         "uncertain",
         &[("resend", Uncertain::Resend), ("leave_to_clerk", Uncertain::LeaveToClerk)],
@@ -53,6 +54,8 @@ pub(super) fn item(
         confidence: confidence.to_owned(),
         hold_change: hold_change(node).unwrap_or(otherwise),
         procedure_code,
+        dossier_days,
+        renewed_in_place: node.bool_or("renewed_in_place", false),
         procedure_path,
         uncertain,
         channels: leaves_by,
@@ -142,6 +145,24 @@ fn notice_days(node: &Node<'_>) -> Option<Vec<u16>> {
         return None;
     }
     days
+}
+
+/// How long before the due date a dossier counts; it needs a procedure whose dossier it is.
+fn dossier_days(node: &Node<'_>, procedure_code: Option<&str>) -> Option<u16> {
+    const KEY: &str = "dossier_days";
+    if !node.has(KEY) {
+        return None;
+    }
+    if procedure_code.is_none() {
+        let next = "add procedure_code, or take dossier_days out";
+        node.fault(
+            KEY,
+            "pipeline.dossier-days",
+            "dossier_days is of the dossiers of a procedure, and none is named",
+            next,
+        );
+    }
+    u16::try_from(in_range(node, KEY, node.int(KEY)?, 1, 1_095)?).ok()
 }
 
 /// The code of the procedure and its path on the portal, where there are such.

@@ -1,50 +1,127 @@
 //! Reads a dated rule, with every fault at its key.
 
-use jiff::civil::Date;
+use std::collections::BTreeSet;
 
+use crate::calendar::Day;
 use crate::language::Text;
 
-use super::super::law::{Ended, Rule, Suspension, UNITS, Version};
+use super::super::law::{Ended, Rule, Suspension, UNITS, Version, VersionId};
 use super::super::reader::Node;
 use super::done;
+
+/// A version as it was written: which others it takes the place of is known when all have been read.
+struct Written {
+    version: Version,
+    replaces: Vec<String>,
+    suspends: Vec<String>,
+}
 
 pub(super) fn rule(node: &Node<'_>, name: &str) -> Rule {
     let title = node.both("title");
     let unit = node.word("unit", &UNITS.map(|unit| (unit, unit)));
     let nodes = node.array("version");
-    // An overlap is meant only where both say when they were enacted: otherwise somebody forgot to end the earlier one.
-    let is_meant = |a: &Node<'_>, b: &Node<'_>| a.has("enacted_on") && b.has("enacted_on");
-    let mut versions: Vec<(&Node<'_>, Version)> = Vec::new();
+    let mut written: Vec<(&Node<'_>, Written)> = Vec::new();
     for version_node in &nodes {
-        versions.extend(done(version_node, version).map(|version| (version_node, version)));
+        written.extend(done(version_node, version).map(|version| (version_node, version)));
     }
     if nodes.is_empty() {
         node.fault("version", "toml.empty", format!("the rule {name} has no version"), "add a [[version]]");
     }
-    versions.sort_by_key(|(_, version)| (version.in_force_from, version.enacted_on));
-    for (index, (node, version)) in versions.iter().enumerate() {
-        for (earlier, other) in versions.iter().take(index).filter(|(_, other)| overlap(other, version)) {
-            if other.enacted_on != version.enacted_on && is_meant(earlier, node) {
-                continue;
-            }
-            let day = version.in_force_from.max(other.in_force_from);
-            let what = format!("two versions of {name} are in force on {day}, and none is enacted after the other");
-            let next = "end the earlier version the day before the later one begins, or give both their enacted_on";
-            node.fault("in_force_from", "pipeline.rule-overlap", what, next);
-        }
-    }
-    let versions = versions.into_iter().map(|(_, version)| version).collect();
+    written.sort_by_key(|(_, written)| (written.version.in_force_from, written.version.enacted_on));
     // A rule at fault is there all the same: whoever reads it is not at fault.
     let title = title.unwrap_or_else(|| Text { vi: name.to_owned(), en: name.to_owned() });
-    Rule { name: name.to_owned(), title, unit: unit.unwrap_or("days").to_owned(), versions }
+    let versions = written.iter().map(|(_, written)| written.version.clone()).collect();
+    let mut rule = Rule { name: name.to_owned(), title, unit: unit.unwrap_or("days").to_owned(), versions };
+    let related: Vec<_> = written.iter().map(|(node, written)| relations(node, written, &rule)).collect();
+    for (version, (replaces, suspends)) in rule.versions.iter_mut().zip(related) {
+        (version.replaces, version.suspends) = (replaces, suspends);
+    }
+    let places: Vec<&Node<'_>> = written.iter().map(|(node, _)| *node).collect();
+    if !check_circle(&rule, &places) {
+        check_overlaps(&rule, &places);
+    }
+    rule
 }
 
-fn overlap(a: &Version, b: &Version) -> bool {
-    let reaches = |end: Option<Date>, from: Date| end.is_none_or(|end| end >= from);
-    reaches(a.in_force_to, b.in_force_from) && reaches(b.in_force_to, a.in_force_from)
+/// The versions that a version says it replaces and suspends.
+fn relations(node: &Node<'_>, written: &Written, rule: &Rule) -> (Vec<VersionId>, Vec<VersionId>) {
+    let short = |version: &Version| {
+        let name = rule.version_name(version);
+        name.split_once('@').map(|(_, short)| short.to_owned()).unwrap_or_default()
+    };
+    let others = || rule.versions.iter().filter(|other| other.id() != written.version.id());
+    let resolve = |key: &str, names: &[String]| {
+        let mut ids = Vec::new();
+        for name in names {
+            match others().find(|other| short(other) == *name) {
+                Some(other) => ids.push(other.id()),
+                None => {
+                    let known: Vec<String> = others().map(short).collect();
+                    let next = match known.as_slice() {
+                        [] => "there is no other version: take the key out".to_owned(),
+                        known => format!("name one of the others by its first day in force: {}", known.join(", ")),
+                    };
+                    let what = format!("there is no other version of {} that begins on {name}", rule.name);
+                    node.fault(key, "pipeline.rule-unknown-version", what, next);
+                }
+            }
+        }
+        ids
+    };
+    (resolve("replaces", &written.replaces), resolve("suspends", &written.suspends))
 }
 
-fn version(node: &Node<'_>) -> Option<Version> {
+/// Whether versions set each other aside in a circle, so that none would be in force.
+fn check_circle(rule: &Rule, places: &[&Node<'_>]) -> bool {
+    let over = |id: VersionId| {
+        let version = rule.versions.iter().find(move |version| version.id() == id);
+        version.into_iter().flat_map(|version| version.replaces.iter().chain(&version.suspends)).copied()
+    };
+    for (version, place) in rule.versions.iter().zip(places) {
+        let (mut seen, mut waiting) = (BTreeSet::new(), vec![version.id()]);
+        while let Some(id) = waiting.pop() {
+            waiting.extend(over(id).filter(|id| seen.insert(*id)));
+        }
+        if seen.contains(&version.id()) {
+            let what = format!("{} replaces or suspends, by way of others, itself", rule.version_name(version));
+            let next = "of two versions one replaces or suspends the other: take out what turns it round";
+            place.fault("in_force_from", "pipeline.rule-circle", what, next);
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether on any day, by what was known on any day, two versions are in force: which of them counts is for the law to
+/// say, and so for the file.
+fn check_overlaps(rule: &Rule, places: &[&Node<'_>]) {
+    let mut said = BTreeSet::new();
+    for known_on in rule.decisions() {
+        for day in rule.turns(known_on) {
+            let holding: Vec<&Version> = rule.holding(Day::known(day, known_on)).collect();
+            let [earlier, .., later] = holding.as_slice() else { continue };
+            if !said.insert((earlier.id(), later.id())) {
+                continue;
+            }
+            let place = rule.versions.iter().zip(places).find(|(version, _)| version.id() == later.id());
+            let Some((_, place)) = place else { continue };
+            let (first, second) = (rule.version_name(earlier), rule.version_name(later));
+            let known = if known_on == day { String::new() } else { format!(", as known on {known_on}") };
+            let what = format!(
+                "{first} and {second} are both in force on {day}{known}, and neither says that it replaces or suspends \
+                 the other"
+            );
+            let short = first.split_once('@').map(|(_, short)| short).unwrap_or_default();
+            let next = format!(
+                "write replaces = [\"{short}\"], or suspends = [\"{short}\"] where that one holds again afterwards; or say \
+                 when the earlier one ends"
+            );
+            place.fault("in_force_from", "pipeline.rule-overlap", what, next);
+        }
+    }
+}
+
+fn version(node: &Node<'_>) -> Option<Written> {
     let in_force_from = node.date("in_force_from");
     let in_force_to = node.date_or_none("in_force_to");
     let enacted_on = if node.has("enacted_on") { node.date("enacted_on") } else { in_force_from };
@@ -61,6 +138,8 @@ fn version(node: &Node<'_>) -> Option<Version> {
         node.fault("source", "pipeline.web-address", "source is not a web address", next);
     }
     let values = values(node);
+    let replaces = node.texts_or_none("replaces").unwrap_or_default();
+    let suspends = node.texts_or_none("suspends").unwrap_or_default();
     let suspensions = node.array("suspended").into_iter();
     let (places, suspended): (Vec<Node<'_>>, Vec<Suspension>) =
         suspensions.filter_map(|node| done(&node, suspension).map(|suspension| (node, suspension))).unzip();
@@ -70,6 +149,8 @@ fn version(node: &Node<'_>) -> Option<Version> {
         enacted_on: enacted_on?,
         in_force_from: in_force_from?,
         in_force_to,
+        replaces: Vec::new(),
+        suspends: Vec::new(),
         reference: reference?,
         confidence: confidence?.to_owned(),
         source,
@@ -83,7 +164,7 @@ fn version(node: &Node<'_>) -> Option<Version> {
     if let (Some(node), Some(ended)) = (&end_node, &version.ended) {
         check_end(node, &version, ended);
     }
-    Some(version)
+    Some(Written { version, replaces, suspends })
 }
 
 fn values(node: &Node<'_>) -> Option<Vec<(Option<String>, i64)>> {

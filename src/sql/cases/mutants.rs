@@ -49,7 +49,12 @@ pub fn mutants(law: &Law, rules: &[String]) -> Vec<Mutant> {
                     });
                 }
             }
-            put(format!("{name} left out"), &|rule| drop(rule.versions.remove(number)));
+            // It stays where it is and says nothing: what it replaced does not come back.
+            put(format!("{name} left out"), &|rule| {
+                if let Some(version) = rule.versions.get_mut(number) {
+                    version.values.clear();
+                }
+            });
         }
     }
     found

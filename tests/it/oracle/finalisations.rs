@@ -15,11 +15,11 @@ use super::{Given, Id, Night, Obligation, Oracle, Random};
 pub struct AnnualFinalisation;
 
 const OF_YEAR: [Term<i64>; 2] = [
-    Term::new("payer_finalisation@2020-07-01", LAW_2019.0, LAW_2019.1, 3),
+    Term::new("payer_finalisation@2020-07-01", LAW_2019.0, LAW_2019.1, 3).until(DECREE_2026.0, DECREE_2026.1),
     Term::new("payer_finalisation@2026-07-01", DECREE_2026.0, DECREE_2026.1, 3),
 ];
 const OF_CLOSING: [Term<i64>; 2] = [
-    Term::new("closing_finalisation@2020-07-01", LAW_2019.0, LAW_2019.1, 45),
+    Term::new("closing_finalisation@2020-07-01", LAW_2019.0, LAW_2019.1, 45).until(DECREE_2026.0, DECREE_2026.1),
     Term::new("closing_finalisation@2026-07-01", DECREE_2026.0, DECREE_2026.1, 45),
 ];
 
@@ -169,7 +169,7 @@ impl Oracle for AnnualAccounts {
 pub struct PitSelfFinalisation;
 
 const IN_PERSON: [Term<i64>; 2] = [
-    Term::new("pit_self_finalisation@2020-07-01", LAW_2019.0, LAW_2019.1, 4),
+    Term::new("pit_self_finalisation@2020-07-01", LAW_2019.0, LAW_2019.1, 4).until(DECREE_2026.0, DECREE_2026.1),
     Term::new("pit_self_finalisation@2026-07-01", DECREE_2026.0, DECREE_2026.1, 4),
 ];
 

@@ -21,7 +21,8 @@ const DECREE_68: (Date, Date) = (date(2026, 3, 5), date(2026, 3, 5));
 /// Art. 3(1) and 4(1), and Decree 141/2026, Art. 1(1), of 29 April 2026, back to 1 January: revenue in đồng up to which
 /// only a notice is due.
 const THRESHOLD: [Term<i64>; 2] = [
-    Term::new("household_revenue_threshold@2026-03-05", DECREE_68.0, DECREE_68.1, 500_000_000),
+    Term::new("household_revenue_threshold@2026-03-05", DECREE_68.0, DECREE_68.1, 500_000_000)
+        .until(date(2026, 4, 29), date(2026, 1, 1)),
     Term::new("household_revenue_threshold@2026-01-01", date(2026, 4, 29), date(2026, 1, 1), 1_000_000_000),
 ];
 /// Art. 10(1): above fifty billion đồng a year the returns are monthly.

@@ -20,7 +20,7 @@ pub struct Term<V: 'static> {
     pub to: Option<Date>,
     /// Suspensions: decided on, first day, last day.
     pub suspended: &'static [(Date, Date, Option<Date>)],
-    /// Repealed by another act: decided on, the first day on which it is no longer in force.
+    /// Repealed or replaced by another act: decided on, the first day on which it is no longer in force.
     pub ended: Option<(Date, Date)>,
     /// Its numbers.
     pub value: V,
@@ -30,6 +30,14 @@ impl<V> Term<V> {
     /// A version that nothing ends.
     pub const fn new(name: &'static str, enacted_on: Date, from: Date, value: V) -> Self {
         Term { name, enacted_on, from, to: None, suspended: &[], ended: None, value }
+    }
+
+    /// A version that a later one replaces: enacted on this day, in force from that one.
+    pub const fn until(self, decided_on: Date, on: Date) -> Self
+    where
+        V: Copy,
+    {
+        Term { ended: Some((decided_on, on)), ..self }
     }
 
     /// Whether it is in force on a day, by what is known on a day.
@@ -45,14 +53,12 @@ impl<V> Term<V> {
     }
 }
 
-/// The version in force on a day, by what is known on a day: of those that hold, the one enacted last.
+/// The version in force on a day, by what is known on a day: one at most, since each that another took the place of is
+/// ended here by that one.
 pub fn in_force<V>(terms: &'static [Term<V>], day: Date, known_on: Date) -> Option<&'static Term<V>> {
-    let mut found: Option<&'static Term<V>> = None;
-    for term in terms.iter().filter(|term| term.holds(day, known_on)) {
-        if found.is_none_or(|found| (found.enacted_on, found.from) < (term.enacted_on, term.from)) {
-            found = Some(term);
-        }
-    }
+    let mut holding = terms.iter().filter(|term| term.holds(day, known_on));
+    let found = holding.next();
+    assert!(holding.next().is_none(), "two versions hold on {day}, as known on {known_on}");
     found
 }
 

@@ -95,14 +95,29 @@ fn payment(bills: &[&Bill], due_on: Date, rule_version: &str) -> Obligation {
 /// years' by 31 October, the difference of an aggregated declaration by 31 March of the next year.
 pub struct NonAgriculturalLandTax;
 
-const FIRST: [Term<i64>; 1] = [Term::new("land_tax_first_payment@2026-07-01", DECREE_2026.0, DECREE_2026.1, 30)];
-const EVERY_YEAR: [Term<(i64, i64)>; 1] =
-    [Term::new("land_tax_yearly_payment@2026-07-01", DECREE_2026.0, DECREE_2026.1, (10, 31))];
-const DIFFERENCE: [Term<(i64, i64)>; 1] =
-    [Term::new("land_tax_difference@2026-07-01", DECREE_2026.0, DECREE_2026.1, (3, 31))];
+/// Decree 126/2020, Art. 18, says the same days as the decree after it.
+const DECREE_126: (Date, Date) = (date(2020, 10, 19), date(2020, 12, 5));
+const FIRST: [Term<i64>; 2] = [
+    Term::new("land_tax_first_payment@2020-12-05", DECREE_126.0, DECREE_126.1, 30).until(DECREE_2026.0, DECREE_2026.1),
+    Term::new("land_tax_first_payment@2026-07-01", DECREE_2026.0, DECREE_2026.1, 30),
+];
+const EVERY_YEAR: [Term<(i64, i64)>; 2] = [
+    Term::new("land_tax_yearly_payment@2020-12-05", DECREE_126.0, DECREE_126.1, (10, 31))
+        .until(DECREE_2026.0, DECREE_2026.1),
+    Term::new("land_tax_yearly_payment@2026-07-01", DECREE_2026.0, DECREE_2026.1, (10, 31)),
+];
+const DIFFERENCE: [Term<(i64, i64)>; 2] = [
+    Term::new("land_tax_difference@2020-12-05", DECREE_126.0, DECREE_126.1, (3, 31))
+        .until(DECREE_2026.0, DECREE_2026.1),
+    Term::new("land_tax_difference@2026-07-01", DECREE_2026.0, DECREE_2026.1, (3, 31)),
+];
 
 /// Nights about the days on which land-use tax is paid.
 const LAND_NIGHTS: &[(Date, Date)] = &[
+    (date(2024, 10, 25), date(2024, 10, 25)),
+    (date(2025, 5, 20), date(2025, 5, 20)),
+    (date(2026, 3, 20), date(2026, 3, 20)),
+    (date(2026, 6, 20), date(2026, 6, 20)),
     (date(2026, 7, 15), date(2026, 7, 15)),
     (date(2026, 10, 20), date(2026, 6, 29)),
     // Monday 2 November 2026 is seen from this night on, and up to the third.
@@ -206,7 +221,7 @@ impl Oracle for AgriculturalLandTax {
 pub struct PerOccurrenceTax;
 
 const OCCURRENCE: [Term<i64>; 2] = [
-    Term::new("per_occurrence_tax@2020-07-01", LAW_2019.0, LAW_2019.1, 10),
+    Term::new("per_occurrence_tax@2020-07-01", LAW_2019.0, LAW_2019.1, 10).until(DECREE_2026.0, DECREE_2026.1),
     Term::new("per_occurrence_tax@2026-07-01", DECREE_2026.0, DECREE_2026.1, 10),
 ];
 const REAL_ESTATE: [Term<i64>; 1] = [Term::new("real_estate_tax@2026-07-01", DECREE_2026.0, DECREE_2026.1, 30)];

@@ -21,14 +21,21 @@ pub struct Citizen {
     cards: Vec<(String, Date)>,
 }
 
-const CARD_AGES: [i64; 4] = [14, 25, 40, 60];
 const CARD_GRACE_YEARS: i64 = 2;
-const CARD: [Term<()>; 1] = [Term::new("identity_card_ages@2024-07-01", date(2024, 7, 1), date(2024, 7, 1), ())];
+/// The ages at which a card is renewed: by the law of 2014 it was issued at fourteen, and not renewed.
+const AGES_OF_2014: &[i64] = &[25, 40, 60];
+const AGES_OF_2023: &[i64] = &[14, 25, 40, 60];
+const CARD: [Term<&[i64]>; 2] = [
+    Term::new("identity_card_ages@2016-01-01", date(2014, 11, 20), date(2016, 1, 1), AGES_OF_2014)
+        .until(date(2023, 11, 27), date(2024, 7, 1)),
+    Term::new("identity_card_ages@2024-07-01", date(2023, 11, 27), date(2024, 7, 1), AGES_OF_2023),
+];
 
 impl Oracle for IdentityCard {
     type Records = Citizen;
 
     const NIGHTS: &'static [(Date, Date)] = &[
+        (date(2015, 12, 31), date(2015, 12, 31)),
         (date(2024, 6, 30), date(2024, 6, 30)),
         (date(2024, 7, 1), date(2024, 7, 1)),
         (date(2026, 2, 10), date(2026, 2, 10)),
@@ -78,7 +85,7 @@ impl Oracle for IdentityCard {
             return Vec::new();
         };
         let mut due = Vec::new();
-        for years in CARD_AGES {
+        for years in law.value.iter().copied() {
             let birthday = years_later(birth_date, years);
             let grace_from = years_later(birthday, -CARD_GRACE_YEARS);
             let renewed_on = records.cards.iter().map(|card| card.1).filter(|issued_on| *issued_on >= grace_from).min();
@@ -101,7 +108,8 @@ impl Oracle for IdentityCard {
 /// The exchange of a driving licence.
 ///
 /// Law on Road Traffic Order and Safety 36/2024, Art. 57(5): A1, A and B1 without a term, B and C1 ten years, C, D1,
-/// D2, D, BE, C1E, CE, D1E, D2E and DE five years from the day of issue.
+/// D2, D, BE, C1E, CE, D1E, D2E and DE five years from the day of issue. Before it Circular 12/2017, Art. 17: A4 and B2 ten
+/// years, C, D, E, FB2, FC, FD and FE five.
 pub struct DrivingLicence;
 
 #[derive(Debug)]
@@ -111,9 +119,18 @@ pub struct Driver {
     licences: Vec<(String, &'static str, Date)>,
 }
 
-const LICENCE: [Term<()>; 1] = [Term::new("driving_licence_term@2025-01-01", date(2024, 6, 27), date(2025, 1, 1), ())];
-const CLASSES: [&str; 16] =
-    ["A1", "A", "B1", "B", "C1", "C", "D1", "D2", "D", "BE", "C1E", "CE", "D1E", "D2E", "DE", "A2"];
+/// How many years a class holds.
+type Years = fn(&str) -> Option<i64>;
+
+const LICENCE: [Term<Years>; 2] = [
+    Term::new("driving_licence_term@2017-06-01", date(2017, 4, 15), date(2017, 6, 1), circular_years as Years)
+        .until(date(2024, 6, 27), date(2025, 1, 1)),
+    Term::new("driving_licence_term@2025-01-01", date(2024, 6, 27), date(2025, 1, 1), licence_years),
+];
+const CLASSES: [&str; 22] = [
+    "A1", "A", "B1", "B", "C1", "C", "D1", "D2", "D", "BE", "C1E", "CE", "D1E", "D2E", "DE", "A2", "A4", "B2", "E",
+    "FB2", "FC", "FE",
+];
 
 fn licence_years(class: &str) -> Option<i64> {
     match class {
@@ -123,10 +140,19 @@ fn licence_years(class: &str) -> Option<i64> {
     }
 }
 
+fn circular_years(class: &str) -> Option<i64> {
+    match class {
+        "A4" | "B2" => Some(10),
+        "C" | "D" | "E" | "FB2" | "FC" | "FD" | "FE" => Some(5),
+        _ => None,
+    }
+}
+
 impl Oracle for DrivingLicence {
     type Records = Driver;
 
     const NIGHTS: &'static [(Date, Date)] = &[
+        (date(2017, 5, 31), date(2017, 5, 31)),
         (date(2024, 12, 31), date(2024, 12, 31)),
         (date(2025, 1, 1), date(2025, 1, 1)),
         (date(2026, 1, 5), date(2026, 1, 5)),
@@ -144,7 +170,7 @@ impl Oracle for DrivingLicence {
             let due_on = random.due(night);
             let issued_on = match random.below(3) {
                 0 => random.done(due_on, night),
-                _ => random.months_before(due_on, licence_years(class).unwrap_or(10) * 12),
+                _ => random.months_before(due_on, licence_years(class).or(circular_years(class)).unwrap_or(10) * 12),
             };
             licences.push((id.of(format!("licence{licence}")), class, issued_on.min(night.as_of)));
         }
@@ -167,7 +193,7 @@ impl Oracle for DrivingLicence {
         let Some(law) = in_force(&LICENCE, night.as_of, night.known_on) else { return Vec::new() };
         let mut due = Vec::new();
         for (number, class, issued_on) in &records.licences {
-            let Some(years) = licence_years(class) else { continue };
+            let Some(years) = (law.value)(class) else { continue };
             let due_on = years_later(*issued_on, years);
             let newer = records.licences.iter().filter(|other| other.1 == *class && other.2 > *issued_on);
             if night.sees(due_on) {
@@ -206,6 +232,7 @@ struct Booklet {
     issued_on: Date,
 }
 
+#[derive(Clone, Copy)]
 struct PassportLaw {
     longer_from_age: i64,
     longer_years: i64,
@@ -214,10 +241,8 @@ struct PassportLaw {
 
 const PASSPORT_YEARS: PassportLaw = PassportLaw { longer_from_age: 14, longer_years: 10, shorter_years: 5 };
 const PASSPORT: [Term<PassportLaw>; 2] = [
-    Term {
-        to: Some(date(2020, 6, 30)),
-        ..Term::new("passport_term@2015-12-01", date(2015, 10, 16), date(2015, 12, 1), PASSPORT_YEARS)
-    },
+    Term::new("passport_term@2015-12-01", date(2015, 10, 16), date(2015, 12, 1), PASSPORT_YEARS)
+        .until(date(2019, 11, 22), date(2020, 7, 1)),
     Term::new("passport_term@2020-07-01", date(2019, 11, 22), date(2020, 7, 1), PASSPORT_YEARS),
 ];
 

@@ -151,6 +151,7 @@ const GMP: [Term<Months>; 4] = [
     // What Resolution 09/2026 continues, and then Resolution 15/2026.
     Term {
         to: Some(date(2026, 4, 15)),
+        ended: Some((date(2026, 4, 6), date(2026, 4, 6))),
         ..gmp("gmp_certificate_renewal@2026-02-04", date(2026, 2, 4), date(2026, 2, 4))
     },
     gmp("gmp_certificate_renewal@2026-04-06", date(2026, 4, 6), date(2026, 4, 6)),
@@ -308,15 +309,14 @@ impl Oracle for WorkPermit {
             let of_worker = records.iter().filter(|other| other.worker_id == permit.worker_id);
             let later =
                 of_worker.filter(|other| other.employer == permit.employer && other.expires_on > permit.expires_on);
-            let done_on = later.map(|other| other.issued_on).chain(permit.extension_filed_on).min();
+            let opens_on = plus(permit.expires_on, -law.value.earliest_days);
+            let filed_on = permit.extension_filed_on.filter(|filed_on| *filed_on >= opens_on);
+            let done_on = later.map(|other| other.issued_on).chain(filed_on).min();
             let period = permit.expires_on.to_string();
             let mut obligation = due(&permit.employer, Some(&permit.number), period, due_on, done_on, law.name);
             let answer = in_force(&ANSWER, due_on, night.known_on);
             let answer = answer.map(|law| working_days_later(due_on, law.value, night.known_on));
-            obligation.facts = vec![
-                Some(plus(permit.expires_on, -law.value.earliest_days).to_string()),
-                answer.map(|day| day.to_string()),
-            ];
+            obligation.facts = vec![Some(opens_on.to_string()), answer.map(|day| day.to_string())];
             found.push(obligation);
         }
         found
@@ -327,21 +327,20 @@ impl Oracle for WorkPermit {
 /// on Construction 50/2014/QH13, Art. 90(10) and 99(1), to 30 June 2026; Decree 217/2026/NĐ-CP, Art. 49(10) and 63(3)).
 pub struct ConstructionPermit;
 
+#[derive(Clone, Copy)]
 struct Start {
     months: i64,
     extensions: i64,
 }
 
 const START: [Term<Start>; 2] = [
-    Term {
-        to: Some(date(2026, 6, 30)),
-        ..Term::new(
-            "construction_start@2015-01-01",
-            date(2014, 6, 18),
-            date(2015, 1, 1),
-            Start { months: 12, extensions: 2 },
-        )
-    },
+    Term::new(
+        "construction_start@2015-01-01",
+        date(2014, 6, 18),
+        date(2015, 1, 1),
+        Start { months: 12, extensions: 2 },
+    )
+    .until(date(2026, 7, 1), date(2026, 7, 1)),
     Term::new("construction_start@2026-07-01", date(2026, 7, 1), date(2026, 7, 1), Start { months: 12, extensions: 2 }),
 ];
 

@@ -37,7 +37,7 @@ pub fn due(
 pub struct MonthlyTaxReturn;
 
 const MONTHLY: [Term<i64>; 2] = [
-    Term::new("monthly_tax_return@2020-07-01", LAW_2019.0, LAW_2019.1, 20),
+    Term::new("monthly_tax_return@2020-07-01", LAW_2019.0, LAW_2019.1, 20).until(DECREE_2026.0, DECREE_2026.1),
     Term::new("monthly_tax_return@2026-07-01", DECREE_2026.0, DECREE_2026.1, 20),
 ];
 
@@ -95,7 +95,7 @@ impl Oracle for MonthlyTaxReturn {
 pub struct QuarterlyTaxReturn;
 
 const QUARTERLY: [Term<i64>; 2] = [
-    Term::new("quarterly_tax_return@2020-07-01", LAW_2019.0, LAW_2019.1, 1),
+    Term::new("quarterly_tax_return@2020-07-01", LAW_2019.0, LAW_2019.1, 1).until(DECREE_2026.0, DECREE_2026.1),
     Term::new("quarterly_tax_return@2026-07-01", DECREE_2026.0, DECREE_2026.1, 1),
 ];
 

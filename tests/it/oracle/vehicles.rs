@@ -13,8 +13,9 @@ const CIRCULAR_FROM: Date = date(2026, 7, 1);
 
 /// The inspection of a private passenger car of up to nine seats.
 ///
-/// Circular 30/2026/TT-BXD, Art. 5 and annex: 36 months after the first certificate, then 24 up to an age of 7 years,
-/// 12 up to 20, 6 after. The age is the year of the inspection less the year of manufacture.
+/// Circular 30/2026/TT-BXD, Art. 5 and annex, and before it 47/2024 and 2/2023: 36 months after the first certificate of a
+/// car that was new then, made two years before it at most; otherwise 24 up to an age of 7 years, 12 up to 20, 6 after.
+/// The age is the year of the inspection less the year of manufacture.
 pub struct VehicleInspection;
 
 #[derive(Debug)]
@@ -28,12 +29,18 @@ pub struct Car {
     inspections: i64,
 }
 
-const CAR: [Term<()>; 1] = [Term::new("passenger_car_inspection@2026-07-01", CIRCULAR_FROM, CIRCULAR_FROM, ())];
+const CAR: [Term<()>; 3] = [
+    Term::new("passenger_car_inspection@2023-03-22", date(2023, 3, 21), date(2023, 3, 22), ())
+        .until(date(2024, 11, 15), date(2025, 1, 1)),
+    Term::new("passenger_car_inspection@2025-01-01", date(2024, 11, 15), date(2025, 1, 1), ())
+        .until(CIRCULAR_FROM, CIRCULAR_FROM),
+    Term::new("passenger_car_inspection@2026-07-01", CIRCULAR_FROM, CIRCULAR_FROM, ()),
+];
 
 impl Car {
     fn months(&self) -> i64 {
         match (self.inspections, i64::from(self.last_inspected_on.year()) - self.year_made) {
-            (1, _) => 36,
+            (1, ..=2) => 36,
             (_, ..=7) => 24,
             (_, 8..=20) => 12,
             _ => 6,
@@ -45,6 +52,8 @@ impl Oracle for VehicleInspection {
     type Records = Car;
 
     const NIGHTS: &'static [(Date, Date)] = &[
+        (date(2023, 3, 21), date(2023, 3, 21)),
+        (date(2024, 12, 31), date(2024, 12, 31)),
         (date(2026, 6, 30), date(2026, 6, 30)),
         (date(2026, 7, 1), date(2026, 7, 1)),
         (date(2026, 8, 31), date(2026, 8, 31)),
@@ -57,7 +66,7 @@ impl Oracle for VehicleInspection {
         let due_on = random.due(night);
         let months = random.pick(&[36, 24, 12, 6, 0]);
         let last_inspected_on = random.months_before(due_on, months).min(night.as_of);
-        let age = random.pick(&[-1, 0, 3, 6, 7, 8, 12, 19, 20, 21, 35]);
+        let age = random.pick(&[-1, 0, 1, 2, 3, 6, 7, 8, 12, 19, 20, 21, 35]);
         Car {
             vehicle_id: id.of("car"),
             subject_id: id.of("p"),

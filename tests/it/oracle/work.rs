@@ -20,11 +20,9 @@ pub struct Unemployed {
 }
 
 const CLAIM: [Term<i64>; 2] = [
-    Term {
-        to: Some(date(2025, 12, 31)),
-        ..Term::new("unemployment_claim_term@2015-01-01", date(2013, 11, 16), date(2015, 1, 1), 3)
-    },
-    Term::new("unemployment_claim_term@2026-01-01", date(2025, 12, 31), date(2026, 1, 1), 3),
+    Term::new("unemployment_claim_term@2015-01-01", date(2013, 11, 16), date(2015, 1, 1), 3)
+        .until(date(2025, 6, 16), date(2026, 1, 1)),
+    Term::new("unemployment_claim_term@2026-01-01", date(2025, 6, 16), date(2026, 1, 1), 3),
 ];
 
 impl Oracle for UnemploymentBenefit {
