@@ -6,7 +6,7 @@ use jiff::Span;
 use jiff::civil::{Date, Weekday};
 use serde::Serialize;
 
-use super::account::{Node, Of};
+use super::account::{Arm, Node, Of};
 use super::words::{count, join, same, sentence, value, weekday_and_day};
 use crate::language::{self, Text, date as day};
 use crate::pipeline::calendar::{DayKind, LegalCalendar};
@@ -42,13 +42,46 @@ const DAYS_NAMED_MAX: usize = 40;
 
 /// The steps of an account, in order, each once.
 pub(super) fn steps(account: &Node, given: &Given<'_>) -> Vec<Step> {
-    let mut steps = Vec::new();
-    walk(account, given, &mut steps);
-    if steps.is_empty() {
+    let mut steps = found(account, given);
+    if !steps.iter().any(|step| !is_of_a_choice(step)) {
         steps.push(step("value", account, plain(account)));
     }
     steps
 }
+
+/// The steps of an account, in order, each once; none where its value stands in a field.
+pub(super) fn found(account: &Node, given: &Given<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    walk(account, given, &mut steps);
+    steps
+}
+
+/// Whether a step says which of several was taken, and computes nothing.
+fn is_of_a_choice(step: &Step) -> bool {
+    ["choice", "branch"].contains(&step.function.as_str())
+}
+
+/// The first year whose decree is awaited, of the days over which an account counts working days or moves to one:
+/// the due day may still move.
+pub(super) fn assumed_year(account: &Node, given: &Given<'_>) -> Option<i16> {
+    let mut found: Option<i16> = None;
+    account.each(&mut |node| {
+        let Of::Call(name) = node.kind() else { return };
+        if !COUNTS_WORKING_DAYS.contains(&name) {
+            return;
+        }
+        let dates = node.found().filter_map(Node::date).chain(node.date());
+        let (first, last) = dates.fold((Date::MAX, Date::MIN), |(first, last), date| (first.min(date), last.max(date)));
+        let between = first.series(Span::new().days(1)).take_while(|date| *date <= last);
+        let year = between.filter_map(|date| given.calendar.awaits_decree(date, given.known_on)).min();
+        found = found.into_iter().chain(year).min();
+    });
+    found
+}
+
+/// The functions whose value depends on which days are worked.
+const COUNTS_WORKING_DAYS: [&str; 4] =
+    ["next_working_day", "previous_working_day", "add_working_days", "working_days_between"];
 
 fn walk(node: &Node, given: &Given<'_>, steps: &mut Vec<Step>) {
     let mut put = |step: Step| {
@@ -57,8 +90,15 @@ fn walk(node: &Node, given: &Given<'_>, steps: &mut Vec<Step>) {
         }
     };
     match node.kind() {
-        // What chose a number is said with the rule.
-        Of::Chosen | Of::Law(..) | Of::Column(..) | Of::Given | Of::Choice => {}
+        // What chose a number is said with the rule; which of several it was is said here.
+        Of::Chosen => node.found().skip(1).for_each(|part| choices(part, steps)),
+        Of::Law(..) | Of::Column(..) | Of::Another(..) | Of::Given => {}
+        Of::Choice(arm) => put(step("choice", node, taken(arm, node, node.found(), true))),
+        Of::Branch(arm) => {
+            put(step("branch", node, taken(arm, node, node.found().skip(1), false)));
+            node.part(0).into_iter().for_each(|part| walk(part, given, steps));
+        }
+        Of::Named(_) => node.found().for_each(|part| walk(part, given, steps)),
         Of::Untold => put(step("untold", node, untold(node))),
         Of::Latest | Of::Earliest => {
             node.found().for_each(|part| walk(part, given, steps));
@@ -80,6 +120,47 @@ fn walk(node: &Node, given: &Given<'_>, steps: &mut Vec<Step>) {
                 steps.push(step(name, node, words));
             }
         }
+    }
+}
+
+/// Which of several was taken on the way to what chose a number.
+fn choices(node: &Node, steps: &mut Vec<Step>) {
+    for part in node.found() {
+        choices(part, steps);
+    }
+    let step = match node.kind() {
+        Of::Choice(arm) => step("choice", node, taken(arm, node, node.found(), true)),
+        Of::Branch(arm) => step("branch", node, taken(arm, node, node.found().skip(1), false)),
+        _ => return,
+    };
+    if !steps.contains(&step) {
+        steps.push(step);
+    }
+}
+
+/// Which of several was taken, why, and, of words, which one it is.
+fn taken<'n>(arm: Arm<'_>, node: &Node, by: impl Iterator<Item = &'n Node>, is_word: bool) -> Text {
+    let by: Vec<Text> = by
+        .map(|part| {
+            let Of::Named(name) = part.kind() else { return value(part.value.as_deref()) };
+            let value = value(part.value.as_deref());
+            Text::new(format!("{name} = {}", value.vi), format!("{name} = {}", value.en))
+        })
+        .collect();
+    let by = if by.is_empty() { same("") } else { join(&by, "; ") };
+    let (at, count) = arm.place.split_once('/').unwrap_or((arm.place, "?"));
+    let given = if by.vi.is_empty() { same("") } else { Text::new(format!(" ({})", by.vi), format!(" ({})", by.en)) };
+    let word = if is_word { value(node.value.as_deref()) } else { same("") };
+    let word = if word.vi.is_empty() { word } else { Text::new(format!(": {}", word.vi), format!(": {}", word.en)) };
+    match arm.condition {
+        Some(condition) => Text::new(
+            format!("Trường hợp {at} trong {count}, vì {condition}{}{}.", given.vi, word.vi),
+            format!("Case {at} of {count}, because {condition}{}{}.", given.en, word.en),
+        ),
+        None => Text::new(
+            format!("Trường hợp {at} trong {count}, vì không điều kiện nào ở trên đúng{}{}.", given.vi, word.vi),
+            format!("Case {at} of {count}, because none of the conditions before it holds{}{}.", given.en, word.en),
+        ),
     }
 }
 

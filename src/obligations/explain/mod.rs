@@ -22,7 +22,7 @@ use crate::pipeline::Item;
 use crate::pipeline::calendar::LegalCalendar;
 use crate::pipeline::law::{BETWEEN_VERSIONS, Law};
 
-pub use account::{Node, Of};
+pub use account::{Arm, Node, Of};
 pub use arithmetic::Step;
 pub use rule::Applied;
 
@@ -95,7 +95,28 @@ pub struct Explanation {
     pub fields: Vec<Field>,
     /// The arithmetic.
     pub steps: Vec<Step>,
+    /// When it was done, and by what that is known; none where no field says so.
+    pub fulfilled: Option<Fulfilled>,
+    /// The year whose days of rest are not decreed yet, where the due date rests on them and may still move.
+    pub assumed_year: Option<i16>,
     account: Node,
+}
+
+/// When an obligation was done, and by what that is known. It holds personal dates, so `Debug` shows none of them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Fulfilled {
+    /// The day.
+    pub on: Date,
+    /// The fields that say so.
+    pub fields: Vec<Field>,
+    /// How the day follows from them; none where it stands in one of them.
+    pub steps: Vec<Step>,
+}
+
+impl std::fmt::Debug for Fulfilled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fulfilled")
+    }
 }
 
 impl std::fmt::Debug for Explanation {
@@ -139,6 +160,8 @@ pub struct Due<'a> {
     pub on: Date,
     /// The version of the rule that says so.
     pub rule_version: &'a str,
+    /// The day on which it was done, with the account of that day; none where it is to be done.
+    pub fulfilled: Option<(Date, &'a str)>,
 }
 
 /// Explains an obligation of an item from the account of its due date.
@@ -155,6 +178,14 @@ pub fn explain(
         return Err(failed());
     }
     let given = arithmetic::Given { calendar: night.calendar, known_on: night.known_on };
+    let fulfilled = match due.fulfilled {
+        Some((on, told)) => {
+            let done = Node::parse(told).filter(|done| done.date() == Some(on)).ok_or_else(failed)?;
+            let (fields, steps) = (fields(&done, provenance), arithmetic::found(&done, &given));
+            Some(Fulfilled { on, fields, steps })
+        }
+        None => None,
+    };
     Ok(Explanation {
         key: due.key.to_owned(),
         item: item.id.clone(),
@@ -166,8 +197,18 @@ pub fn explain(
         rules: rules(&account, due.rule_version, night),
         fields: fields(&account, provenance),
         steps: arithmetic::steps(&account, &given),
+        fulfilled,
+        assumed_year: arithmetic::assumed_year(&account, &given),
         account,
     })
+}
+
+/// The year whose decree an account waits for, without the words of an explanation; none where its days of rest are
+/// decreed, or it is no account.
+pub fn assumed_year(told: &str, calendar: &LegalCalendar, known_on: Date) -> Option<i16> {
+    // Most dates count no working days: their accounts are not read at all.
+    let node = told.contains("working_day").then(|| Node::parse(told)).flatten()?;
+    arithmetic::assumed_year(&node, &arithmetic::Given { calendar, known_on })
 }
 
 /// The rules of an account, that of the obligation first, each with the numbers that were used.
@@ -227,8 +268,8 @@ fn deciding(node: &Node) -> Vec<Text> {
         Text::new(format!("{name} = {}", value.vi), format!("{name} = {}", value.en))
     };
     match node.kind() {
-        Of::Column(table, column) => vec![said(&short(table, column))],
-        Of::Choice => node.found().flat_map(deciding).collect(),
+        Of::Column(table, column) | Of::Another(table, column) => vec![said(&short(table, column))],
+        Of::Choice(_) | Of::Branch(_) | Of::Named(_) => node.found().flat_map(deciding).collect(),
         Of::Law(..) | Of::Given | Of::Chosen => Vec::new(),
         Of::Call(_) if node.date().is_some() => {
             let value = value(node.value.as_deref());
@@ -248,7 +289,7 @@ fn short(table: &str, column: &str) -> String {
 fn fields(account: &Node, provenance: &Provenance) -> Vec<Field> {
     let mut fields: Vec<Field> = Vec::new();
     account.each(&mut |node| {
-        let Of::Column(table, column) = node.kind() else { return };
+        let (Of::Column(table, column) | Of::Another(table, column)) = node.kind() else { return };
         if table.starts_with("law") {
             return;
         }
@@ -292,6 +333,18 @@ impl Explanation {
                 ),
             );
         }
+        if let Some(year) = self.assumed_year {
+            put(
+                format!(
+                    "Chú ý: hạn này là tạm tính và còn có thể thay đổi: chưa có thông báo chính thức về ngày nghỉ lễ, \
+                     tết năm {year}"
+                ),
+                format!(
+                    "Note: this date is provisional and may still move: the public holidays of {year} are not decreed \
+                     yet"
+                ),
+            );
+        }
         put("\nCăn cứ:".into(), "\nBecause of:".into());
         for rule in &self.rules {
             put(
@@ -319,6 +372,13 @@ impl Explanation {
         for (at, step) in self.steps.iter().enumerate() {
             put(format!("{}. {}", at + 1, step.words.vi), format!("{}. {}", at + 1, step.words.en));
         }
+        match &self.fulfilled {
+            Some(fulfilled) => fulfilled.tell(self.due_on, &mut put),
+            None => put(
+                "\nĐã thực hiện: chưa có dữ liệu nào cho thấy việc này đã được làm.".into(),
+                "\nDone: nothing in the data says so.".into(),
+            ),
+        }
         lines.push(String::new());
         lines.join("\n")
     }
@@ -331,11 +391,35 @@ impl Explanation {
         };
         json!({
             "key": self.key, "item": self.item, "due_on": self.due_on.to_string(), "as_of": self.as_of.to_string(),
-            "recorded_due_on": self.recorded_due_on.map(|on| on.to_string()),
+            "assumed_year": self.assumed_year, "recorded_due_on": self.recorded_due_on.map(|on| on.to_string()),
             "known_on": self.known_on.to_string(), "rules": self.rules, "steps": self.steps, "account": self.account,
             "fields": self.fields.iter().map(field).collect::<Vec<_>>(),
+            "fulfilled": self.fulfilled.as_ref().map(|fulfilled| json!({
+                "on": fulfilled.on.to_string(), "steps": fulfilled.steps,
+                "fields": fulfilled.fields.iter().map(field).collect::<Vec<_>>(),
+            })),
             "text": { "vi": self.text(Language::Vi), "en": self.text(Language::En) },
         })
+    }
+}
+
+impl Fulfilled {
+    fn tell(&self, due_on: Date, put: &mut dyn FnMut(String, String)) {
+        let on = day_and_weekday(self.on);
+        let (vi, en) = if self.on > due_on { ("sau hạn", "after it was due") } else { ("trong hạn", "in time") };
+        put(
+            format!("\nĐã thực hiện: {}, {vi}. Theo dữ liệu:", on.vi),
+            format!("\nDone: {}, {en}. It is known from:", on.en),
+        );
+        for field in &self.fields {
+            field.tell(put);
+        }
+        if self.fields.is_empty() {
+            put("- (không theo trường nào)".into(), "- (no field)".into());
+        }
+        for step in &self.steps {
+            put(format!("  {}", step.words.vi), format!("  {}", step.words.en));
+        }
     }
 }
 

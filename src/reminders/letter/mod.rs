@@ -30,7 +30,7 @@ use sha2::{Digest, Sha256};
 
 use crate::calendar::{AsOf, Day};
 use crate::fault::{Explain, Place};
-use crate::language::{Language, Text};
+use crate::language::{self, Language, Text};
 use crate::personal::{Personal, hex};
 use crate::pipeline::law::Law;
 use crate::pipeline::reader::Faults;
@@ -80,6 +80,10 @@ pub struct Occasion<'a> {
     pub is_late: bool,
     /// The ways in which it can be done, and which of them is recommended; none where nothing is compared.
     pub options: Option<&'a Advice>,
+    /// The day that an earlier message told, where the due day has moved since; none where none told another.
+    pub told_before: Option<Date>,
+    /// The year whose days of rest are not decreed yet, where the due day rests on them and may still move.
+    pub assumed_year: Option<i16>,
 }
 
 /// What a letter says about the ways in which something can be done.
@@ -342,6 +346,7 @@ impl Templates {
         let layout = self.environment.get_template(&layout_path(language)).map_err(missing)?;
         let refused = |error: minijinja::Error, values: &BTreeMap<String, Value>| self.refused(&error, values);
         let body = message.render(Value::from(values.clone())).map_err(|error| refused(error, &values))?;
+        let body = with_change(body, occasion);
         values.insert(MESSAGE.into(), Value::from_safe_string(body));
         layout.render(Value::from(values.clone())).map_err(|error| refused(error, &values))
     }
@@ -379,7 +384,7 @@ const MESSAGE: &str = "message";
 pub const DOSSIER_URL: &str = "dossier_url";
 
 /// What every template may print, beside the facts of its item.
-const SHARED: [&str; 15] = [
+const SHARED: [&str; 17] = [
     "name",
     "title",
     "due_on",
@@ -395,6 +400,8 @@ const SHARED: [&str; 15] = [
     "rules",
     "is_late",
     "options",
+    "told_before",
+    "assumed_year",
 ];
 
 fn values(occasion: &Occasion<'_>) -> BTreeMap<String, Value> {
@@ -437,9 +444,32 @@ fn values(occasion: &Occasion<'_>) -> BTreeMap<String, Value> {
         rules.collect(),
         Value::from(occasion.is_late),
         advice(occasion.options),
+        told_before(occasion),
+        assumed_year(occasion),
     ];
     values.extend(SHARED.iter().map(|name| (*name).to_owned()).zip(shared));
     values
+}
+
+/// The day that an earlier message told, as templates see it; nothing where none told another.
+fn told_before(occasion: &Occasion<'_>) -> Value {
+    occasion.told_before.map_or(Value::from(()), |day| Value::from(day.to_string()))
+}
+
+/// The year that waits for its decree, as templates see it; nothing where the day stands.
+fn assumed_year(occasion: &Occasion<'_>) -> Value {
+    occasion.assumed_year.map_or(Value::from(()), Value::from)
+}
+
+/// A message whose subject says first of all that the day is another than the one that was told: it stands in the list
+/// of letters beside the earlier one, and is all that a short message says.
+fn with_change(message: String, occasion: &Occasion<'_>) -> String {
+    let Some(told) = occasion.told_before.map(language::date) else { return message };
+    let Some(subject) = message.strip_prefix("# ") else { return message };
+    match occasion.language {
+        Language::Vi => format!("# Hạn đã đổi (trước báo {}): {subject}", told.vi),
+        Language::En => format!("# Date changed (was {}): {subject}", told.en),
+    }
 }
 
 /// The ways as templates see them; nothing where nothing is compared.
