@@ -68,8 +68,8 @@ fn a_rule_changed_by_mistake_is_held_until_somebody_accepts_it() {
 #[test]
 fn sixty_months_that_became_six_hundred_are_held() {
     let world = small(4_000);
-    world.edit(ITEM, "level = 1\n", "level = 1\nhold_change = { percent = 20, least = 5 }\n");
     let first = line(&night(&world, "2026-11-21", &[]).with(0), "driving_licence");
+    world.edit(ITEM, "level = 1\n", "level = 1\nhold_change = { percent = 20, least = 5 }\n");
     let law = "pipelines/law/driving_licence_term.toml";
     world.edit(law, "= 60", "= 600");
     let held = line(&night(&world, "2026-11-22", &[]).with(3), "driving_licence");

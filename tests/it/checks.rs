@@ -1,7 +1,11 @@
 //! What `check` does not let pass: each mistake beside what is right, in the files of one item.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+use std::collections::BTreeMap;
+
 use chudong::check::catalogue::catalogue;
+use chudong::pipeline::reader::Faults;
+use chudong::sql::cases::{self, Covers};
 
 use crate::support::world::World;
 
@@ -180,7 +184,7 @@ async fn a_rule_names_no_day_that_its_month_does_not_have() {
     let rule = |value: &str| {
         let text =
             std::fs::read_to_string(crate::root().join("pipelines/law/household_half_year_notice.toml")).unwrap();
-        let head = text.split("value").next().unwrap();
+        let head = text.rsplit_once("values").unwrap().0;
         world.put("pipelines/law/household_half_year_notice.toml", format!("{head}{value}\n").as_bytes());
     };
     for (wrong, right) in [
@@ -244,4 +248,36 @@ async fn a_case_whose_rows_cannot_be_told_apart_is_refused() {
     world.put(&format!("{folder}/first.toml"), format!("{CASE}\n[[given{given}[[expected]]{expected}").as_bytes());
     let said = world.chudong(&["test", "driving_licence"]).with(1);
     assert!(said.out.contains("error[obligations.doubled]") && said.out.contains("by rule_version"), "{}", said.out);
+}
+
+/// Five cases or more of every item, and among them each kind: said by name where one is missing, so that it can be filled.
+#[test]
+fn every_item_of_the_catalogue_has_five_cases_of_every_kind() {
+    let faults = Faults::default();
+    let pipeline = chudong::pipeline::catalogue(crate::root(), &faults);
+    let mut kinds: BTreeMap<String, BTreeMap<Covers, usize>> = BTreeMap::new();
+    let mut files: BTreeMap<String, usize> = BTreeMap::new();
+    for path in cases::find(crate::root()).iter().filter(|path| path.starts_with("tests/cases/obligations")) {
+        let case = cases::read(crate::root(), path, &pipeline, &faults).unwrap();
+        *files.entry(case.model.table.clone()).or_default() += 1;
+        for kind in &case.covers {
+            *kinds.entry(case.model.table.clone()).or_default().entry(*kind).or_default() += 1;
+        }
+        // What says that it is done expects the day on which it was.
+        let text = std::fs::read_to_string(crate::root().join(path)).unwrap();
+        let is_done = text.lines().any(|line| line.starts_with("fulfilled_on = 2"));
+        assert!(is_done || !case.covers.contains(&Covers::Fulfilled), "{} shows nothing that is done", path.display());
+    }
+    let mut missing = Vec::new();
+    for item in &pipeline.items {
+        let count = files.get(&item.id).copied().unwrap_or_default();
+        if count < 5 {
+            missing.push(format!("{}: {count} cases", item.id));
+        }
+        let has = |kind| kinds.get(&item.id).is_some_and(|kinds| kinds.contains_key(kind));
+        missing
+            .extend(Covers::ALL.iter().filter(|(_, kind)| !has(kind)).map(|(word, _)| format!("{}: {word}", item.id)));
+    }
+    assert_eq!(missing, Vec::<String>::new());
+    assert!(pipeline.items.len() >= 30 && faults.into_vec().is_empty());
 }

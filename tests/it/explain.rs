@@ -312,7 +312,7 @@ const SIX: [(&str, &str); 8] = [
     ("explain_a_retroactive_rule", "household_business_tax/the_first_three_months_together.toml"),
     ("explain_a_window_before_expiry", "food_safety_certificate/applied_for_six_months_before.toml"),
     ("explain_a_suspended_rule", "gmp_certificate/suspended_since_4_february.toml"),
-    ("explain_a_branch", "business_suspension/three_working_days_before.toml"),
+    ("explain_a_branch", "passport/ten_years_for_an_adult.toml"),
 ];
 
 /// What is done is explained too: when, by which field, and by which branch of the select.

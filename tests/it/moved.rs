@@ -72,8 +72,8 @@ fn whoever_was_told_another_day_is_told_the_new_one_once() {
 #[test]
 fn a_night_on_which_many_days_move_is_held_until_somebody_accepts_it() {
     let world = town(&["03/12/2026"; 6]);
-    world.edit(ITEM, "level = 1\n", "level = 1\nhold_change = { percent = 20, least = 5 }\n");
     assert_eq!(told(&world, "2026-11-21").len(), 6);
+    world.edit(ITEM, "level = 1\n", "level = 1\nhold_change = { percent = 20, least = 5 }\n");
     // As many as before, and each due on another day.
     last_days(&world, &["01/12/2026"; 6]);
     let held = world.night("2026-11-22").with(3).out;

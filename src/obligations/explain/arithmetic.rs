@@ -43,6 +43,8 @@ const DAYS_NAMED_MAX: usize = 40;
 /// The steps of an account, in order, each once.
 pub(super) fn steps(account: &Node, given: &Given<'_>) -> Vec<Step> {
     let mut steps = found(account, given);
+    // That an obligation lies in the window of its night is no part of how its day came about.
+    steps.retain(|step| step.function != CONDITION);
     if !steps.iter().any(|step| !is_of_a_choice(step)) {
         steps.push(step("value", account, plain(account)));
     }
@@ -56,9 +58,12 @@ pub(super) fn found(account: &Node, given: &Given<'_>) -> Vec<Step> {
     steps
 }
 
+/// A condition without another arm: where it does not hold there is no row.
+const CONDITION: &str = "condition";
+
 /// Whether a step says which of several was taken, and computes nothing.
 fn is_of_a_choice(step: &Step) -> bool {
-    ["choice", "branch"].contains(&step.function.as_str())
+    ["choice", "branch", CONDITION].contains(&step.function.as_str())
 }
 
 /// The first year whose decree is awaited, of the days over which an account counts working days or moves to one:
@@ -95,7 +100,7 @@ fn walk(node: &Node, given: &Given<'_>, steps: &mut Vec<Step>) {
         Of::Law(..) | Of::Column(..) | Of::Another(..) | Of::Given => {}
         Of::Choice(arm) => put(step("choice", node, taken(arm, node, node.found(), true))),
         Of::Branch(arm) => {
-            put(step("branch", node, taken(arm, node, node.found().skip(1), false)));
+            put(branch(arm, node));
             node.part(0).into_iter().for_each(|part| walk(part, given, steps));
         }
         Of::Named(_) => node.found().for_each(|part| walk(part, given, steps)),
@@ -130,12 +135,17 @@ fn choices(node: &Node, steps: &mut Vec<Step>) {
     }
     let step = match node.kind() {
         Of::Choice(arm) => step("choice", node, taken(arm, node, node.found(), true)),
-        Of::Branch(arm) => step("branch", node, taken(arm, node, node.found().skip(1), false)),
+        Of::Branch(arm) => branch(arm, node),
         _ => return,
     };
     if !steps.contains(&step) {
         steps.push(step);
     }
+}
+
+fn branch(arm: Arm<'_>, node: &Node) -> Step {
+    let function = if arm.place == "1/1" { CONDITION } else { "branch" };
+    step(function, node, taken(arm, node, node.found().skip(1), false))
 }
 
 /// Which of several was taken, why, and, of words, which one it is.
@@ -153,6 +163,9 @@ fn taken<'n>(arm: Arm<'_>, node: &Node, by: impl Iterator<Item = &'n Node>, is_w
     let word = if is_word { value(node.value.as_deref()) } else { same("") };
     let word = if word.vi.is_empty() { word } else { Text::new(format!(": {}", word.vi), format!(": {}", word.en)) };
     match arm.condition {
+        Some(condition) if arm.place == "1/1" => {
+            Text::new(format!("Vì {condition}{}.", given.vi), format!("Because {condition}{}.", given.en))
+        }
         Some(condition) => Text::new(
             format!("Trường hợp {at} trong {count}, vì {condition}{}{}.", given.vi, word.vi),
             format!("Case {at} of {count}, because {condition}{}{}.", given.en, word.en),

@@ -119,6 +119,8 @@ fn condition_of(case: &Case, when: &Expr) -> String {
         })
     };
     let condition = bare.filter(|bare| is_whole(bare)).unwrap_or(&condition).replace('"', "");
+    // A date of the night is a cast of its text.
+    let condition = condition.replace("CAST('", "'").replace("' AS DATE)", "'");
     match condition.char_indices().nth(CONDITION_CHARS_MAX) {
         Some((end, _)) => format!("{}…", condition.get(..end).unwrap_or_default()),
         None => condition,
