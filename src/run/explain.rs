@@ -20,7 +20,7 @@ use crate::fault::{Explain, Fault, Place};
 use crate::landing;
 use crate::ledger::Ledger;
 use crate::obligations::explain::{self, Due, Explanation, Night, Provenance, SourceField};
-use crate::obligations::{self, key_of};
+use crate::obligations::{self, Obligation, key_of};
 use crate::personal::{Personal, PseudonymKey, SealingKey};
 use crate::pipeline::{Item, Pipeline};
 use crate::reminders::plan::Reminder;
@@ -342,12 +342,11 @@ impl super::Night<'_> {
         Ok(keyed.filter_map(|(row, account)| Some((row?.key, account?))).collect())
     }
 
-    /// The year whose holidays are not decreed yet, where the due day of a reminder rests on them.
+    /// The year whose holidays are not decreed yet, where a due day rests on them.
     ///
     /// Where it is not known how the day came about, one that lies beside assumed days of rest is taken to rest on them:
     /// a warning too many is better than a day that moves without one.
-    pub(super) fn assumed_year(&self, reminder: &Reminder<'_>) -> Option<i16> {
-        let obligation = reminder.obligation;
+    pub(super) fn assumed_year(&self, obligation: &Obligation) -> Option<i16> {
         let calendar = &self.checked.pipeline.calendar;
         match self.accounts.told.get(&obligation.key) {
             Some(account) => explain::assumed_year(account, calendar, self.known_on),
@@ -364,7 +363,7 @@ impl super::Night<'_> {
         let due = Due { key: &obligation.key, on, rule_version, fulfilled: None };
         let night = Night { known_on: self.known_on, ..of(&self.checked.pipeline, self.as_of) };
         let explanation = explain::explain(reminder.item, due, account, night, &self.accounts.provenance).ok()?;
-        self.accounts.key.as_ref()?.seal(&reminder.key, &explanation.text(reminder.recipient.language))
+        self.accounts.key.as_ref()?.seal(&reminder.key, &explanation.text(reminder.language))
     }
 }
 

@@ -6,7 +6,8 @@ use jiff::Span;
 use jiff::civil::{Date, Weekday};
 use serde::Serialize;
 
-use super::account::{Arm, Node, Of};
+use super::account::{Node, Of};
+use super::arms;
 use super::words::{count, join, same, sentence, value, weekday_and_day};
 use crate::language::{self, Text, date as day};
 use crate::pipeline::calendar::{DayKind, LegalCalendar};
@@ -44,8 +45,8 @@ const DAYS_NAMED_MAX: usize = 40;
 pub(super) fn steps(account: &Node, given: &Given<'_>) -> Vec<Step> {
     let mut steps = found(account, given);
     // That an obligation lies in the window of its night is no part of how its day came about.
-    steps.retain(|step| step.function != CONDITION);
-    if !steps.iter().any(|step| !is_of_a_choice(step)) {
+    steps.retain(|step| step.function != arms::CONDITION);
+    if !steps.iter().any(|step| !arms::is_of_a_choice(step)) {
         steps.push(step("value", account, plain(account)));
     }
     steps
@@ -56,14 +57,6 @@ pub(super) fn found(account: &Node, given: &Given<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     walk(account, given, &mut steps);
     steps
-}
-
-/// A condition without another arm: where it does not hold there is no row.
-const CONDITION: &str = "condition";
-
-/// Whether a step says which of several was taken, and computes nothing.
-fn is_of_a_choice(step: &Step) -> bool {
-    ["choice", "branch", CONDITION].contains(&step.function.as_str())
 }
 
 /// The first year whose decree is awaited, of the days over which an account counts working days or moves to one:
@@ -96,11 +89,11 @@ fn walk(node: &Node, given: &Given<'_>, steps: &mut Vec<Step>) {
     };
     match node.kind() {
         // What chose a number is said with the rule; which of several it was is said here.
-        Of::Chosen => node.found().skip(1).for_each(|part| choices(part, steps)),
+        Of::Chosen => node.found().skip(1).for_each(|part| arms::choices(part, steps)),
         Of::Law(..) | Of::Column(..) | Of::Another(..) | Of::Given => {}
-        Of::Choice(arm) => put(step("choice", node, taken(arm, node, node.found(), true))),
+        Of::Choice(arm) => put(arms::choice(arm, node)),
         Of::Branch(arm) => {
-            put(branch(arm, node));
+            put(arms::branch(arm, node));
             node.part(0).into_iter().for_each(|part| walk(part, given, steps));
         }
         Of::Named(_) => node.found().for_each(|part| walk(part, given, steps)),
@@ -128,55 +121,6 @@ fn walk(node: &Node, given: &Given<'_>, steps: &mut Vec<Step>) {
     }
 }
 
-/// Which of several was taken on the way to what chose a number.
-fn choices(node: &Node, steps: &mut Vec<Step>) {
-    for part in node.found() {
-        choices(part, steps);
-    }
-    let step = match node.kind() {
-        Of::Choice(arm) => step("choice", node, taken(arm, node, node.found(), true)),
-        Of::Branch(arm) => branch(arm, node),
-        _ => return,
-    };
-    if !steps.contains(&step) {
-        steps.push(step);
-    }
-}
-
-fn branch(arm: Arm<'_>, node: &Node) -> Step {
-    let function = if arm.place == "1/1" { CONDITION } else { "branch" };
-    step(function, node, taken(arm, node, node.found().skip(1), false))
-}
-
-/// Which of several was taken, why, and, of words, which one it is.
-fn taken<'n>(arm: Arm<'_>, node: &Node, by: impl Iterator<Item = &'n Node>, is_word: bool) -> Text {
-    let by: Vec<Text> = by
-        .map(|part| {
-            let Of::Named(name) = part.kind() else { return value(part.value.as_deref()) };
-            let value = value(part.value.as_deref());
-            Text::new(format!("{name} = {}", value.vi), format!("{name} = {}", value.en))
-        })
-        .collect();
-    let by = if by.is_empty() { same("") } else { join(&by, "; ") };
-    let (at, count) = arm.place.split_once('/').unwrap_or((arm.place, "?"));
-    let given = if by.vi.is_empty() { same("") } else { Text::new(format!(" ({})", by.vi), format!(" ({})", by.en)) };
-    let word = if is_word { value(node.value.as_deref()) } else { same("") };
-    let word = if word.vi.is_empty() { word } else { Text::new(format!(": {}", word.vi), format!(": {}", word.en)) };
-    match arm.condition {
-        Some(condition) if arm.place == "1/1" => {
-            Text::new(format!("Vì {condition}{}.", given.vi), format!("Because {condition}{}.", given.en))
-        }
-        Some(condition) => Text::new(
-            format!("Trường hợp {at} trong {count}, vì {condition}{}{}.", given.vi, word.vi),
-            format!("Case {at} of {count}, because {condition}{}{}.", given.en, word.en),
-        ),
-        None => Text::new(
-            format!("Trường hợp {at} trong {count}, vì không điều kiện nào ở trên đúng{}{}.", given.vi, word.vi),
-            format!("Case {at} of {count}, because none of the conditions before it holds{}{}.", given.en, word.en),
-        ),
-    }
-}
-
 /// Steps to a date that stands inside the formula of a number.
 fn within_formula(node: &Node, given: &Given<'_>, steps: &mut Vec<Step>) {
     match node.kind() {
@@ -191,7 +135,7 @@ fn is_formula(name: &str) -> bool {
     matches!(name, "+" | "-" | "*" | "/" | "%")
 }
 
-fn step(function: &str, node: &Node, words: Text) -> Step {
+pub(super) fn step(function: &str, node: &Node, words: Text) -> Step {
     let arguments = node.parts.iter().map(|part| part.as_ref().and_then(|part| part.value.clone())).collect();
     Step { function: function.to_owned(), arguments, result: node.value.clone(), words }
 }

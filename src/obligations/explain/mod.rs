@@ -8,6 +8,8 @@
 
 mod account;
 mod arithmetic;
+mod arms;
+mod fulfilled;
 mod rule;
 mod words;
 
@@ -24,6 +26,7 @@ use crate::pipeline::law::{BETWEEN_VERSIONS, Law};
 
 pub use account::{Arm, Node, Of};
 pub use arithmetic::Step;
+pub use fulfilled::Fulfilled;
 pub use rule::Applied;
 
 use words::{day_and_weekday, value};
@@ -100,23 +103,6 @@ pub struct Explanation {
     /// The year whose days of rest are not decreed yet, where the due date rests on them and may still move.
     pub assumed_year: Option<i16>,
     account: Node,
-}
-
-/// When an obligation was done, and by what that is known. It holds personal dates, so `Debug` shows none of them.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Fulfilled {
-    /// The day.
-    pub on: Date,
-    /// The fields that say so.
-    pub fields: Vec<Field>,
-    /// How the day follows from them; none where it stands in one of them.
-    pub steps: Vec<Step>,
-}
-
-impl std::fmt::Debug for Fulfilled {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Fulfilled")
-    }
 }
 
 impl std::fmt::Debug for Explanation {
@@ -400,26 +386,6 @@ impl Explanation {
             })),
             "text": { "vi": self.text(Language::Vi), "en": self.text(Language::En) },
         })
-    }
-}
-
-impl Fulfilled {
-    fn tell(&self, due_on: Date, put: &mut dyn FnMut(String, String)) {
-        let on = day_and_weekday(self.on);
-        let (vi, en) = if self.on > due_on { ("sau hạn", "after it was due") } else { ("trong hạn", "in time") };
-        put(
-            format!("\nĐã thực hiện: {}, {vi}. Theo dữ liệu:", on.vi),
-            format!("\nDone: {}, {en}. It is known from:", on.en),
-        );
-        for field in &self.fields {
-            field.tell(put);
-        }
-        if self.fields.is_empty() {
-            put("- (không theo trường nào)".into(), "- (no field)".into());
-        }
-        for step in &self.steps {
-            put(format!("  {}", step.words.vi), format!("  {}", step.words.en));
-        }
     }
 }
 

@@ -16,6 +16,7 @@ mod open;
 mod parts;
 mod proof;
 mod several;
+mod standing;
 mod words;
 mod worst;
 
@@ -30,7 +31,7 @@ use sha2::{Digest, Sha256};
 
 use crate::calendar::{AsOf, Day};
 use crate::fault::{Explain, Place};
-use crate::language::{self, Language, Text};
+use crate::language::{Language, Text};
 use crate::personal::{Personal, hex};
 use crate::pipeline::law::Law;
 use crate::pipeline::reader::Faults;
@@ -40,6 +41,7 @@ pub use crate::obligations::Fact;
 pub use document::Flaw;
 use form::Forms;
 pub use several::several_path;
+use standing::{assumed_year, told_before, with_change};
 use words::{NOT_A_DATE, NOT_A_TEXT};
 pub use worst::Worst;
 
@@ -449,27 +451,6 @@ fn values(occasion: &Occasion<'_>) -> BTreeMap<String, Value> {
     ];
     values.extend(SHARED.iter().map(|name| (*name).to_owned()).zip(shared));
     values
-}
-
-/// The day that an earlier message told, as templates see it; nothing where none told another.
-fn told_before(occasion: &Occasion<'_>) -> Value {
-    occasion.told_before.map_or(Value::from(()), |day| Value::from(day.to_string()))
-}
-
-/// The year that waits for its decree, as templates see it; nothing where the day stands.
-fn assumed_year(occasion: &Occasion<'_>) -> Value {
-    occasion.assumed_year.map_or(Value::from(()), Value::from)
-}
-
-/// A message whose subject says first of all that the day is another than the one that was told: it stands in the list
-/// of letters beside the earlier one, and is all that a short message says.
-fn with_change(message: String, occasion: &Occasion<'_>) -> String {
-    let Some(told) = occasion.told_before.map(language::date) else { return message };
-    let Some(subject) = message.strip_prefix("# ") else { return message };
-    match occasion.language {
-        Language::Vi => format!("# Hạn đã đổi (trước báo {}): {subject}", told.vi),
-        Language::En => format!("# Date changed (was {}): {subject}", told.en),
-    }
 }
 
 /// The ways as templates see them; nothing where nothing is compared.

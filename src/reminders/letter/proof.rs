@@ -393,7 +393,7 @@ fn one_line(text: &str) -> String {
 pub(super) fn worst_fact(name: &str) -> Fact {
     match name.rsplit('_').next() {
         _ if name == DOSSIER_URL => Fact::Text(format!("https://portal.example{}", "/dossier".repeat(30))),
-        Some("on" | "to" | "from" | "date") => Fact::Date(date(2026, 9, 23)),
+        Some("on" | "to" | "from" | "date" | "since" | "until" | "for") => Fact::Date(date(2026, 9, 23)),
         Some("years" | "months" | "days" | "count") => Fact::Int(-1_234_567),
         _ => Fact::Text(worst_text(name)),
     }

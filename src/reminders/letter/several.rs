@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use minijinja::value::Value;
 
+use super::standing::{assumed_year, told_before, with_change};
 use super::{
-    Error, Letter, Letters, Occasion, Templates, advice, assumed_year, document, message_path, parts, record, sha256,
-    told_before, values, with_change,
+    Error, Letter, Letters, Occasion, Templates, advice, document, message_path, parts, record, sha256, values,
 };
 use crate::language::Language;
 

@@ -46,7 +46,7 @@ impl Night<'_> {
                 is_late: member.is_late,
                 options: advice.as_ref(),
                 told_before: member.told_before,
-                assumed_year: self.assumed_year(member),
+                assumed_year: self.assumed_year(member.obligation),
             })
             .collect();
         let letter = self.checked.letters.render_several(&occasions);
