@@ -16,7 +16,7 @@ pub(super) fn check(root: &Path, pipeline: &Pipeline, faults: &Faults) {
     let unread = Faults::default();
     let mut known: BTreeMap<String, PathBuf> = BTreeMap::new();
     for path in cases::find(root) {
-        if !cases::proved(&path).is_some_and(|name| name.schema == "obligations") {
+        if cases::proved(&path).is_none_or(|name| name.schema != "obligations") {
             continue;
         }
         let Some(case) = cases::read(root, &path, pipeline, &unread) else { continue };

@@ -331,6 +331,27 @@ impl Explanation {
                 ),
             );
         }
+        self.tell_rules(&mut put);
+        put("\nTừ dữ liệu:".into(), "\nFrom:".into());
+        for field in &self.fields {
+            field.tell(&mut put);
+        }
+        put("\nCách tính:".into(), "\nArithmetic:".into());
+        for (at, step) in self.steps.iter().enumerate() {
+            put(format!("{}. {}", at + 1, step.words.vi), format!("{}. {}", at + 1, step.words.en));
+        }
+        match &self.fulfilled {
+            Some(fulfilled) => fulfilled.tell(self.due_on, &mut put),
+            None => put(
+                "\nĐã thực hiện: chưa có dữ liệu nào cho thấy việc này đã được làm.".into(),
+                "\nDone: nothing in the data says so.".into(),
+            ),
+        }
+        lines.push(String::new());
+        lines.join("\n")
+    }
+
+    fn tell_rules(&self, put: &mut dyn FnMut(String, String)) {
         put("\nCăn cứ:".into(), "\nBecause of:".into());
         for rule in &self.rules {
             put(
@@ -350,23 +371,6 @@ impl Explanation {
                 put(format!("  {}", said.vi), format!("  {}", said.en));
             }
         }
-        put("\nTừ dữ liệu:".into(), "\nFrom:".into());
-        for field in &self.fields {
-            field.tell(&mut put);
-        }
-        put("\nCách tính:".into(), "\nArithmetic:".into());
-        for (at, step) in self.steps.iter().enumerate() {
-            put(format!("{}. {}", at + 1, step.words.vi), format!("{}. {}", at + 1, step.words.en));
-        }
-        match &self.fulfilled {
-            Some(fulfilled) => fulfilled.tell(self.due_on, &mut put),
-            None => put(
-                "\nĐã thực hiện: chưa có dữ liệu nào cho thấy việc này đã được làm.".into(),
-                "\nDone: nothing in the data says so.".into(),
-            ),
-        }
-        lines.push(String::new());
-        lines.join("\n")
     }
 
     /// In both languages, with the account itself, for a program.
