@@ -6,12 +6,15 @@
 //! touched: no source, no network, no state folder.
 
 pub mod catalogue;
+mod copies;
 pub mod dossiers;
 pub mod exact;
 pub mod grants;
 mod indices;
 pub mod missing;
 mod options;
+mod rules;
+mod selects;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -74,6 +77,8 @@ pub async fn read(root: &Path, agency: &str) -> (Option<Checked>, Vec<Fault>) {
     exact::check(&pipeline, &library, &graph, &faults);
     dossiers::check(root, &pipeline, &library, |name| graph.written(name), &faults);
     options::check(root, &pipeline, &faults);
+    rules::check(root, &pipeline, &faults);
+    selects::check(&library, &faults);
     let letters = Letters::read(root, &pipeline.items, &facts, &faults);
     short::check(&pipeline, &facts, &faults);
     missing::check(root, &pipeline, &faults);
@@ -200,6 +205,7 @@ async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Res
             engine.register(&TableName::new(&source.name, &table.name), &empty(&table.columns))?;
         }
     }
+    let units = rules::units(pipeline);
     let mut facts = Facts::new();
     let mut written = BTreeMap::new();
     for model in &library.models {
@@ -209,13 +215,14 @@ async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Res
                 Ok(lineage) => drop(written.insert(model.name.clone(), lineage)),
                 Err(error) => faults.push(error.fault()),
             }
-            match engine.misuses(model, &bound).await {
+            match engine.misuses(model, &bound, &units).await {
                 Ok(misuses) => misuses.into_iter().for_each(|misuse| faults.push(misuse.fault(model))),
                 Err(error) => faults.push(error.fault()),
             }
         }
         match built {
             Ok(table) if model.name.schema == "obligations" => {
+                selects::grain(model, &column_names(&table), faults);
                 facts.insert(model.name.table.clone(), obligations::fact_names(&table).into_iter().collect());
             }
             Ok(_) => {}
@@ -230,6 +237,11 @@ async fn dry_run(pipeline: &Pipeline, library: &Library, faults: &Faults) -> Res
     }
     written.insert(due_name(), due_lineage(&written));
     Ok((facts, Graph::new(written, &grants::row_filters(pipeline))))
+}
+
+/// The names of a table's columns.
+fn column_names(table: &Table) -> BTreeSet<String> {
+    table.schema.fields().iter().map(|field| field.name().clone()).collect()
 }
 
 /// The dates of a run on empty tables. Any day will do: only the shapes matter.

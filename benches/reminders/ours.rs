@@ -174,6 +174,8 @@ impl Nation {
                 rules: &rules,
                 is_late: false,
                 options: None,
+                told_before: None,
+                assumed_year: None,
             })
             .map_err(|error| error.to_string())?;
         let email = reminder.recipient.email.as_ref().ok_or("no address")?;

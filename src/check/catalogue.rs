@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Facts, contract, dossiers, empty, written_for};
+use super::{Facts, column_names, contract, copies, dossiers, empty, rules, selects, written_for};
 use crate::fault::{Explain, Fault};
 use crate::obligations;
 use crate::pipeline::reader::Faults;
@@ -37,6 +37,9 @@ pub async fn catalogue(root: &Path) -> (Catalogue, Vec<Fault>) {
         faults.push(error.fault());
         FactNames::new()
     });
+    rules::check(root, &pipeline, &faults);
+    selects::check(&library, &faults);
+    copies::check(root, &pipeline, &faults);
     let letters = Letters::read(root, &pipeline.items, &facts, &faults);
     (Catalogue { pipeline, library, facts, letters }, faults.into_vec())
 }
@@ -57,10 +60,12 @@ async fn dry_run(
         engine.register(&TableName::new("staging", &standard.name), &empty(&standard.columns))?;
     }
     let mut facts = Facts::new();
+    let units = rules::units(pipeline);
     for model in &library.models {
         match engine.build(model, &bound, contract(pipeline, model).as_ref()).await {
             Ok(table) => {
-                for misuse in engine.misuses(model, &bound).await? {
+                selects::grain(model, &column_names(&table), faults);
+                for misuse in engine.misuses(model, &bound, &units).await? {
                     faults.push(misuse.fault(model));
                 }
                 facts.insert(model.name.table.clone(), obligations::fact_names(&table).into_iter().collect());
@@ -73,7 +78,12 @@ async fn dry_run(
     // The form of an item whose own select has a fault is looked at when that is mended.
     for model in forms.models.iter().filter(|model| facts.contains_key(&model.name.table)) {
         match engine.build(model, &bound, contract(pipeline, model).as_ref()).await {
-            Ok(_) => drop(written.insert(model.name.clone(), engine.lineage(model, &bound).await?)),
+            Ok(_) => {
+                written.insert(model.name.clone(), engine.lineage(model, &bound).await?);
+                for misuse in engine.misuses(model, &bound, &units).await? {
+                    faults.push(misuse.fault(model));
+                }
+            }
             Err(error) => faults.push(error.fault()),
         }
     }

@@ -84,7 +84,7 @@ pub(super) async fn test(root: &Path, filter: Option<&str>, format: ReportFormat
         }
         let judged = match bench.judge(&case).await {
             // What comes as expected must also be what a night takes.
-            Ok(None) => run::names_own_rules(pipeline, bench, &case).await.map(|()| None),
+            Ok(None) => run::is_taken(pipeline, bench, &case).await.map(|()| None),
             judged => judged.map_err(|error| error.fault()),
         };
         verdict.add(judged, case);

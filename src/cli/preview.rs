@@ -207,6 +207,8 @@ impl<'a> Given<'a> {
             rules: &self.rules,
             is_late: false,
             options: None,
+            told_before: None,
+            assumed_year: None,
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::pipeline::form::FormField;
 pub struct Prepared {
     /// The obligation's day.
     pub due_on: Date,
+    /// The year whose days of rest are not decreed yet, where that day rests on them and may still move.
+    pub assumed_year: Option<i16>,
     values: BTreeMap<String, Vec<Value>>,
 }
 
@@ -69,6 +71,7 @@ pub enum Standing {
 #[derive(Deserialize)]
 struct Kept {
     due_on: String,
+    assumed_year: Option<i16>,
     values: BTreeMap<String, Vec<Vec<String>>>,
 }
 
@@ -85,7 +88,8 @@ impl Prepared {
             let said: Option<Vec<Value>> = said.into_iter().map(value).collect();
             values.insert(field, said.ok_or(Error::Kept)?);
         }
-        Ok(Prepared { due_on: kept.due_on.parse().map_err(|_| Error::Kept)?, values })
+        let due_on = kept.due_on.parse().map_err(|_| Error::Kept)?;
+        Ok(Prepared { due_on, assumed_year: kept.assumed_year, values })
     }
 
     /// The fields of the form in their order, with what is known of each on a day.

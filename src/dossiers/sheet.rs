@@ -68,12 +68,17 @@ impl Sheet {
     }
 
     /// What is kept of a row: every source's value of every field, as JSON. It is read back by
-    /// [`Prepared::read`](super::Prepared::read).
-    pub fn text(&self, row: usize, due_on: Date) -> String {
+    /// [`Prepared::read`](super::Prepared::read). `assumed_year` is that whose days of rest are not decreed yet, where the
+    /// due day rests on them.
+    pub fn text(&self, row: usize, due_on: Date, assumed_year: Option<i16>) -> String {
         let mut text = String::with_capacity(64 + 64 * self.fields.len());
         text.push_str("{\"due_on\":\"");
         text.push_str(&due_on.to_string());
-        text.push_str("\",\"values\":{");
+        text.push('"');
+        if let Some(year) = assumed_year {
+            text.push_str(&format!(",\"assumed_year\":{year}"));
+        }
+        text.push_str(",\"values\":{");
         let mut is_first = true;
         for (field, sources) in &self.fields {
             let mut said = sources.iter().filter_map(|source| Some((source, known(&source.values, row)?))).peekable();

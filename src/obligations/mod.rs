@@ -9,7 +9,7 @@ mod facts;
 pub mod filed;
 pub mod life;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -122,6 +122,16 @@ pub enum Error {
         /// How many.
         rows: usize,
     },
+    /// Two rows cannot be told apart by what names an obligation, or by the grain that the select says it has.
+    #[error("{table} gives {rows} rows that cannot be told from another by {by}")]
+    Doubled {
+        /// The table.
+        table: TableName,
+        /// How many there are too many.
+        rows: usize,
+        /// The columns.
+        by: String,
+    },
 }
 
 impl Explain for Error {
@@ -130,11 +140,15 @@ impl Explain for Error {
             Error::Table { .. } => "obligations.table",
             Error::Ambiguous { .. } => "obligations.ambiguous",
             Error::NoSuchVersion { .. } => "obligations.no-such-version",
+            Error::Doubled { .. } => "obligations.doubled",
         }
     }
 
     fn place(&self) -> Place {
-        let (Error::Table { table, .. } | Error::Ambiguous { table, .. } | Error::NoSuchVersion { table, .. }) = self;
+        let (Error::Table { table, .. }
+        | Error::Ambiguous { table, .. }
+        | Error::NoSuchVersion { table, .. }
+        | Error::Doubled { table, .. }) = self;
         Place::Table(table.to_string())
     }
 
@@ -146,6 +160,9 @@ impl Explain for Error {
                 "take rule_version from law.<rule> or law_versions.<rule>, and name that rule among the item's rules"
                     .into()
             }
+            Error::Doubled { .. } => "give each obligation once: look for a join that meets several rows, make period \
+                                      tell the rows apart, and correct grain in the head of the select"
+                .into(),
         }
     }
 }
@@ -213,6 +230,28 @@ pub fn names_own_rules(item: &Item, law: &Law, table: &Table) -> Result<(), Erro
         0 => Ok(()),
         rows => Err(Error::NoSuchVersion { table: name, rows }),
     }
+}
+
+/// The columns that name an obligation within its item.
+const NAMED_BY: [&str; 3] = ["subject_id", "object_id", "period"];
+
+/// Whether each row is an obligation of its own: by what names an obligation, and by the grain that its select says.
+///
+/// A night takes rows that are alike for one; of a select that gives them nobody can say what a row is.
+pub fn once_each(item: &Item, grain: &[String], table: &Table) -> Result<(), Error> {
+    let name = TableName::new("obligations", &item.id);
+    let grain: Vec<&str> = grain.iter().map(String::as_str).collect();
+    for columns in [NAMED_BY.as_slice(), &grain].into_iter().filter(|columns| !columns.is_empty()) {
+        let failed = |source| Error::Table { table: name.clone(), source: Box::new(source) };
+        let values = columns.iter().map(|column| table.texts(column)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let row = |at: usize| values.iter().map(|column| column.get(at).cloned().flatten()).collect::<Vec<_>>();
+        let mut seen = BTreeSet::new();
+        let doubled = (0..table.rows()).filter(|at| !seen.insert(row(*at))).count();
+        if doubled > 0 {
+            return Err(Error::Doubled { table: name, rows: doubled, by: columns.join(", ") });
+        }
+    }
+    Ok(())
 }
 
 /// How many of these name anything but versions of rules of the item.

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::civil::Date;
+use jiff::civil::{Date, Weekday};
 
 use crate::calendar::lunar::{LunarDay, to_solar};
 use crate::calendar::{WorkingDays, known_from, to_days};
@@ -108,6 +108,23 @@ impl LegalCalendar {
             tet.extend(year.days.iter().filter(is_of).map(|day| day.on));
         }
         tet
+    }
+
+    /// The year whose decree may still make of a day something else than the calendar says, as known on a day: an
+    /// assumed day, or one beside a rest that holds an assumed day. None where what is said of it is decreed.
+    pub fn awaits_decree(&self, on: Date, known_on: Date) -> Option<i16> {
+        let known = |on: Date| self.day(on, known_on);
+        let assumed = |on: Date| known(on).filter(|day| day.is_assumed).map(|day| day.on.year());
+        let rests = |on: Date| match known(on) {
+            Some(day) => day.kind != DayKind::WorkingDay,
+            None => matches!(on.weekday(), Weekday::Saturday | Weekday::Sunday),
+        };
+        let beside = |step: fn(Date) -> Result<Date, jiff::Error>| {
+            let days = std::iter::successors(step(on).ok(), |day| step(*day).ok());
+            // No rest is longer than a month; a calendar that says so is not asked for ever.
+            days.take(31).take_while(|day| rests(*day)).find_map(assumed)
+        };
+        assumed(on).or_else(|| beside(Date::yesterday)).or_else(|| beside(Date::tomorrow))
     }
 
     /// What the calendar said of a day, as it was known on a day, where it said anything.

@@ -16,7 +16,7 @@ use crate::pipeline::reader::Faults;
 use crate::pipeline::{Channel, ChannelKind, Gateway, Pipeline, Template};
 
 /// The words that every template may be filled with, beside the columns of its item.
-const SHARED: [&str; 11] = [
+const SHARED: [&str; 12] = [
     "name",
     "title",
     "due_on",
@@ -28,6 +28,7 @@ const SHARED: [&str; 11] = [
     "procedure_url",
     "refuse_url",
     "contact",
+    "date_note",
 ];
 
 /// Characters of a text message in its first part and in each of several, where all are of the GSM alphabet.
@@ -43,6 +44,8 @@ pub struct Short {
     pub subject: String,
     /// One paragraph.
     pub text: String,
+    /// The same without what may be left out for want of room; none where nothing may.
+    pub shorter: Option<String>,
     /// What a template may be filled with, by name.
     pub values: BTreeMap<String, String>,
     /// The language of all of it.
@@ -82,8 +85,13 @@ impl Short {
             Language::Vi => "Từ chối nhận tin",
             Language::En => "Refuse these messages",
         };
-        let text = format!("{sender}: {subject}. {portal} {refuse}: {}", occasion.agency.refuse);
-        Short { text: plain(&text), subject, values: values(occasion), language }
+        let (head, tail) = (format!("{sender}: {subject}."), format!("{portal} {refuse}: {}", occasion.agency.refuse));
+        let short = plain(&format!("{head} {tail}"));
+        let (text, shorter) = match provisional(occasion) {
+            Some(note) => (plain(&format!("{head} {note}. {tail}")), Some(short)),
+            None => (short, None),
+        };
+        Short { text, shorter, subject, values: values(occasion), language }
     }
 
     /// What a template is filled with: each value there is, none longer than Zalo takes.
@@ -100,13 +108,15 @@ impl Short {
         Ok(filled)
     }
 
-    /// The text for a gateway, where it needs no more parts than allowed.
+    /// The text for a gateway, where it needs no more parts than allowed; without what may be left out, where only that
+    /// fits.
     pub fn fit(&self, gateway: &Gateway) -> Result<&str, Unfit> {
-        let is_fit = match gateway.keeps_diacritics {
-            true => parts(&self.text) <= gateway.parts_max,
-            false => parts(&without_diacritics(&self.text)) <= gateway.parts_max,
+        let is_fit = |text: &&str| match gateway.keeps_diacritics {
+            true => parts(text) <= gateway.parts_max,
+            false => parts(&without_diacritics(text)) <= gateway.parts_max,
         };
-        if is_fit { Ok(&self.text) } else { Err(Unfit::TooManyParts) }
+        let mut texts = [Some(self.text.as_str()), self.shorter.as_deref()].into_iter().flatten();
+        texts.find(is_fit).ok_or(Unfit::TooManyParts)
     }
 }
 
@@ -146,6 +156,34 @@ fn plain(text: &str) -> String {
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// That the day may still move, where it rests on days of rest that no decree names yet.
+fn provisional(occasion: &Occasion<'_>) -> Option<String> {
+    let year = occasion.assumed_year?;
+    Some(match occasion.language {
+        Language::Vi => format!("Ngày tạm tính, chờ lịch nghỉ lễ {year}"),
+        Language::En => format!("Date may move: holidays of {year} not decreed yet"),
+    })
+}
+
+/// How the day stands, in a few words that every template can hold: that it is another than was told, that it may still
+/// move, or that it is fixed.
+fn date_note(occasion: &Occasion<'_>) -> String {
+    let moved = occasion.told_before.map(day);
+    match (occasion.language, moved, occasion.assumed_year) {
+        (Language::Vi, Some(told), None) => format!("thay ngày {told}"),
+        (Language::Vi, Some(told), Some(_)) => format!("thay ngày {told}, tạm tính"),
+        (Language::Vi, None, Some(year)) => format!("tạm tính, chờ lịch nghỉ {year}"),
+        (Language::Vi, None, None) => "ngày chính thức".to_owned(),
+        (Language::En, Some(told), None) => format!("replaces {told}"),
+        (Language::En, Some(told), Some(_)) => format!("replaces {told}, may move"),
+        (Language::En, None, Some(year)) => format!("may move, holidays {year}"),
+        (Language::En, None, None) => "final date".to_owned(),
+    }
+}
+
+/// The longest [`date_note`] in characters.
+const DATE_NOTE_CHARS: usize = 30;
+
 fn values(occasion: &Occasion<'_>) -> BTreeMap<String, String> {
     let (item, agency, language) = (occasion.item, occasion.agency, occasion.language);
     let mut values = BTreeMap::new();
@@ -173,6 +211,7 @@ fn values(occasion: &Occasion<'_>) -> BTreeMap<String, String> {
         item.procedure_url(agency),
         agency.refuse.clone(),
         plain(agency.contact.get(language)),
+        date_note(occasion),
     ];
     values.extend(SHARED.iter().map(|name| (*name).to_owned()).zip(shared));
     values
@@ -221,6 +260,7 @@ fn check_template(pipeline: &Pipeline, channel: &str, template: &Template, facts
         let length = length.or(match value {
             "due_on" => Some(10),
             "days_left" => Some(6),
+            "date_note" => Some(DATE_NOTE_CHARS),
             _ => None,
         });
         if length.is_some_and(|length| length > parameter.chars_max) {

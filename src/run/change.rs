@@ -1,7 +1,8 @@
 //! Far more or far fewer obligations than on the last night, or many that are due on another day: an item waits for a
 //! person.
 //!
-//! A rule that was changed by mistake, or a source that lost half its rows, shows first in these counts. They
+//! A rule that was changed by mistake, or a source that lost half its rows, shows first in these counts. An item of its
+//! first night has none to be measured by: there every obligation counts as one more than before. The counts
 //! are kept with each run, by item and commune, and hold no person; how many are due on another day than they were
 //! follows from how the ledger knows them.
 
@@ -30,7 +31,8 @@ type Communes = HashMap<(bool, Personal<String>), String>;
 
 impl Night<'_> {
     /// Counts the obligations of each item by commune, and holds an item of which there are far more or fewer than
-    /// when it was last not held, unless somebody accepted it. Gives the obligations that go on.
+    /// when it was last not held, or many on its first night, unless somebody accepted it. Gives the obligations that
+    /// go on.
     ///
     /// Of an item that is held, [`Built::is_held`] says so: nothing may be concluded from its obligations.
     pub(super) fn hold_changes(
@@ -46,48 +48,46 @@ impl Night<'_> {
         for (item, commune) in places {
             self.count_in(&item, &commune, |counts| &mut counts.obligations);
         }
-        let Some(ledger) = ledger else { return Ok(obligations) };
-        let before = before(ledger, self.as_of, self.report.items.len())?;
+        let before = match ledger {
+            Some(ledger) => before(ledger, self.as_of, self.report.items.len())?,
+            None => BTreeMap::new(),
+        };
         let checked = self.checked;
         for item in &checked.pipeline.items {
             let name = TableName::new("obligations", &item.id);
             // What could not be counted tonight is blocked or held already.
             let is_counted = built.tables.contains_key(&name) && !built.is_held(&name);
             let now = self.report.items.iter().find(|line| line.item == item.id && is_counted);
-            let (Some(now), Some(bound), Some((night, last))) = (now, item.hold_change, before.get(&item.id)) else {
-                continue;
+            let (Some(now), Some(bound)) = (now, item.hold_change) else { continue };
+            let last = before.get(&item.id);
+            let moved = match ledger {
+                Some(ledger) if last.is_some() => self.moved(ledger, &item.id, &obligations)?,
+                _ => 0,
             };
-            let moved = self.moved(ledger, &item.id, &obligations)?;
-            let (what, rows) = match change(now, last, bound) {
-                Some(change) => (
-                    format!("{name} has {change} and had {} on {night}", change.before),
-                    change.now.abs_diff(change.before),
-                ),
-                None if is_beyond(moved, last.obligations, bound) => {
-                    let of = last.obligations;
-                    (
-                        format!("{name} has {moved} obligations due on another day than before, of {of} on {night}"),
-                        moved,
-                    )
-                }
-                None => continue,
-            };
+            let Some((what, rows)) = beyond(&name, now, last, moved, bound) else { continue };
             if self.accept.contains(&name.to_string()) {
                 self.report.notes.push(format!("{what}: accepted by whoever started this run"));
                 continue;
             }
             let held = now.obligations;
+            let more_often =
+                if last.is_some() { "; if it is so more often, widen hold_change of the item" } else { "" };
             self.report.notes.push(format!(
                 "{what}: nothing of it is sent. See whether its rules, its select and its sources are right. If they \
-                 are, run with --accept {name}; if it is so more often, widen hold_change of the item"
+                 are, run with --accept {name}{more_often}"
             ));
             self.report.checks.push(CheckLine {
                 check: format!("change of {name}"),
                 severity: "hold".into(),
                 rows,
-                about: "Obligations more or fewer, or due on another day, than on the last night on which it was not \
-                        held."
-                    .into(),
+                about: match last {
+                    Some(_) => {
+                        "Obligations more or fewer, or due on another day, than on the last night on which it was \
+                                not held."
+                    }
+                    None => "Obligations of an item that has no night before to be measured by.",
+                }
+                .into(),
             });
             if let Some(line) = self.report.items.iter_mut().find(|line| line.item == item.id) {
                 line.held.insert(HELD_BY_A_CHANGE.into(), held);
@@ -169,6 +169,29 @@ fn before(ledger: &Ledger, as_of: AsOf, items: usize) -> Result<BTreeMap<String,
         }
     }
     Ok(found)
+}
+
+/// What of an item is beyond its bound, in words and in obligations; none where it goes on by itself. `last` is the
+/// night on which it was last not held, with its line.
+fn beyond(
+    name: &TableName,
+    now: &ItemLine,
+    last: Option<&(String, ItemLine)>,
+    moved: u64,
+    bound: ChangeBound,
+) -> Option<(String, u64)> {
+    let Some((night, last)) = last else {
+        let count = now.obligations;
+        let what = || format!("{name} has {count} obligations tonight and no night before it to be measured by");
+        return is_beyond(count, 0, bound).then(|| (what(), count));
+    };
+    if let Some(change) = change(now, last, bound) {
+        let what = format!("{name} has {change} and had {} on {night}", change.before);
+        return Some((what, change.now.abs_diff(change.before)));
+    }
+    let of = last.obligations;
+    let what = || format!("{name} has {moved} obligations due on another day than before, of {of} on {night}");
+    is_beyond(moved, of, bound).then(|| (what(), moved))
 }
 
 /// A change that a person must look at.

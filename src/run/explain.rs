@@ -20,7 +20,7 @@ use crate::fault::{Explain, Fault, Place};
 use crate::landing;
 use crate::ledger::Ledger;
 use crate::obligations::explain::{self, Due, Explanation, Night, Provenance, SourceField};
-use crate::obligations::{self, key_of};
+use crate::obligations::{self, Obligation, key_of};
 use crate::personal::{Personal, PseudonymKey, SealingKey};
 use crate::pipeline::{Item, Pipeline};
 use crate::reminders::plan::Reminder;
@@ -100,14 +100,15 @@ fn recorded_due_on(ledger: &Ledger, item: &str, key: &str, night: AsOf) -> Resul
     Ok(until.next_back().and_then(|line| date(line, "/change/3")))
 }
 
-/// Whether the obligations that a case gives name versions of their item's own rules, as a night asks for it; a case of
-/// another table has none.
-pub async fn names_own_rules(pipeline: &Pipeline, bench: &Bench<'_>, case: &Case) -> Result<(), Fault> {
+/// Whether the obligations that a case gives are what a night takes: each once, and each by versions of its item's own
+/// rules. A case of another table has none.
+pub async fn is_taken(pipeline: &Pipeline, bench: &Bench<'_>, case: &Case) -> Result<(), Fault> {
     let Some(item) = pipeline.item(&case.model.table).filter(|_| case.model.schema == "obligations") else {
         return Ok(());
     };
     let told = bench.told(case).await.map_err(|error| error.fault())?;
-    obligations::names_own_rules(item, &pipeline.law, &told).map_err(|error| error.fault())
+    obligations::names_own_rules(item, &pipeline.law, &told).map_err(|error| error.fault())?;
+    obligations::once_each(item, &bench.grain(case), &told).map_err(|error| error.fault())
 }
 
 /// The explanation that was stored with the one message whose key begins so, and was not erased since.
@@ -230,7 +231,17 @@ impl<'a> Kept<'a> {
             (Some(on), Some(rule_version), Some(account)) => (on, rule_version, account),
             _ => return Err(lost()),
         };
-        let due = Due { key: &row.key, on, rule_version: &rule_version };
+        let done_on = told.dates("fulfilled_on").ok().and_then(|dates| dates.into_iter().next().flatten());
+        let done = match done_on {
+            Some(on) => {
+                let told = self.engine.steps(model, &self.bound(Some(item)), "fulfilled_on", Some(&keys)).await;
+                let told = told.map_err(|error| error.fault())?.texts(TOLD).unwrap_or_default();
+                Some((on, told.into_iter().next().flatten().ok_or_else(lost)?))
+            }
+            None => None,
+        };
+        let fulfilled = done.as_ref().map(|(on, told)| (*on, told.as_str()));
+        let due = Due { key: &row.key, on, rule_version: &rule_version, fulfilled };
         let night = of(&self.checked.pipeline, self.night);
         explain::explain(item, due, &account, night, provenance).map_err(|error| error.fault())
     }
@@ -331,14 +342,28 @@ impl super::Night<'_> {
         Ok(keyed.filter_map(|(row, account)| Some((row?.key, account?))).collect())
     }
 
+    /// The year whose holidays are not decreed yet, where a due day rests on them.
+    ///
+    /// Where it is not known how the day came about, one that lies beside assumed days of rest is taken to rest on them:
+    /// a warning too many is better than a day that moves without one.
+    pub(super) fn assumed_year(&self, obligation: &Obligation) -> Option<i16> {
+        let calendar = &self.checked.pipeline.calendar;
+        match self.accounts.told.get(&obligation.key) {
+            Some(account) => explain::assumed_year(account, calendar, self.known_on),
+            None => calendar.awaits_decree(obligation.due_on, self.known_on),
+        }
+    }
+
     /// Why a reminder is sent, in the language of the person, sealed under the key of the message.
     pub(super) fn sealed(&self, reminder: &Reminder<'_>) -> Option<Vec<u8>> {
         let obligation = reminder.obligation;
         let account = self.accounts.told.get(&obligation.key)?;
-        let due = Due { key: &obligation.key, on: obligation.due_on, rule_version: &obligation.rule_version };
+        // Nobody is written to about what is done.
+        let (on, rule_version) = (obligation.due_on, obligation.rule_version.as_str());
+        let due = Due { key: &obligation.key, on, rule_version, fulfilled: None };
         let night = Night { known_on: self.known_on, ..of(&self.checked.pipeline, self.as_of) };
         let explanation = explain::explain(reminder.item, due, account, night, &self.accounts.provenance).ok()?;
-        self.accounts.key.as_ref()?.seal(&reminder.key, &explanation.text(reminder.recipient.language))
+        self.accounts.key.as_ref()?.seal(&reminder.key, &explanation.text(reminder.language))
     }
 }
 

@@ -64,7 +64,7 @@ pub use bounces::{Back, bounces};
 pub use budget::{Budget, budget};
 pub use dossiers::confirmed_dossiers;
 pub use erase::{Erased, erase};
-pub use explain::{explain, names_own_rules, stored};
+pub use explain::{explain, is_taken, stored};
 pub use options::{Regenerated, recommended};
 pub use push::{Pushed, push};
 pub use quality::{Asked, judge, prove, quality};

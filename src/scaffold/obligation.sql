@@ -6,7 +6,7 @@
 -- private: subject_id, object_id, period, due_on, fulfilled_on, @DATE@
 -- rule:    @ITEM@_term
 with
-documents as (select * from staging.@TABLE@),
+documents as (@ROWS@),
 term as (select * from law.@ITEM@_term),
 
 -- TODO: does every row bind, and is it fulfilled by the next one? Otherwise say which, here.

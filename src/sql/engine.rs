@@ -37,7 +37,7 @@ pub use super::given::{PERIODS, given_tables};
 use super::horizon::Horizon;
 use super::keys::Keys;
 use super::lineage::{self, Lineage};
-use super::{Error, Misuse, Model, functions, library, look_up, misuse};
+use super::{Error, Misuse, Model, Units, functions, library, look_up, misuse};
 use crate::calendar::WorkingDays;
 use crate::tables::{Contract, DELETED, Stored, Table, TableName, intervals};
 
@@ -257,10 +257,10 @@ impl Engine {
         plan.and_then(|plan| lineage::trace(&plan)).map_err(|error| Error::model(model, &error))
     }
 
-    /// What a model's select does with dates that it must not, by its plan.
-    pub async fn misuses(&self, model: &Model, bound: &Bound) -> Result<Vec<Misuse>, Error> {
+    /// What a model's select does that it must not, by its plan and the units of the rules that it reads.
+    pub async fn misuses(&self, model: &Model, bound: &Bound, units: &Units) -> Result<Vec<Misuse>, Error> {
         let plan = self.plan(&model.query, bound).await;
-        plan.and_then(|plan| misuse::find(&plan)).map_err(|error| Error::model(model, &error))
+        plan.and_then(|plan| misuse::find(&plan, units)).map_err(|error| Error::model(model, &error))
     }
 
     pub(super) async fn plan(&self, query: &Query, bound: &Bound) -> Result<LogicalPlan, DataFusionError> {

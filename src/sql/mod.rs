@@ -30,4 +30,4 @@ pub use engine::Engine;
 pub use error::Error;
 pub use library::{Library, Model};
 pub use lineage::{Graph, Lineage};
-pub use misuse::Misuse;
+pub use misuse::{Misuse, Units};

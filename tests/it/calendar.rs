@@ -17,7 +17,7 @@ use chudong::pipeline::calendar::DayKind;
 use chudong::pipeline::reader::Faults;
 use chudong::sql::engine::{Bound, given_tables};
 use chudong::sql::library::{Head, parse_select};
-use chudong::sql::{Engine, Misuse, Model};
+use chudong::sql::{Engine, Misuse, Model, Units};
 use chudong::tables::{Table, TableName};
 use jiff::ToSpan;
 use jiff::civil::{Date, Weekday, date};
@@ -569,7 +569,7 @@ fn model(text: &str) -> Model {
 /// What a select over the given rows does with dates that it must not.
 async fn misuses(engine: &Engine, text: &str) -> Vec<Misuse> {
     let bound = Bound::from([("$as_of", TONIGHT)]);
-    engine.misuses(&model(text), &bound).await.unwrap_or_else(|error| panic!("{text}: {error}"))
+    engine.misuses(&model(text), &bound, &Units::new()).await.unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 #[tokio::test]

@@ -68,8 +68,8 @@ fn a_rule_changed_by_mistake_is_held_until_somebody_accepts_it() {
 #[test]
 fn sixty_months_that_became_six_hundred_are_held() {
     let world = small(4_000);
-    world.edit(ITEM, "level = 1\n", "level = 1\nhold_change = { percent = 20, least = 5 }\n");
     let first = line(&night(&world, "2026-11-21", &[]).with(0), "driving_licence");
+    world.edit(ITEM, "level = 1\n", "level = 1\nhold_change = { percent = 20, least = 5 }\n");
     let law = "pipelines/law/driving_licence_term.toml";
     world.edit(law, "= 60", "= 600");
     let held = line(&night(&world, "2026-11-22", &[]).with(3), "driving_licence");
@@ -102,6 +102,48 @@ fn the_bounds_are_those_of_the_item_then_of_the_agency() {
     assert!(world.chudong(&plan).with(1).err.contains("error[toml.unknown-word]"));
     world.edit(ITEM, "\"sometimes\"", "{ percent = 0, least = 100 }");
     assert!(world.chudong(&plan).with(1).err.contains("error[pipeline.out-of-range]: percent = 0 is out of range"));
+}
+
+/// Nothing is known of how many there should be: a person looks before the first letter leaves.
+#[test]
+fn the_first_night_of_an_item_waits_for_a_person_where_there_are_many() {
+    let world = small(4_000);
+    let pipeline = "pipelines/an-binh/pipeline.toml";
+    world.edit(pipeline, "use = [\"identity_card\", \"driving_licence\",", "use = [\"identity_card\",");
+    world.edit(pipeline, "use = [\"driving_licence\", \"temporary_residence\"", "use = [\"temporary_residence\"");
+    night(&world, "2026-11-21", &[]).with(0);
+    // It is switched on, with a finger too much on the key.
+    world.edit(pipeline, "use = [\"identity_card\",", "use = [\"identity_card\", \"driving_licence\",");
+    world.edit(ITEM, "notice_days = [60, 30, 7]", "notice_days = [600, 30, 7]");
+    let planned = world.chudong(&["plan", "--as-of", "2026-11-22", "--format", "json"]).with(3);
+    assert_eq!(line(&planned, "driving_licence").messages, 0);
+    let held = night(&world, "2026-11-22", &[]).with(3);
+    let tonight = line(&held, "driving_licence");
+    assert!(tonight.obligations >= 100, "{tonight:?}");
+    assert_eq!(tonight.held.get(HELD_BY_A_CHANGE), Some(&tonight.obligations));
+    let report: Report = serde_json::from_str(&held.out).unwrap();
+    let note = report.notes.iter().find(|note| note.contains("obligations.driving_licence")).unwrap();
+    assert!(note.contains("no night before it") && note.contains("--accept obligations.driving_licence"), "{note}");
+    assert!(world.outbox().iter().all(|row| row.item != "driving_licence"));
+    // A night that was held is none: the next waits too. What was accepted is the measure from then on.
+    night(&world, "2026-11-23", &[]).with(3);
+    night(&world, "2026-11-23", &["--accept", "obligations.driving_licence"]).with(0);
+    assert!(world.outbox().iter().any(|row| row.item == "driving_licence"));
+    night(&world, "2026-11-24", &[]).with(0);
+    world.ledger_is_sound();
+}
+
+/// An agency's own first night is the first of all its items; few go on by themselves, as they do where nothing is held.
+#[test]
+fn the_first_night_of_an_agency_is_weighed_too() {
+    let world = small(4_000);
+    world.edit(ITEM, "level = 1\n", "level = 1\nhold_change = { percent = 50, least = 5 }\n");
+    world.chudong(&["plan", "--as-of", "2026-11-21"]).with(3);
+    let first = night(&world, "2026-11-21", &[]).with(3);
+    assert_eq!(line(&first, "driving_licence").messages, 0);
+    assert!(line(&first, "identity_card").messages > 0);
+    world.edit(ITEM, "hold_change = { percent = 50, least = 5 }", "hold_change = \"never\"");
+    assert!(line(&night(&world, "2026-11-21", &[]).with(0), "driving_licence").messages > 0);
 }
 
 #[test]

@@ -52,6 +52,8 @@ fn in_the_worst<T>(
         rules: &RuleReference::in_force(&catalogue.pipeline.law, item, as_of),
         // Late ones say more than others.
         is_late: true,
+        told_before: Some(jiff::civil::date(2026, 12, 4)),
+        assumed_year: Some(2027),
         options: None,
     })
 }

@@ -47,6 +47,8 @@ impl Case {
             stage: self.stage,
             is_late: false,
             options: None,
+            told_before: None,
+            assumed_year: None,
             facts: &self.facts,
             reasons: &reasons,
             rules: &[],

@@ -143,6 +143,7 @@ mod cases;
 mod changes;
 /// How far a large ledger was verified, and what is noticed since.
 mod checkpoint;
+mod checks;
 /// Who may import whom, and where each heavy library lives.
 mod layering;
 /// What happened stays what happened: chain, outbox, budget, lock, crash.

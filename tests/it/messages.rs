@@ -11,7 +11,9 @@ use chudong::fault::Explain;
 use chudong::language::Language;
 use chudong::personal::Personal;
 use chudong::pipeline::{self, Pipeline, reader::Faults};
+use chudong::pipeline::{Gateway, secret::SecretRef};
 use chudong::reminders::letter::{Error, Fact, FactNames, Letter, Letters, Occasion, Reason, RuleReference};
+use chudong::reminders::short::{Short, parts};
 use jiff::civil::{Date, date};
 use proptest::prelude::*;
 
@@ -64,6 +66,8 @@ pub struct Wish<'a> {
     pub stage: u16,
     pub facts: BTreeMap<String, Fact>,
     pub is_late: bool,
+    pub told_before: Option<Date>,
+    pub assumed_year: Option<i16>,
 }
 
 pub fn wish(item: &str, language: Language) -> Wish<'_> {
@@ -75,6 +79,8 @@ pub fn wish(item: &str, language: Language) -> Wish<'_> {
         stage: 1,
         facts: facts(item),
         is_late: false,
+        told_before: None,
+        assumed_year: None,
     }
 }
 
@@ -108,6 +114,8 @@ impl Wish<'_> {
             reasons: &reasons,
             rules: &RuleReference::in_force(&pipeline.law, item, as_of),
             is_late: self.is_late,
+            told_before: self.told_before,
+            assumed_year: self.assumed_year,
             options: None,
         })
     }
@@ -443,8 +451,65 @@ fn an_item_without_a_template_has_no_letter() {
             reasons: &[],
             rules: &[],
             is_late: false,
+            told_before: None,
+            assumed_year: None,
             options: None,
         })
         .unwrap_err();
     assert_eq!(error.code(), "letter.no-template");
+}
+
+/// What a person is told of a day that may move, and of one that has: in letters, in a letter of several, on a phone.
+#[test]
+fn a_day_that_may_move_and_one_that_has_moved_are_told() {
+    let mut all = Vec::new();
+    for language in Language::ALL {
+        let plain = wish("temporary_residence", language);
+        let assumed = Wish { assumed_year: Some(2027), ..wish("temporary_residence", language) };
+        let moved = Wish { told_before: Some(date(2026, 12, 4)), ..wish("temporary_residence", language) };
+        let (told_before, assumed_year) = (Some(date(2026, 12, 4)), Some(2027));
+        let both = Wish { told_before, assumed_year, ..wish("temporary_residence", language) };
+        let quiet = ["2027", "(trước báo", "Date changed", "thay đổi", "has changed"];
+        let plain_letter = plain.render().unwrap();
+        assert!(!quiet.iter().any(|words| plain_letter.text.contains(words)), "{}", plain_letter.text);
+        for (name, wish) in [("plain", &plain), ("assumed", &assumed), ("moved", &moved), ("both", &both)] {
+            let letter = wish.render().unwrap();
+            let channel = SAMPLE.pipeline.channels.first().unwrap();
+            let short = wish.told(|occasion| Short::of(&letter, occasion, channel));
+            assert!(!letter.text.contains("**"), "a mark of Markdown is left in {}", letter.text);
+            let notes = letter.text.split("\n\n").filter(|part| {
+                ["tạm tính", "provisional", "đã thay đổi", "has changed"].iter().any(|words| part.contains(words))
+            });
+            all.push(format!("{} {name}: {}", language.tag(), letter.subject));
+            all.extend(notes.map(str::to_owned));
+            all.push(format!("phone: {}", short.text));
+            all.push(format!("without room: {:?}", short.shorter));
+            all.push(format!("note: {}\n", short.values.get("date_note").unwrap()));
+        }
+    }
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+/// A gateway that takes fewer parts gets the message without the note: that the day may move is said where there is room.
+#[test]
+fn a_short_message_leaves_the_note_out_where_there_is_no_room() {
+    let assumed = Wish { assumed_year: Some(2027), ..wish("temporary_residence", Language::Vi) };
+    let letter = assumed.render().unwrap();
+    let channel = SAMPLE.pipeline.channels.first().unwrap();
+    let short = assumed.told(|occasion| Short::of(&letter, occasion, channel));
+    let shorter = short.shorter.clone().unwrap();
+    let (most, least) = (parts(&short.text), parts(&shorter));
+    assert!(most > least, "{most} {least}");
+    let gateway = |parts_max| Gateway {
+        url: "https://sms.example/send".into(),
+        token: SecretRef::Env("UNUSED".into()),
+        sender: "ANBINH".into(),
+        keeps_diacritics: true,
+        parts_max,
+        is_idempotent: true,
+        connections: 1,
+    };
+    assert_eq!(short.fit(&gateway(most)).unwrap(), short.text);
+    assert_eq!(short.fit(&gateway(least)).unwrap(), shorter);
+    assert!(short.fit(&gateway(least - 1)).is_err());
 }

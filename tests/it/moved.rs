@@ -1,7 +1,7 @@
 //! A due day that moves after a letter has left: the person is told, once, and a night that moves many waits.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
-use crate::support::world::World;
+use crate::support::world::{Tree, World};
 
 const ITEM: &str = "pipelines/items/temporary_residence/item.toml";
 const SQL: &str = "sql/obligations/temporary_residence.sql";
@@ -72,8 +72,8 @@ fn whoever_was_told_another_day_is_told_the_new_one_once() {
 #[test]
 fn a_night_on_which_many_days_move_is_held_until_somebody_accepts_it() {
     let world = town(&["03/12/2026"; 6]);
-    world.edit(ITEM, "level = 1\n", "level = 1\nhold_change = { percent = 20, least = 5 }\n");
     assert_eq!(told(&world, "2026-11-21").len(), 6);
+    world.edit(ITEM, "level = 1\n", "level = 1\nhold_change = { percent = 20, least = 5 }\n");
     // As many as before, and each due on another day.
     last_days(&world, &["01/12/2026"; 6]);
     let held = world.night("2026-11-22").with(3).out;
@@ -105,4 +105,46 @@ fn an_explanation_says_where_the_ledger_has_another_day() {
     assert!(after.contains("due on 2 December 2026 (Wednesday)"), "{after}");
     assert!(note.contains("3 December 2026 (Thursday)"), "{after}");
     assert!(after.contains("Chú ý: sổ ghi của đêm đó có hạn"), "{after}");
+}
+
+/// The text of the one letter that no earlier night wrote.
+fn newest_letter(world: &World, before: &Tree) -> String {
+    let letters = world.messages();
+    let mut new = letters.iter().filter(|(path, bytes)| bytes.is_some() && !before.contains_key(*path));
+    let bytes = new.next().and_then(|(_, bytes)| bytes.clone()).unwrap();
+    assert!(new.next().is_none(), "more than one letter left");
+    let message = mail_parser::MessageParser::default().parse(&bytes).unwrap().into_owned();
+    format!("Subject: {}\n\n{}", message.subject().unwrap(), message.body_text(0).unwrap().replace("\r\n", "\n"))
+}
+
+/// Tết of 2027 stands in the calendar and in no decree: who is told a day that rests on it is told so, and hears of it
+/// when the decree says otherwise.
+#[test]
+fn a_day_that_waits_for_a_decree_says_so_and_is_corrected_when_the_decree_is_out() {
+    let world = town(&["06/02/2027"]);
+    // The figures of the months in between are not what is looked at here.
+    let pipeline = "pipelines/binh-minh/pipeline.toml";
+    let text = std::fs::read_to_string(world.root().join(pipeline)).unwrap();
+    world.put(pipeline, text.split_once("[exact]").unwrap().0.as_bytes());
+    world.edit(SQL, "residences.expires_on as due_on", "next_working_day(residences.expires_on) as due_on");
+    assert_eq!(told(&world, "2027-02-01"), ["2027-02-12"]);
+    let assumed = newest_letter(&world, &Tree::new());
+    insta::assert_snapshot!("a_letter_of_an_assumed_day", assumed);
+    let first = world.outbox().into_iter().next().unwrap();
+    let stored = world.chudong(&["explain", "--message", &first.key.0]).with(0).out;
+    assert!(stored.contains("Chú ý: hạn này là tạm tính và còn có thể thay đổi"), "{stored}");
+    let asked = world.chudong(&["explain", &first.obligation, "--as-of", "2027-02-01"]).with(0).out;
+    assert!(asked.contains("the public holidays of 2027 are not decreed yet"), "{asked}");
+    // The decree comes, and takes a Friday more.
+    let calendar = "pipelines/law/calendar/2027.toml";
+    world.edit(calendar, "confidence = \"assumed\"", "confidence = \"A\"");
+    let text = std::fs::read_to_string(world.root().join(calendar)).unwrap();
+    let day = "\n[[day]]\non = 2027-02-12\nkind = \"day_off\"\nname = { vi = \"Nghỉ Tết thêm\", en = \"Tết, one day more\" }\n\
+               reference = { vi = \"Thông báo thử\", en = \"A notice of this test\" }\nconfidence = \"A\"\n\
+               enacted_on = 2027-02-02\n";
+    world.put(calendar, format!("{text}{day}").as_bytes());
+    let before = world.messages();
+    assert_eq!(told(&world, "2027-02-03"), ["2027-02-15"]);
+    insta::assert_snapshot!("a_letter_that_corrects_a_day", newest_letter(&world, &before));
+    world.ledger_is_sound();
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// What it is of: `column staging.people.birth_date`, `law law.passport_term.value`, `chosen`, `call add_months`,
-    /// `choice`, `given`, `latest`, `earliest`, `untold row_number`.
+    /// `choice 1/2 a > b`, `branch 2/2 else`, `named ends.expires_on`, `another staging.people.birth_date`, `given`,
+    /// `latest`, `earliest`, `untold row_number`.
     pub of: String,
     /// The value as text, dates in ISO 8601; none where it is null.
     pub value: Option<String>,
@@ -27,14 +28,20 @@ impl std::fmt::Debug for Node {
 pub enum Of<'a> {
     /// A column of a table: `staging.people`, `birth_date`.
     Column(&'a str, &'a str),
+    /// A column of a table, in another row than the obligation's.
+    Another(&'a str, &'a str),
     /// A column of the law: the rule, the column.
     Law(&'a str, &'a str),
     /// The first part, chosen by the others.
     Chosen,
     /// A function.
     Call(&'a str),
-    /// One of several words, by what the parts say.
-    Choice,
+    /// One of several words: which of how many and on what condition; the parts say by what.
+    Choice(Arm<'a>),
+    /// The first part, one of several: which of how many and on what condition; the other parts say by what.
+    Branch(Arm<'a>),
+    /// Its part, under the name that the select has for it.
+    Named(&'a str),
     /// Written in the select.
     Given,
     /// The greatest of several rows.
@@ -43,6 +50,22 @@ pub enum Of<'a> {
     Earliest,
     /// Not followed further.
     Untold,
+}
+
+/// Which of several was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arm<'a> {
+    /// `2/3`: the second of three.
+    pub place: &'a str,
+    /// The condition as the select has it; none where no condition held.
+    pub condition: Option<&'a str>,
+}
+
+impl<'a> Arm<'a> {
+    fn of(name: &'a str) -> Self {
+        let (place, condition) = name.split_once(' ').unwrap_or((name, "else"));
+        Arm { place, condition: Some(condition).filter(|condition| *condition != "else") }
+    }
 }
 
 impl Node {
@@ -60,7 +83,10 @@ impl Node {
             "law" => Of::Law(table.rsplit('.').next().unwrap_or_default(), column),
             "chosen" => Of::Chosen,
             "call" => Of::Call(name),
-            "choice" => Of::Choice,
+            "another" => Of::Another(table, column),
+            "choice" => Of::Choice(Arm::of(name)),
+            "branch" => Of::Branch(Arm::of(name)),
+            "named" => Of::Named(name),
             "given" => Of::Given,
             "latest" => Of::Latest,
             "earliest" => Of::Earliest,

@@ -7,6 +7,7 @@ use jiff::civil::{Date, Weekday};
 use serde::Serialize;
 
 use super::account::{Node, Of};
+use super::arms;
 use super::words::{count, join, same, sentence, value, weekday_and_day};
 use crate::language::{self, Text, date as day};
 use crate::pipeline::calendar::{DayKind, LegalCalendar};
@@ -42,13 +43,43 @@ const DAYS_NAMED_MAX: usize = 40;
 
 /// The steps of an account, in order, each once.
 pub(super) fn steps(account: &Node, given: &Given<'_>) -> Vec<Step> {
-    let mut steps = Vec::new();
-    walk(account, given, &mut steps);
-    if steps.is_empty() {
+    let mut steps = found(account, given);
+    // That an obligation lies in the window of its night is no part of how its day came about.
+    steps.retain(|step| step.function != arms::CONDITION);
+    if !steps.iter().any(|step| !arms::is_of_a_choice(step)) {
         steps.push(step("value", account, plain(account)));
     }
     steps
 }
+
+/// The steps of an account, in order, each once; none where its value stands in a field.
+pub(super) fn found(account: &Node, given: &Given<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    walk(account, given, &mut steps);
+    steps
+}
+
+/// The first year whose decree is awaited, of the days over which an account counts working days or moves to one:
+/// the due day may still move.
+pub(super) fn assumed_year(account: &Node, given: &Given<'_>) -> Option<i16> {
+    let mut found: Option<i16> = None;
+    account.each(&mut |node| {
+        let Of::Call(name) = node.kind() else { return };
+        if !COUNTS_WORKING_DAYS.contains(&name) {
+            return;
+        }
+        let dates = node.found().filter_map(Node::date).chain(node.date());
+        let (first, last) = dates.fold((Date::MAX, Date::MIN), |(first, last), date| (first.min(date), last.max(date)));
+        let between = first.series(Span::new().days(1)).take_while(|date| *date <= last);
+        let year = between.filter_map(|date| given.calendar.awaits_decree(date, given.known_on)).min();
+        found = found.into_iter().chain(year).min();
+    });
+    found
+}
+
+/// The functions whose value depends on which days are worked.
+const COUNTS_WORKING_DAYS: [&str; 4] =
+    ["next_working_day", "previous_working_day", "add_working_days", "working_days_between"];
 
 fn walk(node: &Node, given: &Given<'_>, steps: &mut Vec<Step>) {
     let mut put = |step: Step| {
@@ -57,8 +88,15 @@ fn walk(node: &Node, given: &Given<'_>, steps: &mut Vec<Step>) {
         }
     };
     match node.kind() {
-        // What chose a number is said with the rule.
-        Of::Chosen | Of::Law(..) | Of::Column(..) | Of::Given | Of::Choice => {}
+        // What chose a number is said with the rule; which of several it was is said here.
+        Of::Chosen => node.found().skip(1).for_each(|part| arms::choices(part, steps)),
+        Of::Law(..) | Of::Column(..) | Of::Another(..) | Of::Given => {}
+        Of::Choice(arm) => put(arms::choice(arm, node)),
+        Of::Branch(arm) => {
+            put(arms::branch(arm, node));
+            node.part(0).into_iter().for_each(|part| walk(part, given, steps));
+        }
+        Of::Named(_) => node.found().for_each(|part| walk(part, given, steps)),
         Of::Untold => put(step("untold", node, untold(node))),
         Of::Latest | Of::Earliest => {
             node.found().for_each(|part| walk(part, given, steps));
@@ -97,7 +135,7 @@ fn is_formula(name: &str) -> bool {
     matches!(name, "+" | "-" | "*" | "/" | "%")
 }
 
-fn step(function: &str, node: &Node, words: Text) -> Step {
+pub(super) fn step(function: &str, node: &Node, words: Text) -> Step {
     let arguments = node.parts.iter().map(|part| part.as_ref().and_then(|part| part.value.clone())).collect();
     Step { function: function.to_owned(), arguments, result: node.value.clone(), words }
 }

@@ -8,6 +8,8 @@
 
 mod account;
 mod arithmetic;
+mod arms;
+mod fulfilled;
 mod rule;
 mod words;
 
@@ -22,8 +24,9 @@ use crate::pipeline::Item;
 use crate::pipeline::calendar::LegalCalendar;
 use crate::pipeline::law::{BETWEEN_VERSIONS, Law};
 
-pub use account::{Node, Of};
+pub use account::{Arm, Node, Of};
 pub use arithmetic::Step;
+pub use fulfilled::Fulfilled;
 pub use rule::Applied;
 
 use words::{day_and_weekday, value};
@@ -95,6 +98,10 @@ pub struct Explanation {
     pub fields: Vec<Field>,
     /// The arithmetic.
     pub steps: Vec<Step>,
+    /// When it was done, and by what that is known; none where no field says so.
+    pub fulfilled: Option<Fulfilled>,
+    /// The year whose days of rest are not decreed yet, where the due date rests on them and may still move.
+    pub assumed_year: Option<i16>,
     account: Node,
 }
 
@@ -139,6 +146,8 @@ pub struct Due<'a> {
     pub on: Date,
     /// The version of the rule that says so.
     pub rule_version: &'a str,
+    /// The day on which it was done, with the account of that day; none where it is to be done.
+    pub fulfilled: Option<(Date, &'a str)>,
 }
 
 /// Explains an obligation of an item from the account of its due date.
@@ -155,6 +164,14 @@ pub fn explain(
         return Err(failed());
     }
     let given = arithmetic::Given { calendar: night.calendar, known_on: night.known_on };
+    let fulfilled = match due.fulfilled {
+        Some((on, told)) => {
+            let done = Node::parse(told).filter(|done| done.date() == Some(on)).ok_or_else(failed)?;
+            let (fields, steps) = (fields(&done, provenance), arithmetic::found(&done, &given));
+            Some(Fulfilled { on, fields, steps })
+        }
+        None => None,
+    };
     Ok(Explanation {
         key: due.key.to_owned(),
         item: item.id.clone(),
@@ -166,8 +183,18 @@ pub fn explain(
         rules: rules(&account, due.rule_version, night),
         fields: fields(&account, provenance),
         steps: arithmetic::steps(&account, &given),
+        fulfilled,
+        assumed_year: arithmetic::assumed_year(&account, &given),
         account,
     })
+}
+
+/// The year whose decree an account waits for, without the words of an explanation; none where its days of rest are
+/// decreed, or it is no account.
+pub fn assumed_year(told: &str, calendar: &LegalCalendar, known_on: Date) -> Option<i16> {
+    // Most dates count no working days: their accounts are not read at all.
+    let node = told.contains("working_day").then(|| Node::parse(told)).flatten()?;
+    arithmetic::assumed_year(&node, &arithmetic::Given { calendar, known_on })
 }
 
 /// The rules of an account, that of the obligation first, each with the numbers that were used.
@@ -227,8 +254,8 @@ fn deciding(node: &Node) -> Vec<Text> {
         Text::new(format!("{name} = {}", value.vi), format!("{name} = {}", value.en))
     };
     match node.kind() {
-        Of::Column(table, column) => vec![said(&short(table, column))],
-        Of::Choice => node.found().flat_map(deciding).collect(),
+        Of::Column(table, column) | Of::Another(table, column) => vec![said(&short(table, column))],
+        Of::Choice(_) | Of::Branch(_) | Of::Named(_) => node.found().flat_map(deciding).collect(),
         Of::Law(..) | Of::Given | Of::Chosen => Vec::new(),
         Of::Call(_) if node.date().is_some() => {
             let value = value(node.value.as_deref());
@@ -248,7 +275,7 @@ fn short(table: &str, column: &str) -> String {
 fn fields(account: &Node, provenance: &Provenance) -> Vec<Field> {
     let mut fields: Vec<Field> = Vec::new();
     account.each(&mut |node| {
-        let Of::Column(table, column) = node.kind() else { return };
+        let (Of::Column(table, column) | Of::Another(table, column)) = node.kind() else { return };
         if table.starts_with("law") {
             return;
         }
@@ -292,6 +319,39 @@ impl Explanation {
                 ),
             );
         }
+        if let Some(year) = self.assumed_year {
+            put(
+                format!(
+                    "Chú ý: hạn này là tạm tính và còn có thể thay đổi: chưa có thông báo chính thức về ngày nghỉ lễ, \
+                     tết năm {year}"
+                ),
+                format!(
+                    "Note: this date is provisional and may still move: the public holidays of {year} are not decreed \
+                     yet"
+                ),
+            );
+        }
+        self.tell_rules(&mut put);
+        put("\nTừ dữ liệu:".into(), "\nFrom:".into());
+        for field in &self.fields {
+            field.tell(&mut put);
+        }
+        put("\nCách tính:".into(), "\nArithmetic:".into());
+        for (at, step) in self.steps.iter().enumerate() {
+            put(format!("{}. {}", at + 1, step.words.vi), format!("{}. {}", at + 1, step.words.en));
+        }
+        match &self.fulfilled {
+            Some(fulfilled) => fulfilled.tell(self.due_on, &mut put),
+            None => put(
+                "\nĐã thực hiện: chưa có dữ liệu nào cho thấy việc này đã được làm.".into(),
+                "\nDone: nothing in the data says so.".into(),
+            ),
+        }
+        lines.push(String::new());
+        lines.join("\n")
+    }
+
+    fn tell_rules(&self, put: &mut dyn FnMut(String, String)) {
         put("\nCăn cứ:".into(), "\nBecause of:".into());
         for rule in &self.rules {
             put(
@@ -311,16 +371,6 @@ impl Explanation {
                 put(format!("  {}", said.vi), format!("  {}", said.en));
             }
         }
-        put("\nTừ dữ liệu:".into(), "\nFrom:".into());
-        for field in &self.fields {
-            field.tell(&mut put);
-        }
-        put("\nCách tính:".into(), "\nArithmetic:".into());
-        for (at, step) in self.steps.iter().enumerate() {
-            put(format!("{}. {}", at + 1, step.words.vi), format!("{}. {}", at + 1, step.words.en));
-        }
-        lines.push(String::new());
-        lines.join("\n")
     }
 
     /// In both languages, with the account itself, for a program.
@@ -331,9 +381,13 @@ impl Explanation {
         };
         json!({
             "key": self.key, "item": self.item, "due_on": self.due_on.to_string(), "as_of": self.as_of.to_string(),
-            "recorded_due_on": self.recorded_due_on.map(|on| on.to_string()),
+            "assumed_year": self.assumed_year, "recorded_due_on": self.recorded_due_on.map(|on| on.to_string()),
             "known_on": self.known_on.to_string(), "rules": self.rules, "steps": self.steps, "account": self.account,
             "fields": self.fields.iter().map(field).collect::<Vec<_>>(),
+            "fulfilled": self.fulfilled.as_ref().map(|fulfilled| json!({
+                "on": fulfilled.on.to_string(), "steps": fulfilled.steps,
+                "fields": fulfilled.fields.iter().map(field).collect::<Vec<_>>(),
+            })),
             "text": { "vi": self.text(Language::Vi), "en": self.text(Language::En) },
         })
     }

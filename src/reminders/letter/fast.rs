@@ -115,8 +115,22 @@ impl Values for Filler<'_, '_> {
 
 /// All that a letter's words depend on, but its open values: each with its length, so that no two keys are alike.
 fn key(occasion: &Occasion<'_>, forms: &Forms) -> Vec<u8> {
-    let Occasion { item, agency, language, as_of, due_on, stage, is_late, facts, reasons, rules, options, name: _ } =
-        occasion;
+    let Occasion {
+        item,
+        agency,
+        language,
+        as_of,
+        due_on,
+        stage,
+        is_late,
+        facts,
+        reasons,
+        rules,
+        options,
+        told_before,
+        assumed_year,
+        name: _,
+    } = occasion;
     let mut key = Vec::with_capacity(1024);
     let mut put = |text: &str| put(text, &mut key);
     let path = item.procedure_path.as_deref().unwrap_or_default();
@@ -125,6 +139,8 @@ fn key(occasion: &Occasion<'_>, forms: &Forms) -> Vec<u8> {
     }
     put(agency.contact.get(*language));
     put(if *is_late { "late" } else { "" });
+    put(&told_before.map(|day| day.to_string()).unwrap_or_default());
+    put(&assumed_year.map(|year| year.to_string()).unwrap_or_default());
     // A list begins with its length.
     put(&reasons.len().to_string());
     for reason in *reasons {

@@ -16,6 +16,7 @@ mod open;
 mod parts;
 mod proof;
 mod several;
+mod standing;
 mod words;
 mod worst;
 
@@ -40,6 +41,7 @@ pub use crate::obligations::Fact;
 pub use document::Flaw;
 use form::Forms;
 pub use several::several_path;
+use standing::{assumed_year, told_before, with_change};
 use words::{NOT_A_DATE, NOT_A_TEXT};
 pub use worst::Worst;
 
@@ -80,6 +82,10 @@ pub struct Occasion<'a> {
     pub is_late: bool,
     /// The ways in which it can be done, and which of them is recommended; none where nothing is compared.
     pub options: Option<&'a Advice>,
+    /// The day that an earlier message told, where the due day has moved since; none where none told another.
+    pub told_before: Option<Date>,
+    /// The year whose days of rest are not decreed yet, where the due day rests on them and may still move.
+    pub assumed_year: Option<i16>,
 }
 
 /// What a letter says about the ways in which something can be done.
@@ -342,6 +348,7 @@ impl Templates {
         let layout = self.environment.get_template(&layout_path(language)).map_err(missing)?;
         let refused = |error: minijinja::Error, values: &BTreeMap<String, Value>| self.refused(&error, values);
         let body = message.render(Value::from(values.clone())).map_err(|error| refused(error, &values))?;
+        let body = with_change(body, occasion);
         values.insert(MESSAGE.into(), Value::from_safe_string(body));
         layout.render(Value::from(values.clone())).map_err(|error| refused(error, &values))
     }
@@ -379,7 +386,7 @@ const MESSAGE: &str = "message";
 pub const DOSSIER_URL: &str = "dossier_url";
 
 /// What every template may print, beside the facts of its item.
-const SHARED: [&str; 15] = [
+const SHARED: [&str; 17] = [
     "name",
     "title",
     "due_on",
@@ -395,6 +402,8 @@ const SHARED: [&str; 15] = [
     "rules",
     "is_late",
     "options",
+    "told_before",
+    "assumed_year",
 ];
 
 fn values(occasion: &Occasion<'_>) -> BTreeMap<String, Value> {
@@ -437,6 +446,8 @@ fn values(occasion: &Occasion<'_>) -> BTreeMap<String, Value> {
         rules.collect(),
         Value::from(occasion.is_late),
         advice(occasion.options),
+        told_before(occasion),
+        assumed_year(occasion),
     ];
     values.extend(SHARED.iter().map(|name| (*name).to_owned()).zip(shared));
     values

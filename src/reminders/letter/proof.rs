@@ -315,6 +315,8 @@ impl<'a> Trial<'a> {
             rules: &self.rules,
             is_late: self.stage == 1,
             options: (self.stage == 1).then_some(&self.advice),
+            told_before: (self.stage == 1).then_some(TOLD_BEFORE),
+            assumed_year: (self.stage == 1).then_some(ASSUMED_YEAR),
         }
     }
 
@@ -363,6 +365,12 @@ impl<'a> Trial<'a> {
         for (what, texts) in &texts {
             wanted.extend(texts.iter().map(|text| (*what, text.get(self.language))));
         }
+        let (told, year) = (date_in_words(TOLD_BEFORE, self.language), ASSUMED_YEAR.to_string());
+        if self.stage == 1 {
+            wanted
+                .push(("which day was told before, where it has moved, written out in full (told_before|date)", &told));
+            wanted.push(("that the day may still move, where days of rest are assumed (assumed_year)", &year));
+        }
         let text = one_line(&letter.text);
         let mut unsaid: Vec<&str> =
             wanted.iter().filter(|(_, words)| !text.contains(words)).map(|(what, _)| *what).collect();
@@ -370,6 +378,11 @@ impl<'a> Trial<'a> {
         unsaid
     }
 }
+
+/// The day that the worst occasion was told before: like no other date of it.
+const TOLD_BEFORE: Date = date(2025, 9, 24);
+/// The year that the worst occasion waits for: like no other year of it.
+const ASSUMED_YEAR: i16 = 2031;
 
 /// The text part without its line breaks.
 fn one_line(text: &str) -> String {
@@ -380,7 +393,7 @@ fn one_line(text: &str) -> String {
 pub(super) fn worst_fact(name: &str) -> Fact {
     match name.rsplit('_').next() {
         _ if name == DOSSIER_URL => Fact::Text(format!("https://portal.example{}", "/dossier".repeat(30))),
-        Some("on" | "to" | "from") => Fact::Date(date(2026, 9, 23)),
+        Some("on" | "to" | "from" | "date" | "since" | "until" | "for") => Fact::Date(date(2026, 9, 23)),
         Some("years" | "months" | "days" | "count") => Fact::Int(-1_234_567),
         _ => Fact::Text(worst_text(name)),
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use minijinja::value::Value;
 
+use super::standing::{assumed_year, told_before, with_change};
 use super::{
     Error, Letter, Letters, Occasion, Templates, advice, document, message_path, parts, record, sha256, values,
 };
@@ -72,8 +73,15 @@ impl Templates {
         let values: BTreeMap<String, Value> = values(occasion);
         let options = advice(occasion.options);
         let body = message.render(Value::from(values.clone())).map_err(|error| self.refused(&error, &values))?;
-        let body = Value::from_safe_string(as_section(&body, language));
-        Ok(record([("message", body), ("is_late", Value::from(occasion.is_late)), ("options", options)]))
+        let body = Value::from_safe_string(as_section(&with_change(body, occasion), language));
+        Ok(record([
+            ("message", body),
+            ("is_late", Value::from(occasion.is_late)),
+            ("options", options),
+            ("due_on", Value::from(occasion.due_on.to_string())),
+            ("told_before", told_before(occasion)),
+            ("assumed_year", assumed_year(occasion)),
+        ]))
     }
 }
 

@@ -308,6 +308,7 @@ fn decide_stage<'a>(
         channel,
         otherwise: ways.collect(),
         is_late,
+        told_before: told.map(|told| told.due_on),
         together: Vec::new(),
         is_alone: false,
     })

@@ -42,6 +42,8 @@ pub struct Reminder<'a> {
     pub otherwise: Vec<Way<'a>>,
     /// Whether it leaves so late after its day that its letter says so.
     pub is_late: bool,
+    /// The day that an earlier message told, where this letter corrects it.
+    pub told_before: Option<Date>,
     /// The other reminders of this person that leave in the same letter, in their order; empty for most.
     pub together: Vec<Reminder<'a>>,
     /// Whether it has to leave by itself: a letter of several could not be written.

@@ -180,7 +180,7 @@ impl Night<'_> {
         key: &SealingKey,
     ) -> Result<Vec<PreparedDossier>, Fault> {
         let seal = |(row, obligation, dossier): &(usize, &Obligation, String)| {
-            let text = sheet.text(*row, obligation.due_on);
+            let text = sheet.text(*row, obligation.due_on, self.assumed_year(obligation));
             Some(PreparedDossier {
                 dossier: dossier.clone(),
                 subject: self.key.pseudonym(&obligation.subject_id),

@@ -45,6 +45,8 @@ impl Night<'_> {
                 rules: &rules,
                 is_late: member.is_late,
                 options: advice.as_ref(),
+                told_before: member.told_before,
+                assumed_year: self.assumed_year(member.obligation),
             })
             .collect();
         let letter = self.checked.letters.render_several(&occasions);

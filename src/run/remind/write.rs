@@ -116,6 +116,8 @@ impl Night<'_> {
             rules: &rules,
             is_late: reminder.is_late,
             options: advice.as_ref(),
+            told_before: reminder.told_before,
+            assumed_year: self.assumed_year(obligation),
         };
         let letter = self.checked.letters.render(&occasion).map_err(|error| Unwritten::Fault(error.fault()))?;
         let form = if reminder.channel.carries_letters() {

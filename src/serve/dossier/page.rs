@@ -128,6 +128,12 @@ impl<'o> Review<'o> {
             &format!("{name} đã chuẩn bị hồ sơ này từ dữ liệu mà cơ quan được phép dùng. Hạn thực hiện: ngày <b>{due}</b>."),
             &format!("{name} has prepared this dossier from data that it is authorised to use. It is due by <b>{due}</b>."),
         )));
+        if let Some(year) = self.opened.prepared.assumed_year {
+            out.push_str(&format!("<p>{}</p>\n", words.say(
+                &format!("Ngày này là tạm tính và còn có thể thay đổi: chưa có thông báo chính thức về ngày nghỉ lễ, tết năm {year}."),
+                &format!("This date is provisional and may still move: the public holidays of {year} have not been decreed yet."),
+            )));
+        }
         out.push_str(&format!("<p>{}</p>\n", words.say(
             "Xin xem lại từng mục, sửa chỗ chưa đúng và bổ sung chỗ còn thiếu. <b>Không có gì được nộp nếu ông/bà không quyết định.</b> Ông/bà có quyền từ chối mà không mất quyền lợi nào.",
             "Please review each value, correct what is wrong and add what is missing. <b>Nothing is handed in unless you decide so.</b> You may refuse, and lose no right by it.",

@@ -107,10 +107,25 @@ impl<'a> Bench<'a> {
 
     /// All rows that come, with how the due date of each came about: the column [`TOLD`](crate::sql::steps::TOLD).
     pub async fn told(&self, case: &Case) -> Result<Table, Error> {
+        self.told_of(case, DUE).await
+    }
+
+    /// The same of the day on which each was done.
+    pub async fn told_of_fulfilment(&self, case: &Case) -> Result<Table, Error> {
+        self.told_of(case, FULFILLED).await
+    }
+
+    async fn told_of(&self, case: &Case, column: &'static str) -> Result<Table, Error> {
         let Some(model) = self.library.model(&case.model) else {
             return Err(Error::NotASelect(format!("there is no model {}", case.model)));
         };
-        self.table_under(case, self.pipeline, &bound(case), (model, Some(DUE))).await
+        self.table_under(case, self.pipeline, &bound(case), (model, Some(column))).await
+    }
+
+    /// The columns that tell one row of a case's model from another, as its head says.
+    pub fn grain(&self, case: &Case) -> Vec<String> {
+        let model = self.library.model(&case.model);
+        model.map(|model| model.head.words("grain").into_iter().map(str::to_owned).collect()).unwrap_or_default()
     }
 
     async fn table_under(

@@ -57,6 +57,15 @@ pub struct Case {
     expected: Vec<Row>,
 }
 
+impl Case {
+    /// Everything that a case gives and expects, without its words: two that are alike in it prove one thing. It is no
+    /// text for a person.
+    pub fn proves(&self) -> String {
+        let Case { model, as_of, until, since, known_on, sheet, given, expected, path: _, about: _, covers: _ } = self;
+        format!("{model} {as_of} {until} {since} {known_on} {sheet:?} {given:?} {expected:?}")
+    }
+}
+
 /// Whose score sheet a case expects. Its `since` and `until` are those of the period.
 #[derive(Debug, Clone)]
 pub struct SheetOf {

@@ -180,16 +180,27 @@ impl Follower {
         Ok(Followed { origins, schema: Arc::clone(plan.schema()), ..through })
     }
 
-    /// The columns of the input, and those of the windows, which are not followed.
+    /// The columns of the input, and those of the windows: a column of another row is told as that, nothing else is
+    /// followed.
     fn window(&mut self, plan: &LogicalPlan, wanted: &BTreeSet<usize>) -> Result<Followed> {
         let LogicalPlan::Window(node) = plan else { return Err(lost(plan)) };
         let width = node.input.schema().fields().len();
-        let input = self.follow(&node.input, &wanted.iter().copied().filter(|at| *at < width).collect())?;
+        let function = |at: &usize| node.window_expr.get(at.checked_sub(width)?);
+        let mut asked: BTreeSet<usize> = wanted.iter().copied().filter(|at| *at < width).collect();
+        let taken = wanted.iter().filter_map(|at| taken_from(function(at)?));
+        asked.extend(taken.filter_map(|column| place(node.input.schema(), column)));
+        let input = self.follow(&node.input, &asked)?;
         let shift = input.plan.schema().fields().len();
-        let mut origins = input.origins;
+        let mut origins: BTreeMap<usize, Origin> =
+            input.origins.iter().filter(|(at, _)| wanted.contains(at)).map(|(at, of)| (*at, of.clone())).collect();
         for at in wanted.iter().filter(|at| **at >= width) {
-            let function = node.window_expr.get(*at - width).map(window_name).unwrap_or_default();
-            origins.insert(*at, Origin::Stands(format!("untold {function}")));
+            let of = function(at).and_then(taken_from).and_then(|column| input.origin(column));
+            let stands = match of {
+                Some(Origin::Stands(of)) => of.strip_prefix("column ").map(|column| format!("another {column}")),
+                _ => None,
+            };
+            let untold = || format!("untold {}", function(at).map(window_name).unwrap_or_default());
+            origins.insert(*at, Origin::Stands(stands.unwrap_or_else(untold)));
         }
         let places = input.places.into_iter().chain((0..node.window_expr.len()).map(|at| at + shift)).collect();
         let plan = plan.with_new_exprs(node.window_expr.clone(), vec![input.plan])?;
@@ -338,6 +349,18 @@ fn of_extreme(input: &Followed, word: &str, arg: &Expr) -> Result<Expr> {
     let told = node(word, arg.clone(), vec![input.tell(arg)?]);
     let order = vec![SortExpr::new(arg.clone(), word == "earliest", false), SortExpr::new(told.clone(), true, false)];
     Ok(first_value(told, order))
+}
+
+/// Windows that give a column as it stands in some row.
+const TAKEN: [&str; 7] = ["lead", "lag", "first_value", "last_value", "nth_value", "min", "max"];
+
+/// The column of which a window gives the value of some row; none where it gives something else.
+fn taken_from(expr: &Expr) -> Option<&Column> {
+    let Expr::WindowFunction(function) = bare(expr) else { return None };
+    match function.params.args.first()? {
+        Expr::Column(column) if TAKEN.contains(&function.fun.name()) => Some(column),
+        _ => None,
+    }
 }
 
 fn window_name(expr: &Expr) -> String {

@@ -9,7 +9,10 @@
 //! | `law law_versions.passport_term.value` | stands in the law; parts: `column` nodes of its key and its version |
 //! | `chosen` | the first part, a `law` node, of the row that the other parts chose |
 //! | `call add_months` | of a function; parts: its arguments, in order |
-//! | `choice` | one of several written in the select; parts: what decided |
+//! | `choice 2/3 a > b` | one of several written in the select: the second of three, on this condition; parts: what decided |
+//! | `branch 3/3 else` | of the first part, one of several: the last, as no condition held; parts after it: what decided |
+//! | `named ends.expires_on` | of its part, under the name that the select has for it |
+//! | `another staging.people.birth_date` | stands in a table, in another row than the obligation's |
 //! | `given` | written in the select, or a date of the night |
 //! | `latest`, `earliest` | of the first part: the greatest or the least of several rows |
 //! | `untold sum` | of something that is not followed further |

@@ -2,7 +2,7 @@ use chudong::dossiers::Origin;
 use chudong::ledger::DossierState;
 
 use super::is_conflict;
-use super::{Desk, agreeing, confirmed, links, opened, path, prepared, sent, value, version};
+use super::{Desk, NIGHT, agreeing, confirmed, links, opened, path, prepared, sent, value, version, world};
 
 #[test]
 fn from_the_letter_to_the_confirmed_dossier() {
@@ -53,4 +53,21 @@ fn from_the_letter_to_the_confirmed_dossier() {
     assert!(body.contains("\"changed\":[") && body.contains("\"phone\"") && !body.contains("0912345678"), "{body}");
     assert!(!is_conflict(&page, "phone") && path(link).starts_with("/dossier/"));
     world.ledger_is_sound();
+}
+
+/// The page says what the letter says: a day that waits for a decree may still move.
+#[test]
+fn the_page_says_that_a_day_may_still_move() {
+    let world = world(&["temporary_residence"]);
+    let tet = "next_working_day(cast('2027-02-06' as date)) as due_on";
+    world.edit("sql/obligations/temporary_residence.sql", "residences.expires_on as due_on", tet);
+    let item = "pipelines/items/temporary_residence/item.toml";
+    let text = std::fs::read_to_string(world.root().join(item)).unwrap();
+    let notice = text.lines().find(|line| line.starts_with("notice_days")).unwrap();
+    world.edit(item, notice, "notice_days = [100]");
+    world.night(NIGHT).with(0);
+    let link = links(&world).into_iter().next().unwrap();
+    let page = Desk::start(&world).get(&link).2;
+    assert!(page.contains("<b>12/02/2027</b>"), "{page}");
+    assert!(page.contains("Ngày này là tạm tính và còn có thể thay đổi") && page.contains("năm 2027"), "{page}");
 }
