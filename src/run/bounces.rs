@@ -198,7 +198,7 @@ impl Night<'_> {
             for (subject, address) in people.addresses_by(reach, false).chain(people.addresses_by(reach, true)) {
                 let index = index_of(address.reveal(), reach, &self.key);
                 for channel in index.and_then(|index| channels.get(index.as_str())).into_iter().flatten() {
-                    let closed = (self.key.pseudonym(subject), plan::ALL.to_owned(), (*channel).to_owned());
+                    let closed = (self.key.subject(&subject).into(), plan::ALL.to_owned(), (*channel).to_owned());
                     self.closed.suppressed.insert(closed);
                 }
             }
@@ -233,7 +233,7 @@ impl Night<'_> {
                 let index = index_of(address.reveal(), reach, &self.key);
                 if let Some(suppression) = index.and_then(|index| wrong.get(index.as_str()).copied()) {
                     let code = suppression.code.as_deref().unwrap_or_default();
-                    let cells = [subject.reveal().as_str(), address.reveal(), &suppression.since, code];
+                    let cells = [*subject.reveal(), *address.reveal(), &suppression.since, code];
                     rows.push(cells.map(cell).join(","));
                 }
             }

@@ -42,7 +42,7 @@ impl Night<'_> {
         let communes = self.communes(built)?;
         let open = obligations.iter().filter(|obligation| obligation.is_open(self.as_of));
         let places: Vec<(String, String)> =
-            open.map(|open| (open.item.clone(), self.commune(&communes, open).to_owned())).collect();
+            open.map(|open| (open.item.to_string(), self.commune(&communes, open).to_owned())).collect();
         for (item, commune) in places {
             self.count_in(&item, &commune, |counts| &mut counts.obligations);
         }

@@ -379,7 +379,8 @@ async fn places(channel: &Channel, sender: &Sender) -> Option<Places> {
 /// The short message of a reminder by its channel.
 pub(super) fn slip(reminder: &Reminder<'_>, letter: &Letter, occasion: &Occasion<'_>) -> Result<Slip, Reason> {
     let channel = reminder.channel;
-    let address = reminder.recipient.address(channel.reach()).ok_or(Reason::NoAddress)?.reveal();
+    let address = reminder.recipient.address(channel.reach()).ok_or(Reason::NoAddress)?;
+    let address = *address.reveal();
     let to = match channel.reach() {
         Reach::Phone => Destination::Phone(address.parse().map_err(|_| Reason::BadAddress)?),
         Reach::Email => {
@@ -388,7 +389,7 @@ pub(super) fn slip(reminder: &Reminder<'_>, letter: &Letter, occasion: &Occasion
     };
     let body = body(channel, letter, occasion).map_err(|_| Reason::DoesNotFit)?;
     Ok(Slip {
-        key: reminder.key.clone(),
+        key: reminder.key.to_string(),
         message_id: delivery::slip_id(&reminder.key),
         to,
         item: reminder.item.id.clone(),

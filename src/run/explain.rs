@@ -334,11 +334,11 @@ impl super::Night<'_> {
     /// Why a reminder is sent, in the language of the person, sealed under the key of the message.
     pub(super) fn sealed(&self, reminder: &Reminder<'_>) -> Option<Vec<u8>> {
         let obligation = reminder.obligation;
-        let account = self.accounts.told.get(&obligation.key)?;
+        let account = self.accounts.told.get(&*obligation.key)?;
         let due = Due { key: &obligation.key, on: obligation.due_on, rule_version: &obligation.rule_version };
         let night = Night { known_on: self.known_on, ..of(&self.checked.pipeline, self.as_of) };
         let explanation = explain::explain(reminder.item, due, account, night, &self.accounts.provenance).ok()?;
-        self.accounts.key.as_ref()?.seal(&reminder.key, &explanation.text(reminder.recipient.language))
+        self.accounts.key.as_ref()?.seal(&reminder.key, &explanation.text(reminder.recipient.language()))
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use super::{Before, History, Reason, Recipient, Told};
 use crate::language::Language;
 use crate::obligations::Obligation;
-use crate::personal::{PseudonymKey, hex};
+use crate::personal::{Digest, PseudonymKey};
 use crate::pipeline::{Channel, Item, Reach, Uncertain};
 
 /// A message that is to be sent today.
@@ -15,15 +15,15 @@ use crate::pipeline::{Channel, Item, Reach, Uncertain};
 pub struct Reminder<'a> {
     /// Its unique key: a keyed digest of subject, item, period, stage and channel; of a letter that corrects the day that
     /// an earlier one told, also of the new day and of that message's key.
-    pub key: String,
+    pub key: Digest,
     /// What it is about.
     pub obligation: &'a Obligation,
     /// The item.
     pub item: &'a Item,
     /// To whom.
-    pub recipient: &'a Recipient,
+    pub recipient: Recipient<'a>,
     /// Keyed pseudonym of the person.
-    pub subject: String,
+    pub subject: Digest,
     /// The stage, by its notice in days.
     pub stage_notice_days: u16,
     /// The stage, counted from 1: the last one is as high as the item has notices.
@@ -71,14 +71,14 @@ impl<'a> Reminder<'a> {
     /// The same reminder by the channel after that of a message's key; none where there is no such channel or key.
     pub fn after(&self, key: &str) -> Option<Self> {
         let mut keys = std::iter::once(&self.key).chain(self.otherwise.iter().map(|way| &way.key));
-        let way = keys.position(|own| own == key)?;
+        let way = keys.position(|own| *own == *key)?;
         (way < self.otherwise.len()).then(|| self.clone().by(way + 1))
     }
 
     /// The channel on which the reminder has this key.
     pub fn channel_of(&self, key: &str) -> Option<&'a Channel> {
-        let otherwise = self.otherwise.iter().find(|way| way.key == key).map(|way| way.channel);
-        if self.key == key { Some(self.channel) } else { otherwise }
+        let otherwise = self.otherwise.iter().find(|way| way.key == *key).map(|way| way.channel);
+        if self.key == *key { Some(self.channel) } else { otherwise }
     }
 
     /// Whether the person does not want it by its channel, or the address is known not to work there.
@@ -106,7 +106,7 @@ impl<'a> Reminder<'a> {
             && self.subject == other.subject
             && self.channel.name == other.channel.name
             && self.language == other.language
-            && std::ptr::eq(self.recipient, other.recipient)
+            && self.recipient.is(other.recipient)
     }
 
     /// The last day on which the message may leave: that of the reminder in it that is the first to expire.
@@ -122,7 +122,7 @@ impl<'a> Reminder<'a> {
 
     /// The domain of the mail address it goes to, in lower case; none where it goes to a phone.
     pub fn domain(&self) -> Option<String> {
-        let email = self.recipient.email.as_ref().filter(|_| self.channel.reach() == Reach::Email)?;
+        let email = self.recipient.email().filter(|_| self.channel.reach() == Reach::Email)?;
         email.reveal().rsplit_once('@').map(|(_, domain)| domain.trim().to_ascii_lowercase())
     }
 
@@ -138,7 +138,7 @@ pub struct Way<'a> {
     /// The channel.
     pub channel: &'a Channel,
     /// The message's key on it.
-    pub key: String,
+    pub key: Digest,
 }
 
 /// What stands between a person and a channel: learnt from bounces, or said by the person; and what stands between a
@@ -189,7 +189,7 @@ pub(super) fn ways<'a>(
 /// The channels that what was recorded of this stage leaves open. One message is one: sent by any channel it is sent,
 /// and where nobody knows whether it was taken, no other channel is used beside it.
 pub(super) fn under_way<'a>(ways: Vec<Way<'a>>, item: &Item, history: &History) -> Result<Vec<Way<'a>>, Reason> {
-    let before = |way: &Way<'_>| history.messages.get(&way.key).copied();
+    let before = |way: &Way<'_>| history.messages.get(&*way.key).copied();
     if ways.iter().any(|way| before(way) == Some(Before::Sent)) {
         return Err(Reason::AlreadySent);
     }
@@ -212,10 +212,10 @@ fn message_key(
     (stage_notice_days, told): (u16, Option<&Told>),
     channel: &Channel,
     key: &PseudonymKey,
-) -> String {
+) -> Digest {
     let stage = stage_notice_days.to_string();
     let due_on = obligation.due_on.to_string();
     let mut parts = vec![obligation.key.as_bytes(), stage.as_bytes(), channel.name().as_bytes()];
     parts.extend(told.into_iter().flat_map(|told| [due_on.as_bytes(), told.message.as_bytes()]));
-    hex(key.digest("message", &parts).get(..16).unwrap_or_default())
+    Digest::of(key.digest("message", &parts))
 }

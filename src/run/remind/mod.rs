@@ -11,7 +11,7 @@ mod stop;
 mod told;
 mod write;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -59,7 +59,7 @@ impl Night<'_> {
         let suppressions = self.close_channels(ledger, people.as_ref())?;
         self.list_wrong_addresses(&suppressions, people.as_ref())?;
         self.drop_moved(ledger, people.as_ref())?;
-        let history = self.told(ledger, obligations, self.attended(ledger, history(ledger, |_| true)?)?)?;
+        let history = self.history_of(ledger, obligations)?;
         let mut plan = self.decide(obligations, people.as_ref(), &history)?;
         drop(history);
         self.count_reminders(built, &plan.reminders)?;
@@ -107,6 +107,16 @@ impl Night<'_> {
         self.tell_waiting(ledger)?;
         self.count_held(&plan);
         Ok(())
+    }
+
+    /// What was recorded earlier of the obligations that are open tonight: of all others nothing is asked, however many
+    /// years of nights lie in the ledger.
+    fn history_of(&self, ledger: &Ledger, obligations: &[Obligation]) -> Result<History, Fault> {
+        let open = obligations.iter().filter(|obligation| obligation.is_open(self.as_of));
+        let open: HashSet<&str> = open.map(|obligation| obligation.key.as_str()).collect();
+        let history = history(ledger, |row| open.contains(row.obligation.as_str()))?;
+        drop(open);
+        self.told(ledger, obligations, self.attended(ledger, history)?)
     }
 
     /// Reads the keys of signatures, once for a run and before anything is reserved.
@@ -182,7 +192,7 @@ impl Night<'_> {
             let write = |reminder: &Reminder<'o>| {
                 let written = night.write_of(reminder, standing)?;
                 if written.0.key.0 != reminder.key {
-                    let key = MessageKey(reminder.key.clone());
+                    let key = MessageKey(reminder.key.into());
                     left.lock().unwrap_or_else(PoisonError::into_inner).push((key, OTHER_CHANNEL.to_owned()));
                 }
                 Ok(written)
@@ -254,7 +264,7 @@ impl Night<'_> {
             retries.forget(&key);
             for (place, one) in reminder.apart().into_iter().enumerate() {
                 // Only what leaves by itself may have taken another channel than its first.
-                let key = if place == 0 { &key } else { &one.key };
+                let key = if place == 0 { key.as_str() } else { &one.key };
                 self.tally_outcome(&one, state);
                 if outcome.code().is_some_and(|code| code.class() == Class::OptedOut) {
                     opted_out.extend(self.opting_out(&one, key));
@@ -276,7 +286,7 @@ impl Night<'_> {
     fn opting_out(&self, reminder: &Reminder<'_>, key: &str) -> Option<Preference> {
         let channel = reminder.channel_of(key)?;
         Some(Preference {
-            subject: reminder.subject.clone(),
+            subject: reminder.subject.into(),
             item: ledger::ALL.to_owned(),
             channel: channel.name().to_owned(),
             stance: Some(Stance::Refused),
@@ -310,7 +320,7 @@ impl Night<'_> {
             self.close_channels(ledger, people.as_ref())?;
         }
         let history = match ledger {
-            Some(ledger) => self.told(ledger, obligations, self.attended(ledger, history(ledger, |_| true)?)?)?,
+            Some(ledger) => self.history_of(ledger, obligations)?,
             None => History::default(),
         };
         let mut plan = self.decide(obligations, people.as_ref(), &history)?;
@@ -439,7 +449,7 @@ fn state(outcome: Outcome) -> MessageState {
     }
 }
 
-/// What became of every message that was ever recorded, of those to be counted.
+/// What became of every message that was ever recorded, of those to be counted; the others are passed over one by one.
 pub(super) fn history(ledger: &Ledger, counts: impl Fn(&OutboxRow) -> bool) -> Result<History, Fault> {
     let before = |state| match state {
         MessageState::Accepted => Some(Before::Sent),
@@ -451,7 +461,10 @@ pub(super) fn history(ledger: &Ledger, counts: impl Fn(&OutboxRow) -> bool) -> R
         MessageState::Uncertain | MessageState::InFlight => Some(Before::Uncertain),
     };
     let mut history = History::default();
-    for row in ledger.outbox().map_err(|error| error.fault())?.into_iter().filter(counts) {
+    let read = ledger.each_message(|row| {
+        if !counts(&row) {
+            return;
+        }
         if row.state == MessageState::Accepted {
             let shortest = history.shortest_sent.entry(row.obligation).or_insert(row.stage_notice_days);
             *shortest = row.stage_notice_days.min(*shortest);
@@ -459,6 +472,6 @@ pub(super) fn history(ledger: &Ledger, counts: impl Fn(&OutboxRow) -> bool) -> R
         if let Some(before) = before(row.state) {
             history.messages.insert(row.key.0, before);
         }
-    }
-    Ok(history)
+    });
+    read.map(|()| history).map_err(|error| error.fault())
 }

@@ -58,8 +58,8 @@ impl Town {
         item.uncertain = Uncertain::LeaveToClerk;
         item.notice_days = vec![60, 30, 7];
         let obligation = |(number, (days, _, _)): (usize, &(i32, bool, bool))| Obligation {
-            key: format!("o{number}"),
-            item: item.id.clone(),
+            key: format!("o{number}").parse().unwrap(),
+            item: item.id.as_str().into(),
             subject_id: Personal::new(format!("p{number}")),
             due_on: TODAY.saturating_add(days.days()),
             fulfilled_on: None,
@@ -108,9 +108,9 @@ impl Town {
     fn keys(&self) -> BTreeMap<String, String> {
         let plan = self.plan();
         let one = plan.reminders.first().unwrap();
-        let first = (one.channel.name.clone(), one.key.clone());
+        let first = (one.channel.name.clone(), one.key.to_string());
         std::iter::once(first)
-            .chain(one.otherwise.iter().map(|way| (way.channel.name.clone(), way.key.clone())))
+            .chain(one.otherwise.iter().map(|way| (way.channel.name.clone(), way.key.to_string())))
             .collect()
     }
 }
