@@ -199,7 +199,8 @@ impl Nation {
 
 /// As they are read on a night: from a table.
 fn obligations(people: u64, item: &Item, law: &Law, key: &PseudonymKey) -> Fallible<Vec<Obligation>> {
-    let texts = |text: &dyn Fn(u64) -> String| Arc::new(StringArray::from_iter_values((0..people).map(text))) as ArrayRef;
+    let texts =
+        |text: &dyn Fn(u64) -> String| Arc::new(StringArray::from_iter_values((0..people).map(text))) as ArrayRef;
     let days = |day: &dyn Fn(u64) -> Option<Date>| {
         Arc::new((0..people).map(|number| day(number).map(to_days)).collect::<Date32Array>()) as ArrayRef
     };

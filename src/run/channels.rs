@@ -209,6 +209,11 @@ impl Senders {
         going
     }
 
+    /// The numbers that peers gave to messages, by their keys, since this was last asked.
+    pub(super) fn numbers(&mut self) -> HashMap<String, String> {
+        self.open.values_mut().flat_map(Sender::numbers).collect()
+    }
+
     /// Takes leave of all channels.
     pub(super) async fn close(self) {
         for sender in self.open.into_values() {

@@ -200,9 +200,8 @@ impl Ledger {
         let failed = |source| self.failed("read the outbox", source);
         // A ledger of an earlier layout, opened for reading, has no reasons beside its messages.
         let reason = if self.version()?.as_deref() == Some("1") { "null" } else { "reason" };
-        let sql = format!(
-            "select key, state, attempts, item, run, obligation, stage, {reason}, message_id from outbox"
-        );
+        let sql =
+            format!("select key, state, attempts, item, run, obligation, stage, {reason}, message_id from outbox");
         let mut select = self.connection.prepare(&sql).map_err(failed)?;
         let mut rows = select.query([]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {

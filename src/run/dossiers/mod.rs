@@ -104,8 +104,9 @@ impl Night<'_> {
         ledger
             .prepare_dossiers(&self.run, &form.item, (&Basis::name(&basis), &basis), &sealed)
             .map_err(|error| error.fault())?;
-        let links =
-            numbered.into_iter().map(|(_, obligation, dossier)| (obligation.key.to_string(), (dossier, obligation.due_on)));
+        let links = numbered
+            .into_iter()
+            .map(|(_, obligation, dossier)| (obligation.key.to_string(), (dossier, obligation.due_on)));
         self.dossiers.extend(links);
         let count = sealed.len() as u64;
         self.report.notes.push(format!("{count} dossiers of {} are prepared for their persons", form.item));

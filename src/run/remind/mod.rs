@@ -171,6 +171,9 @@ impl Night<'_> {
             let Way { convoy, retries } = &mut *way;
             if breakers.stopped() != stopped {
                 stopped = breakers.stopped();
+                // What is on its way and has not begun to leave is held like the rest: it may be of what was stopped.
+                let recalled = convoy.recall(ledger, &self.run).map_err(|error| error.fault())?;
+                recalled.into_iter().rev().for_each(|message| admit::put_back(reminders, message));
                 stop::hold_stopped(breakers, reminders, plan);
             }
             // What is stale is looked at again when those before it have left.
@@ -206,7 +209,8 @@ impl Night<'_> {
                 ledger.drop_messages(&run, &left).map_err(|error| error.fault())?;
             }
             turn.unwritten.into_iter().for_each(|(reminder, why)| self.not_written(reminder, why, reminders, plan));
-            let (recalled, again) = self.ended(ledger, turn.ended, convoy, retries, breakers)?;
+            let numbers = senders.numbers();
+            let (recalled, again) = self.ended(ledger, (turn.ended, numbers), convoy, retries, breakers)?;
             let mut again = VecDeque::from(again);
             stop::hold_stopped(breakers, &mut again, plan);
             if !again.is_empty() {
@@ -229,11 +233,11 @@ impl Night<'_> {
     }
 
     /// Counts what became of messages, lets those wait that are tried again in this run, and gives back those that
-    /// never began to leave, and those that take another channel.
+    /// never began to leave, and those that take another channel. `numbers` are those that peers gave, by key.
     fn ended<'o>(
         &mut self,
         ledger: &mut Ledger,
-        ended: Vec<(Reminder<'o>, String, Outcome)>,
+        (ended, numbers): (Vec<(Reminder<'o>, String, Outcome)>, HashMap<String, String>),
         convoy: &mut Convoy<Reminder<'o>>,
         retries: &mut Retries<Reminder<'o>>,
         breakers: &mut Breakers,
@@ -253,6 +257,8 @@ impl Night<'_> {
             settlement.retry_at = retries.later(&key, outcome, now(), last);
             let retry_at = settlement.retry_at.filter(|at| retries.reaches(*at));
             let state = settlement.state;
+            let number = numbers.get(&key).filter(|_| state == MessageState::Accepted);
+            settlement.reason = number.and_then(|number| ledger::accepted_as(number)).unwrap_or(settlement.reason);
             convoy.settle(settlement);
             if let Some(end) = stop::end(outcome, state) {
                 self.count_end(ledger, breakers, &stop::scopes_of_message(&reminder, &key), end)?;

@@ -100,6 +100,7 @@ impl Stand {
             url: format!("{}/webhook", self.simulator.url()),
             secret: self.secret(secret),
             reach: Reach::Phone,
+            is_private: false,
             connections: 4,
         })))
     }
