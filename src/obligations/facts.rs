@@ -19,11 +19,11 @@ enum Held {
     /// A row of columns.
     Row(Columns, u32),
     /// Given one by one.
-    Apart(Box<[(Arc<str>, Fact)]>),
+    Apart(Arc<Vec<(Arc<str>, Fact)>>),
 }
 
 /// The columns of a table that are facts.
-pub(super) type Columns = Arc<[(Arc<str>, Column)]>;
+pub(super) type Columns = Arc<Vec<(Arc<str>, Column)>>;
 
 /// A column of facts, by row.
 pub(super) enum Column {
@@ -56,7 +56,7 @@ pub(super) fn columns(table: &Table) -> Result<Columns, tables::Error> {
         };
         Ok((Arc::from(name), values))
     };
-    fact_names(table).into_iter().map(column).collect()
+    fact_names(table).into_iter().map(column).collect::<Result<_, _>>().map(Arc::new)
 }
 
 impl Facts {
@@ -88,7 +88,7 @@ impl Facts {
 
 impl Default for Facts {
     fn default() -> Self {
-        Facts(Held::Apart(Box::default()))
+        Facts(Held::Apart(Arc::default()))
     }
 }
 
@@ -106,6 +106,6 @@ impl fmt::Debug for Facts {
 
 impl FromIterator<(Arc<str>, Fact)> for Facts {
     fn from_iter<I: IntoIterator<Item = (Arc<str>, Fact)>>(facts: I) -> Self {
-        Facts(Held::Apart(facts.into_iter().collect()))
+        Facts(Held::Apart(Arc::new(facts.into_iter().collect())))
     }
 }

@@ -14,7 +14,7 @@ use jiff::civil::Date;
 
 use crate::calendar::AsOf;
 use crate::fault::{Explain, Place};
-use crate::personal::{Digest, Personal, PseudonymKey, SharedText};
+use crate::personal::{Digest, Personal, PseudonymKey, SharedText, ShortText};
 use crate::pipeline::Item;
 use crate::pipeline::law::Law;
 use crate::tables::{self, Contract, Table, TableName, Texts};
@@ -31,7 +31,7 @@ pub struct Obligation {
     /// Name of the item.
     pub item: SharedText,
     /// Who must do it.
-    pub subject_id: Personal<String>,
+    pub subject_id: Personal<ShortText>,
     /// The last day on which it may be done.
     pub due_on: Date,
     /// The day it was done, by what the sources say; none while it is open.
@@ -191,7 +191,7 @@ pub fn read(item: &Item, law: &Law, table: &Table, key: &PseudonymKey) -> Result
         let obligation = Obligation {
             key: digest_of(&item.id, [subject, objects.get(row).unwrap_or_default(), period], key),
             item: item_id.clone(),
-            subject_id: Personal::new(subject.to_owned()),
+            subject_id: Personal::new(subject.into()),
             due_on,
             fulfilled_on,
             rule_version,

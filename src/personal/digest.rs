@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Digits of a keyed digest.
 const DIGITS: usize = 32;
@@ -104,9 +105,9 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// A text that many have in common, held once: the name of an item, or of a version of a rule.
+/// A text that many have in common, held once and known by one pointer: the name of an item, or of a version of a rule.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SharedText(std::sync::Arc<str>);
+pub struct SharedText(Arc<Box<str>>);
 
 impl SharedText {
     /// As text.
@@ -131,13 +132,13 @@ impl Borrow<str> for SharedText {
 
 impl From<&str> for SharedText {
     fn from(text: &str) -> Self {
-        SharedText(text.into())
+        SharedText(Arc::new(text.into()))
     }
 }
 
 impl From<String> for SharedText {
     fn from(text: String) -> Self {
-        SharedText(text.into())
+        SharedText(Arc::new(text.into()))
     }
 }
 
@@ -178,6 +179,80 @@ impl fmt::Display for SharedText {
 }
 
 impl fmt::Debug for SharedText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// Bytes of a text that stand in its own place.
+const SHORT_BYTES: usize = 22;
+
+/// The number of a person or a business in a register: few characters, which stand in its own place; a longer one has one
+/// on the heap.
+#[derive(Clone)]
+pub struct ShortText(Short);
+
+#[derive(Clone)]
+enum Short {
+    Here(u8, [u8; SHORT_BYTES]),
+    There(Box<str>),
+}
+
+impl ShortText {
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            // It was a text when it was made.
+            Short::Here(length, bytes) => {
+                std::str::from_utf8(bytes.get(..usize::from(*length)).unwrap_or_default()).unwrap_or_default()
+            }
+            Short::There(text) => text,
+        }
+    }
+}
+
+impl From<&str> for ShortText {
+    fn from(text: &str) -> Self {
+        let mut bytes = [0; SHORT_BYTES];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(text.as_bytes());
+                ShortText(Short::Here(length, bytes))
+            }
+            _ => ShortText(Short::There(text.into())),
+        }
+    }
+}
+
+impl From<String> for ShortText {
+    fn from(text: String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl AsRef<str> for ShortText {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Deref for ShortText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl PartialEq for ShortText {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for ShortText {}
+
+impl fmt::Debug for ShortText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
     }

@@ -11,7 +11,7 @@ pub mod links;
 
 use std::fmt;
 
-pub use digest::{Digest, SharedText, TooLong};
+pub use digest::{Digest, SharedText, ShortText, TooLong};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
 /// A value that belongs to a person and is not shown by accident.

@@ -21,7 +21,7 @@ use jiff::civil::Date;
 pub use history::{Before, Chosen, History, Told};
 pub use reason::Reason;
 pub use recipients::{Recipient, Recipients, recipients};
-pub use ways::{ALL, Reminder, Standing, Way};
+pub use ways::{ALL, Rare, Reminder, Standing, Way};
 
 use super::phone::Phone;
 use crate::calendar::AsOf;
@@ -301,7 +301,7 @@ fn decide_stage<'a>(
         channel,
         otherwise: ways.collect(),
         is_late,
-        together: Vec::new(),
+        together: Rare::default(),
         is_alone: false,
     })
 }

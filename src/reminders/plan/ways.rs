@@ -1,6 +1,7 @@
 //! A reminder, and the channels it may take: which are open to a person, and what was recorded on each.
 
 use std::collections::HashSet;
+use std::ops::Deref;
 
 use jiff::civil::Date;
 
@@ -39,11 +40,11 @@ pub struct Reminder<'a> {
     /// By which channel it goes.
     pub channel: &'a Channel,
     /// The channels that are open to it after that one, in the item's order.
-    pub otherwise: Vec<Way<'a>>,
+    pub otherwise: Rare<Way<'a>>,
     /// Whether it leaves so late after its day that its letter says so.
     pub is_late: bool,
     /// The other reminders of this person that leave in the same letter, in their order; empty for most.
-    pub together: Vec<Reminder<'a>>,
+    pub together: Rare<Reminder<'a>>,
     /// Whether it has to leave by itself: a letter of several could not be written.
     pub is_alone: bool,
 }
@@ -54,9 +55,11 @@ impl<'a> Reminder<'a> {
     #[must_use]
     pub fn by(mut self, way: usize) -> Self {
         if way > 0 && way <= self.otherwise.len() {
-            self.otherwise.drain(..way - 1);
-            let next = self.otherwise.remove(0);
-            (self.channel, self.key) = (next.channel, next.key);
+            let mut after = std::mem::take(&mut self.otherwise).into_iter().skip(way - 1);
+            if let Some(next) = after.next() {
+                (self.channel, self.key) = (next.channel, next.key);
+            }
+            self.otherwise = after.collect();
         }
         self
     }
@@ -129,6 +132,56 @@ impl<'a> Reminder<'a> {
     /// The same reminder by its next channel; none where there is none.
     pub fn by_next(self) -> Option<Self> {
         if self.otherwise.is_empty() { None } else { Some(self.by(1)) }
+    }
+}
+
+/// A list that is empty for most, and then takes one word: a night holds a million of them.
+#[derive(Debug, Clone)]
+pub struct Rare<T>(Option<Box<Vec<T>>>);
+
+impl<T> Rare<T> {
+    /// Puts one more behind the others.
+    pub fn push(&mut self, one: T) {
+        self.0.get_or_insert_default().push(one);
+    }
+}
+
+impl<T> Default for Rare<T> {
+    fn default() -> Self {
+        Rare(None)
+    }
+}
+
+impl<T> Deref for Rare<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        self.0.as_deref().map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+impl<T> FromIterator<T> for Rare<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Self {
+        let all: Vec<T> = all.into_iter().collect();
+        Rare((!all.is_empty()).then(|| Box::new(all)))
+    }
+}
+
+impl<T> IntoIterator for Rare<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.map(|all| *all).unwrap_or_default().into_iter()
+    }
+}
+
+impl<'r, T> IntoIterator for &'r Rare<T> {
+    type Item = &'r T;
+    type IntoIter = std::slice::Iter<'r, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 

@@ -184,7 +184,7 @@ impl Night<'_> {
             let text = sheet.text(*row, obligation.due_on);
             Some(PreparedDossier {
                 dossier: dossier.clone(),
-                subject: self.key.pseudonym(&obligation.subject_id),
+                subject: self.key.subject(&obligation.subject_id).into(),
                 obligation: obligation.key.into(),
                 due_on: obligation.due_on,
                 sealed: key.seal(&dossier_name(dossier), &text)?,

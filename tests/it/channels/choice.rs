@@ -60,7 +60,7 @@ impl Town {
         let obligation = |(number, (days, _, _)): (usize, &(i32, bool, bool))| Obligation {
             key: format!("o{number}").parse().unwrap(),
             item: item.id.as_str().into(),
-            subject_id: Personal::new(format!("p{number}")),
+            subject_id: Personal::new(format!("p{number}").into()),
             due_on: TODAY.saturating_add(days.days()),
             fulfilled_on: None,
             rule_version: "rule@2025-01-01".into(),
