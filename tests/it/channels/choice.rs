@@ -236,6 +236,21 @@ fn who_cannot_wait_takes_the_places_and_the_rest_waits_or_goes_by_another_channe
 }
 
 #[test]
+fn a_letter_of_several_leaves_until_the_first_of_them_expires() {
+    let town = Town::of(&[(7, false, true), (3, false, true), (5, false, true)]);
+    let mut reminders = town.plan().reminders;
+    let days: Vec<Date> = reminders.iter().map(|reminder| reminder.last_day()).collect();
+    let due = [3, 5, 7].map(|days| TODAY.saturating_add(days.days()));
+    assert_eq!(days, due, "by itself each leaves until it is due");
+    let mut letter = reminders.pop().unwrap();
+    assert_eq!(letter.last_day(), due[2]);
+    reminders.into_iter().for_each(|other| letter.together.push(other));
+    assert_eq!(letter.last_day(), due[0]);
+    let apart: Vec<Date> = letter.apart().iter().map(|reminder| reminder.last_day()).collect();
+    assert_eq!(apart, [due[2], due[0], due[1]], "apart each has its own again");
+}
+
+#[test]
 fn graver_consequences_come_first_among_those_that_are_equally_near() {
     let town = Town::of(&[(1, true, true), (1, true, true), (1, true, true)]);
     let grave = |reminder: &plan::Reminder<'_>| reminder.obligation.key != "o1";
