@@ -208,7 +208,7 @@ pub fn read(item: &Item, law: &Law, table: &Table, key: &PseudonymKey) -> Result
 /// Each obligation once, in order of due date and key: of rows that are the same the last counts. Where rows of one
 /// obligation contradict each other, says how many do.
 fn each_once(mut all: Vec<Obligation>) -> Result<Vec<Obligation>, usize> {
-    all.sort_unstable_by(|a, b| (a.key, a.facts.row()).cmp(&(b.key, b.facts.row())));
+    all.sort_unstable_by_key(|obligation| (obligation.key, obligation.facts.row()));
     let mut ambiguous = 0;
     all.dedup_by(|later, kept| {
         let is_same = later.key == kept.key;
@@ -221,7 +221,7 @@ fn each_once(mut all: Vec<Obligation>) -> Result<Vec<Obligation>, usize> {
     if ambiguous > 0 {
         return Err(ambiguous);
     }
-    all.sort_unstable_by(|a, b| (a.due_on, a.key).cmp(&(b.due_on, b.key)));
+    all.sort_unstable_by_key(|obligation| (obligation.due_on, obligation.key));
     all.shrink_to_fit();
     Ok(all)
 }

@@ -137,6 +137,7 @@ impl<'a> Reminder<'a> {
 
 /// A list that is empty for most, and then takes one word: a night holds a million of them.
 #[derive(Debug, Clone)]
+#[expect(clippy::box_collection, reason = "the place that it takes while it is empty is what it is for")]
 pub struct Rare<T>(Option<Box<Vec<T>>>);
 
 impl<T> Rare<T> {

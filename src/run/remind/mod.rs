@@ -42,6 +42,9 @@ struct Way<'o> {
     retries: Retries<Reminder<'o>>,
 }
 
+/// A message that is no longer on its way, its key, and what became of it.
+type Ended<'o> = (Reminder<'o>, String, Outcome);
+
 /// What is the same in every letter of an item.
 pub(super) struct Standing {
     reasons: Vec<letter::Reason>,
@@ -237,7 +240,7 @@ impl Night<'_> {
     fn ended<'o>(
         &mut self,
         ledger: &mut Ledger,
-        (ended, numbers): (Vec<(Reminder<'o>, String, Outcome)>, HashMap<String, String>),
+        (ended, numbers): (Vec<Ended<'o>>, HashMap<String, String>),
         convoy: &mut Convoy<Reminder<'o>>,
         retries: &mut Retries<Reminder<'o>>,
         breakers: &mut Breakers,
