@@ -250,7 +250,7 @@ async fn catalogue(root: &Path, folder: &Path) -> Fallible<u64> {
         let table = begun.made().await?;
         let found = obligations::read(item, &night.pipeline.law, &table, &key)?;
         rows += found.len() as u64;
-        subjects.extend(found.into_iter().map(|obligation| obligation.subject_id.reveal().clone()));
+        subjects.extend(found.into_iter().map(|obligation| obligation.subject_id.reveal().to_string()));
         night.tell(&format!("{}: {}", item.id, table.rows()))?;
     }
     night.contacts(subjects.iter().map(String::as_str).collect()).await?;

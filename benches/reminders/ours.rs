@@ -5,18 +5,19 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
-use chudong::calendar::AsOf;
+use arrow::array::{ArrayRef, BooleanArray, Date32Array, RecordBatch, StringArray};
+use chudong::calendar::{AsOf, to_days};
 use chudong::delivery::{self, Address, Envelope, Head, Outcome, Sender, Timeouts};
 use chudong::ledger::{Ledger, MessageKey, MessageState, Record, Recorded};
-use chudong::obligations::{Fact, Facts, Obligation};
+use chudong::obligations::Obligation;
 use chudong::personal::{Personal, PseudonymKey, SealingKey, hex};
-use chudong::pipeline::{self, Channel, ChannelKind, Pipeline, Smtp, Tls, reader::Faults};
+use chudong::pipeline::law::Law;
+use chudong::pipeline::{self, Channel, ChannelKind, Item, Pipeline, Smtp, Tls, reader::Faults};
 use chudong::reminders::letter::{FactNames, Letters, Occasion, Reason, RuleReference};
 use chudong::reminders::plan::{self, Circumstances, History, Recipients, Reminder, Standing};
 use chudong::run::remind::convoy::{self, Convoy, Wire, settlement};
 use chudong::tables::Table;
-use jiff::civil::date;
+use jiff::civil::{Date, date};
 use serde::{Deserialize, Serialize};
 
 use super::{CONNECTIONS, Fallible, say};
@@ -111,9 +112,8 @@ impl Nation {
         let name = channel.name.clone();
         pipeline.items.iter_mut().for_each(|item| item.channels = vec![name.clone()]);
         let key = PseudonymKey::new([7; 32]);
-        // As they are read from a table: its columns' names are shared.
-        let columns = ["licence_class", "issued_on"].map(Arc::from);
-        let obligations = (0..people).map(|number| obligation(number, &key, &columns)).collect();
+        let item = items.first().ok_or("the sample has no such item")?;
+        let obligations = obligations(people, item, &pipeline.law, &key)?;
         let as_of = AsOf::new(date(2026, 11, 21));
         let people = recipients(people)?;
         let standing = Standing::default();
@@ -136,17 +136,17 @@ impl Nation {
     }
 
     fn record(&self, reminder: &Reminder<'_>, from: &Address) -> Record {
-        let email = reminder.recipient.email.as_ref().map(|email| email.reveal().to_lowercase()).unwrap_or_default();
+        let email = reminder.recipient.email().map(|email| email.reveal().to_lowercase()).unwrap_or_default();
         Record {
-            key: MessageKey(reminder.key.clone()),
-            subject: reminder.subject.clone(),
-            obligation: reminder.obligation.key.clone(),
+            key: MessageKey(reminder.key.into()),
+            subject: reminder.subject.into(),
+            obligation: reminder.obligation.key.into(),
             item: reminder.item.id.clone(),
             stage_notice_days: reminder.stage_notice_days,
             channel: self.channel.name.clone(),
             message_id: delivery::message_id(&reminder.key, from),
             due_on: reminder.obligation.due_on,
-            rule_version: reminder.obligation.rule_version.clone(),
+            rule_version: reminder.obligation.rule_version.to_string(),
             address: Some(hex(&self.key.digest("address", &[email.as_bytes()])[..16])),
             valid_until: Some(reminder.obligation.due_on),
             ..Record::default()
@@ -164,9 +164,9 @@ impl Nation {
             .render(&Occasion {
                 item,
                 agency: &self.pipeline.agency,
-                language: reminder.recipient.language,
+                language: reminder.recipient.language(),
                 as_of: self.as_of,
-                name: &reminder.recipient.full_name,
+                name: &reminder.recipient.full_name(),
                 due_on: reminder.obligation.due_on,
                 stage: reminder.stage,
                 facts: &facts,
@@ -178,7 +178,7 @@ impl Nation {
                 assumed_year: None,
             })
             .map_err(|error| error.to_string())?;
-        let email = reminder.recipient.email.as_ref().ok_or("no address")?;
+        let email = reminder.recipient.email().ok_or("no address")?;
         let to = Personal::new(email.reveal().parse::<Address>().map_err(|error| error.to_string())?);
         let head = Head {
             key: &reminder.key,
@@ -199,21 +199,25 @@ impl Nation {
     }
 }
 
-fn obligation(number: u64, key: &PseudonymKey, [class, issued]: &[Arc<str>; 2]) -> Obligation {
-    let subject = format!("0970{number:08}");
-    let facts: Facts =
-        [(Arc::clone(class), Fact::Text("C1".into())), (Arc::clone(issued), Fact::Date(date(2016, 11, 21)))]
-            .into_iter()
-            .collect();
-    Obligation {
-        key: hex(&key.digest("obligation", &[subject.as_bytes()])[..16]),
-        item: ITEM.into(),
-        subject_id: Personal::new(subject),
-        due_on: date(2026, 12, 1 + (number % 20) as i8),
-        fulfilled_on: None,
-        rule_version: "driving_licence_term@2025-01-01".into(),
-        facts,
-    }
+/// As they are read on a night: from a table.
+fn obligations(people: u64, item: &Item, law: &Law, key: &PseudonymKey) -> Fallible<Vec<Obligation>> {
+    let texts =
+        |text: &dyn Fn(u64) -> String| Arc::new(StringArray::from_iter_values((0..people).map(text))) as ArrayRef;
+    let days = |day: &dyn Fn(u64) -> Option<Date>| {
+        Arc::new((0..people).map(|number| day(number).map(to_days)).collect::<Date32Array>()) as ArrayRef
+    };
+    let columns = vec![
+        ("subject_id", texts(&|number| format!("0970{number:08}"))),
+        ("object_id", texts(&|number| format!("{number:012}"))),
+        ("period", texts(&|_| "2026-12-01".into())),
+        ("due_on", days(&|number| Some(date(2026, 12, 1 + (number % 20) as i8)))),
+        ("rule_version", texts(&|_| "driving_licence_term@2025-01-01".into())),
+        ("fulfilled_on", days(&|_| None)),
+        ("licence_class", texts(&|_| "C1".into())),
+        ("issued_on", days(&|_| Some(date(2016, 11, 21)))),
+    ];
+    let table = Table::from_batch(RecordBatch::try_from_iter(columns)?);
+    Ok(chudong::obligations::read(item, law, &table, key)?)
 }
 
 fn recipients(people: u64) -> Fallible<Recipients> {

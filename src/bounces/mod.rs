@@ -9,6 +9,7 @@
 
 mod imap;
 mod maildir;
+pub mod receipt;
 pub mod report;
 mod verdict;
 
@@ -76,6 +77,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Receipts of services cannot be kept, read or removed.
+    #[error("the receipts in the state folder cannot be used")]
+    Receipts {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// The password cannot be had.
     #[error("the password for the mailbox cannot be had")]
     Secret(#[source] secret::Error),
@@ -117,6 +127,7 @@ impl Explain for Error {
         match self {
             Error::NotMaildir { .. } => "bounces.no-maildir",
             Error::Maildir { .. } => "bounces.maildir-unusable",
+            Error::Receipts { .. } => "bounces.receipts-unusable",
             Error::Secret(error) => error.code(),
             Error::Connect { .. } => "bounces.server-unreachable",
             Error::Tls { .. } => "bounces.connection-not-protected",
@@ -127,7 +138,9 @@ impl Explain for Error {
 
     fn place(&self) -> Place {
         match self {
-            Error::NotMaildir { path } | Error::Maildir { path, .. } => Place::file(path),
+            Error::NotMaildir { path } | Error::Maildir { path, .. } | Error::Receipts { path, .. } => {
+                Place::file(path)
+            }
             Error::Secret(error) => error.place(),
             Error::Connect { server, .. }
             | Error::Tls { server, .. }
@@ -142,6 +155,7 @@ impl Explain for Error {
                 "correct mail.mailbox.path, or let the mail server deliver there once: it makes the maildir".into()
             }
             Error::Maildir { .. } => "let the service's account read and move files there; nothing is lost".into(),
+            Error::Receipts { .. } => "make room, and let the service's account read and write there".into(),
             Error::Secret(error) => error.next(),
             Error::Connect { .. } => "check host, port and network; what waits there is read the next time".into(),
             Error::Tls { .. } => {

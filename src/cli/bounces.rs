@@ -10,11 +10,16 @@ use crate::ledger::{Ledger, Lock};
 use crate::run;
 use crate::world::World;
 
-pub(super) async fn bounces(root: PathBuf, agency: &str, state: PathBuf) -> Result<Ended, Vec<Fault>> {
+pub(super) async fn bounces(
+    root: PathBuf,
+    agency: &str,
+    state: PathBuf,
+    receipts: Option<&Path>,
+) -> Result<Ended, Vec<Fault>> {
     let pipeline = read_pipeline(&root, agency)?;
     let world = World::new(root, state);
-    let Some(back) = run::bounces(&world, &pipeline).await.map_err(one)? else {
-        let next = "add [mail.mailbox] with kind = \"maildir\" and path, or kind = \"imap\"";
+    let Some(back) = run::bounces(&world, &pipeline, receipts).await.map_err(one)? else {
+        let next = "add [mail.mailbox] with kind = \"maildir\" and path, or kind = \"imap\"; or receipts to [serve]";
         let place = Place::file(&pipeline.path);
         return Err(vec![Fault::new("bounces.no-mailbox", place, "the pipeline names no mailbox", next)]);
     };

@@ -207,8 +207,13 @@ enum Verb {
         #[command(flatten)]
         asked: preview::Asked,
     },
-    /// Read the mailbox into which messages come back: undeliverable, unwanted, received late. A night does it too.
-    Bounces,
+    /// Read the mailbox into which messages come back, and the receipts of services: undeliverable, unwanted, received
+    /// late. A night does it too.
+    Bounces {
+        /// A file of receipts in JSON that a service gave otherwise than to `chudong serve`.
+        #[arg(long)]
+        receipts: Option<PathBuf>,
+    },
     /// Print the score sheet of a unit: what a decision makes of its month, quarter or year.
     ///
     /// It is counted from what a night landed; no source is touched. The counts are exact, and so the sheet is for
@@ -569,7 +574,7 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Explain { asked } => explain::explain(root, &agency, state, asked).await,
         Verb::Trace { asked } => trace::trace(root, &agency, state, asked),
         Verb::Preview { asked } => preview::preview(&root, &agency, asked).await,
-        Verb::Bounces => bounces::bounces(root, &agency, state).await,
+        Verb::Bounces { receipts } => bounces::bounces(root, &agency, state, receipts.as_deref()).await,
         Verb::Ratings { verb } => ratings::ratings(root, &agency, state, verb).await,
         Verb::Quality { asked } => quality::quality(root, &agency, state, asked).await,
         Verb::Release { asked } => release::release(root, &agency, state, asked).await,

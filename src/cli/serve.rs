@@ -8,7 +8,7 @@ use crate::calendar::AsOf;
 use crate::fault::{Fault, Place};
 use crate::personal::dossier_links::DossierLinks;
 use crate::personal::links::Links;
-use crate::serve::{self, Desk, Rating};
+use crate::serve::{self, Desk, Rating, Receipts};
 use crate::world::World;
 
 pub(super) async fn serve(root: &Path, agency: &str, state: PathBuf, today: Option<AsOf>) -> Result<Ended, Vec<Fault>> {
@@ -35,7 +35,8 @@ pub(super) async fn serve(root: &Path, agency: &str, state: PathBuf, today: Opti
         None => None,
     };
     let prepares = !pipeline.dossiers.is_empty();
-    let desk = Desk::new(state, pipeline, Links::new(&key, &said.base_url)).with_rating(rating);
+    let receipts = Receipts::of(&pipeline).map_err(explained)?;
+    let desk = Desk::new(state, pipeline, Links::new(&key, &said.base_url)).with_rating(rating).with_receipts(receipts);
     let desk = match prepares {
         true => {
             let links = DossierLinks::new(&key, &said.base_url);

@@ -421,6 +421,15 @@ impl Sender {
         self.trouble.take()
     }
 
+    /// The numbers that the peer gave to messages that it took, by their keys, since this was last asked: what comes back
+    /// may name them by these.
+    pub fn numbers(&mut self) -> Vec<(String, String)> {
+        match &self.route {
+            Route::Zns(account) => account.numbers(),
+            _ => Vec::new(),
+        }
+    }
+
     /// How many messages the channel may still carry today; none where there is no such number.
     pub async fn quota(&self) -> Option<zns::Quota> {
         match &self.route {

@@ -3,18 +3,21 @@
 //! A redirect would carry personal data to an address that nobody has checked; a service that moved is a fault for a
 //! person. Answers are read up to a bound and never logged: their words may hold an address.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::{Certificate, Client, Identity, Method, Url};
 
 use super::permit::RECALLED;
 use super::{Class, Code, Error, Outcome, Permit, Slip, Timeouts};
 use crate::calendar::now;
+use crate::pipeline::is_public;
 use crate::pipeline::secret::Secret;
 
 /// The most bytes of an answer that are read.
@@ -35,6 +38,23 @@ pub(crate) struct Trust {
     pub(crate) identity: Option<Secret>,
     /// The only authority that the service's certificate may come from, in PEM.
     pub(crate) authority: Option<Vec<u8>>,
+    /// Whether its name may lead to public addresses alone.
+    pub(crate) is_public: bool,
+}
+
+/// Finds the addresses of a name; one that leads into a private network is not followed there.
+struct PublicOnly;
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            if found.iter().all(|address| is_public(address.ip())) {
+                return Ok(Box::new(found.into_iter()) as Addrs);
+            }
+            Err("the name leads into a private network".into())
+        })
+    }
 }
 
 /// What came of a request.
@@ -81,6 +101,9 @@ impl Service {
         if is_near {
             // A proxy of the network knows nothing of this machine's own services.
             builder = builder.no_proxy();
+        }
+        if trust.is_public && !is_near {
+            builder = builder.dns_resolver(Arc::new(PublicOnly));
         }
         if let Some(pem) = &trust.identity {
             let identity = Identity::from_pem(pem.reveal().as_bytes());

@@ -10,7 +10,7 @@
 
 use serde_json::json;
 
-use super::service::{Peer, Service, outcome};
+use super::service::{Peer, Service, Trust, outcome};
 use super::{Body, Code, Destination, Error, Outcome, Slip, Timeouts, signature};
 use crate::calendar::now;
 use crate::pipeline::Webhook;
@@ -26,7 +26,8 @@ pub(super) struct Hook {
 
 impl Hook {
     pub(super) fn open(settings: &Webhook, timeouts: Timeouts) -> Result<Hook, Error> {
-        let service = Service::open(&[&settings.url], timeouts)?;
+        let trust = Trust { is_public: !settings.is_private, ..Trust::default() };
+        let service = Service::open_known(&[&settings.url], timeouts, &trust)?;
         let secret = settings.secret.resolve().map_err(Error::Secret)?;
         Ok(Hook { service, settings: settings.clone(), secret })
     }

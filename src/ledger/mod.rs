@@ -77,7 +77,7 @@ pub use recommendations::{KeptRecommendation, RECOMMENDATIONS, Recommendation, S
 pub use released::{ExactDecision, KeptExact};
 pub use runs::{Run, RunOutcome};
 pub use shared::Shared;
-pub use suppression::{AddressAct, NUMBER_REFUSED, RefusedAddress, Returned, Suppression, Taken};
+pub use suppression::{AddressAct, NUMBER_REFUSED, RefusedAddress, Returned, Suppression, Taken, accepted_as};
 pub use trace::{Told, Traced, TracedMessage};
 
 const SCHEMA_VERSION: i64 = 2;

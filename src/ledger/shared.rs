@@ -51,8 +51,8 @@ impl Shared {
     }
 
     /// The pseudonym of a person in this folder.
-    pub fn person(&self, subject_id: &Personal<String>) -> String {
-        self.key.pseudonym(subject_id)
+    pub fn person(&self, subject_id: &Personal<impl AsRef<str>>) -> String {
+        self.key.subject(subject_id).into()
     }
 
     /// On which days messages of the other agencies went to each person: after the first day, up to the second.

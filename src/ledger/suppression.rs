@@ -47,7 +47,7 @@ create table if not exists suppression (
 pub struct Returned {
     /// SHA-256 of the report's bytes, in hexadecimal.
     pub report: String,
-    /// The local part of the Message-ID of the message that it is about.
+    /// The local part of the Message-ID of the message that it is about, or [`accepted_as`] of its peer's number.
     pub message: String,
     /// What it says, in one word: `address_wrong`, `delivered`.
     pub verdict: &'static str,
@@ -123,6 +123,18 @@ pub struct RefusedAddress {
     pub message: String,
 }
 
+/// The reason of a message that its peer took under a number of its own: until something else is known of the message,
+/// what comes back may name it by that. None for what cannot be such a number.
+pub fn accepted_as(number: &str) -> Option<String> {
+    let is_number = !number.is_empty()
+        && number.len() <= 128
+        && number.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    is_number.then(|| format!("{ACCEPTED_AS}{number}"))
+}
+
+/// Before the peer's number in such a reason.
+const ACCEPTED_AS: &str = "accepted as ";
+
 /// How long a number that a channel cannot reach is left alone, in days: numbers are given out again.
 const REFUSED_DAYS: u16 = 180;
 
@@ -178,17 +190,18 @@ impl Ledger {
             return Ok(about);
         }
         let failed = |source| self.failed("read the outbox", source);
-        let sql = "select message_id, key, channel, state, address from outbox
+        let sql = "select message_id, key, channel, state, address, reason from outbox
                    union all
-                   select message, key, channel, state, address from together join outbox using (key)";
+                   select message, key, channel, state, address, null from together join outbox using (key)";
         let mut select = self.connection.prepare(sql).map_err(failed)?;
         let mut rows = select.query([]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             let id = row.get_ref(0).and_then(|cell| Ok(cell.as_str()?)).map_err(failed)?;
             let local = id.split('@').next().unwrap_or_default();
-            if asked.contains(local) {
-                let local = local.to_owned();
-                about.entry(local).or_default().push(message(row).map_err(failed)?);
+            let reason = row.get_ref(5).and_then(|cell| Ok(cell.as_str_or_null()?)).map_err(failed)?;
+            let numbered = reason.filter(|reason| reason.starts_with(ACCEPTED_AS));
+            for name in [Some(local), numbered].into_iter().flatten().filter(|name| asked.contains(name)) {
+                about.entry(name.to_owned()).or_default().push(message(row).map_err(failed)?);
             }
         }
         // The first by its key stands for all of a digest, on every reading.

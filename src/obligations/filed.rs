@@ -11,14 +11,14 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 use super::{Fact, Obligation};
-use crate::personal::Personal;
+use crate::personal::{Personal, ShortText};
 use crate::pipeline::Item;
 use crate::tables::{Error, Table};
 
 /// The dossiers of a night that are under way or done: by the procedure and the person, the days on which they were
 /// filed.
 #[derive(Debug, Default)]
-pub struct Filed(HashMap<String, HashMap<Personal<String>, Vec<Date>>>);
+pub struct Filed(HashMap<String, HashMap<Personal<ShortText>, Vec<Date>>>);
 
 /// The fact that says from when a dossier of an obligation is taken, where the law says so: `opens_on`.
 const OPENS_ON: &str = "opens_on";
@@ -35,7 +35,7 @@ impl Filed {
         for (((subject, code), status), day) in subjects.zip(codes).zip(statuses).zip(days) {
             let (Some(subject), Some(code), Some(status), Some(day)) = (subject, code, status, day) else { continue };
             if day <= as_of && settles(status) {
-                filed.0.entry(code).or_default().entry(Personal::new(subject)).or_default().push(day);
+                filed.0.entry(code).or_default().entry(Personal::new(subject.as_str().into())).or_default().push(day);
             }
         }
         filed.0.values_mut().flat_map(HashMap::values_mut).for_each(|days| days.sort_unstable());
@@ -47,7 +47,7 @@ impl Filed {
     pub fn settle(&self, item: &Item, obligations: &mut [Obligation]) {
         let (Some(code), Some(dossier_days)) = (&item.procedure_code, item.dossier_days) else { return };
         let Some(days_by_subject) = self.0.get(code) else { return };
-        let mut places: HashMap<Personal<String>, Vec<usize>> = HashMap::new();
+        let mut places: HashMap<Personal<ShortText>, Vec<usize>> = HashMap::new();
         for (at, obligation) in obligations.iter().enumerate() {
             if days_by_subject.contains_key(&obligation.subject_id) {
                 places.entry(obligation.subject_id.clone()).or_default().push(at);
@@ -87,7 +87,7 @@ fn settle_subject(days: &[Date], dossier_days: u16, obligations: &mut [Obligatio
 /// is due. What was filed earlier is of an earlier period.
 fn first_day(obligation: &Obligation, dossier_days: u16) -> Date {
     match obligation.facts.get(OPENS_ON) {
-        Some(Fact::Date(day)) => *day,
+        Some(Fact::Date(day)) => day,
         _ => obligation.due_on.saturating_sub(i64::from(dossier_days).days()),
     }
 }

@@ -133,10 +133,10 @@ pub fn first(seen: &Obligation, subject: impl FnOnce() -> String, window: Window
     is_open.then(|| Change {
         event: Event::Arisen,
         standing: Standing {
-            key: seen.key.clone(),
+            key: seen.key.into(),
             subject: subject(),
             due_on: seen.due_on,
-            rule_version: seen.rule_version.clone(),
+            rule_version: seen.rule_version.to_string(),
             state: State::Open,
             since: window.as_of,
             fulfilled_on: None,
@@ -158,7 +158,7 @@ pub fn next(before: &Standing, seen: Option<&Obligation>, window: Window) -> Vec
         return is_news.then(|| becomes(before, Event::Fulfilled, State::Fulfilled, Some(on))).into_iter().collect();
     }
     let is_open = seen.due_on >= window.as_of;
-    let dated = Standing { due_on: seen.due_on, rule_version: seen.rule_version.clone(), ..before.clone() };
+    let dated = Standing { due_on: seen.due_on, rule_version: seen.rule_version.to_string(), ..before.clone() };
     let mut changes = Vec::new();
     match before.state {
         State::Open | State::Lapsed => {

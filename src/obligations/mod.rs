@@ -10,16 +10,15 @@ pub mod filed;
 pub mod life;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jiff::civil::Date;
 
 use crate::calendar::AsOf;
 use crate::fault::{Explain, Place};
-use crate::personal::{Personal, PseudonymKey, hex};
+use crate::personal::{Digest, Personal, PseudonymKey, SharedText, ShortText};
 use crate::pipeline::Item;
 use crate::pipeline::law::Law;
-use crate::tables::{self, Contract, Table, TableName};
+use crate::tables::{self, Contract, Table, TableName, Texts};
 
 use arrow::datatypes::DataType;
 
@@ -29,17 +28,17 @@ pub use facts::Facts;
 #[derive(Debug, Clone)]
 pub struct Obligation {
     /// Keyed digest of item, subject, object and period: 32 hexadecimal digits.
-    pub key: String,
+    pub key: Digest,
     /// Name of the item.
-    pub item: String,
+    pub item: SharedText,
     /// Who must do it.
-    pub subject_id: Personal<String>,
+    pub subject_id: Personal<ShortText>,
     /// The last day on which it may be done.
     pub due_on: Date,
     /// The day it was done, by what the sources say; none while it is open.
     pub fulfilled_on: Option<Date>,
     /// The version of the rule that says so: `driving_licence_term@2025-01-01`; several have `", "` between them.
-    pub rule_version: String,
+    pub rule_version: SharedText,
     /// The other columns, for the message: by name, empty where null.
     pub facts: Facts,
 }
@@ -168,9 +167,13 @@ impl Explain for Error {
 }
 
 /// The key of an obligation: keyed digest of item, subject, object (empty where there is none) and period.
-pub fn key_of(item: &str, [subject, object, period]: [&str; 3], key: &PseudonymKey) -> String {
+pub fn key_of(item: &str, subject_object_period: [&str; 3], key: &PseudonymKey) -> String {
+    digest_of(item, subject_object_period, key).into()
+}
+
+fn digest_of(item: &str, [subject, object, period]: [&str; 3], key: &PseudonymKey) -> Digest {
     let parts = [item.as_bytes(), subject.as_bytes(), object.as_bytes(), period.as_bytes()];
-    hex(key.digest("obligation", &parts).get(..16).unwrap_or_default())
+    Digest::of(key.digest("obligation", &parts))
 }
 
 /// Reads the obligations of one item, in order of due date and key.
@@ -180,44 +183,64 @@ pub fn key_of(item: &str, [subject, object, period]: [&str; 3], key: &PseudonymK
 pub fn read(item: &Item, law: &Law, table: &Table, key: &PseudonymKey) -> Result<Vec<Obligation>, Error> {
     let name = TableName::new("obligations", &item.id);
     let failed = |source| Error::Table { table: name.clone(), source: Box::new(source) };
-    let subjects = table.texts("subject_id").map_err(failed)?;
-    let objects = table.texts("object_id").map_err(failed)?;
-    let periods = table.texts("period").map_err(failed)?;
+    let subjects = table.shared_texts("subject_id").map_err(failed)?;
+    let objects = table.shared_texts("object_id").map_err(failed)?;
+    let periods = table.shared_texts("period").map_err(failed)?;
     let due = table.dates("due_on").map_err(failed)?;
-    let rules = table.texts("rule_version").map_err(failed)?;
+    let rules = table.shared_texts("rule_version").map_err(failed)?;
     let fulfilled = table.dates("fulfilled_on").map_err(failed)?;
-    let facts = read_facts(table).map_err(failed)?;
-    let unknown = count_unknown(item, law, &rules);
+    let facts = facts::columns(table).map_err(failed)?;
+    let unknown = count_unknown(item, law, &rules, table.rows());
     if unknown > 0 {
         return Err(Error::NoSuchVersion { table: name, rows: unknown });
     }
-    let mut found: BTreeMap<String, Obligation> = BTreeMap::new();
-    let mut ambiguous = 0;
-    let rows = subjects.into_iter().zip(objects).zip(periods).zip(due).zip(rules).zip(fulfilled).zip(facts);
-    for ((((((subject, object), period), due_on), rule), fulfilled_on), facts) in rows {
-        let (Some(subject), Some(period), Some(due_on), Some(rule)) = (subject, period, due_on, rule) else { continue };
-        let object = object.unwrap_or_default();
-        let digest = key_of(&item.id, [&subject, &object, &period], key);
+    let item_id = SharedText::from(item.id.as_str());
+    let mut rule_names: BTreeMap<&str, SharedText> = BTreeMap::new();
+    let mut all: Vec<Obligation> = Vec::with_capacity(table.rows());
+    for (row, (due_on, fulfilled_on)) in due.into_iter().zip(fulfilled).enumerate() {
+        let (Some(subject), Some(period), Some(due_on), Some(rule)) =
+            (subjects.get(row), periods.get(row), due_on, rules.get(row))
+        else {
+            continue;
+        };
+        // Arrow counts the rows of its texts in 32 bits, too.
+        let number = u32::try_from(row).unwrap_or(u32::MAX);
+        let rule_version = rule_names.entry(rule).or_insert_with(|| rule.into()).clone();
         let obligation = Obligation {
-            key: digest.clone(),
-            item: item.id.clone(),
-            subject_id: Personal::new(subject),
+            key: digest_of(&item.id, [subject, objects.get(row).unwrap_or_default(), period], key),
+            item: item_id.clone(),
+            subject_id: Personal::new(subject.into()),
             due_on,
             fulfilled_on,
-            rule_version: rule,
-            facts,
+            rule_version,
+            facts: Facts::of_row(&facts, number),
         };
-        if let Some(other) = found.insert(digest, obligation)
-            && (other.due_on, other.fulfilled_on) != (due_on, fulfilled_on)
-        {
-            ambiguous += 1;
+        all.push(obligation);
+    }
+    match each_once(all) {
+        Ok(all) => Ok(all),
+        Err(rows) => Err(Error::Ambiguous { table: name, rows }),
+    }
+}
+
+/// Each obligation once, in order of due date and key: of rows that are the same the last counts. Where rows of one
+/// obligation contradict each other, says how many do.
+fn each_once(mut all: Vec<Obligation>) -> Result<Vec<Obligation>, usize> {
+    all.sort_unstable_by_key(|obligation| (obligation.key, obligation.facts.row()));
+    let mut ambiguous = 0;
+    all.dedup_by(|later, kept| {
+        let is_same = later.key == kept.key;
+        if is_same {
+            ambiguous += usize::from((later.due_on, later.fulfilled_on) != (kept.due_on, kept.fulfilled_on));
+            std::mem::swap(later, kept);
         }
-    }
+        is_same
+    });
     if ambiguous > 0 {
-        return Err(Error::Ambiguous { table: name, rows: ambiguous });
+        return Err(ambiguous);
     }
-    let mut all: Vec<Obligation> = found.into_values().collect();
-    all.sort_by(|a, b| (a.due_on, &a.key).cmp(&(b.due_on, &b.key)));
+    all.sort_unstable_by_key(|obligation| (obligation.due_on, obligation.key));
+    all.shrink_to_fit();
     Ok(all)
 }
 
@@ -226,7 +249,7 @@ pub fn read(item: &Item, law: &Law, table: &Table, key: &PseudonymKey) -> Result
 pub fn names_own_rules(item: &Item, law: &Law, table: &Table) -> Result<(), Error> {
     let name = TableName::new("obligations", &item.id);
     let failed = |source| Error::Table { table: name.clone(), source: Box::new(source) };
-    match count_unknown(item, law, &table.texts("rule_version").map_err(failed)?) {
+    match count_unknown(item, law, &table.shared_texts("rule_version").map_err(failed)?, table.rows()) {
         0 => Ok(()),
         rows => Err(Error::NoSuchVersion { table: name, rows }),
     }
@@ -255,9 +278,9 @@ pub fn once_each(item: &Item, grain: &[String], table: &Table) -> Result<(), Err
 }
 
 /// How many of these name anything but versions of rules of the item.
-fn count_unknown(item: &Item, law: &Law, named: &[Option<String>]) -> usize {
+fn count_unknown(item: &Item, law: &Law, named: &Texts, rows: usize) -> usize {
     let mut rows_by_name: BTreeMap<&str, usize> = BTreeMap::new();
-    for version_name in named.iter().flatten() {
+    for version_name in (0..rows).filter_map(|row| named.get(row)) {
         *rows_by_name.entry(version_name).or_default() += 1;
     }
     let is_known = |named: &str| {
@@ -265,23 +288,4 @@ fn count_unknown(item: &Item, law: &Law, named: &[Option<String>]) -> usize {
         versions.is_some_and(|versions| versions.iter().all(|(rule, _)| item.rules.contains(&rule.name)))
     };
     rows_by_name.into_iter().filter(|(name, _)| !is_known(name)).map(|(_, rows)| rows).sum()
-}
-
-fn read_facts(table: &Table) -> Result<Vec<Facts>, tables::Error> {
-    let mut columns = Vec::new();
-    for name in fact_names(table) {
-        let kind = table.schema.field_with_name(&name).map(|field| field.data_type().clone());
-        let values: Vec<Option<Fact>> = match kind.as_ref() {
-            Ok(DataType::Date32) => table.dates(&name)?.into_iter().map(|value| value.map(Fact::Date)).collect(),
-            Ok(DataType::Boolean) => table.bools(&name)?.into_iter().map(|value| value.map(Fact::Bool)).collect(),
-            Ok(kind) if kind.is_integer() => table.ints(&name)?.into_iter().map(|value| value.map(Fact::Int)).collect(),
-            _ => table.texts(&name)?.into_iter().map(|value| value.map(Fact::Text)).collect(),
-        };
-        columns.push((Arc::<str>::from(name), values.into_iter()));
-    }
-    let row = |columns: &mut Vec<(Arc<str>, std::vec::IntoIter<Option<Fact>>)>| {
-        let facts = columns.iter_mut().filter_map(|(name, values)| Some((Arc::clone(name), values.next()??)));
-        facts.collect()
-    };
-    Ok((0..table.rows()).map(|_| row(&mut columns)).collect())
 }

@@ -5,11 +5,13 @@
 //! word that can be searched for, [`Personal::reveal`]. [`links`] makes the web
 //! addresses by which a person refuses, [`dossier_links`] those that lead to a prepared dossier, without naming the person.
 
+mod digest;
 pub mod dossier_links;
 pub mod links;
 
 use std::fmt;
 
+pub use digest::{Digest, SharedText, ShortText, TooLong};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 
 /// A value that belongs to a person and is not shown by accident.
@@ -68,7 +70,12 @@ impl PseudonymKey {
 
     /// The pseudonym of a person: 16 bytes of the digest, in lower-case hexadecimal.
     pub fn pseudonym(&self, subject_id: &Personal<String>) -> String {
-        hex(&self.digest("subject", &[subject_id.reveal().as_bytes()])[..16])
+        self.subject(subject_id).into()
+    }
+
+    /// [`PseudonymKey::pseudonym`], held small.
+    pub fn subject(&self, subject_id: &Personal<impl AsRef<str>>) -> Digest {
+        Digest::of(self.digest("subject", &[subject_id.reveal().as_ref().as_bytes()]))
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use jiff::civil::{Time, time};
 
 use super::blind::Scale;
+use super::secret::SecretRef;
 
 /// `lead_days` of a pipeline that does not say: longer than the longest Tết with the days of rest around it.
 pub const LEAD_DAYS: u16 = 14;
@@ -89,6 +90,9 @@ pub struct Serve {
     pub listen: SocketAddr,
     /// The scale of the rating form; none where people rate elsewhere.
     pub ratings: Option<Scale>,
+    /// The keys with which services sign their receipts, by the name of the channel: of Zalo the secret key of the
+    /// official account, of the others that of Standard Webhooks. Without one nobody's receipts are taken.
+    pub receipts: Vec<(String, SecretRef)>,
 }
 
 /// What not having been reminded costs a person: what comes first when not all can be sent at once.

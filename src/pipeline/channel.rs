@@ -2,6 +2,8 @@
 //!
 //! A closed list. This module must not know how any of them is spoken to.
 
+use std::net::IpAddr;
+
 use super::secret::SecretRef;
 use crate::language::{Language, Text};
 
@@ -264,6 +266,25 @@ pub struct Webhook {
     pub secret: SecretRef,
     /// What the service is told of the person.
     pub reach: Reach,
+    /// Whether it is meant to stand in a private network, or on this machine.
+    pub is_private: bool,
     /// How many requests at once.
     pub connections: usize,
+}
+
+/// Whether an address is one that everybody reaches: neither of a private or shared network, nor of this machine or link.
+pub fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(four) => {
+            let [first, second, ..] = four.octets();
+            // 100.64.0.0/10 is shared by those behind one provider (RFC 6598); 198.18.0.0/15 is for measuring.
+            let is_shared = (first, second & 0xc0) == (100, 64) || (first, second & 0xfe) == (198, 18);
+            let is_special = four.is_private() || four.is_loopback() || four.is_link_local();
+            !(is_special || is_shared || first == 0 || first >= 224)
+        }
+        IpAddr::V6(six) => {
+            let is_special = six.is_loopback() || six.is_unspecified() || six.is_multicast();
+            !(is_special || six.is_unique_local() || six.is_unicast_link_local())
+        }
+    }
 }

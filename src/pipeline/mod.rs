@@ -38,7 +38,7 @@ use law::Law;
 
 pub use channel::{
     Channel, ChannelKind, ChannelPace, Gateway, Hours, Parameter, RECHECK_MINUTES, Reach, Smtp, Template, Tls, Webhook,
-    Zns,
+    Zns, is_public,
 };
 pub use check::{agencies, catalogue, is_word, items, read};
 pub use column::{Column, Family, OnFault, Type};

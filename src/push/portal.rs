@@ -93,7 +93,7 @@ impl Portal {
             std::fs::read(path).map_err(|source| Error::Authority { path: path.clone(), source })
         };
         let authority = push.authority.as_ref().map(read).transpose()?;
-        let trust = Trust { identity, authority };
+        let trust = Trust { identity, authority, ..Trust::default() };
         let urls = [push.url.as_str(), push.token_url.as_str()];
         let service = Service::open_known(&urls, Timeouts::default(), &trust).map_err(|error| match error {
             crate::delivery::Error::Service { service, why } => Error::Service { service, why },

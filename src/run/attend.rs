@@ -11,6 +11,7 @@ use crate::fault::{Explain, Fault};
 use crate::language::Language;
 use crate::ledger::{Chosen, Ledger, Shared};
 use crate::obligations::life::State;
+use crate::personal::Digest;
 use crate::personal::links::Links;
 use crate::pipeline::attention::Late;
 use crate::pipeline::{Agency, ChannelKind};
@@ -51,10 +52,10 @@ impl Night<'_> {
             let today = self.today;
             let after = today.saturating_sub(WEEK_DAYS.days());
             let elsewhere = shared.sent_elsewhere(after, today).map_err(|error| error.fault())?;
-            let mut seen = BTreeSet::new();
-            for reminder in plan.reminders.iter().filter(|reminder| seen.insert(reminder.subject.clone())) {
+            let mut seen: BTreeSet<Digest> = BTreeSet::new();
+            for reminder in plan.reminders.iter().filter(|reminder| seen.insert(reminder.subject)) {
                 let days = elsewhere.get(&shared.person(&reminder.obligation.subject_id));
-                sent.entry(reminder.subject.clone()).or_default().extend(days.into_iter().flatten());
+                sent.entry(reminder.subject.to_string()).or_default().extend(days.into_iter().flatten());
             }
         }
         attention::arrange(plan, &sent, &self.sending_window(), &self.checked.pipeline, self.now_as_of());
@@ -65,7 +66,7 @@ impl Night<'_> {
     /// makes nobody's week fuller than it is counted.
     pub(super) fn tell_others(&self, batch: &[Reminder<'_>]) -> Result<(), Fault> {
         let Some(mut shared) = self.shared()? else { return Ok(()) };
-        let line = |reminder: &Reminder<'_>| (reminder.key.clone(), shared.person(&reminder.obligation.subject_id));
+        let line = |reminder: &Reminder<'_>| (reminder.key.to_string(), shared.person(&reminder.obligation.subject_id));
         let lines: Vec<(String, String)> = batch.iter().map(line).collect();
         shared.note(self.today, &lines).map_err(|error| error.fault())
     }

@@ -1,4 +1,4 @@
-//! Reads what came back, writes it down, and tells the owners of registers which of their addresses are wrong.
+//! Reads what came back, letters and receipts, writes it down, and tells the owners of registers which of their addresses are wrong.
 //!
 //! It is a step of the night, before anybody is written to, and a verb of its own for the hours between.
 
@@ -10,12 +10,12 @@ use jiff::civil::Date;
 
 use super::Night;
 use super::remind::index_of;
-use crate::bounces::{self, Report, Reports, Shelf, Verdict};
+use crate::bounces::{self, Report, Reports, Shelf, Verdict, receipt};
 use crate::calendar::AsOf;
 use crate::fault::{Explain, Fault, Place};
 use crate::files;
 use crate::ledger::{self, Ledger, Lock, NUMBER_REFUSED, Preference, Returned, Stance, Suppression, Taken};
-use crate::personal::PseudonymKey;
+use crate::personal::{PseudonymKey, sha256};
 use crate::pipeline::mail::Mailbox;
 use crate::pipeline::{Pipeline, Reach};
 use crate::reminders::plan::{self, Recipients};
@@ -37,6 +37,8 @@ const NOT_YET: &str = "bounces.no-maildir";
 pub struct Back {
     /// Letters that were read.
     pub letters: u64,
+    /// Receipts of services that were read.
+    pub receipts: u64,
     /// Reports about messages of ours, by what they say.
     pub verdicts: BTreeMap<&'static str, u64>,
     /// Letters that are no such report, by what they are.
@@ -58,23 +60,77 @@ impl Back {
             lines.push(format!("What came back: {}", list(&self.verdicts)));
         }
         if !self.others.is_empty() {
-            lines.push(format!("Other letters in the mailbox: {}", list(&self.others)));
+            let what = if self.receipts == 0 { "Other letters in the mailbox" } else { "Other letters and receipts" };
+            lines.push(format!("{what}: {}", list(&self.others)));
         }
         lines
     }
+
+    /// What both held.
+    fn with(mut self, other: Back) -> Back {
+        self.letters += other.letters;
+        self.receipts += other.receipts;
+        for (mine, others) in [(&mut self.verdicts, other.verdicts), (&mut self.others, other.others)] {
+            others.into_iter().for_each(|(word, count)| *mine.entry(word).or_default() += count);
+        }
+        self
+    }
 }
 
-/// Reads the mailbox of an agency, outside of a night; none where the pipeline names no mailbox.
-pub async fn bounces(world: &World, pipeline: &Pipeline) -> Result<Option<Back>, Fault> {
-    let Some(mailbox) = &pipeline.mail.mailbox else { return Ok(None) };
+/// Reads the mailbox of an agency and the receipts of its services, outside of a night; none where the pipeline names
+/// neither. `file` holds receipts that a service gave otherwise than to the serving process.
+pub async fn bounces(world: &World, pipeline: &Pipeline, file: Option<&Path>) -> Result<Option<Back>, Fault> {
+    let takes_receipts = file.is_some() || pipeline.serve.as_ref().is_some_and(|serve| !serve.receipts.is_empty());
+    if pipeline.mail.mailbox.is_none() && !takes_receipts {
+        return Ok(None);
+    }
     // Who has sent nothing gets no ledger from here.
     Ledger::read(&world.state).map_err(|error| error.fault())?;
     let _lock = Lock::take(&world.state).map_err(|error| error.fault())?;
     let key = world.pseudonym_key().map_err(|error| error.fault())?;
     let mut ledger = Ledger::open(&world.state, &pipeline.id).map_err(|error| error.fault())?;
-    let back = read(&mut ledger, mailbox, &key, "-", AsOf::today().date()).await;
+    let on = AsOf::today().date();
+    if let Some(file) = file {
+        let unreadable = |error: std::io::Error| {
+            let next = "name a file of receipts that this account may read";
+            let what = format!("the receipts cannot be read: {error}");
+            Fault::new("bounces.receipts-unreadable", Place::file(file), what, next)
+        };
+        let body = std::fs::read(file).map_err(unreadable)?;
+        receipt::keep(&world.state, &body).map_err(|error| error.fault())?;
+    }
+    let receipts = read_receipts(&mut ledger, &world.state, "-", on);
+    let letters = match &pipeline.mail.mailbox {
+        Some(mailbox) => read(&mut ledger, mailbox, &key, "-", on).await,
+        None => Ok(Back::default()),
+    };
     ledger.anchor().map_err(|error| error.fault())?;
-    back.map(Some)
+    Ok(Some(receipts?.with(letters?)))
+}
+
+/// Reads the receipts that wait to their end: what a body says is durable before it is removed.
+fn read_receipts(ledger: &mut Ledger, state: &Path, run: &str, on: Date) -> Result<Back, Fault> {
+    let mut back = Back::default();
+    loop {
+        let waiting = receipt::waiting(state, bounces::BATCH).map_err(|error| error.fault())?;
+        if waiting.is_empty() {
+            return Ok(back);
+        }
+        for kept in waiting {
+            // Each of a body is known by its place in it.
+            let ids = (0..kept.reports.len()).map(|place| sha256(format!("{} {place}", kept.id).as_bytes()));
+            let returned: Vec<Returned> =
+                ids.zip(&kept.reports).filter_map(|(id, report)| returned(&id, report)).collect();
+            let taken = ledger.take_returned(run, on, &returned).map_err(|error| error.fault())?;
+            refuse_after_complaints(ledger, &kept.reports, on)?;
+            let mut taken = taken.into_iter();
+            for report in &kept.reports {
+                back.receipts += 1;
+                back.count(report, &mut taken);
+            }
+            receipt::remove(&kept).map_err(|error| error.fault())?;
+        }
+    }
 }
 
 /// Reads a mailbox to its end: each batch is durable before its letters are put away.
@@ -167,6 +223,10 @@ impl Back {
 impl Night<'_> {
     /// Reads what came back since the last night. A mailbox that cannot be read is said, and stops nobody's reminder.
     pub(super) async fn read_mailbox(&mut self, ledger: &mut Ledger) {
+        match read_receipts(ledger, &self.world.state, &self.run, self.today) {
+            Ok(back) => self.report.notes.extend(back.lines()),
+            Err(fault) => self.report.faults.push(FaultLine::from(&fault)),
+        }
         let Some(mailbox) = &self.checked.pipeline.mail.mailbox else { return };
         self.world.progress.step("reading what came back".to_owned());
         match read(ledger, mailbox, &self.key, &self.run, self.today).await {
@@ -198,7 +258,7 @@ impl Night<'_> {
             for (subject, address) in people.addresses_by(reach, false).chain(people.addresses_by(reach, true)) {
                 let index = index_of(address.reveal(), reach, &self.key);
                 for channel in index.and_then(|index| channels.get(index.as_str())).into_iter().flatten() {
-                    let closed = (self.key.pseudonym(subject), plan::ALL.to_owned(), (*channel).to_owned());
+                    let closed = (self.key.subject(&subject).into(), plan::ALL.to_owned(), (*channel).to_owned());
                     self.closed.suppressed.insert(closed);
                 }
             }
@@ -233,7 +293,7 @@ impl Night<'_> {
                 let index = index_of(address.reveal(), reach, &self.key);
                 if let Some(suppression) = index.and_then(|index| wrong.get(index.as_str()).copied()) {
                     let code = suppression.code.as_deref().unwrap_or_default();
-                    let cells = [subject.reveal().as_str(), address.reveal(), &suppression.since, code];
+                    let cells = [*subject.reveal(), *address.reveal(), &suppression.since, code];
                     rows.push(cells.map(cell).join(","));
                 }
             }

@@ -209,7 +209,7 @@ impl Night<'_> {
             return;
         }
         for obligation in found.iter_mut().filter(|obligation| obligation.fulfilled_on.is_none()) {
-            let of = (obligation.item.clone(), obligation.key.clone());
+            let of = (obligation.item.to_string(), obligation.key.to_string());
             obligation.fulfilled_on = self.settled.get(&of).copied();
         }
     }

@@ -44,7 +44,7 @@ impl Night<'_> {
         let communes = self.communes(built)?;
         let open = obligations.iter().filter(|obligation| obligation.is_open(self.as_of));
         let places: Vec<(String, String)> =
-            open.map(|open| (open.item.clone(), self.commune(&communes, open).to_owned())).collect();
+            open.map(|open| (open.item.to_string(), self.commune(&communes, open).to_owned())).collect();
         for (item, commune) in places {
             self.count_in(&item, &commune, |counts| &mut counts.obligations);
         }
@@ -145,7 +145,9 @@ impl Night<'_> {
     fn commune<'c>(&self, communes: &'c Communes, obligation: &Obligation) -> &'c str {
         let item = self.checked.pipeline.item(&obligation.item);
         let is_business = item.is_some_and(|item| item.audience == Audience::Business);
-        communes.get(&(is_business, obligation.subject_id.clone())).map_or("", String::as_str)
+        communes
+            .get(&(is_business, Personal::new(obligation.subject_id.reveal().to_string())))
+            .map_or("", String::as_str)
     }
 
     fn count_in(&mut self, item: &str, commune: &str, which: impl Fn(&mut Counts) -> &mut u64) {

@@ -209,6 +209,11 @@ impl Senders {
         going
     }
 
+    /// The numbers that peers gave to messages, by their keys, since this was last asked.
+    pub(super) fn numbers(&mut self) -> HashMap<String, String> {
+        self.open.values_mut().flat_map(Sender::numbers).collect()
+    }
+
     /// Takes leave of all channels.
     pub(super) async fn close(self) {
         for sender in self.open.into_values() {
@@ -379,7 +384,8 @@ async fn places(channel: &Channel, sender: &Sender) -> Option<Places> {
 /// The short message of a reminder by its channel.
 pub(super) fn slip(reminder: &Reminder<'_>, letter: &Letter, occasion: &Occasion<'_>) -> Result<Slip, Reason> {
     let channel = reminder.channel;
-    let address = reminder.recipient.address(channel.reach()).ok_or(Reason::NoAddress)?.reveal();
+    let address = reminder.recipient.address(channel.reach()).ok_or(Reason::NoAddress)?;
+    let address = *address.reveal();
     let to = match channel.reach() {
         Reach::Phone => Destination::Phone(address.parse().map_err(|_| Reason::BadAddress)?),
         Reach::Email => {
@@ -388,7 +394,7 @@ pub(super) fn slip(reminder: &Reminder<'_>, letter: &Letter, occasion: &Occasion
     };
     let body = body(channel, letter, occasion).map_err(|_| Reason::DoesNotFit)?;
     Ok(Slip {
-        key: reminder.key.clone(),
+        key: reminder.key.to_string(),
         message_id: delivery::slip_id(&reminder.key),
         to,
         item: reminder.item.id.clone(),

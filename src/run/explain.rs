@@ -348,7 +348,7 @@ impl super::Night<'_> {
     /// a warning too many is better than a day that moves without one.
     pub(super) fn assumed_year(&self, obligation: &Obligation) -> Option<i16> {
         let calendar = &self.checked.pipeline.calendar;
-        match self.accounts.told.get(&obligation.key) {
+        match self.accounts.told.get(&*obligation.key) {
             Some(account) => explain::assumed_year(account, calendar, self.known_on),
             None => calendar.awaits_decree(obligation.due_on, self.known_on),
         }
@@ -357,13 +357,13 @@ impl super::Night<'_> {
     /// Why a reminder is sent, in the language of the person, sealed under the key of the message.
     pub(super) fn sealed(&self, reminder: &Reminder<'_>) -> Option<Vec<u8>> {
         let obligation = reminder.obligation;
-        let account = self.accounts.told.get(&obligation.key)?;
+        let account = self.accounts.told.get(&*obligation.key)?;
         // Nobody is written to about what is done.
-        let (on, rule_version) = (obligation.due_on, obligation.rule_version.as_str());
+        let (on, rule_version) = (obligation.due_on, &*obligation.rule_version);
         let due = Due { key: &obligation.key, on, rule_version, fulfilled: None };
         let night = Night { known_on: self.known_on, ..of(&self.checked.pipeline, self.as_of) };
         let explanation = explain::explain(reminder.item, due, account, night, &self.accounts.provenance).ok()?;
-        self.accounts.key.as_ref()?.seal(&reminder.key, &explanation.text(reminder.language))
+        self.accounts.key.as_ref()?.seal(&reminder.key, &explanation.text(reminder.recipient.language()))
     }
 }
 

@@ -81,7 +81,7 @@ impl Night<'_> {
         });
         known.map_err(|error| error.fault())?;
         for obligation in seen.into_values() {
-            let subject = || self.key.pseudonym(&obligation.subject_id);
+            let subject = || self.key.subject(&obligation.subject_id).into();
             changes.extend(life::first(obligation, subject, window));
         }
         Ok(changes)

@@ -64,7 +64,7 @@ impl Night<'_> {
         };
         let mut asked: HashMap<&str, Vec<&Reminder<'_>>> = HashMap::new();
         for reminder in reminders.flat_map(|one| std::iter::once(one).chain(&one.together)) {
-            if !wishes.refused.contains(&reminder.subject) {
+            if !wishes.refused.contains(&*reminder.subject) {
                 asked.entry(&reminder.item.id).or_default().push(reminder);
             }
         }
@@ -96,7 +96,7 @@ impl Night<'_> {
         let sheet = Sheet::of(outcome, &pipeline.options.policy, measured, self.now_as_of(), &calendar)
             .map_err(|error| error.fault())?;
         let due_on = asked.iter().map(|reminder| to_days(reminder.obligation.due_on)).collect();
-        let wished = asked.iter().map(|reminder| wishes.first.get(&reminder.subject).copied()).collect();
+        let wished = asked.iter().map(|reminder| wishes.first.get(&*reminder.subject).copied()).collect();
         let mut cases = Cases::new(&sheet, due_on, wished);
         let table = self.option_table(built, outcome).await?;
         let places: HashMap<&str, usize> =
@@ -104,7 +104,7 @@ impl Night<'_> {
         let declared: Vec<String> = outcome.ways.iter().map(|way| way.id.clone()).collect();
         let find = |key: [&str; 3]| places.get(key_of(&outcome.id, key, &self.key).as_str()).copied();
         options::read(&sheet, &declared, &table, &mut cases, find).map_err(|error| error.fault())?;
-        let keys = asked.iter().map(|reminder| (reminder.obligation.key.clone(), reminder.subject.clone()));
+        let keys = asked.iter().map(|reminder| (reminder.obligation.key.to_string(), reminder.subject.to_string()));
         Ok(Compared { scales: Scales::of(&sheet), cases, keys: keys.collect(), sheet })
     }
 
@@ -178,7 +178,7 @@ impl Night<'_> {
 
     /// What a letter says about the ways to what it reminds of; none where nothing is compared.
     pub(super) fn advice(&self, reminder: &Reminder<'_>) -> Option<Advice> {
-        let (outcome, at) = self.recommended.places.get(&reminder.obligation.key)?;
+        let (outcome, at) = self.recommended.places.get(&*reminder.obligation.key)?;
         let compared = self.recommended.outcomes.get(*outcome)?;
         let case = compared.cases.get(*at)?;
         let decision = compared.scales.decide(&case);

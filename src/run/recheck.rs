@@ -13,6 +13,7 @@ use crate::fault::{Explain, Fault};
 use crate::landing::Store;
 use crate::ledger::{Ledger, MessageKey};
 use crate::obligations::Obligation;
+use crate::personal::Digest;
 use crate::pipeline::Source;
 use crate::reminders::plan::{self, Plan, Recipients, Reminder};
 use crate::report::Report;
@@ -20,7 +21,7 @@ use crate::tables::TableName;
 
 /// What a second look found.
 struct Fresh {
-    obligations: HashMap<String, Obligation>,
+    obligations: HashMap<Digest, Obligation>,
     /// Items whose obligations could be computed again.
     told: BTreeSet<String>,
     people: Option<Recipients>,
@@ -53,7 +54,7 @@ impl Night<'_> {
                 let objection = plan::objection(reminder, seen, fresh.people.as_ref());
                 if let Some(reason) = objection {
                     plan.hold_back(reminder.obligation, reason);
-                    dropped.push((MessageKey(reminder.key.clone()), reason.words().to_owned()));
+                    dropped.push((MessageKey(reminder.key.into()), reason.words().to_owned()));
                 }
                 objection.is_none()
             });
@@ -91,7 +92,7 @@ impl Night<'_> {
         Ok(Fresh {
             people: self.recipients(&built)?,
             told: items.iter().filter(|item| built.is_told(item)).cloned().collect(),
-            obligations: obligations.into_iter().map(|obligation| (obligation.key.clone(), obligation)).collect(),
+            obligations: obligations.into_iter().map(|obligation| (obligation.key, obligation)).collect(),
         })
     }
 }

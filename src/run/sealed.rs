@@ -35,9 +35,9 @@ impl Night<'_> {
             let mut several = BTreeSet::new();
             for (subject, address) in people.addresses_by(reach, false).chain(people.addresses_by(reach, true)) {
                 let Some(index) = index_of(address.reveal(), reach, &self.key) else { continue };
-                let pseudonym = self.key.pseudonym(subject);
+                let pseudonym = self.key.subject(&subject);
                 for channel in channels() {
-                    let of = (pseudonym.clone(), channel.name.clone());
+                    let of = (pseudonym.to_string(), channel.name.clone());
                     if now.insert(of.clone(), index.clone()).is_some_and(|other| other != index) {
                         several.insert(of);
                     }
@@ -58,8 +58,10 @@ impl Night<'_> {
     pub(super) fn remember_unsent(&self, ledger: &mut Ledger, built: &Built, plan: &Plan<'_>) -> Result<(), Fault> {
         let items = self.checked.pipeline.items.iter().map(|item| item.id.clone());
         let told: BTreeSet<String> = items.filter(|item| built.is_told(item)).collect();
-        let words =
-            plan.unsent.iter().map(|(key, (item, reason))| (key.clone(), (item.clone(), reason.words().to_owned())));
+        let words = plan
+            .unsent
+            .iter()
+            .map(|(key, (item, reason))| (key.to_string(), (item.to_string(), reason.words().to_owned())));
         let unsent: BTreeMap<String, (String, String)> = words.collect();
         let written = ledger.not_sent(&self.run, self.as_of.date(), &told, &unsent);
         written.map(drop).map_err(|error| error.fault())

@@ -104,8 +104,8 @@ impl Night<'_> {
         }
         // What is done or past already when it is first seen is no work of the window.
         for obligation in obligations.iter().filter(|obligation| obligation.is_open(self.as_of)) {
-            let is_new = known.entry(obligation.item.clone()).or_default().insert(obligation.key.clone());
-            if let Some(line) = lines.get_mut(&obligation.item).filter(|_| is_new) {
+            let is_new = known.entry(obligation.item.to_string()).or_default().insert(obligation.key.to_string());
+            if let Some(line) = lines.get_mut(&*obligation.item).filter(|_| is_new) {
                 line.arise += 1;
             }
         }

@@ -1,5 +1,6 @@
 //! The process that answers when a person refuses, or decides about a dossier: a signed link, a page that asks, and the
-//! ledger; and when a person rates: a token, a form, and a sealed answer.
+//! ledger; and when a person rates: a token, a form, and a sealed answer. Services of short messages hand in their
+//! receipts here, signed.
 //!
 //! A GET shows a page that asks for confirmation and changes nothing: mail scanners follow every link. A POST applies
 //! what the link stands for to the ledger at once, in answer to the button of that page and to the one-click button of
@@ -13,6 +14,7 @@
 mod dossier;
 mod page;
 mod rating;
+mod receipts;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -23,7 +25,7 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use jiff::ToSpan;
 use tokio::net::TcpListener;
 
@@ -38,6 +40,7 @@ use crate::pipeline::Pipeline;
 use page::{Page, STYLE, Told};
 
 pub use rating::Rating;
+pub use receipts::Receipts;
 
 /// The largest body that is read, in bytes: a mail program's is 26.
 const BODY_BYTES_MAX: usize = 4096;
@@ -51,6 +54,7 @@ pub struct Desk {
     rating: Option<Rating>,
     /// What the pages of dossiers need; none where the agency prepares none.
     dossiers: Option<dossier::Drawer>,
+    receipts: Receipts,
 }
 
 /// The process cannot serve.
@@ -93,7 +97,7 @@ impl Explain for Error {
 impl Desk {
     /// A desk for an agency, whose ledger is in `state`.
     pub fn new(state: PathBuf, pipeline: Pipeline, links: Links) -> Self {
-        Desk { state, pipeline, links, rating: None, dossiers: None }
+        Desk { state, pipeline, links, rating: None, dossiers: None, receipts: Receipts::default() }
     }
 
     /// The same desk, at which people rate as well.
@@ -101,6 +105,12 @@ impl Desk {
     pub fn with_rating(mut self, rating: Option<Rating>) -> Self {
         self.rating = rating;
         self
+    }
+
+    /// The same desk, at which services hand in their receipts as well.
+    #[must_use]
+    pub fn with_receipts(self, receipts: Receipts) -> Self {
+        Desk { receipts, ..self }
     }
 
     /// The same desk, on which people also decide about the dossiers that were prepared for them. Without `today`, by
@@ -132,6 +142,7 @@ pub async fn serve(
         )
         .route(&format!("{}/{{token}}", rating::PATH), get(rating::form_of))
         .route(&format!("{DOSSIER_PATH}{{token}}"), dossiers)
+        .route(receipts::PATH, post(receipts::take).layer(DefaultBodyLimit::max(receipts::BODY_BYTES_MAX)))
         .route("/style.css", get(style))
         .fallback(nothing)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

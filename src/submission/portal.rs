@@ -102,7 +102,7 @@ impl Portal {
         };
         let authority = submission.authority.as_ref().map(read).transpose()?;
         let urls = [submission.url.as_str(), submission.token_url.as_str()];
-        let trust = Trust { identity, authority };
+        let trust = Trust { identity, authority, ..Trust::default() };
         let service = Service::open_known(&urls, Timeouts::default(), &trust).map_err(|error| match error {
             crate::delivery::Error::Service { service, why } => Error::Service { service, why },
             other => Error::Service { service: "-".into(), why: other.to_string() },

@@ -33,7 +33,7 @@ const ARROWS: [(&str, &[&str]); 36] = [
     // Acting, at the rim.
     ("ledger", &["calendar", "fault", "files", "obligations", "personal", "pipeline", "tables"]),
     ("delivery", &["calendar", "fault", "files", "language", "ledger", "personal", "pipeline", "reminders"]),
-    ("bounces", &["calendar", "delivery", "fault", "ledger", "personal", "pipeline"]),
+    ("bounces", &["calendar", "delivery", "fault", "files", "ledger", "personal", "pipeline"]),
     ("publication", &["calendar", "disclosure", "fault", "language", "personal", "pipeline", "tables"]),
     ("push", &["delivery", "fault", "personal", "pipeline", "publication", "tables"]),
     ("paper", &["calendar", "dossiers", "fault", "personal"]),
@@ -44,7 +44,21 @@ const ARROWS: [(&str, &[&str]); 36] = [
     ("report", &["calendar", "fault", "ledger"]),
     ("query", &["fault", "landing", "ledger", "tables"]),
     ("schedule", &["calendar", "pipeline", "reminders"]),
-    ("serve", &["calendar", "dossiers", "fault", "language", "ledger", "personal", "pipeline", "satisfaction"]),
+    (
+        "serve",
+        &[
+            "bounces",
+            "calendar",
+            "delivery",
+            "dossiers",
+            "fault",
+            "language",
+            "ledger",
+            "personal",
+            "pipeline",
+            "satisfaction",
+        ],
+    ),
     (
         "check",
         &[

@@ -39,12 +39,12 @@ fn said() -> impl Strategy<Value = Vec<Said>> {
 
 fn obligation(due: i32, done: Option<i32>) -> Obligation {
     Obligation {
-        key: "k".into(),
+        key: "k".parse().unwrap(),
         item: "licence".into(),
         subject_id: Personal::new("somebody".into()),
         due_on: day(due),
         fulfilled_on: done.map(day),
-        rule_version: format!("term@{}", day(due % 2)),
+        rule_version: format!("term@{}", day(due % 2)).into(),
         facts: Facts::default(),
     }
 }

@@ -52,7 +52,7 @@ proptest! {
     #[test]
     fn a_key_is_stable_and_nobody_elses(rows in rows(), key in any::<[u8; 32]>(), other in any::<[u8; 32]>()) {
         let found = read(&rows, key).unwrap();
-        let keys: BTreeSet<&String> = found.iter().map(|obligation| &obligation.key).collect();
+        let keys: BTreeSet<_> = found.iter().map(|obligation| &obligation.key).collect();
         // One key for each subject, object and period; no object is the same as an empty one.
         let distinct: BTreeSet<_> = rows.iter().map(|row| (&row.0, row.1.as_deref().unwrap_or(""), &row.2)).collect();
         prop_assert_eq!(keys.len(), distinct.len());
@@ -61,7 +61,7 @@ proptest! {
         let mut turned: Vec<Row> = rows.iter().chain(&rows).cloned().collect();
         turned.reverse();
         let by_key = |all: Vec<Obligation>| -> BTreeMap<String, jiff::civil::Date> {
-            all.into_iter().map(|obligation| (obligation.key, obligation.due_on)).collect()
+            all.into_iter().map(|obligation| (obligation.key.to_string(), obligation.due_on)).collect()
         };
         prop_assert_eq!(by_key(read(&turned, key).unwrap()), by_key(read(&rows, key).unwrap()));
         // Without the key nobody can tell whom an entry of the ledger concerns.

@@ -116,6 +116,41 @@ fn what_is_reserved_leaves_once_and_what_is_dropped_says_why() {
     is_sound(folder.path());
 }
 
+// ---- a commit that fails --------------------------------------------------------
+
+#[test]
+fn what_the_journal_was_told_of_a_commit_that_failed_is_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut ledger, run) = opened(folder.path());
+    ledger.reserve_messages(&run, &["a", "b", "c"].map(record)).unwrap();
+    ledger.record(&run, records(&["a", "b"])).unwrap();
+    // The database refuses to write the row of c, after the journal was told that it leaves and that a was taken.
+    let other = rusqlite::Connection::open(folder.path().join("ledger.sqlite")).unwrap();
+    other
+        .execute_batch(
+            "create trigger full before update on outbox when new.key = 'c' begin select raise(abort, 'full'); end",
+        )
+        .unwrap();
+    let turned = ledger.turn(&run, &[settled("a", MessageState::Accepted)], records(&["c"]));
+    let fault = turned.map(|_| ()).unwrap_err().fault();
+    assert_eq!(fault.code, "ledger.failed");
+    // Nothing of the turn is in the ledger.
+    assert_eq!(states(&ledger)["a"].0, MessageState::InFlight);
+    assert_eq!(states(&ledger)["c"].0, MessageState::Reserved);
+    other.execute_batch("drop trigger full").unwrap();
+    drop((ledger, other));
+    // The next run: what the wire said of a is known, of b nothing, and c has not left.
+    let (mut ledger, run) = opened(folder.path());
+    assert_eq!(ledger.recover(&run).unwrap(), Recovered { uncertain: 1, adopted: 2 });
+    let now = states(&ledger);
+    let states: Vec<MessageState> = ["a", "b", "c"].map(|key| now[key].0).into();
+    assert_eq!(states, [MessageState::Accepted, MessageState::Uncertain, MessageState::Deferred]);
+    assert_eq!(ledger.record(&run, records(&["a", "c"])).unwrap().len(), 1, "c leaves once");
+    ledger.settle(&run, &["b", "c"].map(|key| settled(key, MessageState::Accepted))).unwrap();
+    ledger.anchor().unwrap();
+    is_sound(folder.path());
+}
+
 // ---- a restored backup ---------------------------------------------------------
 
 fn copy(from: &Path, to: &Path) {

@@ -14,6 +14,7 @@ mod table;
 mod template;
 mod token;
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -37,6 +38,8 @@ pub(super) struct Account {
     settings: Zns,
     tokens: Tokens,
     templates: Templates,
+    /// The numbers that Zalo gave to messages that it took, by their keys, until they are asked for.
+    numbers: Mutex<Vec<(String, String)>>,
 }
 
 /// How many messages an account may send.
@@ -54,7 +57,13 @@ impl Account {
         let service = Service::open(&[&settings.url, &settings.oauth_url], timeouts)?;
         let tokens = Tokens::open(name, settings, vault)?;
         tokens.current(&service, settings).await?;
-        Ok(Account { service, settings: settings.clone(), tokens, templates: Templates::default() })
+        Ok(Account {
+            service,
+            settings: settings.clone(),
+            tokens,
+            templates: Templates::default(),
+            numbers: Mutex::default(),
+        })
     }
 
     /// Sends over several requests at once; outcomes are in the order of the messages.
@@ -81,6 +90,17 @@ impl Account {
             // Where Zalo does not say, it says so of the message.
             self.templates.learn(id, answered(&answer).ok().as_ref());
         }
+    }
+
+    /// The numbers that Zalo gave to messages since this was last asked, by their keys.
+    pub(super) fn numbers(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut *self.numbers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn remember(&self, slip: &Slip, said: &Value) {
+        let number = said.get("data").and_then(|data| data.get("msg_id")?.as_str());
+        let known = number.map(|number| (slip.key.clone(), number.to_owned()));
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).extend(known);
     }
 
     /// How many messages may still leave today; none where Zalo does not say.
@@ -143,7 +163,10 @@ impl Peer for Account {
             let headers = [("access_token", token.reveal())];
             let answer = self.service.post(&url, &headers, body.clone().into_bytes()).await;
             match answered(&answer) {
-                Ok(_) => return Outcome::Accepted,
+                Ok(said) => {
+                    self.remember(slip, &said);
+                    return Outcome::Accepted;
+                }
                 // A token may end before its time; Zalo has not taken the message, so a new one may carry it.
                 Err(Unanswered::Error(error)) if is_token(error) && !is_renewed => {
                     is_renewed = true;

@@ -191,17 +191,17 @@ impl Ledger {
     pub fn outbox(&self) -> Result<Vec<OutboxRow>, Error> {
         let mut rows = Vec::new();
         self.each_message(|row| rows.push(row))?;
+        rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         Ok(rows)
     }
 
-    /// Shows each message that was ever recorded, in order of their keys, one at a time.
+    /// Shows each message that was ever recorded, one at a time, in the order in which they lie there.
     pub fn each_message(&self, mut visit: impl FnMut(OutboxRow)) -> Result<(), Error> {
         let failed = |source| self.failed("read the outbox", source);
         // A ledger of an earlier layout, opened for reading, has no reasons beside its messages.
         let reason = if self.version()?.as_deref() == Some("1") { "null" } else { "reason" };
-        let sql = format!(
-            "select key, state, attempts, item, run, obligation, stage, {reason}, message_id from outbox order by key"
-        );
+        let sql =
+            format!("select key, state, attempts, item, run, obligation, stage, {reason}, message_id from outbox");
         let mut select = self.connection.prepare(&sql).map_err(failed)?;
         let mut rows = select.query([]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {

@@ -61,7 +61,7 @@ impl Ledger {
         thread::scope(|scope| {
             let mut coming = parts.next().map(|part| pages(scope, part, make));
             while let Some(making) = coming {
-                let mut part: Vec<Page> = making.into_iter().map(made).collect();
+                let mut part: Vec<Page> = making.into_iter().flat_map(made).collect();
                 coming = parts.next().map(|part| pages(scope, part, make));
                 let messages: usize = part.iter().map(|page| page.records.len()).sum();
                 let fresh = match is_new {
@@ -115,18 +115,23 @@ impl Ledger {
     }
 }
 
-/// Has the pages of a part made, on all cores.
+/// Threads that make the pages of a part: more would each keep memory of their own.
+const MAKERS: usize = 4;
+
+/// Has the pages of a part made, on several cores; each thread gives its own, in their order.
 fn pages<'scope, I: Sync>(
     scope: &'scope Scope<'scope, '_>,
     part: &'scope [I],
     make: &'scope (impl Fn(&I) -> Record + Sync),
-) -> Vec<ScopedJoinHandle<'scope, Page>> {
-    part.chunks(PER_ENTRY).map(|items| scope.spawn(move || Page::of(items, make))).collect()
+) -> Vec<ScopedJoinHandle<'scope, Vec<Page>>> {
+    let entries = part.len().div_ceil(PER_ENTRY).div_ceil(MAKERS).max(1);
+    let made = |items: &[I]| items.chunks(PER_ENTRY).map(|items| Page::of(items, make)).collect();
+    part.chunks(PER_ENTRY * entries).map(|items| scope.spawn(move || made(items))).collect()
 }
 
-fn made(page: ScopedJoinHandle<'_, Page>) -> Page {
+fn made(pages: ScopedJoinHandle<'_, Vec<Page>>) -> Vec<Page> {
     // A panic of the thread is that of this one.
-    page.join().unwrap_or_else(|panic| resume_unwind(panic))
+    pages.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 fn reserve(transaction: &Transaction<'_>, run: &str, records: &[Record]) -> rusqlite::Result<usize> {

@@ -8,7 +8,9 @@ use jiff::civil::Time;
 use super::super::attention::{Attention, Breaker, LEAD_DAYS, Quiet, Serve};
 use super::super::blind::Scale;
 use super::super::reader::Node;
+use super::super::secret::SecretRef;
 use super::super::{Channel, ChannelKind};
+use super::channel::secret_at;
 use super::{done, in_range, web_address};
 
 /// What a pipeline says in `[attention]`, and what goes without saying for its channels.
@@ -109,7 +111,7 @@ fn hour(node: &Node<'_>, key: &str) -> Option<Time> {
 }
 
 /// `[serve]`: the process that answers when a person refuses.
-pub(super) fn serve(node: &Node<'_>) -> Option<Serve> {
+pub(super) fn serve(node: &Node<'_>, channels: &[Channel]) -> Option<Serve> {
     let base_url = web_address(node, "base_url");
     let listen = node.text_or_none("listen").unwrap_or_else(|| LISTEN.to_owned());
     let address = listen.parse::<SocketAddr>();
@@ -121,7 +123,25 @@ pub(super) fn serve(node: &Node<'_>) -> Option<Serve> {
         true => Some(node.word("ratings", &[("three", Scale::Three), ("five", Scale::Five)])?),
         false => None,
     };
-    Some(Serve { base_url: base_url?, listen: address.ok()?, ratings })
+    let receipts = receipts(node, channels)?;
+    Some(Serve { base_url: base_url?, listen: address.ok()?, ratings, receipts })
+}
+
+/// `receipts = { sms = { file = "/run/secrets/sms-receipts" } }`
+fn receipts(node: &Node<'_>, channels: &[Channel]) -> Option<Vec<(String, SecretRef)>> {
+    let Some(table) = node.table_or_none("receipts") else { return Some(Vec::new()) };
+    let mut read = Vec::new();
+    for name in table.keys() {
+        let channel = channels.iter().find(|channel| channel.name == name);
+        if channel.is_none_or(|channel| channel.carries_letters()) {
+            let what = format!("there is no channel \"{name}\" of short messages");
+            let next = "name a channel of the kind zns, sms or webhook; letters come back through [mail.mailbox]";
+            table.fault(&name, "pipeline.unknown-channel", what, next);
+        }
+        read.push(secret_at(&table, &name).map(|secret| (name, secret)));
+    }
+    table.done();
+    read.into_iter().collect()
 }
 
 /// Loopback: what is not said is not reachable from outside.

@@ -80,7 +80,8 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
     let attention = attention::attention(node, channels.as_deref());
     let retention =
         node.table_or_none("retention").map_or_else(|| Some(Default::default()), |n| done(&n, retention::retention));
-    let serve = node.table_or_none("serve").map(|n| done(&n, attention::serve));
+    let known = channels.as_deref().unwrap_or_default();
+    let serve = node.table_or_none("serve").map(|n| done(&n, |n| attention::serve(n, known)));
     let items = node.table("items").and_then(|n| {
         let names = n.texts("use");
         let items = names.map(|names| read_items(&n, &names, channels.as_deref(), &parts));

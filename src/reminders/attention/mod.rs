@@ -11,7 +11,7 @@
 
 mod schedule;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use jiff::civil::Date;
 
@@ -36,30 +36,46 @@ pub type Sent = HashMap<String, Vec<Date>>;
 pub fn arrange(plan: &mut Plan<'_>, sent: &Sent, window: &Window, pipeline: &Pipeline, as_of: AsOf) {
     let attention = &pipeline.attention;
     let limits = Limits { most_per_week: attention.most_per_week, is_digested: attention.is_digested };
-    let mut subjects: BTreeMap<String, Vec<Reminder<'_>>> = BTreeMap::new();
-    for reminder in std::mem::take(&mut plan.reminders) {
-        subjects.entry(reminder.subject.clone()).or_default().push(reminder);
+    let mut reminders = std::mem::take(&mut plan.reminders);
+    // Each person's stand together then: they are looked at where they are, and nothing is held twice.
+    reminders.sort_unstable_by(|a, b| (&a.subject, rank(a)).cmp(&(&b.subject, rank(b))));
+    let mut goes = Vec::with_capacity(reminders.len());
+    for of_one in reminders.chunk_by(|a, b| a.subject == b.subject) {
+        let jobs: Vec<Job<'_>> = of_one.iter().map(job).collect();
+        let before = of_one.first().and_then(|one| sent.get(&*one.subject)).map_or(&[][..], Vec::as_slice);
+        goes.extend(today(&jobs, before, window, limits, as_of.date()));
     }
-    let mut groups = Vec::with_capacity(subjects.len());
-    for (subject, mut reminders) in subjects {
-        reminders.sort_by(|a, b| rank(a).cmp(&rank(b)));
-        let jobs: Vec<Job<'_>> = reminders.iter().map(job).collect();
-        let before = sent.get(&subject).map_or(&[][..], Vec::as_slice);
-        let goes = today(&jobs, before, window, limits, as_of.date());
-        let mut group = Vec::new();
-        for (reminder, goes) in reminders.into_iter().zip(goes) {
-            match goes {
-                true => group.push(reminder),
-                false => plan.hold_back(reminder.obligation, waits(&reminder, as_of)),
-            }
+    let mut goes = goes.into_iter();
+    reminders.retain(|reminder| {
+        let goes = goes.next() == Some(true);
+        if !goes {
+            plan.hold_back(reminder.obligation, waits(reminder, as_of));
         }
-        match attention.is_digested {
-            true => groups.extend((!group.is_empty()).then_some(group)),
-            false => groups.extend(group.into_iter().map(|reminder| vec![reminder])),
-        }
+        goes
+    });
+    match attention.is_digested {
+        true => by_first(&mut reminders),
+        false => reminders.sort_unstable_by(|a, b| rank(a).cmp(&rank(b))),
     }
-    groups.sort_by(|a, b| a.first().map(rank).cmp(&b.first().map(rank)));
-    plan.reminders = groups.into_iter().flatten().collect();
+    plan.reminders = reminders;
+}
+
+/// Puts those of each person, which stand together, at the place of the first of them.
+fn by_first(reminders: &mut [Reminder<'_>]) {
+    let mut order = Vec::with_capacity(reminders.len());
+    for of_one in reminders.chunk_by(|a, b| a.subject == b.subject) {
+        let Some(first) = of_one.first() else { continue };
+        let place = (first.days_left > URGENT_DAYS, first.item.consequence, first.days_left, first.key);
+        order.extend(of_one.iter().map(|_| place).zip(order.len()..).collect::<Vec<_>>());
+    }
+    order.sort_unstable();
+    let from: Vec<usize> = order.into_iter().map(|(_, from)| from).collect();
+    for to in 0..from.len() {
+        // What stood there may have been moved away for an earlier place.
+        let follow = |place: &usize| from.get(*place).copied();
+        let now = std::iter::successors(follow(&to), follow).find(|place| *place >= to);
+        now.into_iter().for_each(|now| reminders.swap(to, now));
+    }
 }
 
 /// What comes first: see [`arrange`].

@@ -21,12 +21,12 @@ use jiff::civil::Date;
 pub use history::{Before, Chosen, History, Told};
 pub use reason::Reason;
 pub use recipients::{Recipient, Recipients, recipients};
-pub use ways::{ALL, Reminder, Standing, Way};
+pub use ways::{ALL, Rare, Reminder, Standing, Way};
 
 use super::phone::Phone;
 use crate::calendar::AsOf;
 use crate::obligations::Obligation;
-use crate::personal::PseudonymKey;
+use crate::personal::{Digest, PseudonymKey, SharedText};
 use crate::pipeline::attention::Late;
 use crate::pipeline::{Channel, Item, Reach};
 
@@ -48,8 +48,8 @@ pub fn plan<'a>(obligations: &'a [Obligation], history: &History, now: &Circumst
     } else {
         plan = decide_all(obligations, people, history, now);
     }
-    // Each key is looked up once: it lies elsewhere than its reminder.
-    plan.reminders.sort_by_cached_key(|reminder| (reminder.days_left, first_bytes(&reminder.key)));
+    // They are long, and moved once: what they are ordered by is taken out of them.
+    plan.reminders.sort_by_cached_key(|reminder| (reminder.days_left, reminder.key));
     plan
 }
 
@@ -64,7 +64,7 @@ fn decide_all<'a>(
 ) -> Plan<'a> {
     let mut plan = Plan::default();
     for obligation in obligations.iter().filter(|obligation| obligation.is_open(now.as_of)) {
-        let Some(item) = now.items.iter().find(|item| item.id == obligation.item) else { continue };
+        let Some(item) = now.items.iter().find(|item| obligation.item == item.id) else { continue };
         match decide(obligation, item, people, history, now) {
             Ok(reminder) => plan.reminders.push(reminder),
             Err(reason) => plan.hold_back(obligation, reason),
@@ -95,13 +95,6 @@ fn on_cores<'a>(
     });
 }
 
-/// The bytes of a key by which keys are ordered: they are 32 hexadecimal digits.
-fn first_bytes(key: &str) -> [u8; 32] {
-    let mut first = [0; 32];
-    first.iter_mut().zip(key.bytes()).for_each(|(place, byte)| *place = byte);
-    first
-}
-
 /// What a plan is made with, beside the obligations.
 #[derive(Debug, Clone, Copy)]
 pub struct Circumstances<'a, 'n> {
@@ -127,7 +120,7 @@ pub struct Plan<'a> {
     /// How many are held, by item and reason.
     pub held: BTreeMap<(String, Reason), u64>,
     /// Which of those that were held say why nowhere else: item and reason, by the key of the obligation.
-    pub unsent: BTreeMap<String, (String, Reason)>,
+    pub unsent: BTreeMap<Digest, (SharedText, Reason)>,
 }
 
 impl Plan<'_> {
@@ -140,7 +133,7 @@ impl Plan<'_> {
     pub fn hold_back(&mut self, obligation: &Obligation, reason: Reason) {
         self.hold(&obligation.item, reason);
         if !reason.is_told_elsewhere() {
-            self.unsent.insert(obligation.key.clone(), (obligation.item.clone(), reason));
+            self.unsent.insert(obligation.key, (obligation.item.clone(), reason));
         }
     }
 }
@@ -229,8 +222,8 @@ fn correction<'h>(
     history: &'h History,
     days_left: i32,
 ) -> Option<(&'h Told, u16)> {
-    let told = history.told.get(&obligation.key).filter(|told| told.due_on != obligation.due_on)?;
-    let sent = history.shortest_sent.get(&obligation.key)?;
+    let told = history.told.get(&*obligation.key).filter(|told| told.due_on != obligation.due_on)?;
+    let sent = history.shortest_sent.get(&*obligation.key)?;
     let notice = stage(&item.notice_days, days_left).or_else(|| item.notice_days.iter().copied().max())?;
     (*sent <= notice).then_some((told, notice))
 }
@@ -252,7 +245,7 @@ fn decide_stage<'a>(
     let days_left = days_between(now.as_of.date(), obligation.due_on);
     let ways = ways(obligation, item, (stage_notice_days, told), now.channels, now.key);
     let mut ways = under_way(ways, item, history)?;
-    match history.shortest_sent.get(&obligation.key) {
+    match history.shortest_sent.get(&*obligation.key) {
         // What was sent told another day.
         _ if told.is_some() => {}
         Some(sent) if *sent < stage_notice_days => return Err(Reason::LaterStageSent),
@@ -264,14 +257,14 @@ fn decide_stage<'a>(
     if let Some(reason) = not_written_to(recipient) {
         return Err(reason);
     }
-    if now.standing.handed_in.contains(&obligation.key) {
+    if now.standing.handed_in.contains(&*obligation.key) {
         return Err(Reason::HandedIn);
     }
     let Days { planned_on, valid_until, is_late } = match told {
         Some(_) => Days::of_correction(obligation, stage_notice_days),
         None => Days::of(obligation, item, history, now.as_of, stage_notice_days)?,
     };
-    let subject = now.key.pseudonym(&obligation.subject_id);
+    let subject = now.key.subject(&obligation.subject_id);
     let mut closed = None;
     ways.retain(|way| {
         let objection = match recipient.address(way.channel.reach()) {
@@ -292,7 +285,7 @@ fn decide_stage<'a>(
     let place = item.notice_days.iter().position(|notice| *notice == stage_notice_days).unwrap_or(0);
     let stage = u16::try_from(place).unwrap_or(0).saturating_add(1);
     let Way { channel, key } = way;
-    let language = history.language(&subject, &item.id, channel.name()).unwrap_or(recipient.language);
+    let language = history.language(&subject, &item.id, channel.name()).unwrap_or(recipient.language());
     Ok(Reminder {
         key,
         obligation,
@@ -309,7 +302,7 @@ fn decide_stage<'a>(
         otherwise: ways.collect(),
         is_late,
         told_before: told.map(|told| told.due_on),
-        together: Vec::new(),
+        together: Rare::default(),
         is_alone: false,
     })
 }
@@ -344,7 +337,7 @@ impl Days {
         if today > valid_until {
             return Err(Reason::Expired);
         }
-        let could_leave = history.known_on.get(&obligation.key).map_or(today, |known_on| planned_on.max(*known_on));
+        let could_leave = history.known_on.get(&*obligation.key).map_or(today, |known_on| planned_on.max(*known_on));
         let late_days = u16::try_from(days_between(could_leave, today)).unwrap_or(0);
         if late_days <= item.late_after_days {
             return Ok(Days { planned_on, valid_until, is_late: false });

@@ -1,13 +1,14 @@
 //! A reminder, and the channels it may take: which are open to a person, and what was recorded on each.
 
 use std::collections::HashSet;
+use std::ops::Deref;
 
 use jiff::civil::Date;
 
 use super::{Before, History, Reason, Recipient, Told};
 use crate::language::Language;
 use crate::obligations::Obligation;
-use crate::personal::{PseudonymKey, hex};
+use crate::personal::{Digest, PseudonymKey};
 use crate::pipeline::{Channel, Item, Reach, Uncertain};
 
 /// A message that is to be sent today.
@@ -15,15 +16,15 @@ use crate::pipeline::{Channel, Item, Reach, Uncertain};
 pub struct Reminder<'a> {
     /// Its unique key: a keyed digest of subject, item, period, stage and channel; of a letter that corrects the day that
     /// an earlier one told, also of the new day and of that message's key.
-    pub key: String,
+    pub key: Digest,
     /// What it is about.
     pub obligation: &'a Obligation,
     /// The item.
     pub item: &'a Item,
     /// To whom.
-    pub recipient: &'a Recipient,
+    pub recipient: Recipient<'a>,
     /// Keyed pseudonym of the person.
-    pub subject: String,
+    pub subject: Digest,
     /// The stage, by its notice in days.
     pub stage_notice_days: u16,
     /// The stage, counted from 1: the last one is as high as the item has notices.
@@ -39,13 +40,13 @@ pub struct Reminder<'a> {
     /// By which channel it goes.
     pub channel: &'a Channel,
     /// The channels that are open to it after that one, in the item's order.
-    pub otherwise: Vec<Way<'a>>,
+    pub otherwise: Rare<Way<'a>>,
     /// Whether it leaves so late after its day that its letter says so.
     pub is_late: bool,
     /// The day that an earlier message told, where this letter corrects it.
     pub told_before: Option<Date>,
     /// The other reminders of this person that leave in the same letter, in their order; empty for most.
-    pub together: Vec<Reminder<'a>>,
+    pub together: Rare<Reminder<'a>>,
     /// Whether it has to leave by itself: a letter of several could not be written.
     pub is_alone: bool,
 }
@@ -56,9 +57,11 @@ impl<'a> Reminder<'a> {
     #[must_use]
     pub fn by(mut self, way: usize) -> Self {
         if way > 0 && way <= self.otherwise.len() {
-            self.otherwise.drain(..way - 1);
-            let next = self.otherwise.remove(0);
-            (self.channel, self.key) = (next.channel, next.key);
+            let mut after = std::mem::take(&mut self.otherwise).into_iter().skip(way - 1);
+            if let Some(next) = after.next() {
+                (self.channel, self.key) = (next.channel, next.key);
+            }
+            self.otherwise = after.collect();
         }
         self
     }
@@ -73,14 +76,14 @@ impl<'a> Reminder<'a> {
     /// The same reminder by the channel after that of a message's key; none where there is no such channel or key.
     pub fn after(&self, key: &str) -> Option<Self> {
         let mut keys = std::iter::once(&self.key).chain(self.otherwise.iter().map(|way| &way.key));
-        let way = keys.position(|own| own == key)?;
+        let way = keys.position(|own| *own == *key)?;
         (way < self.otherwise.len()).then(|| self.clone().by(way + 1))
     }
 
     /// The channel on which the reminder has this key.
     pub fn channel_of(&self, key: &str) -> Option<&'a Channel> {
-        let otherwise = self.otherwise.iter().find(|way| way.key == key).map(|way| way.channel);
-        if self.key == key { Some(self.channel) } else { otherwise }
+        let otherwise = self.otherwise.iter().find(|way| way.key == *key).map(|way| way.channel);
+        if self.key == *key { Some(self.channel) } else { otherwise }
     }
 
     /// Whether the person does not want it by its channel, or the address is known not to work there.
@@ -108,7 +111,7 @@ impl<'a> Reminder<'a> {
             && self.subject == other.subject
             && self.channel.name == other.channel.name
             && self.language == other.language
-            && std::ptr::eq(self.recipient, other.recipient)
+            && self.recipient.is(other.recipient)
     }
 
     /// The last day on which the message may leave: that of the reminder in it that is the first to expire.
@@ -124,7 +127,7 @@ impl<'a> Reminder<'a> {
 
     /// The domain of the mail address it goes to, in lower case; none where it goes to a phone.
     pub fn domain(&self) -> Option<String> {
-        let email = self.recipient.email.as_ref().filter(|_| self.channel.reach() == Reach::Email)?;
+        let email = self.recipient.email().filter(|_| self.channel.reach() == Reach::Email)?;
         email.reveal().rsplit_once('@').map(|(_, domain)| domain.trim().to_ascii_lowercase())
     }
 
@@ -134,13 +137,64 @@ impl<'a> Reminder<'a> {
     }
 }
 
+/// A list that is empty for most, and then takes one word: a night holds a million of them.
+#[derive(Debug, Clone)]
+#[expect(clippy::box_collection, reason = "the place that it takes while it is empty is what it is for")]
+pub struct Rare<T>(Option<Box<Vec<T>>>);
+
+impl<T> Rare<T> {
+    /// Puts one more behind the others.
+    pub fn push(&mut self, one: T) {
+        self.0.get_or_insert_default().push(one);
+    }
+}
+
+impl<T> Default for Rare<T> {
+    fn default() -> Self {
+        Rare(None)
+    }
+}
+
+impl<T> Deref for Rare<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        self.0.as_deref().map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+impl<T> FromIterator<T> for Rare<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Self {
+        let all: Vec<T> = all.into_iter().collect();
+        Rare((!all.is_empty()).then(|| Box::new(all)))
+    }
+}
+
+impl<T> IntoIterator for Rare<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.map(|all| *all).unwrap_or_default().into_iter()
+    }
+}
+
+impl<'r, T> IntoIterator for &'r Rare<T> {
+    type Item = &'r T;
+    type IntoIter = std::slice::Iter<'r, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 /// A channel that a message may take, and its key there.
 #[derive(Debug, Clone)]
 pub struct Way<'a> {
     /// The channel.
     pub channel: &'a Channel,
     /// The message's key on it.
-    pub key: String,
+    pub key: Digest,
 }
 
 /// What stands between a person and a channel: learnt from bounces, or said by the person; and what stands between a
@@ -191,7 +245,7 @@ pub(super) fn ways<'a>(
 /// The channels that what was recorded of this stage leaves open. One message is one: sent by any channel it is sent,
 /// and where nobody knows whether it was taken, no other channel is used beside it.
 pub(super) fn under_way<'a>(ways: Vec<Way<'a>>, item: &Item, history: &History) -> Result<Vec<Way<'a>>, Reason> {
-    let before = |way: &Way<'_>| history.messages.get(&way.key).copied();
+    let before = |way: &Way<'_>| history.messages.get(&*way.key).copied();
     if ways.iter().any(|way| before(way) == Some(Before::Sent)) {
         return Err(Reason::AlreadySent);
     }
@@ -214,10 +268,10 @@ fn message_key(
     (stage_notice_days, told): (u16, Option<&Told>),
     channel: &Channel,
     key: &PseudonymKey,
-) -> String {
+) -> Digest {
     let stage = stage_notice_days.to_string();
     let due_on = obligation.due_on.to_string();
     let mut parts = vec![obligation.key.as_bytes(), stage.as_bytes(), channel.name().as_bytes()];
     parts.extend(told.into_iter().flat_map(|told| [due_on.as_bytes(), told.message.as_bytes()]));
-    hex(key.digest("message", &parts).get(..16).unwrap_or_default())
+    Digest::of(key.digest("message", &parts))
 }

@@ -93,7 +93,7 @@ impl Night<'_> {
         let numbered: Vec<(usize, &Obligation, String)> = rows
             .into_iter()
             .map(|(row, obligation)| {
-                let open = known.get(&obligation.key).filter(|(_, state)| state.is_open());
+                let open = known.get(&*obligation.key).filter(|(_, state)| state.is_open());
                 let dossier = open.map_or_else(new_number, |(dossier, _)| Some(dossier.clone()));
                 dossier.map(|dossier| (row, obligation, dossier))
             })
@@ -104,8 +104,9 @@ impl Night<'_> {
         ledger
             .prepare_dossiers(&self.run, &form.item, (&Basis::name(&basis), &basis), &sealed)
             .map_err(|error| error.fault())?;
-        let links =
-            numbered.into_iter().map(|(_, obligation, dossier)| (obligation.key.clone(), (dossier, obligation.due_on)));
+        let links = numbered
+            .into_iter()
+            .map(|(_, obligation, dossier)| (obligation.key.to_string(), (dossier, obligation.due_on)));
         self.dossiers.extend(links);
         let count = sealed.len() as u64;
         self.report.notes.push(format!("{count} dossiers of {} are prepared for their persons", form.item));
@@ -183,8 +184,8 @@ impl Night<'_> {
             let text = sheet.text(*row, obligation.due_on, self.assumed_year(obligation));
             Some(PreparedDossier {
                 dossier: dossier.clone(),
-                subject: self.key.pseudonym(&obligation.subject_id),
-                obligation: obligation.key.clone(),
+                subject: self.key.subject(&obligation.subject_id).into(),
+                obligation: obligation.key.into(),
                 due_on: obligation.due_on,
                 sealed: key.seal(&dossier_name(dossier), &text)?,
             })
@@ -234,10 +235,10 @@ impl Night<'_> {
 
     /// What a letter prints of the prepared dossier of its obligation: the link, and nothing that is in it.
     pub(super) fn dossier_fact(&self, reminder: &Reminder<'_>) -> Option<(String, Fact)> {
-        let (dossier, due_on) = self.dossiers.get(&reminder.obligation.key)?;
+        let (dossier, due_on) = self.dossiers.get(&*reminder.obligation.key)?;
         let serve = self.checked.pipeline.serve.as_ref()?;
         let link = DossierLink {
-            subject: reminder.subject.clone(),
+            subject: reminder.subject.into(),
             dossier: dossier.clone(),
             issued_on: self.now_as_of().date(),
             expires_on: *due_on,

@@ -58,7 +58,7 @@ impl Night<'_> {
             return Ok(());
         }
         for reminder in std::mem::take(line) {
-            let Some(known) = deferred.get(&reminder.key) else {
+            let Some(known) = deferred.get(&*reminder.key) else {
                 line.push_back(reminder);
                 continue;
             };

@@ -63,10 +63,10 @@ impl Night<'_> {
         let item = self.checked.pipeline.item(&row.item)?;
         let recipient = people?.get(&obligation.subject_id, item.audience)?;
         let reasons = [
-            (recipient.is_deceased, "deceased"),
-            (recipient.is_closed, "business is closed"),
-            (recipient.refuses_reminders, "refuses reminders"),
-            (recipient.email.is_none(), "no address"),
+            (recipient.is_deceased(), "deceased"),
+            (recipient.is_closed(), "business is closed"),
+            (recipient.refuses_reminders(), "refuses reminders"),
+            (recipient.email().is_none(), "no address"),
         ];
         if let Some((_, why)) = reasons.into_iter().find(|(holds, _)| *holds) {
             return Some(why);

@@ -100,17 +100,17 @@ impl Night<'_> {
                 continue;
             }
             for reminder in std::mem::take(part) {
-                let (obligation, key) = (reminder.obligation, reminder.key.clone());
+                let (obligation, key) = (reminder.obligation, reminder.key);
                 match reminder.by_open(closed) {
                     Some(reminder) => {
                         if reminder.key != key {
-                            dropped.push((MessageKey(key), OTHER_CHANNEL.to_owned()));
+                            dropped.push((MessageKey(key.into()), OTHER_CHANNEL.to_owned()));
                         }
                         part.push_back(reminder);
                     }
                     None => {
                         plan.hold_back(obligation, Reason::Refuses);
-                        dropped.push((MessageKey(key), Reason::Refuses.words().to_owned()));
+                        dropped.push((MessageKey(key.into()), Reason::Refuses.words().to_owned()));
                     }
                 }
             }
@@ -133,7 +133,7 @@ impl Night<'_> {
                 let is_valid = reminder.valid_until >= day;
                 if !is_valid {
                     plan.hold_back(reminder.obligation, Reason::Expired);
-                    dropped.push((MessageKey(reminder.key.clone()), Reason::Expired.words().to_owned()));
+                    dropped.push((MessageKey(reminder.key.into()), Reason::Expired.words().to_owned()));
                 }
                 is_valid
             });
@@ -147,7 +147,7 @@ fn apart<'o>(way: &mut Way<'o>) -> Waiting<'o> {
     let (mut waiting, mut instants) = (VecDeque::new(), HashMap::new());
     for (at, message) in way.retries.take() {
         for reminder in message.apart() {
-            instants.insert(reminder.key.clone(), at);
+            instants.insert(reminder.key.to_string(), at);
             waiting.push_back(reminder);
         }
     }
@@ -157,7 +157,7 @@ fn apart<'o>(way: &mut Way<'o>) -> Waiting<'o> {
 /// Lets those wait again that are to wait; what takes another channel now has no try behind it.
 fn wait_again<'o>(way: &mut Way<'o>, line: &mut VecDeque<Reminder<'o>>, (waiting, instants): Waiting<'o>) {
     for reminder in waiting {
-        match instants.get(&reminder.key) {
+        match instants.get(&*reminder.key) {
             Some(at) => way.retries.wait(*at, reminder),
             None => line.push_front(reminder),
         }

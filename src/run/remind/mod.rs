@@ -11,7 +11,7 @@ mod stop;
 mod told;
 mod write;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -42,6 +42,9 @@ struct Way<'o> {
     retries: Retries<Reminder<'o>>,
 }
 
+/// A message that is no longer on its way, its key, and what became of it.
+type Ended<'o> = (Reminder<'o>, String, Outcome);
+
 /// What is the same in every letter of an item.
 pub(super) struct Standing {
     reasons: Vec<letter::Reason>,
@@ -59,7 +62,7 @@ impl Night<'_> {
         let suppressions = self.close_channels(ledger, people.as_ref())?;
         self.list_wrong_addresses(&suppressions, people.as_ref())?;
         self.drop_moved(ledger, people.as_ref())?;
-        let history = self.told(ledger, obligations, self.attended(ledger, history(ledger, |_| true)?)?)?;
+        let history = self.history_of(ledger, obligations)?;
         let mut plan = self.decide(obligations, people.as_ref(), &history)?;
         drop(history);
         self.count_reminders(built, &plan.reminders)?;
@@ -107,6 +110,16 @@ impl Night<'_> {
         self.tell_waiting(ledger)?;
         self.count_held(&plan);
         Ok(())
+    }
+
+    /// What was recorded earlier of the obligations that are open tonight: of all others nothing is asked, however many
+    /// years of nights lie in the ledger.
+    fn history_of(&self, ledger: &Ledger, obligations: &[Obligation]) -> Result<History, Fault> {
+        let open = obligations.iter().filter(|obligation| obligation.is_open(self.as_of));
+        let open: HashSet<&str> = open.map(|obligation| obligation.key.as_str()).collect();
+        let history = history(ledger, |row| open.contains(row.obligation.as_str()))?;
+        drop(open);
+        self.told(ledger, obligations, self.attended(ledger, history)?)
     }
 
     /// Reads the keys of signatures, once for a run and before anything is reserved.
@@ -161,6 +174,9 @@ impl Night<'_> {
             let Way { convoy, retries } = &mut *way;
             if breakers.stopped() != stopped {
                 stopped = breakers.stopped();
+                // What is on its way and has not begun to leave is held like the rest: it may be of what was stopped.
+                let recalled = convoy.recall(ledger, &self.run).map_err(|error| error.fault())?;
+                recalled.into_iter().rev().for_each(|message| admit::put_back(reminders, message));
                 stop::hold_stopped(breakers, reminders, plan);
             }
             // What is stale is looked at again when those before it have left.
@@ -182,7 +198,7 @@ impl Night<'_> {
             let write = |reminder: &Reminder<'o>| {
                 let written = night.write_of(reminder, standing)?;
                 if written.0.key.0 != reminder.key {
-                    let key = MessageKey(reminder.key.clone());
+                    let key = MessageKey(reminder.key.into());
                     left.lock().unwrap_or_else(PoisonError::into_inner).push((key, OTHER_CHANNEL.to_owned()));
                 }
                 Ok(written)
@@ -196,7 +212,8 @@ impl Night<'_> {
                 ledger.drop_messages(&run, &left).map_err(|error| error.fault())?;
             }
             turn.unwritten.into_iter().for_each(|(reminder, why)| self.not_written(reminder, why, reminders, plan));
-            let (recalled, again) = self.ended(ledger, turn.ended, convoy, retries, breakers)?;
+            let numbers = senders.numbers();
+            let (recalled, again) = self.ended(ledger, (turn.ended, numbers), convoy, retries, breakers)?;
             let mut again = VecDeque::from(again);
             stop::hold_stopped(breakers, &mut again, plan);
             if !again.is_empty() {
@@ -219,11 +236,11 @@ impl Night<'_> {
     }
 
     /// Counts what became of messages, lets those wait that are tried again in this run, and gives back those that
-    /// never began to leave, and those that take another channel.
+    /// never began to leave, and those that take another channel. `numbers` are those that peers gave, by key.
     fn ended<'o>(
         &mut self,
         ledger: &mut Ledger,
-        ended: Vec<(Reminder<'o>, String, Outcome)>,
+        (ended, numbers): (Vec<Ended<'o>>, HashMap<String, String>),
         convoy: &mut Convoy<Reminder<'o>>,
         retries: &mut Retries<Reminder<'o>>,
         breakers: &mut Breakers,
@@ -243,6 +260,8 @@ impl Night<'_> {
             settlement.retry_at = retries.later(&key, outcome, now(), last);
             let retry_at = settlement.retry_at.filter(|at| retries.reaches(*at));
             let state = settlement.state;
+            let number = numbers.get(&key).filter(|_| state == MessageState::Accepted);
+            settlement.reason = number.and_then(|number| ledger::accepted_as(number)).unwrap_or(settlement.reason);
             convoy.settle(settlement);
             if let Some(end) = stop::end(outcome, state) {
                 self.count_end(ledger, breakers, &stop::scopes_of_message(&reminder, &key), end)?;
@@ -254,7 +273,7 @@ impl Night<'_> {
             retries.forget(&key);
             for (place, one) in reminder.apart().into_iter().enumerate() {
                 // Only what leaves by itself may have taken another channel than its first.
-                let key = if place == 0 { &key } else { &one.key };
+                let key = if place == 0 { key.as_str() } else { &one.key };
                 self.tally_outcome(&one, state);
                 if outcome.code().is_some_and(|code| code.class() == Class::OptedOut) {
                     opted_out.extend(self.opting_out(&one, key));
@@ -276,7 +295,7 @@ impl Night<'_> {
     fn opting_out(&self, reminder: &Reminder<'_>, key: &str) -> Option<Preference> {
         let channel = reminder.channel_of(key)?;
         Some(Preference {
-            subject: reminder.subject.clone(),
+            subject: reminder.subject.into(),
             item: ledger::ALL.to_owned(),
             channel: channel.name().to_owned(),
             stance: Some(Stance::Refused),
@@ -310,7 +329,7 @@ impl Night<'_> {
             self.close_channels(ledger, people.as_ref())?;
         }
         let history = match ledger {
-            Some(ledger) => self.told(ledger, obligations, self.attended(ledger, history(ledger, |_| true)?)?)?,
+            Some(ledger) => self.history_of(ledger, obligations)?,
             None => History::default(),
         };
         let mut plan = self.decide(obligations, people.as_ref(), &history)?;
@@ -439,7 +458,7 @@ fn state(outcome: Outcome) -> MessageState {
     }
 }
 
-/// What became of every message that was ever recorded, of those to be counted.
+/// What became of every message that was ever recorded, of those to be counted; the others are passed over one by one.
 pub(super) fn history(ledger: &Ledger, counts: impl Fn(&OutboxRow) -> bool) -> Result<History, Fault> {
     let before = |state| match state {
         MessageState::Accepted => Some(Before::Sent),
@@ -451,7 +470,10 @@ pub(super) fn history(ledger: &Ledger, counts: impl Fn(&OutboxRow) -> bool) -> R
         MessageState::Uncertain | MessageState::InFlight => Some(Before::Uncertain),
     };
     let mut history = History::default();
-    for row in ledger.outbox().map_err(|error| error.fault())?.into_iter().filter(counts) {
+    let read = ledger.each_message(|row| {
+        if !counts(&row) {
+            return;
+        }
         if row.state == MessageState::Accepted {
             let shortest = history.shortest_sent.entry(row.obligation).or_insert(row.stage_notice_days);
             *shortest = row.stage_notice_days.min(*shortest);
@@ -459,6 +481,6 @@ pub(super) fn history(ledger: &Ledger, counts: impl Fn(&OutboxRow) -> bool) -> R
         if let Some(before) = before(row.state) {
             history.messages.insert(row.key.0, before);
         }
-    }
-    Ok(history)
+    });
+    read.map(|()| history).map_err(|error| error.fault())
 }

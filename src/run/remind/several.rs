@@ -28,6 +28,7 @@ impl Night<'_> {
             .map(|member| member.obligation.facts.by_name().into_iter().chain(self.dossier_fact(member)).collect())
             .collect();
         let advice: Vec<Option<Advice>> = members.iter().map(|member| self.advice(member)).collect();
+        let name = &reminder.recipient.full_name();
         let occasions: Vec<Occasion<'_>> = members
             .iter()
             .zip(&facts)
@@ -37,7 +38,7 @@ impl Night<'_> {
                 agency: &agency,
                 language: member.language,
                 as_of: self.now_as_of(),
-                name: &member.recipient.full_name,
+                name,
                 due_on: member.obligation.due_on,
                 stage: member.stage,
                 facts,
@@ -100,7 +101,7 @@ impl Night<'_> {
     /// The letter as a message of RFC 5322, under the number that was reserved for the first of its reminders: fixed
     /// before the wire, and the same in a further try of which that one is the first again.
     fn envelope_of(&self, reminder: &Reminder<'_>, letter: &Letter, agency: &Agency) -> Result<Envelope, Unwritten> {
-        let email = reminder.recipient.email.as_ref().ok_or(Unwritten::Held(Reason::NoAddress))?;
+        let email = reminder.recipient.email().ok_or(Unwritten::Held(Reason::NoAddress))?;
         let address = delivery::recipient(email.reveal()).map_err(|_| Unwritten::Held(Reason::BadAddress))?;
         let to = Personal::new(address);
         let key = reminder.key.as_str();

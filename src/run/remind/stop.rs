@@ -75,7 +75,7 @@ impl Night<'_> {
         let known = addresses.filter_map(|(subject, email, audience)| {
             let index = address_index(email.reveal(), &self.key)?;
             let (_, domain) = email.reveal().rsplit_once('@')?;
-            let language = people.get(subject, audience)?.language;
+            let language = people.get(&subject, audience)?.language();
             Some((index, (domain.trim().to_ascii_lowercase(), language)))
         });
         known.collect()

@@ -108,7 +108,7 @@ impl Night<'_> {
             agency: &agency,
             language: reminder.language,
             as_of: self.now_as_of(),
-            name: &reminder.recipient.full_name,
+            name: &reminder.recipient.full_name(),
             due_on: obligation.due_on,
             stage: reminder.stage,
             facts: &facts,
@@ -140,7 +140,7 @@ impl Night<'_> {
     /// The letter as a message of RFC 5322.
     fn envelope(&self, reminder: &Reminder<'_>, letter: &Letter, agency: &Agency) -> Result<Envelope, Unwritten> {
         let pipeline = &self.checked.pipeline;
-        let email = reminder.recipient.email.as_ref().ok_or(Unwritten::Held(Reason::NoAddress))?;
+        let email = reminder.recipient.email().ok_or(Unwritten::Held(Reason::NoAddress))?;
         let address = delivery::recipient(email.reveal()).map_err(|_| Unwritten::Held(Reason::BadAddress))?;
         let to = Personal::new(address);
         let as_of = self.now_as_of();
@@ -157,15 +157,15 @@ impl Night<'_> {
         let reach = reminder.channel.reach();
         let address = reminder.recipient.address(reach).and_then(|to| index_of(to.reveal(), reach, &self.key));
         Record {
-            key: MessageKey(reminder.key.clone()),
-            subject: reminder.subject.clone(),
-            obligation: obligation.key.clone(),
+            key: MessageKey(reminder.key.into()),
+            subject: reminder.subject.into(),
+            obligation: obligation.key.into(),
             item: reminder.item.id.clone(),
             stage_notice_days: reminder.stage_notice_days,
             channel: reminder.channel.name.clone(),
             message_id,
             due_on: obligation.due_on,
-            rule_version: obligation.rule_version.clone(),
+            rule_version: obligation.rule_version.to_string(),
             address,
             valid_until: Some(reminder.valid_until),
             ..Record::default()

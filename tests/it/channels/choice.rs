@@ -58,9 +58,9 @@ impl Town {
         item.uncertain = Uncertain::LeaveToClerk;
         item.notice_days = vec![60, 30, 7];
         let obligation = |(number, (days, _, _)): (usize, &(i32, bool, bool))| Obligation {
-            key: format!("o{number}"),
-            item: item.id.clone(),
-            subject_id: Personal::new(format!("p{number}")),
+            key: format!("o{number}").parse().unwrap(),
+            item: item.id.as_str().into(),
+            subject_id: Personal::new(format!("p{number}").into()),
             due_on: TODAY.saturating_add(days.days()),
             fulfilled_on: None,
             rule_version: "rule@2025-01-01".into(),
@@ -108,9 +108,9 @@ impl Town {
     fn keys(&self) -> BTreeMap<String, String> {
         let plan = self.plan();
         let one = plan.reminders.first().unwrap();
-        let first = (one.channel.name.clone(), one.key.clone());
+        let first = (one.channel.name.clone(), one.key.to_string());
         std::iter::once(first)
-            .chain(one.otherwise.iter().map(|way| (way.channel.name.clone(), way.key.clone())))
+            .chain(one.otherwise.iter().map(|way| (way.channel.name.clone(), way.key.to_string())))
             .collect()
     }
 }
@@ -233,6 +233,21 @@ fn who_cannot_wait_takes_the_places_and_the_rest_waits_or_goes_by_another_channe
     assert_eq!(allotted(&town, &room(0, u32::MAX)), (BTreeMap::new(), 10));
     let town = Town::of(&[(0, true, true), (0, true, false), (8, true, true)]);
     assert_eq!(allotted(&town, &room(0, u32::MAX)), (by(&[("sms", 3)]), 0));
+}
+
+#[test]
+fn a_letter_of_several_leaves_until_the_first_of_them_expires() {
+    let town = Town::of(&[(7, false, true), (3, false, true), (5, false, true)]);
+    let mut reminders = town.plan().reminders;
+    let days: Vec<Date> = reminders.iter().map(|reminder| reminder.last_day()).collect();
+    let due = [3, 5, 7].map(|days| TODAY.saturating_add(days.days()));
+    assert_eq!(days, due, "by itself each leaves until it is due");
+    let mut letter = reminders.pop().unwrap();
+    assert_eq!(letter.last_day(), due[2]);
+    reminders.into_iter().for_each(|other| letter.together.push(other));
+    assert_eq!(letter.last_day(), due[0]);
+    let apart: Vec<Date> = letter.apart().iter().map(|reminder| reminder.last_day()).collect();
+    assert_eq!(apart, [due[2], due[0], due[1]], "apart each has its own again");
 }
 
 #[test]

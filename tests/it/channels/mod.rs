@@ -1,10 +1,16 @@
 //! Channels of short messages against the stand-in for Zalo, an SMS gateway and a webhook.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
 
 mod choice;
 mod night;
 mod phones;
+mod receipts;
 mod services;
 mod settings;
 mod zns;
@@ -100,6 +106,7 @@ impl Stand {
             url: format!("{}/webhook", self.simulator.url()),
             secret: self.secret(secret),
             reach: Reach::Phone,
+            is_private: false,
             connections: 4,
         })))
     }

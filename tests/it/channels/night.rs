@@ -14,7 +14,7 @@ use crate::support::world::World;
 const NIGHT: &str = "2026-11-21";
 
 /// The second agency, whose people have telephones; its items leave by Zalo, by text message and into the folder.
-fn town(simulator: &Simulator, numbers: &str) -> World {
+pub(super) fn town(simulator: &Simulator, numbers: &str) -> World {
     let world = World::of("binh-minh");
     let keys = world.root();
     secret(&keys, "secret", simulate::SECRET);
@@ -45,7 +45,7 @@ fn town(simulator: &Simulator, numbers: &str) -> World {
     world
 }
 
-fn night(world: &World, code: i32) -> (Report, [u64; 4]) {
+pub(super) fn night(world: &World, code: i32) -> (Report, [u64; 4]) {
     let ended = world.chudong(&["run", "--as-of", NIGHT, "--format", "json"]).with(code);
     let report: Report = serde_json::from_str(&ended.out).unwrap();
     let mut sums = [0; 4];
@@ -61,7 +61,7 @@ fn held(report: &Report, reason: &str) -> u64 {
     report.items.iter().filter_map(|item| item.held.get(reason)).sum()
 }
 
-fn taken(simulator: &Simulator, channel: &str) -> Vec<Taken> {
+pub(super) fn taken(simulator: &Simulator, channel: &str) -> Vec<Taken> {
     simulator.taken().into_iter().filter(|taken| taken.channel == channel).collect()
 }
 
@@ -74,13 +74,13 @@ fn by_state(world: &World) -> BTreeMap<MessageState, usize> {
 }
 
 /// A number of nobody's for each person: the same on every night.
-const NUMBERS: &str = "'0911' || lpad(substr(so_dinh_danh, 7, 6), 6, '0')";
+pub(super) const NUMBERS: &str = "'0911' || lpad(substr(so_dinh_danh, 7, 6), 6, '0')";
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-fn simulator(runtime: &tokio::runtime::Runtime, quota: u32) -> Simulator {
+pub(super) fn simulator(runtime: &tokio::runtime::Runtime, quota: u32) -> Simulator {
     runtime.block_on(Simulator::start("127.0.0.1:0".parse().unwrap(), quota)).unwrap()
 }
 

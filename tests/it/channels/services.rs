@@ -87,7 +87,7 @@ async fn a_wrong_secret_stops_the_channel() {
 }
 
 /// A service that is busy: it answers every request with this, and counts them.
-fn busy(answer: &'static str) -> (String, Arc<AtomicUsize>) {
+pub(super) fn busy(answer: &'static str) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let asked = Arc::new(AtomicUsize::new(0));

@@ -28,6 +28,13 @@ token = { env = "SMS_TOKEN" }
 sender = "AN BINH"
 "#;
 
+const WEBHOOK: &str = r#"
+[[channels]]
+kind = "webhook"
+url = "https://service.example"
+secret = { env = "WEBHOOK_SECRET" }
+"#;
+
 const MAIL: &str = r#"
 [[channels]]
 name = "mail"
@@ -94,6 +101,7 @@ fn one_channel_is_named_by_its_kind_as_before() {
 fn every_fault_of_a_channel_is_said() {
     let sms = |from: &str, to: &str| with(&SMS.replace(from, to));
     let zns = |from: &str, to: &str| with(&format!("{MAIL}{}", ZNS.replace(from, to)));
+    let webhook = |url: &str| with(&WEBHOOK.replace("https://service.example", url));
     let worlds = [
         (sms("https://sms.example/send", "http://sms.example/send"), "pipeline.clear-text: url would send"),
         (sms("https://sms.example/send", "http://127.0.0.1@sms.example/send"), "pipeline.clear-text: url would send"),
@@ -105,6 +113,10 @@ fn every_fault_of_a_channel_is_said() {
         (sms("kind = \"sms\"", "kind = \"fax\""), "toml.unknown-word: kind = \"fax\" is not a channel"),
         (with(&format!("{SMS}{SMS}")), "pipeline.twice: two channels are called \"sms\""),
         (with(&format!("{SMS}name = \"Tin\"")), "pipeline.bad-name: \"Tin\" cannot be the name of a channel"),
+        (webhook("https://10.1.2.3/in"), "pipeline.private-network: url leads into a private network"),
+        (webhook("https://[fd00::1]/in"), "pipeline.private-network: url leads into a private network"),
+        (webhook("https://[::ffff:192.168.0.9]:8443/in"), "pipeline.private-network: url leads"),
+        (webhook("https://169.254.169.254"), "pipeline.private-network: url leads into a private network"),
         (zns("[[channels.templates]]", "[[templat]]"), "pipeline.no-template: the channel has no approved template"),
         (zns("id = \"204001\"", "id = \"x\""), "pipeline.template-id: id is not the number"),
         (
@@ -155,5 +167,41 @@ fn what_fills_a_template_is_checked_before_any_night() {
         "and the parameter noi takes 30",
     ] {
         assert!(ended.err.contains(expected), "{expected}\n{}", ended.err);
+    }
+}
+
+#[test]
+fn a_service_in_a_private_network_is_meant_to_be_there() {
+    for (url, private) in
+        [("https://10.1.2.3/in", "true"), ("https://203.0.113.7/in", "false"), ("http://127.0.0.1:9/in", "false")]
+    {
+        let world = with(&format!("{}private_network = {private}\n", WEBHOOK.replace("https://service.example", url)));
+        let (_, faults) = read(&world);
+        assert_eq!(faults, Vec::<String>::new(), "{url}");
+    }
+    let is_public = |address: &str| chudong::pipeline::is_public(address.parse().unwrap());
+    for public in ["203.113.131.1", "8.8.8.8", "2001:ee0::1", "100.128.0.1", "172.32.0.1"] {
+        assert!(is_public(public), "{public}");
+    }
+    let private = [
+        "0.0.0.0",
+        "10.0.0.1",
+        "100.64.0.1",
+        "127.0.0.1",
+        "169.254.169.254",
+        "172.16.0.1",
+        "192.168.1.1",
+        "198.18.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "fc00::1",
+        "fe80::1",
+        "ff02::1",
+        "::ffff:10.0.0.1",
+    ];
+    for private in private {
+        assert!(!is_public(private), "{private}");
     }
 }

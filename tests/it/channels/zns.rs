@@ -7,6 +7,7 @@ use chudong::fault::Explain;
 use chudong::pipeline::{ChannelKind, Hours};
 use chudong::simulate::Simulator;
 
+use super::services::busy;
 use super::{QUICK, Stand, recorded, said, secret, send, slip};
 
 #[tokio::test]
@@ -222,4 +223,25 @@ async fn the_stand_in_is_reached_from_this_machine_alone() {
     let error = Simulator::start("0.0.0.0:0".parse().unwrap(), 1).await.unwrap_err();
     assert_eq!(error.code(), "simulate.not-loopback");
     assert!(QUICK.connect.as_secs() > 0);
+}
+
+#[tokio::test]
+async fn who_stands_before_zalo_and_lets_nobody_in_is_no_answer_of_zalo() {
+    let stand = Stand::new().await;
+    let page = "<html>Forbidden</html>";
+    let forbidden =
+        format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{page}", page.len());
+    let (url, asked) = busy(forbidden.leak());
+    let mut channel = stand.zns();
+    let ChannelKind::Zns(zns) = &mut channel.kind else { return };
+    zns.url = url;
+    let mut sender = stand.open(&channel).await.unwrap();
+    let many: Vec<String> = (0..40).map(|n| format!("849111111{n:02}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let outcomes = send(&mut sender, &channel, &many).await;
+    // No message was taken, and none is uncertain: they are sent when the way is open, and nobody knocks meanwhile.
+    assert_eq!(outcomes.first().unwrap(), "deferred: http 403");
+    assert_eq!(outcomes.last().unwrap(), "deferred: channel had stopped");
+    assert_eq!(sender.trouble().unwrap().code(), "delivery.service-refuses");
+    assert!(asked.load(std::sync::atomic::Ordering::Relaxed) <= 16, "{asked:?}");
 }

@@ -8,6 +8,9 @@ use super::{NIGHT, PIPELINE, number, taken, town};
 use crate::support::smtp::{Mood, Server};
 use crate::support::world::{ANY_TIME, World};
 
+/// Messages that the town's one connection has in a group.
+const GROUP: usize = 32;
+
 /// From how many sent messages refusals count; 1,000 where the pipeline says nothing. Twice as many as are on their way
 /// when a stop is heard, so that some are left to be held.
 fn from() -> usize {
@@ -101,6 +104,27 @@ fn an_item_is_stopped_where_neither_domain_nor_language_has_enough() {
     let world = town_of(&server, people, email, "case {n} % 2 when 0 then 'en' else 'vi' end");
     refuses(&server, from() * 3 / 4, 2, |_| true);
     assert_eq!(stopped_and_lifted(&world, &server, people), ["item temporary_residence"]);
+}
+
+#[test]
+fn what_was_on_its_way_when_it_was_stopped_does_not_leave() {
+    let server = Server::start("220 test.example", &["PIPELINING"], usize::MAX);
+    let people = from() * 5 / 2;
+    let world = town_of(&server, people, "printf('m%05d@example.com', {n})", "'vi'");
+    refuses(&server, 0, 1, |_| true);
+    world.night(NIGHT).with(1);
+    let rows = world.outbox();
+    let refused = rows.iter().filter(|row| row.state == chudong::ledger::MessageState::Refused).count();
+    // The group whose ends trip the breaker has left; of the two behind it, one recorded and one written, none does.
+    assert_eq!(refused, from().next_multiple_of(GROUP), "{} were asked for", server.recipients().len());
+    assert!(rows.iter().all(|row| row.state != chudong::ledger::MessageState::InFlight));
+    server.set_moods(|_| Mood::Takes);
+    for stop in world.chudong(&["ledger", "breakers"]).with(0).out.lines() {
+        world.chudong(&["ledger", "breakers", "--lift", stop.split_once(':').unwrap().0]).with(0);
+    }
+    world.night(NIGHT).with(0);
+    assert_eq!(taken(&server), people - refused, "what was held is sent once the stop is lifted");
+    world.ledger_is_sound();
 }
 
 #[test]
