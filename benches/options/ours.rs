@@ -243,7 +243,7 @@ fn compared(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let made = runtime.block_on(engine.build(model, &bound, Some(&contract())))?;
     let selected = begun.elapsed().as_secs_f64();
-    let sheet = Sheet::of(outcome, &pipeline.options.policy, &Measured::nothing(), as_of, &calendar())?;
+    let sheet = Sheet::of(outcome, &pipeline.options, &Measured::nothing(), as_of, &calendar())?;
     let mut cases = Cases::new(&sheet, obligations.iter().map(|(.., due)| *due).collect(), Vec::new());
     let places: HashMap<&str, usize> =
         obligations.iter().enumerate().map(|(at, (key, ..))| (key.as_str(), at)).collect();

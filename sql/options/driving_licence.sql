@@ -16,7 +16,7 @@ known as (
         due.object_id,
         due.period,
         identities.level,
-        coalesce(identities.level >= 2 and identities.documents >= 5, false) as is_integrated
+        (identities.level >= 2 and identities.documents >= 5) as is_integrated
     from due
     left join identities on identities.subject_id = due.subject_id
 ),
@@ -28,10 +28,11 @@ offered as (
         known.period,
         ways.option_id,
         case
-            when ways.option_id = 'vneid' and not known.is_integrated then 'not_integrated'
             when ways.via = 'online' and known.level < 2 then 'no_level_2'
+            when ways.option_id = 'vneid' and known.is_integrated is null then 'identity_unknown'
+            when ways.option_id = 'vneid' and not known.is_integrated then 'not_integrated'
         end as reason,
-        case when known.is_integrated and ways.via = 'online' then 'digital_citizen' else 'standard' end as fee_status
+        case when known.is_integrated then 'digital_citizen' else 'standard' end as fee_status
     from known
     cross join ways
 )

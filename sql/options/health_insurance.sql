@@ -1,4 +1,5 @@
--- One row per household card that ends and way of renewing it: whether it is open to the person.
+-- One row per household card that ends and way of renewing it: every way is open to everybody, as a parent or guardian
+-- pays for a child in any of them.
 --
 -- Whoever pays after the end is not insured in between: that way loses the right to cover without a gap.
 --
@@ -6,38 +7,16 @@
 -- private: subject_id, object_id, period, is_eligible, reason
 with
 due as (select subject_id, object_id, period from obligations.health_insurance where fulfilled_on is null),
-ways as (select option_id, via from codes.options where outcome = 'health_insurance'),
-people as (select subject_id, birth_date from staging.people),
-
-known as (
-    select
-        due.subject_id,
-        due.object_id,
-        due.period,
-        coalesce(age_on(people.birth_date, $as_of) < 14, false) as is_child
-    from due
-    left join people on people.subject_id = due.subject_id
-),
-
-offered as (
-    select
-        known.subject_id,
-        known.object_id,
-        known.period,
-        ways.option_id,
-        case when ways.via = 'online' and known.is_child then 'under_14' end as reason,
-        case when ways.option_id = 'later' then 'uninterrupted_cover' end as loses
-    from known
-    cross join ways
-)
+ways as (select option_id from codes.options where outcome = 'health_insurance')
 
 select
-    subject_id,
-    object_id,
-    period,
-    option_id,
-    reason is null as is_eligible,
-    reason,
+    due.subject_id,
+    due.object_id,
+    due.period,
+    ways.option_id,
+    true as is_eligible,
+    cast(null as varchar) as reason,
     'standard' as fee_status,
-    loses
-from offered
+    case when ways.option_id = 'later' then 'uninterrupted_cover' end as loses
+from due
+cross join ways

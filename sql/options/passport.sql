@@ -34,7 +34,7 @@ offered as (
             when ways.via = 'online' and known.is_child then 'under_14'
             when ways.via = 'online' and known.level < 2 then 'no_level_2'
         end as reason,
-        case when known.is_integrated and ways.via = 'online' then 'digital_citizen' else 'standard' end as fee_status
+        case when known.is_integrated then 'digital_citizen' else 'standard' end as fee_status
     from known
     cross join ways
 )

@@ -17,7 +17,7 @@ known as (
         due.object_id,
         due.period,
         identities.level,
-        coalesce(identities.level >= 2 and identities.documents >= 5, false) as is_integrated,
+        (identities.level >= 2 and identities.documents >= 5) as is_integrated,
         coalesce(age_on(people.birth_date, $as_of) < 14, false) as is_child
     from due
     left join people on people.subject_id = due.subject_id
@@ -32,10 +32,11 @@ offered as (
         ways.option_id,
         case
             when ways.via = 'online' and known.is_child then 'under_14'
-            when ways.option_id = 'vneid' and not known.is_integrated then 'not_integrated'
             when ways.via = 'online' and known.level < 2 then 'no_level_2'
+            when ways.option_id = 'vneid' and known.is_integrated is null then 'identity_unknown'
+            when ways.option_id = 'vneid' and not known.is_integrated then 'not_integrated'
         end as reason,
-        case when known.is_integrated and ways.via = 'online' then 'digital_citizen' else 'standard' end as fee_status
+        case when known.is_integrated then 'digital_citizen' else 'standard' end as fee_status
     from known
     cross join ways
 )

@@ -17,5 +17,5 @@ pub mod told;
 pub use batch::{Decided, decide_all};
 pub use cases::{Cases, Weighed, contract, read};
 pub use decide::{Case, Cell, Decision, Place, Scales};
-pub use sheet::{Cost, Day, Error, Offer, Sheet, Time};
+pub use sheet::{Cost, Day, Error, Monthly, Offer, Sheet, Time};
 pub use times::{Measured, Spread};

@@ -6,12 +6,14 @@
 use jiff::civil::Date;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::times::Measured;
+use super::times::{Measured, Spread};
 use crate::calendar::{AsOf, WorkingDays, from_days, to_days};
 use crate::fault::{Explain, Place};
 use crate::language::Text;
 use crate::personal::sha256;
-use crate::pipeline::options::{ByDueDay, Confidence, Criterion, Named, Outcome, Via, WayThere};
+use crate::pipeline::options::{
+    ByDueDay, Confidence, Contribution, Criterion, Named, Options, Outcome, Post, Via, WayThere,
+};
 use crate::tables;
 
 /// The ways to an outcome as they stand on a night.
@@ -21,7 +23,7 @@ pub struct Sheet {
     pub outcome: String,
     /// What it is.
     pub title: Text,
-    /// The day on which a dossier would be filed.
+    /// The night.
     pub as_of: Day,
     /// What has to have happened by the due day.
     pub by_due_day: ByDueDay,
@@ -33,6 +35,9 @@ pub struct Sheet {
     pub reasons: Vec<Named>,
     /// Rights that may be lost.
     pub rights: Vec<Named>,
+    /// What is paid by the month whichever way is taken; none where nothing is.
+    #[serde(default)]
+    pub contribution: Option<Monthly>,
     /// The ways that are in force, in the order of their words.
     pub ways: Vec<Offer>,
 }
@@ -58,7 +63,16 @@ pub struct Offer {
     pub duties: Vec<Text>,
     /// How long it takes.
     pub time: Time,
-    /// What it costs, by status, in the order of the statuses; none where nobody said.
+    /// The last day of the way; none while no end is known.
+    #[serde(default)]
+    pub until: Option<Day>,
+    /// What the post adds; its days are in the time already.
+    #[serde(default)]
+    pub post: Option<Post>,
+    /// How many months of the contribution are paid at once.
+    #[serde(default)]
+    pub months: Option<u16>,
+    /// What it costs without postage, by status, in the order of the statuses; none where nobody said.
     pub costs: Vec<Option<Cost>>,
     /// The article.
     pub reference: Text,
@@ -66,7 +80,56 @@ pub struct Offer {
     pub confidence: Confidence,
 }
 
-/// How long a way takes, in working days.
+impl Offer {
+    /// What the way itself costs people of a status; none where nobody said.
+    pub fn cost(&self, status: u8) -> Option<&Cost> {
+        self.costs.get(usize::from(status)).and_then(Option::as_ref)
+    }
+
+    /// All that people of a status pay, with postage, VND; none where a part of it is not known.
+    pub fn amount(&self, status: u8) -> Option<u32> {
+        let postage = self.post.as_ref().map_or(Some(0), |post| post.vnd);
+        self.cost(status)?.vnd?.checked_add(postage?)
+    }
+}
+
+/// What is paid by the month, as it stands on a night.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Monthly {
+    /// What the first member of a household pays by the month, VND; none where the base salary is not known.
+    pub vnd: Option<u32>,
+    /// Thousandths of the base salary that this is.
+    pub per_mille: u16,
+    /// What each further member pays, in hundredths of it; the last holds for all who follow.
+    pub member_percents: Vec<u8>,
+    /// How well it is known.
+    pub confidence: Confidence,
+    /// The article.
+    pub reference: Text,
+}
+
+impl Monthly {
+    /// What the first member pays for some months, VND.
+    pub fn amount(&self, months: u16) -> Option<u32> {
+        self.vnd?.checked_mul(months.into())
+    }
+}
+
+impl From<&Contribution> for Monthly {
+    fn from(contribution: &Contribution) -> Self {
+        let part = |base: u32| u64::from(base) * u64::from(contribution.per_mille) / 1000;
+        Monthly {
+            vnd: contribution.base_vnd.and_then(|base| u32::try_from(part(base)).ok()),
+            per_mille: contribution.per_mille,
+            member_percents: contribution.member_percents.clone(),
+            confidence: contribution.confidence,
+            reference: contribution.reference.clone(),
+        }
+    }
+}
+
+/// How long a way takes, in working days, from the day on which the agency accepts the dossier; days on the road by post
+/// are among them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Time {
     /// Half of the dossiers take no longer.
@@ -75,15 +138,25 @@ pub struct Time {
     pub p90_days: u16,
     /// How many dossiers show it; none where it is what the law gives.
     pub dossiers: Option<u32>,
-    /// By when nine in ten are done, of those that are filed on the day of the sheet.
+    /// The first day on which it can be filed: a counter is closed on days off.
+    #[serde(default)]
+    pub opens_on: Day,
+    /// The day on which it is taken to be filed, when the letter was read.
+    #[serde(default)]
+    pub filed_on: Day,
+    /// By when nine in ten are done, of those that are filed on that day. The term begins when the dossier is accepted, on
+    /// that day or the next working day (Decree 309/2026/NĐ-CP, Art. 8(3)).
     pub ready_on: Day,
 }
 
 /// What a way costs people of one status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
-    /// VND.
-    pub vnd: u32,
+    /// VND; none where the amount is not known.
+    pub vnd: Option<u32>,
+    /// What is known instead of the amount.
+    #[serde(default)]
+    pub unknown: Option<Text>,
     /// The last day of it; none while no end is known.
     pub until: Option<Day>,
     /// How well it is known.
@@ -95,6 +168,13 @@ pub struct Cost {
 /// A civil date, written as in ISO 8601.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Day(pub Date);
+
+/// What earlier versions did not write down: long ago.
+impl Default for Day {
+    fn default() -> Self {
+        Day(Date::constant(1970, 1, 1))
+    }
+}
 
 impl Serialize for Day {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -206,24 +286,29 @@ impl Sheet {
     /// Where the calendar does not reach to the end of a way.
     pub fn of(
         outcome: &Outcome,
-        policy: &[Criterion],
+        options: &Options,
         measured: &Measured,
         as_of: AsOf,
         calendar: &WorkingDays,
     ) -> Result<Sheet, Error> {
         let open = outcome.ways.iter().filter(|way| way.in_force(as_of));
-        let mut ways: Vec<Offer> =
-            open.map(|way| offer(outcome, way, measured, as_of, calendar)).collect::<Result<_, _>>()?;
+        let no_calendar = |way: &WayThere| Error::NoCalendar { outcome: outcome.id.clone(), option: way.id.clone() };
+        let offer = |way| {
+            let time = time(way, measured.spread(outcome, way), (as_of, options.reading_days), calendar);
+            Ok(offer(outcome, way, time.ok_or_else(|| no_calendar(way))?))
+        };
+        let mut ways: Vec<Offer> = open.map(offer).collect::<Result<_, _>>()?;
         ways.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(Sheet {
             outcome: outcome.id.clone(),
             title: outcome.title.clone(),
             as_of: Day(as_of.date()),
             by_due_day: outcome.by_due_day,
-            policy: policy.to_vec(),
+            policy: options.policy.clone(),
             statuses: outcome.statuses.clone(),
             reasons: outcome.reasons.clone(),
             rights: outcome.rights.clone(),
+            contribution: outcome.contributions.iter().find(|one| one.holds(as_of.date())).map(Monthly::from),
             ways,
         })
     }
@@ -249,27 +334,45 @@ impl Sheet {
     }
 }
 
-fn offer(
-    outcome: &Outcome,
+/// How long a way takes whoever reads of it tonight; none where the calendar does not reach so far.
+fn time(
     way: &WayThere,
-    measured: &Measured,
-    as_of: AsOf,
+    spread: Option<Spread>,
+    (as_of, reading_days): (AsOf, u16),
     calendar: &WorkingDays,
-) -> Result<Offer, Error> {
-    let spread = way.procedure_code.as_deref().and_then(|code| measured.spread(code, way.via));
+) -> Option<Time> {
     let (median_days, p90_days) =
         spread.map_or((way.working_days, way.working_days), |spread| (spread.median_days, spread.p90_days));
-    let ready_on = calendar.add(to_days(as_of.date()), i64::from(p90_days)).ok().and_then(from_days);
-    let ready_on = ready_on.ok_or_else(|| Error::NoCalendar { outcome: outcome.id.clone(), option: way.id.clone() })?;
+    let post_days = way.post.as_ref().map_or(0, |post| post.working_days);
+    let (median_days, p90_days) = (median_days.saturating_add(post_days), p90_days.saturating_add(post_days));
+    let today = to_days(as_of.date());
+    let open = |day: i32| if way.via == Via::Online { Some(day) } else { calendar.next(day).ok() };
+    let (opens_on, filed_on) = (open(today)?, open(today.checked_add(reading_days.into())?)?);
+    let accepted_on = calendar.next(filed_on).ok()?;
+    let ready_on = calendar.add(accepted_on, p90_days.into()).ok()?;
+    Some(Time {
+        median_days,
+        p90_days,
+        dossiers: spread.map(|spread| spread.dossiers),
+        opens_on: Day(from_days(opens_on)?),
+        filed_on: Day(from_days(filed_on)?),
+        ready_on: Day(from_days(ready_on)?),
+    })
+}
+
+fn offer(outcome: &Outcome, way: &WayThere, time: Time) -> Offer {
+    // Whoever has a status without a fee of its own on that day, as a waiver is over, pays the ordinary one.
+    let ordinary = outcome.statuses.first().and_then(|status| way.fee(&status.word, time.filed_on.0));
     let cost = |status: &Named| {
-        way.fee(&status.word, as_of).map(|fee| Cost {
+        way.fee(&status.word, time.filed_on.0).or(ordinary).map(|fee| Cost {
             vnd: fee.vnd,
+            unknown: fee.unknown.clone(),
             until: fee.to.map(Day),
             confidence: fee.confidence,
             reference: fee.reference.clone(),
         })
     };
-    Ok(Offer {
+    Offer {
         id: way.id.clone(),
         title: way.title.clone(),
         via: way.via,
@@ -278,9 +381,12 @@ fn offer(
         steps: way.steps.clone(),
         documents: way.documents.clone(),
         duties: way.duties.clone(),
-        time: Time { median_days, p90_days, dossiers: spread.map(|spread| spread.dossiers), ready_on: Day(ready_on) },
         costs: outcome.statuses.iter().map(cost).collect(),
+        time,
+        until: way.in_force_to.map(Day),
+        post: way.post.clone(),
+        months: way.months,
         reference: way.reference.clone(),
         confidence: way.confidence,
-    })
+    }
 }

@@ -19,17 +19,22 @@ pub struct Options {
     pub policy: Vec<Criterion>,
     /// How many dossiers of a way have to be known before their time is called measured.
     pub measured_least: u32,
+    /// So many days after the letter a dossier is taken to be filed: nobody files before having read it.
+    pub reading_days: u16,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let policy = Criterion::WORDS.map(|(_, criterion)| criterion).to_vec();
-        Options { outcomes: Vec::new(), policy, measured_least: MEASURED_LEAST }
+        Options { outcomes: Vec::new(), policy, measured_least: MEASURED_LEAST, reading_days: READING_DAYS }
     }
 }
 
 /// `measured_least` where the agency does not say.
 pub const MEASURED_LEAST: u32 = 30;
+
+/// `reading_days` where the agency does not say.
+pub const READING_DAYS: u16 = 2;
 
 /// The most ways that one outcome may have.
 pub const WAYS_MAX: usize = 16;
@@ -120,8 +125,8 @@ impl Via {
     }
 }
 
-/// How well a fact is known (`domain/README`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+/// How well a fact is known (`domain/README`), the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Confidence {
     /// Official, or several independent sources.
     A,
@@ -155,6 +160,8 @@ pub struct Outcome {
     pub reasons: Vec<Named>,
     /// Rights that a person would lose by a way.
     pub rights: Vec<Named>,
+    /// What is paid by the month whichever way is taken: no two hold on one day.
+    pub contributions: Vec<Contribution>,
     /// The ways, in the order of the file; at least two, no more than [`WAYS_MAX`].
     pub ways: Vec<WayThere>,
 }
@@ -189,8 +196,12 @@ pub struct WayThere {
     pub confidence: Confidence,
     /// Where it was read, a web address.
     pub source: Option<String>,
-    /// Working days that the law gives: what counts where too few dossiers show how long it takes.
+    /// Working days that the law gives the agency: what counts where too few dossiers show how long it takes.
     pub working_days: u16,
+    /// What the post adds, where something goes or comes by it.
+    pub post: Option<Post>,
+    /// How many months of the contribution are paid at once; none where there is none.
+    pub months: Option<u16>,
     /// How often the person goes somewhere.
     pub visits: u16,
     /// What the person does, in order.
@@ -206,22 +217,68 @@ pub struct WayThere {
 impl WayThere {
     /// Whether it is open on a day.
     pub fn in_force(&self, as_of: AsOf) -> bool {
-        holds(self.in_force_from, self.in_force_to, as_of.date())
+        self.in_force_on(as_of.date())
+    }
+
+    /// Whether it is open on a day.
+    pub fn in_force_on(&self, day: Date) -> bool {
+        holds(self.in_force_from, self.in_force_to, day)
     }
 
     /// What a person of a status pays on a day; none where nobody said.
-    pub fn fee(&self, status: &str, as_of: AsOf) -> Option<&Fee> {
-        self.fees.iter().find(|fee| fee.status == status && holds(fee.from, fee.to, as_of.date()))
+    pub fn fee(&self, status: &str, day: Date) -> Option<&Fee> {
+        self.fees.iter().find(|fee| fee.status == status && holds(fee.from, fee.to, day))
     }
 }
 
-/// What a way costs people of one status during one term, postage included where the way is the post's.
+/// What the post adds to a way (*dịch vụ bưu chính công ích*).
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Post {
+    /// Working days on the road, there and back.
+    pub working_days: u16,
+    /// Postage, VND; none where the tariff is not known: then what the way costs is not known either.
+    pub vnd: Option<u32>,
+    /// How well it is known.
+    pub confidence: Confidence,
+}
+
+/// What everybody pays by the month (*mức đóng*), whichever way is taken: a part of the base salary (*lương cơ sở*).
+#[derive(Debug, Clone)]
+pub struct Contribution {
+    /// The base salary, VND by the month; none where it is not known.
+    pub base_vnd: Option<u32>,
+    /// Thousandths of it that the first member of a household pays.
+    pub per_mille: u16,
+    /// What each further member pays, in hundredths of what the first does; the last holds for all who follow.
+    pub member_percents: Vec<u8>,
+    /// First day.
+    pub from: Date,
+    /// Last day; none while no end is known.
+    pub to: Option<Date>,
+    /// The article.
+    pub reference: Text,
+    /// How well it is known.
+    pub confidence: Confidence,
+    /// Where it was read, a web address; there is one unless it is unsourced.
+    pub source: Option<String>,
+}
+
+impl Contribution {
+    /// Whether it holds on a day.
+    pub fn holds(&self, day: Date) -> bool {
+        holds(self.from, self.to, day)
+    }
+}
+
+/// What a way costs people of one status during one term, without postage.
 #[derive(Debug, Clone)]
 pub struct Fee {
     /// The status.
     pub status: String,
-    /// VND.
-    pub vnd: u32,
+    /// VND; none where it is only known that there is such a fee, or such a waiver.
+    pub vnd: Option<u32>,
+    /// What is known instead of the amount, as a person reads it; there is one where the amount is not known.
+    pub unknown: Option<Text>,
     /// First day.
     pub from: Date,
     /// Last day; none while no end is known.

@@ -93,7 +93,7 @@ impl Night<'_> {
         let checked = self.checked;
         let pipeline = &checked.pipeline;
         let calendar = pipeline.calendar.known_on(self.known_on);
-        let sheet = Sheet::of(outcome, &pipeline.options.policy, measured, self.now_as_of(), &calendar)
+        let sheet = Sheet::of(outcome, &pipeline.options, measured, self.now_as_of(), &calendar)
             .map_err(|error| error.fault())?;
         let due_on = asked.iter().map(|reminder| to_days(reminder.obligation.due_on)).collect();
         let wished = asked.iter().map(|reminder| wishes.first.get(&*reminder.subject).copied()).collect();

@@ -7,7 +7,8 @@ use jiff::civil::Date;
 
 use super::super::Item;
 use super::super::options::{
-    ByDueDay, Confidence, Criterion, Fee, MEASURED_LEAST, Named, Options, Outcome, Via, WAYS_MAX, WayThere,
+    ByDueDay, Confidence, Contribution, Criterion, Fee, MEASURED_LEAST, Named, Options, Outcome, Post, READING_DAYS,
+    Via, WAYS_MAX, WayThere,
 };
 use super::super::reader::{Document, Faults, Node};
 use super::{done, entries, in_range, is_procedure_code, is_word};
@@ -37,7 +38,13 @@ pub(super) fn options(node: &Node<'_>, root: &Path, items: Option<&[Item]>, faul
         None => Some(Options::default().policy),
     };
     let least = in_range(node, "measured_least", node.int_or("measured_least", MEASURED_LEAST.into()), 10, 100_000);
-    Some(Options { outcomes, policy: policy?, measured_least: u32::try_from(least?).ok()? })
+    let reading = in_range(node, "reading_days", node.int_or("reading_days", READING_DAYS.into()), 0, 30);
+    Some(Options {
+        outcomes,
+        policy: policy?,
+        measured_least: u32::try_from(least?).ok()?,
+        reading_days: u16::try_from(reading?).ok()?,
+    })
 }
 
 /// Every outcome there is, whether an agency has switched it on or not.
@@ -89,10 +96,15 @@ fn outcome(node: &Node<'_>, id: &str) -> Option<Outcome> {
             others.sort_by(|a, b| a.word.cmp(&b.word));
         }
     }
+    let contributions = contributions(node);
     let nodes = node.array("option");
     let mut ways: Vec<WayThere> = Vec::new();
     for way_node in &nodes {
         let Some(way) = done(way_node, |node| way(node, &statuses)) else { continue };
+        if way.months.is_some() && contributions.is_empty() {
+            let next = "declare [[contribution]], or take months out";
+            way_node.fault("months", "options.no-contribution", "no contribution is paid by the month", next);
+        }
         if ways.iter().any(|other| other.id == way.id) {
             way_node.fault("id", "pipeline.twice", format!("the option {} is declared twice", way.id), "rename one");
             continue;
@@ -104,7 +116,63 @@ fn outcome(node: &Node<'_>, id: &str) -> Option<Outcome> {
         node.fault("option", "options.count", what, format!("declare 2 to {WAYS_MAX}: one alone is no choice"));
     }
     ordinary?;
-    Some(Outcome { id: id.to_owned(), title: title?, by_due_day: by_due_day?, statuses, reasons, rights, ways })
+    Some(Outcome {
+        id: id.to_owned(),
+        title: title?,
+        by_due_day: by_due_day?,
+        statuses,
+        reasons,
+        rights,
+        contributions,
+        ways,
+    })
+}
+
+/// `[[contribution]]`: what is paid by the month, one term after the other.
+fn contributions(node: &Node<'_>) -> Vec<Contribution> {
+    let mut found: Vec<Contribution> = Vec::new();
+    for node in node.array("contribution") {
+        let Some(one) = done(&node, contribution) else { continue };
+        if let Some(other) = found.iter().find(|other| overlap((other.from, other.to), (one.from, one.to))) {
+            let what = format!("two contributions hold on {}", one.from.max(other.from));
+            node.fault("from", "options.fee-overlap", what, "end the earlier one the day before");
+        }
+        found.push(one);
+    }
+    found
+}
+
+fn contribution(node: &Node<'_>) -> Option<Contribution> {
+    let base_vnd = if node.has("base_vnd") { Some(vnd(node, "base_vnd")?) } else { None };
+    let per_mille = node.int("per_mille").and_then(|part| in_range(node, "per_mille", part, 1, 1000));
+    let percents = node.ints("member_percents").unwrap_or_default();
+    let percents = percents.into_iter().map(|part| in_range(node, "member_percents", part, 0, 100));
+    let percents: Option<Vec<u8>> = percents.map(|part| u8::try_from(part?).ok()).collect();
+    let (from, to) = term(node, "from", "to");
+    let reference = node.both("reference");
+    let (confidence, source) = known(node);
+    Some(Contribution {
+        base_vnd,
+        per_mille: u16::try_from(per_mille?).ok()?,
+        member_percents: percents?,
+        from: from?,
+        to,
+        reference: reference?,
+        confidence: confidence?,
+        source,
+    })
+}
+
+/// Whether two terms share a day.
+fn overlap((from, to): (Date, Option<Date>), (other_from, other_to): (Date, Option<Date>)) -> bool {
+    let reaches = |end: Option<Date>, from: Date| end.is_none_or(|end| end >= from);
+    reaches(to, other_from) && reaches(other_to, from)
+}
+
+/// An amount of money.
+fn vnd(node: &Node<'_>, key: &str) -> Option<u32> {
+    let vnd = node.int(key).and_then(|vnd| in_range(node, key, vnd, 0, 1_000_000_000));
+    u32::try_from(vnd?).ok()
 }
 
 /// `[reasons]` and the like: a text in both languages for each word.
@@ -138,15 +206,14 @@ fn way(node: &Node<'_>, statuses: &[Named]) -> Option<WayThere> {
     let (from, to) = term(node, "in_force_from", "in_force_to");
     let (confidence, source) = known(node);
     let working_days = node.int("working_days").and_then(|days| in_range(node, "working_days", days, 0, 730));
+    let post = node.table_or_none("post").and_then(|node| done(&node, post));
+    let months = node.has("months").then(|| node.int("months").and_then(|n| in_range(node, "months", n, 1, 120)));
     let visits = node.int("visits").and_then(|visits| in_range(node, "visits", visits, 0, 20));
     let (steps, documents, duties) = (texts(node, "steps"), texts(node, "documents"), texts(node, "duties"));
     let mut fees: Vec<Fee> = Vec::new();
     for fee_node in node.array("fee") {
         let Some(fee) = done(&fee_node, |node| fee(node, statuses)) else { continue };
-        let overlaps = |other: &&Fee| {
-            let reaches = |end: Option<Date>, from: Date| end.is_none_or(|end| end >= from);
-            other.status == fee.status && reaches(other.to, fee.from) && reaches(fee.to, other.from)
-        };
+        let overlaps = |other: &&Fee| other.status == fee.status && overlap((other.from, other.to), (fee.from, fee.to));
         if let Some(other) = fees.iter().find(overlaps) {
             let day = fee.from.max(other.from);
             let what = format!("two fees of the status \"{}\" hold on {day}", fee.status);
@@ -165,12 +232,25 @@ fn way(node: &Node<'_>, statuses: &[Named]) -> Option<WayThere> {
         confidence: confidence?,
         source,
         working_days: u16::try_from(working_days?).ok()?,
+        post,
+        months: match months {
+            Some(months) => Some(u16::try_from(months?).ok()?),
+            None => None,
+        },
         visits: u16::try_from(visits?).ok()?,
         steps,
         documents,
         duties,
         fees,
     })
+}
+
+/// `[option.post]`: the days on the road, and the postage where the tariff is known.
+fn post(node: &Node<'_>) -> Option<Post> {
+    let working_days = node.int("working_days").and_then(|days| in_range(node, "working_days", days, 0, 60));
+    let vnd = if node.has("vnd") { Some(vnd(node, "vnd")?) } else { None };
+    let (confidence, _) = known(node);
+    Some(Post { working_days: u16::try_from(working_days?).ok()?, vnd, confidence: confidence? })
 }
 
 fn fee(node: &Node<'_>, statuses: &[Named]) -> Option<Fee> {
@@ -180,19 +260,21 @@ fn fee(node: &Node<'_>, statuses: &[Named]) -> Option<Fee> {
         let next = format!("write one of {}, or add it to [statuses]", list.join(", "));
         node.fault("status", "options.unknown-status", format!("there is no status \"{status}\""), next);
     }
-    let vnd = node.int("vnd").and_then(|vnd| in_range(node, "vnd", vnd, 0, 1_000_000_000));
+    // An amount, or what is known instead: never both, and never a 0 for what nobody knows.
+    let unknown = if node.has("unknown") { node.both("unknown") } else { None };
+    let amount = if unknown.is_some() && !node.has("vnd") { None } else { Some(vnd(node, "vnd")) };
+    if unknown.is_some() && amount.is_some() {
+        let next = "write vnd where the amount is known, unknown where it is not";
+        node.fault("unknown", "options.amount", "the fee has an amount and is not known", next);
+    }
     let (from, to) = term(node, "from", "to");
     let reference = node.both("reference");
     let (confidence, source) = known(node);
-    Some(Fee {
-        status: status?,
-        vnd: u32::try_from(vnd?).ok()?,
-        from: from?,
-        to,
-        reference: reference?,
-        confidence: confidence?,
-        source,
-    })
+    let vnd = match amount {
+        Some(amount) => Some(amount?),
+        None => None,
+    };
+    Some(Fee { status: status?, vnd, unknown, from: from?, to, reference: reference?, confidence: confidence?, source })
 }
 
 /// The first and the last day of something that holds for a time.

@@ -3,6 +3,7 @@
 mod cards;
 mod decide;
 mod night;
+mod sheet;
 mod told;
 mod watched;
 mod written;

@@ -39,7 +39,7 @@ fn panic_with(code: &str, faults: &[Fault]) -> ! {
 /// What is wrong, by the place of the fault, after one edit each.
 #[test]
 fn each_fault_names_its_line() {
-    let edits: [(&str, &str, &str, &str, &str); 13] = [
+    let edits: [(&str, &str, &str, &str, &str); 16] = [
         (OUTCOME, "by_due_day = \"filed\"", "by_due_day = \"someday\"", "toml.unknown-word", "by_due_day"),
         (OUTCOME, "ordinary_status = \"standard\"", "ordinary_status = \"rich\"", "options.unknown-status", "ordinary"),
         (
@@ -51,6 +51,9 @@ fn each_fault_names_its_line() {
         ),
         (OUTCOME, "vnd = 15000", "vnd = -1", "pipeline.out-of-range", "vnd = -1"),
         (OUTCOME, "id = \"counter\"", "id = \"online\"", "pipeline.twice", "id = \"online\""),
+        (OUTCOME, "citizen\"\nunknown = {", "citizen\"\nvnd = 5\nunknown = {", "options.amount", "unknown = {"),
+        (OUTCOME, "visits = 2", "months = 6\nvisits = 2", "options.no-contribution", "months = 6"),
+        (PIPELINE, "[options]\n", "[options]\nreading_days = 90\n", "pipeline.out-of-range", "reading_days = 90"),
         (OUTCOME, "visits = 2", "visits = 200", "pipeline.out-of-range", "visits = 200"),
         (OUTCOME, "to = 2027-02-28\nreference", "to = 2025-02-28\nreference", "pipeline.term", "to = 2025-02-28"),
         (OUTCOME, "via = \"counter\"", "via = \"balloon\"", "toml.unknown-word", "balloon"),
@@ -143,7 +146,12 @@ fn every_outcome_of_the_repository_is_sound_and_says_where_its_fees_were_read() 
         for fee in outcome.ways.iter().flat_map(|way| &way.fees) {
             let is_sourced = fee.source.is_some();
             let says_so = fee.confidence == chudong::pipeline::options::Confidence::Unsourced;
-            assert!(is_sourced != says_so, "{}: {} VND", outcome.id, fee.vnd);
+            assert!(is_sourced != says_so, "{}: {:?} VND", outcome.id, fee.vnd);
+            assert!(
+                fee.vnd != Some(0) || fee.status == "standard",
+                "{}: a waiver of an unknown amount is no 0",
+                outcome.id
+            );
         }
     }
 }
