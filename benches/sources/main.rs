@@ -258,6 +258,7 @@ fn increment(bench: &Bench, server: &Server) -> Fallible<()> {
     let source = server.source("register", 4, increment);
     let installation = Installation::write(&bench.folder, "increment", &source)?;
     let (full, second) = ("chudong, first night, everything", "chudong, second night, 0.1 % changed");
+    let least = "psql binary copy of what has changed";
     Contest {
         title: format!("Increment, {} rows × 10 columns ({})", with_commas(rows), server.settings("register")?),
         contenders: vec![
@@ -268,6 +269,8 @@ fn increment(bench: &Bench, server: &Server) -> Fallible<()> {
             })
             // What has changed, and what the overlap asks for again.
             .with_rows(rows / 1000..=rows / 200),
+            Contender::new(least, rows, |_| server.watched(|| server.copy_changed_to_nowhere()))
+                .with_rows(rows / 1000..=rows / 200),
         ],
         goals: vec![Goal::ratio(second, &[full], 0.02), Goal::peak(full, PEAK_MB_MAX), Goal::peak(second, PEAK_MB_MAX)],
         is_in_order: true,

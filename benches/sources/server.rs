@@ -134,7 +134,6 @@ impl Server {
     pub fn copy_to_nowhere(&self, connections: u64, rows: u64) -> Fallible<Measured> {
         let pages: u64 =
             self.ask("select pg_relation_size('persons') / current_setting('block_size')::int")?.parse()?;
-        // Not through the account's `env`: psql runs as we do, as the other contenders.
         let (begun, cpu) = (Instant::now(), cpu_seconds("self")?.1);
         let mut running = Vec::new();
         for part in 0..connections {
@@ -146,9 +145,8 @@ impl Server {
                 _ => format!(" where ctid >= '({from},0)'::tid and ctid < '({to},0)'::tid"),
             };
             let sql = format!("copy (select * from persons{range}) to stdout (format binary)");
-            let mut psql = Command::new(self.programs.join("psql"));
-            psql.args(["-X", "-q", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "reader", "-d", "postgres"]);
-            psql.args(["-c", &sql]).env("PGPASSWORD", &self.password);
+            let mut psql = self.psql_of_reader();
+            psql.args(["-c", &sql]);
             running.push(psql.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?);
         }
         let mut failed = false;
@@ -160,6 +158,29 @@ impl Server {
         }
         let (wall_seconds, cpu_seconds) = (begun.elapsed().as_secs_f64(), cpu_seconds("self")?.1 - cpu);
         Ok(Measured { wall_seconds, cpu_seconds, server_cpu_seconds: None, peak_mb: None, rows })
+    }
+
+    /// What a night of changes cannot do without: one `psql` that connects, copies the changed rows by the index on
+    /// their cursor, and throws them away.
+    pub fn copy_changed_to_nowhere(&self) -> Fallible<Measured> {
+        let last = self.ask("select max(changed_at) from register")?;
+        let changed = format!("changed_at >= timestamptz '{last}'");
+        let rows = self.ask(&format!("select count(*) from register where {changed}"))?.parse()?;
+        let (begun, cpu) = (Instant::now(), cpu_seconds("self")?.1);
+        let sql = format!("copy (select * from register where {changed}) to stdout (format binary)");
+        let mut psql = self.psql_of_reader();
+        succeed(psql.args(["-c", &sql]).stdin(Stdio::null()).stdout(Stdio::null()), "psql")?;
+        let (wall_seconds, cpu_seconds) = (begun.elapsed().as_secs_f64(), cpu_seconds("self")?.1 - cpu);
+        Ok(Measured { wall_seconds, cpu_seconds, server_cpu_seconds: None, peak_mb: None, rows })
+    }
+
+    /// As the contenders connect.
+    fn psql_of_reader(&self) -> Command {
+        // Not through the account's `env`: psql runs as we do, as the other contenders.
+        let mut psql = Command::new(self.programs.join("psql"));
+        psql.args(["-X", "-q", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "reader", "-d", "postgres"]);
+        psql.env("PGPASSWORD", &self.password);
+        psql
     }
 
     /// The register with the moment of each row's last change, and an index on it.

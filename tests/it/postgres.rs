@@ -22,6 +22,16 @@ fn shown(pulled: &Result<Pulled, Error>) -> String {
 }
 
 #[test]
+fn a_name_with_a_quote_and_a_backslash_is_a_name() {
+    let server = Server::start();
+    server.run(r#"create table "l'a\b" (id int primary key); insert into "l'a\b" values (1), (2)"#);
+    server.run("alter role owner set standard_conforming_strings = off");
+    let named = SourceTable { name: "odd".into(), ..table(r"l'a\b", vec![column("id", Type::Int)]) };
+    let pulled = pull(server.over_socket("owner"), vec![named]).unwrap();
+    assert_eq!(pulled.tables.iter().map(|table| table.rows_landed).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
 fn every_type_comes_back_as_it_was() {
     let server = Server::start();
     // The last instant is midnight in Saigon, which was eight hours ahead of UTC in 1970.

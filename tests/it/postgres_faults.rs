@@ -360,6 +360,10 @@ fn what_an_index_finds_in_a_large_table_is_counted_where_it_is_copied_or_by_anot
     assert_eq!((few.counted.rows, &few.counted), (1_000, &few.received));
     assert_eq!(few.counted.sums["id"], (1_000, (59_001..=60_000).sum::<i128>()));
     assert!(few.counted.keys.is_some_and(|keys| keys != 0));
+    // So many that several of the server's processes fetch them.
+    let more = read("id >= 55001", &|| {}).unwrap();
+    assert_eq!((more.counted.rows, &more.counted), (5_000, &more.received));
+    assert_eq!(more.counted.sums["id"], (5_000, (55_001..=60_000).sum::<i128>()));
     let none = read("id >= 60001", &|| {}).unwrap();
     assert_eq!((none.counted.rows, &none.counted), (0, &none.received));
     assert_eq!(none.counted.sums["id"], (0, 0));

@@ -149,6 +149,8 @@ pub(super) struct Connection {
     protocol: tokio_postgres::Connection<Tap, Tap>,
     basin: Arc<Mutex<Basin>>,
     silence: Duration,
+    /// Statements that go out together with what is run next: nobody waits for their answers alone.
+    before: Vec<String>,
     /// Whether the server may still be spoken to.
     is_sound: bool,
     /// Whether it may not because we turned away from what it was sending.
@@ -158,6 +160,15 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects and runs `begin`.
     pub(super) fn open(target: &Target, begin: &str) -> Result<Self, Error> {
+        Connection::open_and(target, begin, async |_| ()).map(|(connection, ())| connection)
+    }
+
+    /// Connects, runs `begin`, and asks in the same breath.
+    pub(super) fn open_and<T>(
+        target: &Target,
+        begin: &str,
+        ask: impl AsyncFnOnce(&Client) -> T,
+    ) -> Result<(Self, T), Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|source| Error::Runtime { source })?;
         let basin = Arc::default();
@@ -179,16 +190,21 @@ impl Connection {
             protocol,
             basin,
             silence,
+            before: vec![begin.to_owned()],
             is_sound: true,
             is_turned_away: false,
         };
-        connection.run(None, None, async |client| Ok(client.batch_execute(begin).await?)).map_err(|failure| {
-            match failure {
+        let said =
+            connection.run(None, None, async |client| Ok(ask(client).await)).map_err(|failure| match failure {
                 Failure::Library(error) => refused(&target.name, &error),
                 other => target.explain("the connection", other),
-            }
-        })?;
-        Ok(connection)
+            })?;
+        Ok((connection, said))
+    }
+
+    /// Has the server do this before whatever is run next. An error of it is the error of that.
+    pub(super) fn before(&mut self, sql: &str) {
+        self.before.push(sql.to_owned());
     }
 
     /// Copies the rows of a select into batches for `take`, and says what was received.
@@ -227,11 +243,21 @@ impl Connection {
         take: Option<&Take<'_>>,
         work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let Connection { runtime, client, protocol, basin: shared, silence, is_sound, is_turned_away } = self;
+        let Connection { runtime, client, protocol, basin: shared, silence, before, is_sound, is_turned_away } = self;
         // What ended in the middle of its protocol cannot be asked again.
         let Some(client) = client.as_ref().filter(|_| *is_sound) else { return Err(Failure::Lost) };
+        let before = std::mem::take(before).join("; ");
+        let work = async {
+            if before.is_empty() {
+                return work(client).await;
+            }
+            // Requests go out in the order in which they are first looked at, and are answered in it.
+            let (prepared, done) = futures::future::join(client.batch_execute(&before), work(client)).await;
+            prepared?;
+            done
+        };
         let done = runtime.block_on(async {
-            let mut work = pin!(work(client));
+            let mut work = pin!(work);
             let mut halted = pin!(wait_for(halt.cloned()));
             let mut watch = Watch::new(*silence);
             let mut ended = None;

@@ -25,6 +25,8 @@ mod wire;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
+use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
+
 use connection::{Connection, Failure, Halt, Target};
 use decode::{Copied, CopyRows, Plan, add};
 use proof::Proof;
@@ -44,7 +46,7 @@ const BEGIN: &str = "begin transaction isolation level repeatable read read only
                      set local intervalstyle = 'postgres'";
 
 /// The oldest server that has what is asked of it, as it numbers itself.
-const OLDEST: i32 = 140_000;
+const OLDEST: i64 = 140_000;
 
 /// A server, and the connection whose snapshot all others share.
 pub struct Session {
@@ -66,17 +68,18 @@ impl Session {
     /// Connects and takes the snapshot. `root` is the installation folder.
     pub(super) fn open(server: &Server, root: &Path) -> Result<Self, Error> {
         let target = Target::new(server, root)?;
-        let mut first = Connection::open(&target, BEGIN)?;
-        let sql = "select pg_catalog.current_setting('server_version_num')::int, \
+        let sql = "select pg_catalog.current_setting('server_version_num'), \
                    pg_catalog.current_setting('server_version'), pg_catalog.pg_export_snapshot(), \
                    pg_catalog.hashtextextended('chủ động: 行政' collate \"C\", 5)";
-        let known = first.run(None, None, async |client| {
-            let row = client.query_one(sql, &[]).await?;
-            let (number, version): (i32, String) = (row.try_get(0)?, row.try_get(1)?);
-            let (snapshot, digest): (String, i64) = (row.try_get(2)?, row.try_get(3)?);
-            Ok((number, version, snapshot, digest))
-        });
-        let (number, version, snapshot, digest) = known.map_err(|failure| target.explain("the snapshot", failure))?;
+        let (first, known) = Connection::open_and(&target, BEGIN, async |client| client.simple_query(sql).await)?;
+        let failed = |failure| target.explain("the snapshot", failure);
+        let known = rows(known.map_err(|error| failed(Failure::Library(error)))?);
+        let field = |column| known.first().and_then(|row| row.get(column)).map(str::to_owned);
+        let number = |column| field(column).and_then(|text| text.parse::<i64>().ok());
+        let (Some(number), Some(version), Some(snapshot), Some(digest)) = (number(0), field(1), field(2), number(3))
+        else {
+            return Err(failed(Failure::Malformed));
+        };
         if number < OLDEST {
             return Err(Error::TooOld { server: target.name, version });
         }
@@ -103,15 +106,18 @@ impl Session {
 
     pub(super) fn describe(&mut self, table: &SourceTable) -> Result<Option<Vec<Found>>, Error> {
         let relation = relation(table);
-        let sql = "select a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), a.atttypid, \
-                   pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select') \
-                   from pg_catalog.pg_attribute a \
-                   where a.attrelid = pg_catalog.to_regclass($1) and a.attnum > 0 and not a.attisdropped \
-                   order by a.attnum";
+        let sql = format!(
+            "select a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), \
+             pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'select') \
+             from pg_catalog.pg_attribute a \
+             where a.attrelid = pg_catalog.to_regclass({}) and a.attnum > 0 and not a.attisdropped \
+             order by a.attnum",
+            literal(&relation)
+        );
         let types = format!("select * from {relation} limit 0");
         let found = self.apart(|session| {
             session.first.run(None, None, async |client| {
-                let rows = client.query(sql, &[&relation]).await?;
+                let rows = rows(client.simple_query(&sql).await?);
                 if rows.is_empty() {
                     return Ok(None);
                 }
@@ -120,7 +126,8 @@ impl Session {
                 let mut found = Vec::with_capacity(rows.len());
                 for (row, column) in rows.iter().zip(statement.columns()) {
                     let Reading { fills, is_list, .. } = Reading::of(column.type_());
-                    let (kind, granted) = (row.try_get(1)?, row.try_get(3)?);
+                    let (kind, granted) =
+                        (row.try_get(1)?.unwrap_or_default().to_owned(), row.try_get(2)? == Some("t"));
                     found.push(Found { name: column.name().to_owned(), kind, fills, is_list, granted });
                 }
                 Ok(Some(found))
@@ -154,17 +161,19 @@ impl Session {
 
     /// Does the work so that its failure leaves the snapshot as it was, for the tables after it.
     fn apart<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Failure> {
-        let say = |session: &mut Self, sql: &str| {
-            session.first.run(None, None, async |client| Ok(client.batch_execute(sql).await?))
-        };
-        say(self, "savepoint apart")?;
+        self.first.before("savepoint apart");
         let done = work(self);
         // Another reader may have failed, or the taker may want no more, in the middle of what the first was sent.
         if !matches!(done, Ok(_) | Err(Failure::Silent)) {
             self.first.turn_back(&self.target);
         }
+        if done.is_ok() {
+            self.first.before("release apart");
+            return done;
+        }
         // Where the connection itself is lost, the failure of the work says more than this one's.
-        let back = say(self, if done.is_ok() { "release apart" } else { "rollback to apart; release apart" });
+        self.first.before("rollback to apart");
+        let back = self.first.run(None, None, async |client| Ok(client.batch_execute("release apart").await?));
         done.and_then(|done| back.map(|()| done))
     }
 
@@ -177,7 +186,10 @@ impl Session {
         let readers = self.target.readers();
         let hashes = self.hashes;
         self.first.run(None, None, async |client| {
-            let statement = client.prepare(&plain).await?;
+            let sizes = ranges::pages(client, &relation, readers);
+            let prepared = async { Ok(client.prepare(&plain).await?) };
+            // Asked together: the server need not wait for us between its answers.
+            let (statement, sizes) = futures::future::try_join(prepared, sizes).await?;
             let readings: Vec<_> = statement.columns().iter().map(|column| Reading::of(column.type_())).collect();
             let proof = Proof::new(table, &readings, hashes);
             let plans = table.columns.iter().zip(&readings).map(|(column, reading)| Plan {
@@ -221,7 +233,7 @@ impl Session {
                 division: Division::Whole,
                 take: &|_| Ok(()),
             };
-            job.division = ranges::divide(client, &relation, &job.select(""), request, readers).await?;
+            job.division = ranges::divide(client, &sizes, &job.select(""), request, readers).await?;
             Ok(job)
         })
     }
@@ -233,19 +245,24 @@ impl Session {
                 let counted = job.count(&mut self.first, "", None)?;
                 Ok((counted, job.copy(&mut self.first, "", 1, None)?))
             }
-            Division::Sought { rows } if *rows <= TOGETHER_ROWS_MAX => self.copy_with_totals(job),
+            Division::Sought { rows } if *rows <= TOGETHER_ROWS_MAX => self.copy_with_totals(job, *rows),
             Division::Sought { .. } => self.count_beside(job),
             Division::Ranges(ranges) => self.work_in_ranges(job, ranges),
         }
     }
 
     /// Copies what an index finds, each row with the server's totals of all of them, so that the server fetches each
-    /// once; as many of its processes as we have readers fetch them together.
-    fn copy_with_totals(&mut self, job: &Job<'_>) -> Result<(Totals, Totals), Failure> {
-        let helped = format!("set local max_parallel_workers_per_gather = {}; {HELPED}", self.target.readers() - 1);
-        self.first.run(None, None, async |client| Ok(client.batch_execute(&helped).await?))?;
+    /// once; where it thinks that they are many, as many of its processes as we have readers fetch them together.
+    fn copy_with_totals(&mut self, job: &Job<'_>, rows: u64) -> Result<(Totals, Totals), Failure> {
+        let is_helped = rows >= HELPED_ROWS_MIN;
+        if is_helped {
+            let helpers = self.target.readers() - 1;
+            self.first.before(&format!("set local max_parallel_workers_per_gather = {helpers}; {HELPED}"));
+        }
         let Copied { received, counted } = job.copy_with_totals(&mut self.first)?;
-        self.first.run(None, None, async |client| Ok(client.batch_execute(UNHELPED).await?))?;
+        if is_helped {
+            self.first.before(UNHELPED);
+        }
         Ok((counted.ok_or(Failure::Malformed)?, received))
     }
 
@@ -279,7 +296,7 @@ impl Session {
 
     /// Counts all ranges, then copies them, on several connections.
     fn work_in_ranges(&mut self, job: &Job<'_>, ranges: &[String]) -> Result<(Totals, Totals), Failure> {
-        self.first.run(None, None, async |client| Ok(client.batch_execute(SERIAL).await?))?;
+        self.first.before(SERIAL);
         let mut others: Vec<Option<Connection>> = (1..self.target.readers()).map(|_| None).collect();
         // Each range is counted first, so that the number of its first row is known wherever it is read.
         let target = &self.target;
@@ -311,7 +328,7 @@ impl Session {
                 job.copy(connection, range, first_row, Some(halt))
             })
         })?;
-        self.first.run(None, None, async |client| Ok(client.batch_execute(PARALLEL).await?))?;
+        self.first.before(PARALLEL);
         Ok((sum(counted), sum(received)))
     }
 }
@@ -326,6 +343,9 @@ const UNHELPED: &str = "set local max_parallel_workers_per_gather to default; \
                         set local min_parallel_table_scan_size to default; \
                         set local min_parallel_index_scan_size to default; \
                         set local seq_page_cost to default; set local random_page_cost to default";
+
+/// A process of the server takes longer to begin and to end than another to find so many rows, 6 µs each.
+const HELPED_ROWS_MIN: u64 = 4_000;
 
 /// So many rows the server keeps for a moment while it adds them up; more would go to its disk.
 const TOGETHER_ROWS_MAX: u64 = 50_000;
@@ -419,6 +439,20 @@ fn comparable(mut counted: Totals, mut received: Totals) -> (Totals, Totals) {
         (counted.keys, received.keys) = (None, None);
     }
     (counted, received)
+}
+
+/// The rows among what a simple query brings.
+fn rows(messages: Vec<SimpleQueryMessage>) -> Vec<SimpleQueryRow> {
+    let row = |message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    };
+    messages.into_iter().filter_map(row).collect()
+}
+
+/// A text as SQL writes it, whatever the server makes of a backslash elsewhere.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 /// The table as SQL names it: `"schema"."table"`, or `"table"` on the search path.

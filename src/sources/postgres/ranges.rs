@@ -8,6 +8,7 @@
 use tokio_postgres::Client;
 
 use super::connection::Failure;
+use super::{literal, rows};
 use crate::sources::Request;
 
 /// A table of fewer pages is read by one reader: 8 MB in pages of 8 KB.
@@ -26,34 +27,25 @@ pub(super) enum Division {
     Ranges(Vec<String>),
 }
 
-/// How the relation is divided for so many readers.
+/// How a relation of so many pages is divided for so many readers.
 pub(super) async fn divide(
     client: &Client,
-    relation: &str,
+    sizes: &[i64],
     select: &str,
     request: Request<'_>,
     readers: usize,
 ) -> Result<Division, Failure> {
-    if readers < 2 {
-        return Ok(Division::Whole);
-    }
-    let sought = async {
-        match request.condition {
-            Some(_) => finds_by_index(client, select).await,
-            None => Ok(None),
-        }
-    };
-    // Asked together: the server need not wait for us between its answers.
-    let (sizes, sought) = futures::future::try_join(pages(client, relation), sought).await?;
     let total: i64 = sizes.iter().sum();
     if total < PAGES_MIN {
         return Ok(Division::Whole);
     }
-    if let Some(rows) = sought {
+    if request.condition.is_some()
+        && let Some(rows) = finds_by_index(client, select).await?
+    {
         return Ok(Division::Sought { rows });
     }
     let ranges = (readers * RANGES_PER_READER).min(usize::try_from(total / (PAGES_MIN / 4)).unwrap_or(1));
-    let mut bounds: Vec<_> = (1..ranges).map(|part| bound(&sizes, total, part, ranges)).collect();
+    let mut bounds: Vec<_> = (1..ranges).map(|part| bound(sizes, total, part, ranges)).collect();
     bounds.dedup();
     Ok(match conditions(&bounds) {
         ranges if ranges.len() > 1 => Division::Ranges(ranges),
@@ -85,24 +77,28 @@ fn bound(sizes: &[i64], total: i64, part: usize, parts: usize) -> i64 {
 }
 
 /// The pages of the table and of each of its partitions and children; none when they cannot be divided:
-/// a view, a foreign table, or rows that lie otherwise than in a heap.
-async fn pages(client: &Client, relation: &str) -> Result<Vec<i64>, Failure> {
-    let sql = "with recursive tree(oid) as (
-                   select pg_catalog.to_regclass($1)::oid
-                   union select i.inhrelid from pg_catalog.pg_inherits i join tree on i.inhparent = tree.oid)
-               select c.relkind in ('r', 'm') and am.amname = 'heap' as is_heap, c.relkind = 'p' as has_no_rows,
-                   case when c.relkind in ('r', 'm')
-                       then pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint
-                       else 0 end as pages
-               from tree join pg_catalog.pg_class c on c.oid = tree.oid left join pg_catalog.pg_am am on am.oid = c.relam";
+/// a view, a foreign table, or rows that lie otherwise than in a heap; or when there is but one reader.
+pub(super) async fn pages(client: &Client, relation: &str, readers: usize) -> Result<Vec<i64>, Failure> {
+    if readers < 2 {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "with recursive tree(oid) as (
+             select pg_catalog.to_regclass({})::oid
+             union select i.inhrelid from pg_catalog.pg_inherits i join tree on i.inhparent = tree.oid)
+         select c.relkind in ('r', 'm') and am.amname = 'heap' as is_heap, c.relkind = 'p' as has_no_rows,
+             case when c.relkind in ('r', 'm')
+                 then pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint
+                 else 0 end as pages
+         from tree join pg_catalog.pg_class c on c.oid = tree.oid left join pg_catalog.pg_am am on am.oid = c.relam",
+        literal(relation)
+    );
     let mut sizes = Vec::new();
-    for row in client.query(sql, &[&relation]).await? {
-        let (is_heap, has_no_rows, pages): (Option<bool>, bool, Option<i64>) =
-            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        match (is_heap, has_no_rows) {
-            (_, true) => {}
+    for row in rows(client.simple_query(&sql).await?) {
+        match (row.try_get(0)?, row.try_get(1)?) {
+            (_, Some("t")) => {}
             // A partition that was dropped this moment has no size.
-            (Some(true), false) => sizes.push(pages.unwrap_or(0)),
+            (Some("t"), _) => sizes.push(row.try_get(2)?.and_then(|pages| pages.parse().ok()).unwrap_or(0)),
             _ => return Ok(Vec::new()),
         }
     }
@@ -112,8 +108,8 @@ async fn pages(client: &Client, relation: &str) -> Result<Vec<i64>, Failure> {
 /// How many rows the server thinks it would find, where it would find them by an index: then it must not do so once
 /// for every range.
 async fn finds_by_index(client: &Client, select: &str) -> Result<Option<u64>, Failure> {
-    let plan = client.query(&format!("explain {select}"), &[]).await?;
-    let lines = plan.iter().map(|row| row.try_get::<_, String>(0)).collect::<Result<Vec<_>, _>>()?;
+    let plan = rows(client.simple_query(&format!("explain {select}")).await?);
+    let lines: Vec<&str> = plan.iter().filter_map(|row| row.get(0)).collect();
     if !lines.iter().any(|line| line.contains("Index")) {
         return Ok(None);
     }
