@@ -14,8 +14,10 @@
 //! returned survives a power loss. One process writes at a time; [`Lock`] sees to it.
 
 mod addresses;
+mod ahead;
 pub mod answers;
 mod attention;
+mod beside;
 mod breakers;
 mod budget;
 mod chain;
@@ -33,7 +35,6 @@ mod migrate;
 mod obligations;
 mod outbox;
 mod outcomes;
-
 mod preferences;
 mod prepared;
 mod publications;
@@ -78,7 +79,7 @@ pub use released::{ExactDecision, KeptExact};
 pub use runs::{Run, RunOutcome};
 pub use shared::Shared;
 pub use suppression::{AddressAct, NUMBER_REFUSED, RefusedAddress, Returned, Suppression, Taken};
-pub use trace::{Told, Traced, TracedMessage};
+pub use trace::{Told, Traced, TracedDossier, TracedMessage, TracedRecommendation};
 
 const SCHEMA_VERSION: i64 = 2;
 
