@@ -14,8 +14,10 @@
 //! returned survives a power loss. One process writes at a time; [`Lock`] sees to it.
 
 mod addresses;
+mod ahead;
 pub mod answers;
 mod attention;
+mod beside;
 mod breakers;
 mod budget;
 mod chain;
@@ -33,9 +35,9 @@ mod migrate;
 mod obligations;
 mod outbox;
 mod outcomes;
-
 mod preferences;
 mod prepared;
+mod preparing;
 mod publications;
 mod pulls;
 mod recommendations;
@@ -48,6 +50,7 @@ mod suppression;
 mod together;
 pub mod tokens;
 mod trace;
+mod trace_dossiers;
 mod unsent;
 pub mod verify;
 
@@ -79,6 +82,7 @@ pub use runs::{Run, RunOutcome};
 pub use shared::Shared;
 pub use suppression::{AddressAct, NUMBER_REFUSED, RefusedAddress, Returned, Suppression, Taken, accepted_as};
 pub use trace::{Told, Traced, TracedMessage};
+pub use trace_dossiers::{TracedDossier, TracedRecommendation};
 
 const SCHEMA_VERSION: i64 = 2;
 

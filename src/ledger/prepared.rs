@@ -11,8 +11,8 @@ use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde_json::{Value, json};
 
+use super::said::Line;
 use super::{Error, Ledger, append};
-use crate::personal::sha256;
 
 /// The kinds of its entries.
 pub(super) const PREPARED: &str = "dossiers.prepared";
@@ -58,7 +58,7 @@ create table if not exists dossier_confirmed (
 ";
 
 /// Dossiers in one entry: few entries, each short enough to be read.
-const DOSSIERS_PER_ENTRY: usize = 500;
+pub(super) const DOSSIERS_PER_ENTRY: usize = 500;
 
 /// How a prepared dossier stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -157,53 +157,6 @@ pub fn dossier_name(dossier: &str) -> String {
 }
 
 impl Ledger {
-    /// Writes down prepared dossiers of one form, all of them or none. One that is there already and open gets this
-    /// version; one that the person has decided stays as it is. Says how many were written.
-    ///
-    /// # Errors
-    ///
-    /// Where the ledger cannot be written.
-    pub fn prepare_dossiers(
-        &mut self,
-        run: &str,
-        item: &str,
-        (basis, body): (&str, &str),
-        dossiers: &[PreparedDossier],
-    ) -> Result<usize, Error> {
-        // Numbers are random: in their order, each page of their index is written once.
-        let mut sorted: Vec<&PreparedDossier> = dossiers.iter().collect();
-        sorted.sort_by(|a, b| a.dossier.cmp(&b.dossier));
-        self.write("write down prepared dossiers", |transaction| {
-            put_basis(transaction, run, item, basis, body)?;
-            let mut written = 0;
-            for part in sorted.chunks(DOSSIERS_PER_ENTRY) {
-                let versions: Vec<String> = part.iter().map(|dossier| sha256(&dossier.sealed)).collect();
-                let lines: Vec<Value> = part
-                    .iter()
-                    .zip(&versions)
-                    .map(|(one, version)| {
-                        json!([one.dossier, one.subject, one.obligation, one.due_on.to_string(), version])
-                    })
-                    .collect();
-                let entry = append(transaction, run, PREPARED, item, &json!({ "basis": basis, "dossiers": lines }))?;
-                let mut put = transaction.prepare_cached(
-                    "insert into dossier (dossier, subject, obligation, item, due_on, state, version, basis, sealed, entry)
-                     values (?1, ?2, ?3, ?4, ?5, 'prepared', ?6, ?7, ?8, ?9)
-                     on conflict (dossier) do update set due_on = ?5, state = 'prepared', version = ?6, basis = ?7,
-                         until = null, sealed = ?8, entry = ?9
-                     where state in ('prepared', 'postponed')",
-                )?;
-                for (one, version) in part.iter().zip(&versions) {
-                    written += put.execute(params![
-                        one.dossier, one.subject, one.obligation, item, one.due_on.to_string(), version, basis,
-                        one.sealed, entry
-                    ])?;
-                }
-            }
-            Ok(written)
-        })
-    }
-
     /// A dossier by its number; none where there never was one.
     ///
     /// # Errors
@@ -211,12 +164,13 @@ impl Ledger {
     /// Where the ledger cannot be read.
     pub fn dossier(&self, dossier: &str) -> Result<Option<KeptDossier>, Error> {
         let failed = |source| self.failed("read a prepared dossier", source);
-        if !self.has_table("dossier")? {
-            return Ok(None);
-        }
         let sql = "select dossier, subject, obligation, item, due_on, state, version, basis, until, sealed
                    from dossier where dossier = ?1";
-        let mut select = self.connection.prepare_cached(sql).map_err(failed)?;
+        // Asked for every page: whether there is such a table is looked up only where this fails.
+        let mut select = match self.connection.prepare_cached(sql) {
+            Err(_) if !self.has_table("dossier")? => return Ok(None),
+            select => select.map_err(failed)?,
+        };
         select.query_row([dossier], kept).optional().map_err(failed)
     }
 
@@ -286,7 +240,8 @@ impl Ledger {
     }
 
     /// Erases confirmed dossiers that are over: at once where the obligation is to be done again, so that another can be
-    /// prepared, and otherwise when they were handed in before a day. Says how many dossiers that were.
+    /// prepared, and otherwise where the portal came to an end with them before a day, by the night that heard it. Says
+    /// how many dossiers that were.
     ///
     /// # Errors
     ///
@@ -296,8 +251,10 @@ impl Ledger {
             return Ok(0);
         }
         let sql = "select dossier from dossier where state = 'confirmed' and exists (
-                       select 1 from submission where submission.dossier = dossier.dossier and stage = 'ended'
-                           and (outcome = 'open again' or filed_on < ?1))";
+                       select 1 from submission join entry on entry.seq = submission.entry
+                       where submission.dossier = dossier.dossier and stage = 'ended' and (outcome = 'open again' or ?1 >
+                           case when entry.run like '____-__-__%' then substr(entry.run, 1, 10)
+                                else substr(entry.at, 1, 10) end))";
         let gone = self.dossiers_where(sql, &before.to_string())?;
         self.remove_dossiers(run, &gone, DossierState::Over, None)
     }
@@ -332,17 +289,46 @@ impl Ledger {
         if gone.is_empty() {
             return Ok(0);
         }
-        self.write_over("erase prepared dossiers", |transaction| {
-            for part in gone.chunks(DOSSIERS_PER_ENTRY) {
-                let body = json!({ "account": account, "dossiers": part, "state": state.word() });
-                let entry = append(transaction, run, REMOVED, state.word(), &body)?;
-                for dossier in part {
-                    forget(transaction, dossier, state, entry)?;
+        const DOING: &str = "erase prepared dossiers";
+        self.over(DOING, |ledger| {
+            ledger.write_said(DOING, |transaction| {
+                for part in gone.chunks(DOSSIERS_PER_ENTRY) {
+                    let body = json!({ "account": account, "dossiers": part, "state": state.word() });
+                    remove(transaction, run, state, part, &body)?;
                 }
-            }
-            Ok(gone.len())
-        })
+                Ok(())
+            })
+        })?;
+        self.forget_beside(gone)?;
+        Ok(gone.len())
     }
+}
+
+fn remove(
+    transaction: &Transaction<'_>,
+    run: &str,
+    state: DossierState,
+    gone: &[String],
+    body: &Value,
+) -> rusqlite::Result<()> {
+    let entry = append(transaction, run, REMOVED, state.word(), body)?;
+    gone.iter().try_for_each(|dossier| forget(transaction, dossier, state, entry))
+}
+
+/// Takes over from the journal that dossiers of a person were erased, unless nothing of them is here.
+pub(super) fn take_over(transaction: &Transaction<'_>, line: &Line) -> rusqlite::Result<bool> {
+    let listed = line.body.get("dossiers").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let sql = "select 1 from dossier where dossier = ?1 and state <> 'erased'";
+    let mut gone = Vec::new();
+    for dossier in listed {
+        if transaction.prepare_cached(sql)?.exists([dossier])? {
+            gone.push(dossier.to_owned());
+        }
+    }
+    let Some(state) = DossierState::from_word(&line.key).filter(|_| !gone.is_empty()) else { return Ok(false) };
+    let body = json!({ "account": line.text("account"), "dossiers": gone, "state": state.word() });
+    remove(transaction, &line.run, state, &gone, &body)?;
+    Ok(true)
 }
 
 /// Sets a dossier to a state in which nothing of it is kept.
@@ -356,20 +342,6 @@ pub(super) fn forget(
     transaction.prepare_cached(set)?.execute(params![dossier, state.word(), entry])?;
     transaction.prepare_cached("delete from dossier_confirmed where dossier = ?1")?.execute([dossier])?;
     Ok(())
-}
-
-fn put_basis(transaction: &Transaction<'_>, run: &str, item: &str, basis: &str, body: &str) -> rusqlite::Result<()> {
-    let known: bool = transaction
-        .prepare_cached("select exists (select 1 from dossier_basis where basis = ?1)")?
-        .query_row([basis], |row| row.get(0))?;
-    if known {
-        return Ok(());
-    }
-    let entry = append(transaction, run, BASIS, basis, &json!({ "item": item, "sha256": sha256(body.as_bytes()) }))?;
-    transaction
-        .prepare_cached("insert into dossier_basis (basis, body, entry) values (?1, ?2, ?3)")?
-        .execute(params![basis, body, entry])
-        .map(drop)
 }
 
 pub(super) fn kept(row: &Row<'_>) -> rusqlite::Result<KeptDossier> {

@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::mentions::Finder;
-use super::{Error, Ledger, addresses, explanations, obligations};
+use super::trace_dossiers::{TracedDossier, TracedRecommendation, dossier_lines};
+use super::{Error, Ledger, addresses, explanations, obligations, prepared};
 
 /// One thing that happened, as an entry of the chain tells it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -76,6 +77,12 @@ pub struct Traced {
     pub obligations: BTreeMap<String, Vec<Told>>,
     /// The messages, in the order in which they were first written down.
     pub messages: Vec<TracedMessage>,
+    /// The dossiers that were prepared for the obligations.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dossiers: Vec<TracedDossier>,
+    /// What was recommended about the obligations, the newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recommendations: Vec<TracedRecommendation>,
     /// Preferences, requests and erasures, the oldest first.
     pub wishes: Vec<Told>,
     /// Suppressions of the addresses that messages went to.
@@ -132,6 +139,8 @@ impl Ledger {
         traced.messages.retain(|other| other.key == key || in_letter.contains(&other.key));
         let about: BTreeSet<&String> = traced.messages.iter().map(|message| &message.obligation).collect();
         traced.obligations.retain(|obligation, _| about.contains(obligation));
+        traced.dossiers.retain(|dossier| about.contains(&dossier.obligation));
+        traced.recommendations.retain(|one| about.contains(&one.obligation));
         let runs: BTreeSet<&String> =
             traced.messages.iter().flat_map(|message| message.events.iter().map(|told| &told.run)).collect();
         traced.pulls.retain(|run, _| runs.contains(run));
@@ -201,6 +210,8 @@ impl Ledger {
             let mut told = self.told(finder.entries(key)?, |line| holds(line, key))?;
             told.retain(|told| !told.kind.starts_with("message"));
             traced.obligations.insert(key.clone(), told);
+            self.add_dossiers(finder, traced, key)?;
+            self.add_recommendations(traced, key)?;
         }
         let subject = traced.subject.as_str();
         traced.wishes =
@@ -240,7 +251,7 @@ impl Ledger {
     }
 
     /// The lines of some entries that are meant, each as a thing that happened.
-    fn told(
+    pub(super) fn told(
         &self,
         entries: impl IntoIterator<Item = i64>,
         is_meant: impl Fn(&Value) -> bool,
@@ -291,6 +302,9 @@ const WEEK_DAYS: i64 = 7;
 /// What an entry says, line by line. One that is about a single thing has one line, in which `of` names the thing.
 fn lines(kind: &str, key: &str, body: Value) -> Vec<Value> {
     let Value::Object(mut body) = body else { return Vec::new() };
+    if kind == prepared::PREPARED || kind == prepared::REMOVED {
+        return dossier_lines(&body);
+    }
     let list = match kind {
         obligations::KIND | super::unsent::KIND => "changes",
         _ => "messages",
@@ -318,7 +332,7 @@ fn lines(kind: &str, key: &str, body: Value) -> Vec<Value> {
 }
 
 /// Whether a line is about something: its own key.
-fn is_of(line: &Value, key: &str) -> bool {
+pub(super) fn is_of(line: &Value, key: &str) -> bool {
     ["key", "of"].iter().any(|name| line.get(name).and_then(Value::as_str) == Some(key))
 }
 

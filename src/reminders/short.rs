@@ -9,7 +9,7 @@ use std::fmt;
 use jiff::civil::Date;
 use unicode_normalization::UnicodeNormalization;
 
-use super::letter::{Fact, FactNames, Letter, Occasion};
+use super::letter::{DOSSIER_URL, Fact, FactNames, Letter, Occasion};
 use crate::fault::Place;
 use crate::language::Language;
 use crate::pipeline::reader::Faults;
@@ -42,10 +42,11 @@ const WIDE_UNITS: (usize, usize) = (70, 67);
 pub struct Short {
     /// One line.
     pub subject: String,
-    /// One paragraph.
+    /// One paragraph. Where a dossier was prepared, it leads there and not to the portal.
     pub text: String,
-    /// The same without what may be left out for want of room; none where nothing may.
-    pub shorter: Option<String>,
+    /// The same with less, the least at the end: without the note that the day may move, without the dossier where one
+    /// was prepared. A gateway that takes no more gets the first that fits.
+    pub shorter: Vec<String>,
     /// What a template may be filled with, by name.
     pub values: BTreeMap<String, String>,
     /// The language of all of it.
@@ -85,13 +86,22 @@ impl Short {
             Language::Vi => "Từ chối nhận tin",
             Language::En => "Refuse these messages",
         };
-        let (head, tail) = (format!("{sender}: {subject}."), format!("{portal} {refuse}: {}", occasion.agency.refuse));
-        let short = plain(&format!("{head} {tail}"));
-        let (text, shorter) = match provisional(occasion) {
-            Some(note) => (plain(&format!("{head} {note}. {tail}")), Some(short)),
-            None => (short, None),
+        let prepared = match language {
+            Language::Vi => "Hồ sơ đã chuẩn bị",
+            Language::En => "Prepared dossier",
         };
-        Short { text, shorter, subject, values: values(occasion), language }
+        let places = match occasion.facts.get(DOSSIER_URL) {
+            Some(Fact::Text(url)) => vec![format!("{prepared}: {url}"), portal],
+            _ => vec![portal],
+        };
+        let notes = provisional(occasion).map(|note| format!(" {note}.")).into_iter().chain([String::new()]);
+        let notes: Vec<String> = notes.collect();
+        let text = |place: &str, note: &str| {
+            plain(&format!("{sender}: {subject}.{note} {place} {refuse}: {}", occasion.agency.refuse))
+        };
+        let mut texts = places.iter().flat_map(|place| notes.iter().map(|note| text(place, note)));
+        let fullest = texts.next().unwrap_or_default();
+        Short { text: fullest, shorter: texts.collect(), subject, values: values(occasion), language }
     }
 
     /// What a template is filled with: each value there is, none longer than Zalo takes.
@@ -108,14 +118,13 @@ impl Short {
         Ok(filled)
     }
 
-    /// The text for a gateway, where it needs no more parts than allowed; without what may be left out, where only that
-    /// fits.
+    /// The text for a gateway: the fullest that needs no more parts than allowed.
     pub fn fit(&self, gateway: &Gateway) -> Result<&str, Unfit> {
         let is_fit = |text: &&str| match gateway.keeps_diacritics {
             true => parts(text) <= gateway.parts_max,
             false => parts(&without_diacritics(text)) <= gateway.parts_max,
         };
-        let mut texts = [Some(self.text.as_str()), self.shorter.as_deref()].into_iter().flatten();
+        let mut texts = std::iter::once(&self.text).chain(&self.shorter).map(String::as_str);
         texts.find(is_fit).ok_or(Unfit::TooManyParts)
     }
 }

@@ -64,6 +64,7 @@ pub fn erase(world: &World, pipeline: &Pipeline, subject: &Personal<String>, acc
     // What the portal wrote about the person's dossiers; the entry says of how many.
     ledger.erase_submissions(&pseudonym, account).map_err(|error| error.fault())?;
     let dossiers = ledger.erase_dossiers(&pseudonym, account).map_err(|error| error.fault())?;
+    super::dossiers::forget_in_lists(world, subject)?;
     let recommendations = ledger.erase_recommendations(&pseudonym, account).map_err(|error| error.fault())?;
     ledger.anchor().map_err(|error| error.fault())?;
     world.progress.done();

@@ -1,6 +1,7 @@
 //! What becomes of prepared dossiers after the person: those that leave, what registers are told, what is erased.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 
 use jiff::civil::Date;
 
@@ -13,9 +14,13 @@ use crate::personal::{Personal, SealingKey};
 use crate::report::FaultLine;
 use crate::run::Night;
 use crate::run::bounces::{LISTS_KEPT_DAYS, cell, forget};
+use crate::world::World;
 
 /// The folder of the state in which the lists of what registers say otherwise are.
 const LISTS: &str = "discrepancies";
+
+/// The first row of each list.
+const HEAD: &str = "subject_id,column,register,person,dossier,since\r\n";
 
 /// The confirmed dossiers that were decided after an entry of the ledger, opened: what leaves for the portal.
 ///
@@ -44,6 +49,13 @@ fn sealed_fault(ledger: &Ledger) -> Fault {
     Fault::new("dossiers.sealed", Place::file(ledger.path()), what, next)
 }
 
+fn lost_fault(ledger: &Ledger, lost: usize) -> Fault {
+    let what = format!("{lost} dossiers are confirmed, and what was confirmed is not there: this ledger was restored");
+    let next = "restore the folder said.parts as well, or ask these persons again: \
+                `chudong ledger list --kind dossier.decided` names the dossiers";
+    Fault::new("dossiers.contents-lost", Place::file(ledger.path()), what, next)
+}
+
 impl Night<'_> {
     /// Erases what nobody decided in time, and tells the owners of registers where persons corrected them.
     pub(in crate::run) fn settle_dossiers(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
@@ -53,6 +65,7 @@ impl Night<'_> {
                 .notes
                 .push(format!("{expired} prepared dossiers are erased: their day is over, or nothing is due any more"));
         }
+        ledger.tidy_beside().map_err(|error| error.fault())?;
         // A list that cannot be written is said; what it would say is kept in the ledger, and written tomorrow.
         if let Err(fault) = self.list_discrepancies(ledger) {
             self.report.faults.push(FaultLine::from(&fault));
@@ -73,8 +86,13 @@ impl Night<'_> {
         }
         let key = self.world.opening_key().map_err(|error| error.fault())?;
         let mut bases: HashMap<String, Basis> = HashMap::new();
-        let mut lists: BTreeMap<(String, Date), Vec<String>> = BTreeMap::new();
-        for one in &kept {
+        let mut lists: BTreeMap<(String, Date), BTreeSet<String>> = BTreeMap::new();
+        // A ledger that was restored may know of a confirmation, and not what was confirmed or shown.
+        let lost = kept.iter().filter(|one| one.parts.is_empty()).count();
+        if lost > 0 {
+            self.report.faults.push(FaultLine::from(&lost_fault(ledger, lost)));
+        }
+        for one in kept.iter().filter(|one| !one.parts.is_empty() && one.dossier.sealed.is_some()) {
             let (dossier, confirmed) = (&one.dossier, open(ledger, &key, one)?);
             let day = confirmed.confirmed_at.to_zoned(vietnam()).date();
             if i64::from((self.today - day).get_days()) > LISTS_KEPT_DAYS {
@@ -84,7 +102,8 @@ impl Night<'_> {
                 Some(basis) => basis,
                 None => {
                     let text = ledger.dossier_basis(&dossier.basis).map_err(|error| error.fault())?;
-                    let basis = Basis::read(&text.unwrap_or_default()).map_err(|error| error.fault())?;
+                    let Some(text) = text else { continue };
+                    let basis = Basis::read(&text).map_err(|error| error.fault())?;
                     bases.entry(dossier.basis.clone()).or_insert(basis)
                 }
             };
@@ -93,13 +112,16 @@ impl Night<'_> {
             let prepared = Prepared::read(&text).map_err(|error| error.fault())?;
             for one in discrepancies(basis, &prepared, &confirmed) {
                 let source = one.column.split('.').next().unwrap_or_default().to_owned();
-                lists.entry((source, day)).or_default().push(line(&confirmed, &one, day));
+                lists.entry((source, day)).or_default().insert(line(&confirmed, &one, day));
             }
         }
-        for ((source, day), mut rows) in lists {
-            rows.sort();
+        for ((source, day), mut found) in lists {
             let path = folder.join(format!("{source}-{day}.csv"));
-            let text = format!("subject_id,column,register,person,dossier,since\r\n{}\r\n", rows.join("\r\n"));
+            // What was said of a dossier that is over stands on: its owner may not have read it yet.
+            let before = std::fs::read_to_string(&path).unwrap_or_default();
+            found.extend(rows(&before).into_iter().skip(1).map(str::to_owned));
+            let text: String = found.into_iter().collect();
+            let text = format!("{HEAD}{text}");
             files::private_folder(&folder).map_err(|error| unwritable(&folder, &error))?;
             files::replace(&path, text.as_bytes()).map_err(|error| unwritable(&path, &error))?;
             self.report.look.insert("discrepancies".into(), folder.clone());
@@ -111,10 +133,49 @@ impl Night<'_> {
 fn line(confirmed: &Confirmed, one: &Discrepancy, day: Date) -> String {
     let (subject, day) = (confirmed.identity_number.reveal(), day.to_string());
     let cells = [subject, &one.column, one.register.reveal(), one.person.reveal(), &confirmed.dossier, &day];
-    cells.map(|text| cell(text)).join(",")
+    cells.map(|text| cell(text)).join(",") + "\r\n"
 }
 
-fn unwritable(path: &std::path::Path, error: &std::io::Error) -> Fault {
+/// Takes a person out of every list of what registers say otherwise; the lines of the others stay as they are.
+///
+/// # Errors
+///
+/// Where a list cannot be read or written.
+pub(in crate::run) fn forget_in_lists(world: &World, subject: &Personal<String>) -> Result<(), Fault> {
+    let folder = world.state.join(LISTS);
+    let Ok(listing) = std::fs::read_dir(&folder) else { return Ok(()) };
+    let theirs = format!("{},", cell(subject.reveal()));
+    for path in listing.flatten().map(|entry| entry.path()) {
+        let text = std::fs::read_to_string(&path).map_err(|error| unwritable(&path, &error))?;
+        let left: Vec<&str> = rows(&text).into_iter().filter(|row| !row.starts_with(&theirs)).collect();
+        let left = left.concat();
+        let done = match left.len() {
+            same if same == text.len() => continue,
+            none if none <= HEAD.len() => std::fs::remove_file(&path),
+            _ => files::replace(&path, left.as_bytes()),
+        };
+        done.map_err(|error| unwritable(&path, &error))?;
+    }
+    Ok(())
+}
+
+/// The rows of a list with their ends, the head first. A value may run over several lines within its quotes.
+fn rows(text: &str) -> Vec<&str> {
+    let (mut found, mut from, mut is_quoted) = (Vec::new(), 0, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'"' => is_quoted = !is_quoted,
+            b'\n' if !is_quoted => {
+                found.extend(text.get(from..=at));
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Fault {
     let what = format!("the list of what registers say otherwise cannot be kept: {error}");
     let next = "make room, or let the service's account write there";
     Fault::new("dossiers.list-not-writable", Place::file(path), what, next)

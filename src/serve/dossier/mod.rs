@@ -8,9 +8,10 @@
 mod field;
 mod multipart;
 mod page;
+mod readers;
 mod words;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
@@ -34,6 +35,7 @@ use crate::personal::{Personal, SealingKey};
 use crate::pipeline::form::{FieldKind, Unsound};
 use multipart::{Part, boundary, parts};
 use page::{Review, Told};
+use readers::{Reader, Readers};
 
 pub(super) use page::STYLE;
 
@@ -43,23 +45,26 @@ pub(super) const BODY_BYTES_MAX: usize = FILES_BYTES_MAX + (256 << 10);
 /// For how many days a decision can be put off.
 const POSTPONE_DAYS: [i64; 3] = [3, 7, 14];
 
-/// Open ledgers that are kept for the next page.
-const READERS_MAX: usize = 16;
-
 /// What the pages of dossiers need beside the desk.
 #[derive(Debug)]
 pub(super) struct Drawer {
     links: DossierLinks,
     key: SealingKey,
-    /// Ledgers that are open for reading: opening one costs more than a page.
-    readers: Mutex<Vec<Ledger>>,
+    /// Who makes the pages; nobody before the process serves.
+    readers: OnceLock<Readers>,
     /// The day of a rehearsal; without it, that of the clock.
     today: Option<AsOf>,
 }
 
 impl Drawer {
     pub(super) fn new(links: DossierLinks, key: SealingKey, today: Option<AsOf>) -> Self {
-        Drawer { links, key, readers: Mutex::default(), today }
+        Drawer { links, key, readers: OnceLock::new(), today }
+    }
+
+    /// Starts what makes the pages.
+    pub(super) fn start(&self, desk: &Arc<Desk>) -> std::io::Result<()> {
+        // A second start finds the first at work.
+        Readers::start(desk).map(|readers| drop(self.readers.set(readers)))
     }
 
     fn today(&self) -> Date {
@@ -70,7 +75,7 @@ impl Drawer {
 /// A dossier that was opened.
 struct Opened {
     kept: KeptDossier,
-    basis: Basis,
+    basis: Arc<Basis>,
     prepared: Prepared,
 }
 
@@ -95,19 +100,23 @@ impl From<ledger::Error> for Closed {
 
 /// The page of a dossier. Nothing is changed.
 pub(super) async fn show(
-    State(desk): State<std::sync::Arc<Desk>>,
+    State(desk): State<Arc<Desk>>,
     Path(token): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
     let language = language(query.as_deref(), &headers);
-    let at_work = tokio::task::spawn_blocking(move || desk.review(&token, language)).await;
-    at_work.unwrap_or_else(|_| StatusCode::SERVICE_UNAVAILABLE.into_response())
+    let Some(drawer) = &desk.dossiers else { return desk.told(StatusCode::NOT_FOUND, language, Told::NoLink) };
+    let page = match drawer.readers.get() {
+        Some(readers) => readers.page(token, language).await,
+        None => None,
+    };
+    page.unwrap_or_else(|| StatusCode::SERVICE_UNAVAILABLE.into_response())
 }
 
 /// Takes a decision.
 pub(super) async fn decide(
-    State(desk): State<std::sync::Arc<Desk>>,
+    State(desk): State<Arc<Desk>>,
     Path(token): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -123,31 +132,36 @@ pub(super) async fn decide(
 }
 
 impl Desk {
-    fn review(&self, token: &str, language: Language) -> Response {
+    fn review(&self, reader: &mut Reader, token: &str, language: Language) -> Response {
         let Some(drawer) = &self.dossiers else { return self.told(StatusCode::NOT_FOUND, language, Told::NoLink) };
         let today = drawer.today();
-        match self.open_dossier(drawer, token, today) {
+        match self.open_dossier(drawer, reader, token, today) {
             Ok(opened) => self.reviewed(StatusCode::OK, &Review::of(&opened, language, today)),
             Err(closed) => self.closed(closed, language),
         }
     }
 
     /// Opens what a link leads to, where the person may still decide about it.
-    fn open_dossier(&self, drawer: &Drawer, token: &str, today: Date) -> Result<Opened, Closed> {
-        let link = drawer.links.open(token, today).map_err(Closed::Link)?;
-        let ledger = self.reader(drawer)?;
-        let found = ledger.dossier(&link.dossier).map_err(Closed::from)?;
+    fn open_dossier(&self, drawer: &Drawer, reader: &mut Reader, token: &str, today: Date) -> Result<Opened, Closed> {
+        let (dossier, subject) = match drawer.links.open_brief(token) {
+            Some(dossier) => (dossier, None),
+            None => {
+                let link = drawer.links.open(token, today).map_err(Closed::Link)?;
+                (link.dossier, Some(link.subject))
+            }
+        };
+        let ledger = reader.take(&self.state)?;
+        let found = ledger.dossier(&dossier).map_err(Closed::from)?;
         // A link of one person never opens the dossier of another, whoever made it.
-        let kept =
-            found.filter(|kept| kept.subject == link.subject).ok_or(Closed::Link(dossier_links::Error::Forged))?;
+        let is_theirs = |kept: &KeptDossier| subject.as_ref().is_none_or(|subject| kept.subject == *subject);
+        let kept = found.filter(is_theirs).ok_or(Closed::Link(dossier_links::Error::Forged))?;
         if !kept.state.is_open() {
             return Err(Closed::Decided(kept.state));
         }
         if kept.due_on < today {
             return Err(Closed::Link(dossier_links::Error::Expired));
         }
-        let basis = ledger.dossier_basis(&kept.basis)?.unwrap_or_default();
-        let basis = Basis::read(&basis).map_err(|error| error.fault())?;
+        let basis = reader.basis(&ledger, &kept.basis)?;
         let sealed = kept.sealed.as_deref().unwrap_or_default();
         let text = drawer.key.open(&dossier_name(&kept.dossier), sealed).ok_or_else(|| {
             let what = "a prepared dossier cannot be opened: it was sealed with another key, or changed since";
@@ -155,27 +169,14 @@ impl Desk {
             Fault::new("serve.sealed", Place::file(ledger.path()), what, next)
         })?;
         let prepared = Prepared::read(&text).map_err(|error| error.fault())?;
-        let mut readers = drawer.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if readers.len() < READERS_MAX {
-            readers.push(ledger);
-        }
-        drop(readers);
+        reader.give_back(ledger);
         Ok(Opened { kept, basis, prepared })
-    }
-
-    /// A ledger that is open for reading.
-    fn reader(&self, drawer: &Drawer) -> Result<Ledger, Closed> {
-        let kept = drawer.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        match kept {
-            Some(ledger) => Ok(ledger),
-            None => Ok(Ledger::read(&self.state)?),
-        }
     }
 
     fn decide(&self, token: &str, language: Language, parts: Option<&[Part<'_>]>) -> Response {
         let Some(drawer) = &self.dossiers else { return self.told(StatusCode::NOT_FOUND, language, Told::NoLink) };
         let today = drawer.today();
-        let opened = match self.open_dossier(drawer, token, today) {
+        let opened = match self.open_dossier(drawer, &mut Reader::default(), token, today) {
             Ok(opened) => opened,
             Err(closed) => return self.closed(closed, language),
         };
@@ -243,7 +244,7 @@ impl Desk {
             Ok(DecisionTaken::Taken) => self.told(StatusCode::OK, language, told),
             Ok(DecisionTaken::Before(state)) => self.closed(Closed::Decided(state), language),
             Ok(DecisionTaken::NoDossier) => self.told(StatusCode::NOT_FOUND, language, Told::NoLink),
-            Ok(DecisionTaken::OtherVersion) => match self.open_dossier(drawer, token, today) {
+            Ok(DecisionTaken::OtherVersion) => match self.open_dossier(drawer, &mut Reader::default(), token, today) {
                 Ok(opened) => {
                     let mut review = Review::of(&opened, language, today);
                     review.is_replaced = true;

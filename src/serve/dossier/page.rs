@@ -4,7 +4,7 @@ use jiff::civil::Date;
 
 use super::super::page::escaped;
 use super::field::FieldView;
-use super::words::Words;
+use super::words::{Words, write_to};
 use super::{Opened, POSTPONE_DAYS};
 use crate::dossiers::{Answers, FieldFault, Shown, Standing};
 use crate::language::Language;
@@ -93,60 +93,63 @@ impl<'o> Review<'o> {
                 "Dữ liệu đã thay đổi từ khi trang này được mở. Xin xem lại một lần nữa; chưa có gì được ghi nhận.",
                 "The data has changed since the page was opened. Please review it again; nothing has been recorded.",
             );
-            out.push_str(&format!("<p class=\"notice\" role=\"alert\">{said}</p>\n"));
+            write_to(out, format_args!("<p class=\"notice\" role=\"alert\">{said}</p>\n"));
         }
         if self.faults.is_empty() && !self.is_unsure && !self.is_unsure_to_refuse {
             return;
         }
         let heading = words.say("Hồ sơ chưa được nộp. Xin xem:", "The dossier is not handed in yet. Please see to:");
-        out.push_str(&format!("<div class=\"notice\" role=\"alert\" id=\"faults\">\n<h2>{heading}</h2>\n<ul>\n"));
+        write_to(out, format_args!("<div class=\"notice\" role=\"alert\" id=\"faults\">\n<h2>{heading}</h2>\n<ul>\n"));
         for fault in &self.faults {
             let title = self.opened.basis.form.field(&fault.field).map_or("", |field| words.text(&field.title));
             let (id, why) = (&fault.field, words.unsound(fault.why));
-            out.push_str(&format!("<li><a href=\"#f-{id}\">{}</a>: {}</li>\n", escaped(title), escaped(&why)));
+            write_to(out, format_args!("<li><a href=\"#f-{id}\">{}</a>: {}</li>\n", escaped(title), escaped(&why)));
         }
         if self.is_unsure {
             let said = words.say("Xin đánh dấu rằng ông/bà đã xem lại", "Please tick that you have reviewed it");
-            out.push_str(&format!("<li><a href=\"#sure\">{said}</a></li>\n"));
+            write_to(out, format_args!("<li><a href=\"#sure\">{said}</a></li>\n"));
         }
         if self.is_unsure_to_refuse {
             let said = words.say("Xin đánh dấu rằng ông/bà muốn từ chối", "Please tick that you want to refuse");
-            out.push_str(&format!("<li><a href=\"#sure-to-refuse\">{said}</a></li>\n"));
+            write_to(out, format_args!("<li><a href=\"#sure-to-refuse\">{said}</a></li>\n"));
         }
         out.push_str("</ul>\n");
         let has_file = self.opened.basis.form.fields.iter().any(|field| field.kind == FieldKind::File);
         if has_file && !self.is_unsure_to_refuse {
             let said = words.say("Tệp đính kèm phải được chọn lại.", "Files have to be chosen again.");
-            out.push_str(&format!("<p>{said}</p>\n"));
+            write_to(out, format_args!("<p>{said}</p>\n"));
         }
         out.push_str("</div>\n");
     }
 
     fn write_introduction(&self, out: &mut String, agency: &Agency, words: Words) {
         let (name, due) = (escaped(words.text(&agency.name)), words.day(self.opened.prepared.due_on));
-        out.push_str(&format!("<p>{}</p>\n", words.say(
+        write_to(out, format_args!("<p>{}</p>\n", words.say(
             &format!("{name} đã chuẩn bị hồ sơ này từ dữ liệu mà cơ quan được phép dùng. Hạn thực hiện: ngày <b>{due}</b>."),
             &format!("{name} has prepared this dossier from data that it is authorised to use. It is due by <b>{due}</b>."),
         )));
         if let Some(year) = self.opened.prepared.assumed_year {
-            out.push_str(&format!("<p>{}</p>\n", words.say(
+            write_to(out, format_args!("<p>{}</p>\n", words.say(
                 &format!("Ngày này là tạm tính và còn có thể thay đổi: chưa có thông báo chính thức về ngày nghỉ lễ, tết năm {year}."),
                 &format!("This date is provisional and may still move: the public holidays of {year} have not been decreed yet."),
             )));
         }
-        out.push_str(&format!("<p>{}</p>\n", words.say(
+        write_to(out, format_args!("<p>{}</p>\n", words.say(
             "Xin xem lại từng mục, sửa chỗ chưa đúng và bổ sung chỗ còn thiếu. <b>Không có gì được nộp nếu ông/bà không quyết định.</b> Ông/bà có quyền từ chối mà không mất quyền lợi nào.",
             "Please review each value, correct what is wrong and add what is missing. <b>Nothing is handed in unless you decide so.</b> You may refuse, and lose no right by it.",
         )));
         if let Some(until) = self.opened.kept.until {
             let until = words.day(until);
-            out.push_str(&format!(
-                "<p>{}</p>\n",
-                words.say(
-                    &format!("Ông/bà đã hẹn quyết định vào ngày {until}."),
-                    &format!("You meant to decide on {until}."),
-                )
-            ));
+            write_to(
+                out,
+                format_args!(
+                    "<p>{}</p>\n",
+                    words.say(
+                        &format!("Ông/bà đã hẹn quyết định vào ngày {until}."),
+                        &format!("You meant to decide on {until}."),
+                    )
+                ),
+            );
         }
         let to_see = self.shown.iter().filter(|shown| {
             let is_asked = shown.standing == Standing::Missing && shown.field.is_required;
@@ -157,7 +160,7 @@ impl<'o> Review<'o> {
             return;
         }
         let heading = words.say("Cần ông/bà xem kỹ", "Please look closely at");
-        out.push_str(&format!("<h2>{heading}</h2>\n<ul>\n"));
+        write_to(out, format_args!("<h2>{heading}</h2>\n<ul>\n"));
         for shown in to_see {
             let why = match shown.standing {
                 Standing::Conflict => words.say("các nguồn ghi khác nhau", "registers disagree"),
@@ -165,14 +168,14 @@ impl<'o> Review<'o> {
                 Standing::Agreed => words.say("dữ liệu đã cũ", "the data is old"),
             };
             let (id, title) = (&shown.field.id, escaped(words.text(&shown.field.title)));
-            out.push_str(&format!("<li><a href=\"#f-{id}\">{title}</a>: {why}</li>\n"));
+            write_to(out, format_args!("<li><a href=\"#f-{id}\">{title}</a>: {why}</li>\n"));
         }
         out.push_str("</ul>\n");
     }
 
     fn write_form(&self, out: &mut String, words: Words) {
         let heading = words.say("Nội dung hồ sơ", "What is in it");
-        out.push_str(&format!("<h2>{heading}</h2>\n"));
+        write_to(out, format_args!("<h2>{heading}</h2>\n"));
         self.write_opening(out, words);
         for shown in &self.shown {
             let fault = self.faults.iter().find(|fault| fault.field == shown.field.id).map(|fault| fault.why);
@@ -185,50 +188,65 @@ impl<'o> Review<'o> {
             "I have reviewed each value and want to hand in this dossier",
         );
         let confirm = words.say("Xác nhận và nộp hồ sơ", "Confirm and hand in");
-        out.push_str(&format!(
-            "<div class=\"field{}\"><input type=\"checkbox\" id=\"sure\" name=\"sure\" value=\"yes\"><label for=\"sure\">{sure}</label></div>\n<button type=\"submit\" name=\"act\" value=\"confirm\">{confirm}</button>\n</form>\n",
-            if self.is_unsure { " wrong" } else { "" }
-        ));
+        write_to(
+            out,
+            format_args!(
+                "<div class=\"field{}\"><input type=\"checkbox\" id=\"sure\" name=\"sure\" value=\"yes\"><label for=\"sure\">{sure}</label></div>\n<button type=\"submit\" name=\"act\" value=\"confirm\">{confirm}</button>\n</form>\n",
+                if self.is_unsure { " wrong" } else { "" }
+            ),
+        );
     }
 
     fn write_later(&self, out: &mut String, words: Words) {
-        out.push_str(&format!("<h2>{}</h2>\n", words.say("Để sau", "Later")));
+        write_to(out, format_args!("<h2>{}</h2>\n", words.say("Để sau", "Later")));
         self.write_opening(out, words);
         let label = words.say("Quyết định sau", "Decide in");
-        out.push_str(&format!(
-            "<div class=\"later\"><label for=\"days\">{label}</label>\n<select id=\"days\" name=\"days\">\n"
-        ));
+        write_to(
+            out,
+            format_args!(
+                "<div class=\"later\"><label for=\"days\">{label}</label>\n<select id=\"days\" name=\"days\">\n"
+            ),
+        );
         for days in POSTPONE_DAYS {
             let told = words.say(&format!("{days} ngày"), &format!("{days} days"));
-            out.push_str(&format!("<option value=\"{days}\">{told}</option>\n"));
+            write_to(out, format_args!("<option value=\"{days}\">{told}</option>\n"));
         }
         let later = words.say("Để sau", "Postpone");
-        out.push_str(&format!(
-            "</select></div>\n<button type=\"submit\" name=\"act\" value=\"postpone\" class=\"second\">{later}</button>\n</form>\n"
-        ));
+        write_to(
+            out,
+            format_args!(
+                "</select></div>\n<button type=\"submit\" name=\"act\" value=\"postpone\" class=\"second\">{later}</button>\n</form>\n"
+            ),
+        );
     }
 
     fn write_refusal(&self, out: &mut String, words: Words) {
-        out.push_str(&format!("<h2>{}</h2>\n", words.say("Từ chối", "Refuse")));
+        write_to(out, format_args!("<h2>{}</h2>\n", words.say("Từ chối", "Refuse")));
         let said = words.say(
             "Nếu ông/bà từ chối, những gì đã chuẩn bị sẽ bị xóa. Nghĩa vụ và thời hạn không đổi; ông/bà tự nộp hồ sơ trên cổng dịch vụ công hoặc tại Trung tâm.",
             "If you refuse, what was prepared is erased. The duty and its day stay; you hand in a dossier of your own on the portal or at the centre.",
         );
-        out.push_str(&format!("<p>{said}</p>\n"));
+        write_to(out, format_args!("<p>{said}</p>\n"));
         self.write_opening(out, words);
         let sure = words.say("Tôi muốn xóa hồ sơ đã chuẩn bị", "I want what was prepared to be erased");
         let refuse = words.say("Từ chối và xóa", "Refuse and erase");
-        out.push_str(&format!(
-            "<div class=\"field\"><input type=\"checkbox\" id=\"sure-to-refuse\" name=\"sure\" value=\"yes\"><label for=\"sure-to-refuse\">{sure}</label></div>\n<button type=\"submit\" name=\"act\" value=\"decline\" class=\"second\">{refuse}</button>\n</form>\n"
-        ));
+        write_to(
+            out,
+            format_args!(
+                "<div class=\"field\"><input type=\"checkbox\" id=\"sure-to-refuse\" name=\"sure\" value=\"yes\"><label for=\"sure-to-refuse\">{sure}</label></div>\n<button type=\"submit\" name=\"act\" value=\"decline\" class=\"second\">{refuse}</button>\n</form>\n"
+            ),
+        );
     }
 
     fn write_opening(&self, out: &mut String, words: Words) {
         let (tag, version) = (words.0.tag(), &self.opened.kept.version);
         // `autocomplete` of the form is left to the browser: whoever shares a machine clears its memory.
-        out.push_str(&format!(
-            "<form method=\"post\" action=\"?lang={tag}\" enctype=\"multipart/form-data\" novalidate>\n<input type=\"hidden\" name=\"version\" value=\"{version}\">\n"
-        ));
+        write_to(
+            out,
+            format_args!(
+                "<form method=\"post\" action=\"?lang={tag}\" enctype=\"multipart/form-data\" novalidate>\n<input type=\"hidden\" name=\"version\" value=\"{version}\">\n"
+            ),
+        );
     }
 }
 
@@ -262,7 +280,7 @@ impl Told {
         let (title, text) = self.words(words);
         let mut out = String::with_capacity(2048);
         begin(&mut out, agency, words, &title);
-        out.push_str(&format!("<p>{}</p>\n", escaped(&text)));
+        write_to(&mut out, format_args!("<p>{}</p>\n", escaped(&text)));
         end(&mut out, agency, words, false);
         out
     }
@@ -347,20 +365,23 @@ impl Told {
 
 fn begin(out: &mut String, agency: &Agency, words: Words, title: &str) {
     let (tag, title, agency) = (words.0.tag(), escaped(title), escaped(words.text(&agency.name)));
-    out.push_str(&format!(
-        "<!DOCTYPE html>\n<html lang=\"{tag}\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} – {agency}</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
-    ));
+    write_to(
+        out,
+        format_args!(
+            "<!DOCTYPE html>\n<html lang=\"{tag}\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} – {agency}</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
+        ),
+    );
 }
 
 fn end(out: &mut String, agency: &Agency, words: Words, has_other_language: bool) {
     let (name, contact) = (escaped(words.text(&agency.name)), escaped(words.text(&agency.contact)));
-    out.push_str(&format!("</main>\n<footer>\n<p>{name}. {contact}.</p>\n"));
+    write_to(out, format_args!("</main>\n<footer>\n<p>{name}. {contact}.</p>\n"));
     if has_other_language {
         let (tag, label) = match words.0 {
             Language::Vi => ("en", "In English"),
             Language::En => ("vi", "Bằng tiếng Việt"),
         };
-        out.push_str(&format!("<p><a href=\"?lang={tag}\" lang=\"{tag}\" hreflang=\"{tag}\">{label}</a></p>\n"));
+        write_to(out, format_args!("<p><a href=\"?lang={tag}\" lang=\"{tag}\" hreflang=\"{tag}\">{label}</a></p>\n"));
     }
     out.push_str("</footer>\n</body>\n</html>\n");
 }
