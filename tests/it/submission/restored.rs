@@ -166,8 +166,8 @@ fn a_ledger_that_is_older_than_the_dossier_learns_whose_it_was() {
     restore(&world, old.path());
     assert!(world.ledger().dossier(&one).unwrap().is_none());
     let night = world.night("2026-11-22").with(1);
-    assert!(night.said().contains("dossiers.contents-lost"), "{}", night.said());
-    assert!(night.said().contains("1 dossier handed in to the portal"), "{}", night.said());
+    assert!(night.out.contains("dossiers.contents-lost"), "{}", night.out);
+    assert!(night.out.contains("1 dossier handed in to the portal"), "{}", night.out);
     let now = world.ledger().dossier(&one).unwrap().unwrap();
     assert_eq!((&now.subject, &now.obligation, now.due_on), (&kept.subject, &kept.obligation, kept.due_on));
     assert_eq!(now.sealed, kept.sealed, "what was shown came with it");
