@@ -11,7 +11,9 @@ use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde_json::{Value, json};
 
+use super::departing::WaitingDossier;
 use super::{Error, Ledger, append};
+use crate::obligations::life::State;
 use crate::personal::sha256;
 
 /// The kinds of its entries.
@@ -286,7 +288,8 @@ impl Ledger {
     }
 
     /// Erases confirmed dossiers that are over: at once where the obligation is to be done again, so that another can be
-    /// prepared, and otherwise when they were handed in before a day. Says how many dossiers that were.
+    /// prepared, and otherwise when they were handed in before a day. One that was printed and never handed in is over when
+    /// its obligation is no longer open, and was not before that day. Says how many dossiers that were.
     ///
     /// # Errors
     ///
@@ -298,7 +301,12 @@ impl Ledger {
         let sql = "select dossier from dossier where state = 'confirmed' and exists (
                        select 1 from submission where submission.dossier = dossier.dossier and stage = 'ended'
                            and (outcome = 'open again' or filed_on < ?1))";
-        let gone = self.dossiers_where(sql, &before.to_string())?;
+        let mut gone = self.dossiers_where(sql, &before.to_string())?;
+        let is_over = |one: &WaitingDossier| {
+            let is_done = matches!(one.state, Some(State::Fulfilled | State::Withdrawn));
+            one.is_printed && one.number.is_none() && is_done && one.decided_on.is_some_and(|on| on < before)
+        };
+        gone.extend(self.waiting_dossiers()?.into_iter().filter(is_over).map(|one| one.dossier));
         self.remove_dossiers(run, &gone, DossierState::Over, None)
     }
 

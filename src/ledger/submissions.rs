@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use jiff::civil::Date;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde_json::json;
 
 use super::{Error, Ledger, append, one_row};
@@ -47,16 +47,19 @@ pub enum Stage {
     Filed,
     /// The portal refused it, or it could not be written in the portal's form: a person must look.
     Refused,
+    /// It does not leave before a clerk has looked: the duty is done meanwhile, or the person has died.
+    Held,
     /// The portal has come to an end with it.
     Ended,
 }
 
 impl Stage {
-    const WORDS: [(&'static str, Stage); 5] = [
+    const WORDS: [(&'static str, Stage); 6] = [
         ("waiting", Stage::Waiting),
         ("announced", Stage::Announced),
         ("filed", Stage::Filed),
         ("refused", Stage::Refused),
+        ("held", Stage::Held),
         ("ended", Stage::Ended),
     ];
 
@@ -65,7 +68,7 @@ impl Stage {
         Self::WORDS.iter().find(|(_, stage)| *stage == self).map_or("?", |(word, _)| word)
     }
 
-    fn from_word(word: &str) -> Option<Stage> {
+    pub(super) fn from_word(word: &str) -> Option<Stage> {
         Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, stage)| *stage)
     }
 }
@@ -129,7 +132,8 @@ pub struct Submission {
     pub code: Option<String>,
     /// The portal's number of its status, 1 to 10; none before it was asked.
     pub status: Option<u8>,
-    /// The day it was handed in, in Vietnam.
+    /// The day that counts as the day of handing in, in Vietnam: that on which the portal took it, or that of the decision
+    /// where the person decided in time and the portal took it after its day.
     pub filed_on: Option<Date>,
     /// With what the portal has come to an end.
     pub outcome: Option<Outcome>,
@@ -165,25 +169,6 @@ impl Ledger {
         Ok(found)
     }
 
-    /// The numbers of the confirmed dossiers that the portal neither has nor refused, in the order of their decisions.
-    ///
-    /// # Errors
-    ///
-    /// Where the ledger cannot be read.
-    pub fn dossiers_to_leave(&self) -> Result<Vec<String>, Error> {
-        let failed = |source| self.failed("read which dossiers are to leave", source);
-        if !self.has_table("dossier")? || !self.has_table("submission")? {
-            return Ok(Vec::new());
-        }
-        let sql = "select dossier from dossier where state = 'confirmed' and not exists (
-                       select 1 from submission where submission.dossier = dossier.dossier
-                           and stage in ('filed', 'refused', 'ended'))
-                   order by entry, dossier";
-        let mut select = self.connection.prepare(sql).map_err(failed)?;
-        let rows = select.query_map([], |row| row.get(0));
-        rows.and_then(Iterator::collect).map_err(failed)
-    }
-
     /// How a dossier stands on its way; none where nothing of it ever left.
     ///
     /// # Errors
@@ -209,18 +194,7 @@ impl Ledger {
     ///
     /// Where the ledger cannot be written, or the dossier is one that the portal has or refused.
     pub fn announce_submission(&mut self, run: &str, departure: &Departure) -> Result<(), Error> {
-        self.write("record that a dossier leaves", |transaction| {
-            let Departure { dossier, item, obligation, subject, due_on } = departure;
-            let due_on = due_on.to_string();
-            let body = json!({ "due_on": due_on, "item": item, "obligation": obligation, "subject": subject });
-            let entry = append(transaction, run, "submission.announced", dossier, &body)?;
-            let sql = "insert into submission (dossier, item, obligation, subject, due_on, stage, entry)
-                       values (?1, ?2, ?3, ?4, ?5, 'announced', ?6)
-                       on conflict (dossier) do update set stage = 'announced', entry = ?6
-                       where stage in ('waiting', 'announced') and obligation = ?3 and item = ?2 and subject = ?4
-                           and due_on = ?5";
-            one_row(transaction.execute(sql, params![dossier, item, obligation, subject, due_on, entry])?)
-        })
+        self.write("record that a dossier leaves", |transaction| announce(transaction, run, departure))
     }
 
     /// Records the number that the portal gave for a dossier, before anything is handed in under it.
@@ -237,7 +211,8 @@ impl Ledger {
         })
     }
 
-    /// Records the number that the portal gave a dossier that it has taken, on a day in Vietnam.
+    /// Records the number that the portal gave a dossier that it has taken, and the day in Vietnam that counts as the day
+    /// of handing in.
     ///
     /// # Errors
     ///
@@ -267,20 +242,22 @@ impl Ledger {
         })
     }
 
-    /// Lets a dossier that was refused leave once more; false where it is not one of those.
+    /// Lets a dossier that was refused, or that is held, leave all the same; false where it is not one of those. For what
+    /// it was held it is not held again.
     ///
     /// # Errors
     ///
     /// Where the ledger cannot be written.
     pub fn submit_again(&mut self, dossier: &str, account: &str) -> Result<bool, Error> {
         self.write("let a dossier leave once more", |transaction| {
-            let sql = "select count(*) from submission where dossier = ?1 and stage = 'refused'";
+            let sql = "select count(*) from submission where dossier = ?1 and stage in ('refused', 'held')";
             let is_refused: i64 = transaction.query_row(sql, [dossier], |row| row.get(0))?;
             if is_refused == 0 {
                 return Ok(false);
             }
             let entry = append(transaction, "-", "submission.again", dossier, &json!({ "by": account }))?;
-            let sql = "update submission set stage = 'waiting', code = null, entry = ?2 where dossier = ?1";
+            let sql = "update submission set stage = 'waiting', entry = ?2,
+                           code = case when stage = 'held' then code end where dossier = ?1";
             one_row(transaction.execute(sql, params![dossier, entry])?)?;
             Ok(true)
         })
@@ -353,6 +330,20 @@ impl Ledger {
             Ok(dossiers)
         })
     }
+}
+
+/// Writes down that a dossier is about to leave.
+pub(super) fn announce(transaction: &Transaction<'_>, run: &str, departure: &Departure) -> rusqlite::Result<()> {
+    let Departure { dossier, item, obligation, subject, due_on } = departure;
+    let due_on = due_on.to_string();
+    let body = json!({ "due_on": due_on, "item": item, "obligation": obligation, "subject": subject });
+    let entry = append(transaction, run, "submission.announced", dossier, &body)?;
+    let sql = "insert into submission (dossier, item, obligation, subject, due_on, stage, entry)
+               values (?1, ?2, ?3, ?4, ?5, 'announced', ?6)
+               on conflict (dossier) do update set stage = 'announced', entry = ?6
+               where stage in ('waiting', 'announced') and obligation = ?3 and item = ?2 and subject = ?4
+                   and due_on = ?5";
+    one_row(transaction.execute(sql, params![dossier, item, obligation, subject, due_on, entry])?)
 }
 
 fn submission(row: &Row<'_>) -> rusqlite::Result<Submission> {

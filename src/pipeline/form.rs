@@ -185,6 +185,8 @@ pub enum Unsound {
     OutOfRange,
     /// Several registers disagree, and none was chosen.
     NotChosen,
+    /// What a register says was chosen, and something else was written beside it.
+    Both,
     /// The file is larger than it may be.
     FileTooLarge,
     /// The file is of no kind that is taken.

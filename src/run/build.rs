@@ -153,7 +153,8 @@ impl Night<'_> {
             }
             self.report.items.push(line);
         }
-        let open = all.iter().filter(|obligation| obligation.is_open(self.as_of));
+        let is_asked = |found: &&Obligation| found.is_open(self.as_of) || self.waiting.contains(&found.key);
+        let open = all.iter().filter(is_asked);
         let mut due: Vec<&str> = open.map(|obligation| obligation.subject_id.reveal().as_str()).collect();
         let mut seen = HashSet::with_capacity(due.len());
         due.retain(|subject| seen.insert(*subject));

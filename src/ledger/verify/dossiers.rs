@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::super::decisions::DECIDED;
+use super::super::departing::TAKEN_BACK;
 use super::super::prepared::{BASIS, PREPARED, REMOVED};
 use super::super::{Entry, Ledger};
 use crate::personal::sha256;
@@ -44,6 +45,7 @@ impl Dossiers {
                 }
             }
             DECIDED => self.decided(entry, body, &text("state")),
+            TAKEN_BACK => self.forget(&entry.key, "prepared", entry.seq),
             _ => return false,
         }
         true

@@ -87,16 +87,23 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         n.done();
         items
     });
-    let dossiers = node.table_or_none("dossiers").map_or_else(Vec::new, |n| {
+    let (dossiers, dossiers_on_paper) = node.table_or_none("dossiers").map_or_else(Default::default, |n| {
         let known = items.as_deref().unwrap_or_default();
         let forms = form::dossiers(&n, parts.root, known, &parts.standard_tables, parts.faults);
+        let on_paper = n.bool_or("paper", false);
         n.done();
-        forms
+        (forms, on_paper)
     });
     if !dossiers.is_empty() && !node.has("serve") {
         let what = "dossiers are prepared, and there is no page on which people see them";
         let next = "add [serve] with base_url = \"https://...\"; chudong serve answers there";
         node.fault("dossiers", "pipeline.dossiers-without-page", what, next);
+    }
+    if !dossiers.is_empty() && !dossiers_on_paper && !node.has("submission") {
+        let what = "people confirm dossiers, and there is no way by which these leave";
+        let next = "add [submission] for the portal, or paper = true where somebody prints them with \
+                    `chudong submit --paper DIR` and takes them to whoever decides";
+        node.fault("dossiers", "pipeline.dossiers-without-way", what, next);
     }
     let mail = node.table_or_none("mail").map_or_else(|| Some(Default::default()), |n| done(&n, mail::mail));
     let lead_days = attention.as_ref().map_or(0, |attention| attention.lead_days);
@@ -176,6 +183,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         serve: serve.map_or(Some(None), |serve| serve.map(Some))?,
         retention: retention?,
         dossiers,
+        dossiers_on_paper,
         unit: unit?,
         procedure_groups: parts.procedure_groups,
         sources,

@@ -312,7 +312,7 @@ fn answers(opened: &Opened, sent: &Sent<'_, '_>, today: Date) -> Answers {
             };
             match taken {
                 Ok(file) => answers.files.push(file),
-                Err(why) => answers.unsound_files.push((id.clone(), why)),
+                Err(why) => answers.unsound.push((id.clone(), why)),
             }
             continue;
         }

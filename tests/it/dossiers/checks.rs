@@ -93,6 +93,8 @@ fn what_a_form_does_not_need_is_refused_before_anything_is_read() {
     world.edit(PIPELINE, "serve = {", "# serve = {");
     assert!(said(&world).contains("pipeline.dossiers-without-page"));
     world.edit(PIPELINE, "# serve = {", "serve = {");
+    world.edit(PIPELINE, ", paper = true }", " }");
+    assert!(said(&world).contains("pipeline.dossiers-without-way"));
     world.edit(PIPELINE, "dossiers = { items = [\"driving_licence\"] }", "dossiers = { items = [\"passport\"] }");
     assert!(said(&world).contains("\"passport\" is not an item that is switched on"));
 }

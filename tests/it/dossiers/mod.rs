@@ -37,7 +37,7 @@ pub fn world(items: &[&str]) -> World {
     world.without_figures();
     let items: Vec<String> = items.iter().map(|item| format!("\"{item}\"")).collect();
     let tables = format!(
-        "serve = {{ base_url = \"{BASE}\", listen = \"127.0.0.1:0\" }}\ndossiers = {{ items = [{}] }}\n{ANY_TIME}",
+        "serve = {{ base_url = \"{BASE}\", listen = \"127.0.0.1:0\" }}\ndossiers = {{ items = [{}], paper = true }}\n{ANY_TIME}",
         items.join(", ")
     );
     world.edit(PIPELINE, ANY_TIME, &tables);

@@ -64,7 +64,12 @@ fn registers_that_disagree_are_shown_side_by_side_and_told() {
     let one = all.first().unwrap();
     let field = |id: &str| one.fields.iter().find(|field| field.id == id).unwrap();
     let instead = |column: &str| Origin::Corrected { instead_of: vec![column.to_owned()] };
-    assert_eq!(field("full_name").origin, instead("transport.driving_licences.holder_name"));
+    // Whose word was chosen stands there, with the ground on which it was read, and who said otherwise.
+    let Origin::Chosen { column, legal_ground, instead_of, .. } = &field("full_name").origin else {
+        panic!("{:?}", field("full_name").origin)
+    };
+    assert_eq!((column.as_str(), legal_ground.is_empty()), ("population.citizens.full_name", false));
+    assert_eq!(instead_of, &["transport.driving_licences.holder_name"]);
     assert_eq!(field("residence").origin, instead("population.citizens.residence"));
     assert_eq!(field("residence").value.reveal(), "Số 9, đường Mới");
     assert_eq!(one.identity_number.reveal(), &value(&page, "identity_number").unwrap());

@@ -1,0 +1,272 @@
+//! Confirmed dossiers that have not left: which may leave, which a clerk has to look at first, which their persons take
+//! back.
+//!
+//! What a person confirmed is never dropped in silence. A dossier whose duty is done meanwhile, or whose person has died,
+//! is held with an entry that says why; when the reason is gone it may leave again, and a clerk may let it leave all the
+//! same. Until it leaves, its person may take the decision back: it stands then as it was prepared.
+
+use jiff::civil::Date;
+use rusqlite::{Row, Transaction, params};
+use serde_json::json;
+
+use super::submissions::{Departure, Stage, announce};
+use super::{Error, Ledger, append, one_row};
+use crate::obligations::life::State;
+
+/// The kind of the entry by which a person takes a decision back.
+pub(super) const TAKEN_BACK: &str = "dossier.taken_back";
+
+/// Why a confirmed dossier is not handed in before a clerk has looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Objection {
+    /// The duty is done, by what a register says.
+    Fulfilled,
+    /// Registers no longer say that there is anything to do.
+    Withdrawn,
+    /// The person has died.
+    Deceased,
+}
+
+impl Objection {
+    const WORDS: [(&'static str, Objection); 3] = [
+        ("obligation.fulfilled", Objection::Fulfilled),
+        ("obligation.withdrawn", Objection::Withdrawn),
+        ("person.deceased", Objection::Deceased),
+    ];
+
+    /// The word in the ledger.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, known)| *known == self).map_or("?", |(word, _)| word)
+    }
+
+    /// From the word in the ledger.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, found)| *found)
+    }
+}
+
+/// A confirmed dossier that has not left. No person is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingDossier {
+    /// The dossier's own random number.
+    pub dossier: String,
+    /// The item whose form it is.
+    pub item: String,
+    /// The key of the obligation that it answers.
+    pub obligation: String,
+    /// The keyed pseudonym of the person.
+    pub subject: String,
+    /// The obligation's day.
+    pub due_on: Date,
+    /// The entry of the decision.
+    pub decision: i64,
+    /// The day of the decision, in Vietnam.
+    pub decided_on: Option<Date>,
+    /// How far it has come; none where nothing was tried.
+    pub stage: Option<Stage>,
+    /// Its number at the portal, where it has one: then the portal may have the dossier.
+    pub number: Option<String>,
+    /// Why it was refused or held, also where a clerk has let it leave all the same.
+    pub code: Option<String>,
+    /// How its obligation stands; none where the ledger does not know it.
+    pub state: Option<State>,
+    /// Whether it was written on paper since it was confirmed.
+    pub is_printed: bool,
+}
+
+impl WaitingDossier {
+    /// What speaks against handing it in by how its obligation stands.
+    pub fn objection(&self) -> Option<Objection> {
+        let found = match self.state {
+            Some(State::Fulfilled) => Objection::Fulfilled,
+            Some(State::Withdrawn) => Objection::Withdrawn,
+            // Too late is still better than not at all.
+            Some(State::Open | State::Lapsed) | None => return None,
+        };
+        Some(found).filter(|found| self.can_be_held_for(*found))
+    }
+
+    /// Whether it can be held for this: not where the portal or the agency may have it, nor where a clerk knows of it.
+    pub fn can_be_held_for(&self, objection: Objection) -> bool {
+        let is_here = self.number.is_none() && !self.is_printed && self.stage != Some(Stage::Refused);
+        is_here && (self.stage == Some(Stage::Held) || self.code.as_deref() != Some(objection.word()))
+    }
+
+    /// Whether it is to be handed in now.
+    pub fn may_leave(&self) -> bool {
+        !matches!(self.stage, Some(Stage::Held | Stage::Refused)) && self.objection().is_none()
+    }
+}
+
+/// What became of the wish to take a decision back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakenBack {
+    /// Nothing leaves: the dossier is prepared, as before.
+    Done,
+    /// It has left, or is leaving.
+    HasLeft,
+    /// There is nothing to take back: it is not confirmed, or another version is.
+    NotConfirmed,
+}
+
+impl Ledger {
+    /// The confirmed dossiers that have not left, in the order of their decisions.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn waiting_dossiers(&self) -> Result<Vec<WaitingDossier>, Error> {
+        let failed = |source| self.failed("read which dossiers are to leave", source);
+        if !self.has_table("dossier")? || !self.has_table("submission")? {
+            return Ok(Vec::new());
+        }
+        let sql = "select dossier.dossier, dossier.item, dossier.obligation, dossier.subject, dossier.due_on,
+                       dossier.entry, entry.body ->> 'on', submission.stage, submission.number, submission.code,
+                       obligation.state
+                   from dossier join entry on entry.seq = dossier.entry
+                       left join submission on submission.dossier = dossier.dossier
+                       left join obligation on obligation.item = dossier.item
+                           and obligation.key = dossier.obligation
+                   where dossier.state = 'confirmed'
+                       and (submission.stage is null or submission.stage not in ('filed', 'ended'))
+                   order by dossier.entry, dossier.dossier";
+        let mut select = self.connection.prepare(sql).map_err(failed)?;
+        let rows = select.query_map([], waiting);
+        let mut found: Vec<WaitingDossier> = rows.and_then(Iterator::collect).map_err(failed)?;
+        let Some(oldest) = found.first().map(|first| first.decision) else { return Ok(found) };
+        let sql = "select key, seq from entry where seq > ?1 and kind = 'submission.printed'";
+        let mut select = self.connection.prepare(sql).map_err(failed)?;
+        let rows = select.query_map([oldest], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)));
+        let printed: Vec<(String, i64)> = rows.and_then(Iterator::collect).map_err(failed)?;
+        for one in &mut found {
+            one.is_printed = printed.iter().any(|(dossier, seq)| *dossier == one.dossier && *seq > one.decision);
+        }
+        Ok(found)
+    }
+
+    /// The confirmed dossiers that are to be handed in now, in the order of their decisions.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn dossiers_to_leave(&self) -> Result<Vec<WaitingDossier>, Error> {
+        let mut waiting = self.waiting_dossiers()?;
+        waiting.retain(WaitingDossier::may_leave);
+        Ok(waiting)
+    }
+
+    /// Holds a confirmed dossier until a clerk has looked, or the reason is gone.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written, or the portal may have the dossier.
+    pub fn hold_dossier(&mut self, run: &str, waiting: &WaitingDossier, objection: Objection) -> Result<(), Error> {
+        self.write_said("hold a dossier", |transaction| {
+            let WaitingDossier { dossier, item, obligation, subject, .. } = waiting;
+            let (due_on, code) = (waiting.due_on.to_string(), objection.word());
+            let body = json!({
+                "code": code, "due_on": due_on, "item": item, "obligation": obligation, "subject": subject
+            });
+            let entry = append(transaction, run, "submission.held", dossier, &body)?;
+            let sql = "insert into submission (dossier, item, obligation, subject, due_on, stage, code, entry)
+                       values (?1, ?2, ?3, ?4, ?5, 'held', ?6, ?7)
+                       on conflict (dossier) do update set stage = 'held', code = ?6, entry = ?7
+                       where stage in ('waiting', 'announced') and number is null";
+            let row = params![dossier, item, obligation, subject, due_on, code, entry];
+            one_row(transaction.prepare_cached(sql)?.execute(row)?)
+        })
+    }
+
+    /// Lets a dossier that was held leave, because the reason is gone; false where it is not held.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written.
+    pub fn release_dossier(&mut self, run: &str, dossier: &str) -> Result<bool, Error> {
+        self.write_said("let a dossier leave", |transaction| {
+            let sql = "select 1 from submission where dossier = ?1 and stage = 'held'";
+            if !transaction.prepare_cached(sql)?.exists([dossier])? {
+                return Ok(false);
+            }
+            let entry = append(transaction, run, "submission.released", dossier, &json!({}))?;
+            let sql = "update submission set stage = 'waiting', code = null, entry = ?2 where dossier = ?1";
+            one_row(transaction.execute(sql, params![dossier, entry])?)?;
+            Ok(true)
+        })
+    }
+
+    /// Records that a dossier is about to leave as it was decided in this entry; false where the person has taken that
+    /// decision back meanwhile. After this the portal may have it, whatever happens, and nobody takes it back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::announce_submission`].
+    pub fn announce_decided(&mut self, run: &str, departure: &Departure, decision: i64) -> Result<bool, Error> {
+        self.write_said("record that a dossier leaves", |transaction| {
+            let sql = "select 1 from dossier where dossier = ?1 and state = 'confirmed' and entry = ?2";
+            if !transaction.prepare_cached(sql)?.exists(params![departure.dossier, decision])? {
+                return Ok(false);
+            }
+            announce(transaction, run, departure)?;
+            Ok(true)
+        })
+    }
+
+    /// Takes back what a person confirmed of a version, where nothing of it has left: it is prepared, as it was before.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written.
+    pub fn take_back_dossier(&mut self, dossier: &str, version: &str, on: Date) -> Result<TakenBack, Error> {
+        self.write_over("take a decision back", |transaction| {
+            let sql = "select entry from dossier where dossier = ?1 and version = ?2 and state = 'confirmed'";
+            let mut select = transaction.prepare_cached(sql)?;
+            let Some(decision) = select.query_map([dossier, version], |row| row.get::<_, i64>(0))?.next() else {
+                return Ok(TakenBack::NotConfirmed);
+            };
+            if has_left(transaction, dossier, decision?)? {
+                return Ok(TakenBack::HasLeft);
+            }
+            let body = json!({ "on": on.to_string(), "version": version });
+            let entry = append(transaction, "-", TAKEN_BACK, dossier, &body)?;
+            take_back(transaction, dossier, entry)?;
+            Ok(TakenBack::Done)
+        })
+    }
+}
+
+/// Sets a confirmed dossier back to how it was prepared.
+pub(super) fn take_back(transaction: &Transaction<'_>, dossier: &str, entry: i64) -> rusqlite::Result<()> {
+    let sql = "update dossier set state = 'prepared', until = null, entry = ?2
+               where dossier = ?1 and state = 'confirmed'";
+    one_row(transaction.prepare_cached(sql)?.execute(params![dossier, entry])?)?;
+    transaction.prepare_cached("delete from dossier_confirmed where dossier = ?1")?.execute([dossier]).map(drop)
+}
+
+fn has_left(transaction: &Transaction<'_>, dossier: &str, decision: i64) -> rusqlite::Result<bool> {
+    let sql = "select exists (select 1 from submission where dossier = ?1
+                       and (number is not null or stage in ('announced', 'filed', 'ended')))
+                   or exists (select 1 from entry where seq > ?2 and kind = 'submission.printed' and key = ?1)";
+    transaction.prepare_cached(sql)?.query_row(params![dossier, decision], |row| row.get(0))
+}
+
+fn waiting(row: &Row<'_>) -> rusqlite::Result<WaitingDossier> {
+    let odd =
+        |index: usize| rusqlite::Error::InvalidColumnType(index, "an unknown word".into(), rusqlite::types::Type::Text);
+    let text = |index: usize| row.get::<_, Option<String>>(index);
+    let due_on: String = row.get(4)?;
+    Ok(WaitingDossier {
+        dossier: row.get(0)?,
+        item: row.get(1)?,
+        obligation: row.get(2)?,
+        subject: row.get(3)?,
+        due_on: due_on.parse().map_err(|_| odd(4))?,
+        decision: row.get(5)?,
+        decided_on: text(6)?.and_then(|day| day.parse().ok()),
+        stage: text(7)?.map(|word| Stage::from_word(&word).ok_or_else(|| odd(7))).transpose()?,
+        number: text(8)?,
+        code: text(9)?,
+        state: text(10)?.and_then(|word| State::from_word(&word)),
+        is_printed: false,
+    })
+}
