@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::erase::subject;
 use super::{Ended, Fault, ReportFormat, json, one, print, read_pipeline};
 use crate::calendar::AsOf;
-use crate::ledger::{Told, TracedMessage};
+use crate::ledger::{Told, TracedDossier, TracedMessage, TracedRecommendation};
 use crate::run::{self, Opened, Question, Story, Whom};
 use crate::world::World;
 
@@ -78,6 +78,8 @@ fn told(story: &Story) -> String {
     for (key, told) in &traced.obligations {
         section(&mut text, &format!("Obligation {key}"), told);
     }
+    traced.dossiers.iter().for_each(|dossier| text.push_str(&of_dossier(dossier)));
+    traced.recommendations.iter().for_each(|one| text.push_str(&of_recommendation(one)));
     section(&mut text, "What the person wants and asked for", &traced.wishes);
     section(&mut text, "Addresses left alone", &traced.suppressions);
     for (run, told) in &traced.pulls {
@@ -98,6 +100,28 @@ fn of_message(message: &TracedMessage, most_per_week: Option<u16>) -> String {
     }
     message.events.iter().for_each(|told| text.push_str(&line(told, &OF_MESSAGE)));
     text
+}
+
+fn of_dossier(dossier: &TracedDossier) -> String {
+    let TracedDossier { dossier: number, obligation, item, due_on, state, until, events } = dossier;
+    let until = until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
+    let mut text =
+        format!("\nDossier {number}\n  {item}, due on {due_on}: {state}{until}\n  obligation {obligation}\n");
+    events.iter().for_each(|told| text.push_str(&line(told, &OF_DOSSIER)));
+    text
+}
+
+fn of_recommendation(one: &TracedRecommendation) -> String {
+    let TracedRecommendation { night, obligation, outcome, recommended, explained, is_kept, shown_in } = one;
+    let recommended = recommended.as_deref().unwrap_or("no option, because none is without harm");
+    let shown = match shown_in {
+        Some(message) => format!("shown in message {message}"),
+        None => "shown in no message".to_owned(),
+    };
+    let kept = if *is_kept { "kept, sealed: `chudong explain --options` tells it" } else { "no longer kept" };
+    format!(
+        "\nRecommendation of {night}, obligation {obligation}\n  {outcome}: {recommended}; {shown}\n  explanation {explained}, what was weighed is {kept}\n"
+    )
 }
 
 fn of_opened(opened: &Opened) -> String {
@@ -136,6 +160,9 @@ fn line(told: &Told, known: &[&str]) -> String {
 
 /// Fields that the head of a message has said.
 const OF_MESSAGE: [&str; 6] = ["key", "item", "channel", "message_id", "obligation", "subject"];
+
+/// Fields that the head of a dossier has said.
+const OF_DOSSIER: [&str; 4] = ["of", "whose", "obligation", "subject"];
 
 /// Fields that say nothing to a reader.
 const OF_OTHERS: [&str; 2] = ["asked", "columns"];

@@ -16,6 +16,7 @@ mod decide;
 mod error;
 mod kept;
 mod prepared;
+mod rows;
 mod sheet;
 
 pub use attach::{FILE_BYTES_MAX, FILES_BYTES_MAX, attachment, media_type};
@@ -26,4 +27,5 @@ pub use decide::{Answers, Decided, Discrepancy, FieldFault, Meta, confirm, discr
 pub use error::Error;
 pub use kept::{confirmed_text, read_confirmed};
 pub use prepared::{Prepared, Said, Shown, Standing};
+pub use rows::wanted_rows;
 pub use sheet::Sheet;

@@ -1,13 +1,12 @@
 //! A night's table of one form, and what is kept of each of its rows.
 
-use arrow::array::{Array, AsArray, RecordBatch, StringArray};
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::array::StringArray;
 use jiff::civil::Date;
 
+use super::rows::{cell, key, keys, places, texts};
 use super::{Error, FieldColumn};
 use crate::pipeline::form::{Form, tidy};
-use crate::tables::{self, Table};
+use crate::tables::Table;
 
 /// The prepared values of one form, column by column.
 #[derive(Debug)]
@@ -38,7 +37,7 @@ impl Sheet {
         let column = |name: &str| {
             texts(&batch, name).map_err(|source| Error::Table { item: form.item.clone(), source: Box::new(source) })
         };
-        let keys = [column("subject_id")?, column("object_id")?, column("period")?];
+        let keys = keys(&form.item, &batch)?;
         let mut fields = Vec::with_capacity(form.fields.len());
         for field in &form.fields {
             let mut sources = Vec::new();
@@ -63,8 +62,23 @@ impl Sheet {
 
     /// Subject, object (empty where there is none) and period of a row; none where the row has no subject or period.
     pub fn key(&self, row: usize) -> Option<[&str; 3]> {
-        let [subjects, objects, periods] = &self.keys;
-        Some([cell(subjects, row)?, cell(objects, row).unwrap_or_default(), cell(periods, row)?])
+        key(&self.keys, row)
+    }
+
+    /// The one row of each obligation, by its place: `find` tells it from subject, object (empty where there is none) and
+    /// period, and is asked on all cores. An obligation with several rows has none: which is right is not known.
+    pub fn single_rows(
+        &self,
+        obligations: usize,
+        find: &(impl Fn([&str; 3]) -> Option<usize> + Sync),
+    ) -> Vec<Option<usize>> {
+        let mut rows: Vec<(Option<usize>, bool)> = vec![(None, false); obligations];
+        for (row, place) in places(&self.keys, self.rows, find).into_iter().enumerate() {
+            if let Some(found) = place.and_then(|place| rows.get_mut(place)) {
+                *found = (Some(row), found.0.is_some());
+            }
+        }
+        rows.into_iter().map(|(row, is_one_of_several)| row.filter(|_| !is_one_of_several)).collect()
     }
 
     /// What is kept of a row: every source's value of every field, as JSON. It is read back by
@@ -104,18 +118,6 @@ impl Sheet {
         text.push_str("}}");
         text
     }
-}
-
-/// A column as text; dates in ISO 8601.
-fn texts(batch: &RecordBatch, name: &str) -> Result<StringArray, tables::Error> {
-    let column = batch.column_by_name(name).ok_or_else(|| tables::Error::Missing { column: name.to_owned() })?;
-    let wanted = DataType::Utf8;
-    let array = cast(column, &wanted).map_err(|source| tables::Error::Type { column: name.into(), wanted, source })?;
-    Ok(array.as_string::<i32>().clone())
-}
-
-fn cell(array: &StringArray, row: usize) -> Option<&str> {
-    (row < array.len() && !array.is_null(row)).then(|| array.value(row))
 }
 
 /// A value that says something: an empty one is not known.

@@ -237,12 +237,21 @@ impl Ledger {
         doing: &'static str,
         act: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
     ) -> Result<T, Error> {
+        self.over(doing, |ledger| ledger.write(doing, act))
+    }
+
+    /// Does something so that what it removes is written over in the file, and does not stay in the log beside it.
+    pub(super) fn over<T>(
+        &mut self,
+        doing: &'static str,
+        act: impl FnOnce(&mut Ledger) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let set = |ledger: &Ledger, is_on: bool| {
             let set = ledger.connection.pragma_update(None, "secure_delete", is_on);
             set.map_err(|source| ledger.failed(doing, source))
         };
         set(self, true)?;
-        let done = self.write(doing, act);
+        let done = act(self);
         set(self, false)?;
         // A reader at work keeps the log from being emptied; the next one does it.
         let emptied = self.connection.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(()));

@@ -4,12 +4,15 @@
 //! meanwhile, is told so and nothing is written. What was confirmed is sealed beside the entry; the entry names the
 //! fields that the person changed, never their values.
 
+use std::path::Path;
+
 use jiff::civil::Date;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde_json::{Value, json};
 
 use super::prepared::{DossierState, KeptDossier, forget, kept};
-use super::{Error, Ledger, append};
+use super::said::Line;
+use super::{Error, Ledger, append, beside};
 use crate::personal::sha256;
 
 /// The kind of its entries.
@@ -91,35 +94,43 @@ impl Ledger {
     ///
     /// Where the ledger cannot be written.
     pub fn decide_dossier(&mut self, decision: &Decision) -> Result<DecisionTaken, Error> {
+        const DOING: &str = "write down a decision about a dossier";
+        self.keep_confirmed(decision)?;
         // A log that a reader keeps is emptied by the next one; a refusal is written over in the file.
-        self.write_over("write down a decision about a dossier", |transaction| {
-            let sql = "select state, version from dossier where dossier = ?1";
-            let row = transaction
-                .query_row(sql, [&decision.dossier], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
-            let Some((state, version)) = row.optional()? else { return Ok(DecisionTaken::NoDossier) };
-            match DossierState::from_word(&state) {
-                Some(state) if state.is_open() => {}
-                Some(state) => return Ok(DecisionTaken::Before(state)),
-                None => return Ok(DecisionTaken::NoDossier),
-            }
-            if version != decision.version {
-                return Ok(DecisionTaken::OtherVersion);
-            }
-            let state = decision.act.state();
-            let entry = append(transaction, "-", DECIDED, &decision.dossier, &body(decision, state))?;
-            match &decision.act {
-                DossierAct::Confirm { sealed, .. } => {
-                    let put = "insert into dossier_confirmed (dossier, place, sealed, entry) values (?1, ?2, ?3, ?4)";
-                    for (place, sealed) in (0_i64..).zip(sealed) {
-                        transaction.prepare_cached(put)?.execute(params![decision.dossier, place, sealed, entry])?;
-                    }
-                    set(transaction, &decision.dossier, state, None, entry)?;
+        let taken = self.over(DOING, |ledger| {
+            ledger.write_said(DOING, |transaction| {
+                let sql = "select dossier, subject, obligation, item, due_on, state, version, basis, until, null
+                           from dossier where dossier = ?1";
+                let row = transaction.query_row(sql, [&decision.dossier], kept).optional()?;
+                let Some(known) = row else { return Ok(DecisionTaken::NoDossier) };
+                if !known.state.is_open() {
+                    return Ok(DecisionTaken::Before(known.state));
                 }
-                DossierAct::Postpone { until } => set(transaction, &decision.dossier, state, Some(*until), entry)?,
-                DossierAct::Decline => forget(transaction, &decision.dossier, state, entry)?,
-            }
-            Ok(DecisionTaken::Taken)
-        })
+                if known.version != decision.version {
+                    return Ok(DecisionTaken::OtherVersion);
+                }
+                decide(transaction, decision, &known)?;
+                Ok(DecisionTaken::Taken)
+            })
+        })?;
+        if taken == DecisionTaken::Taken && matches!(decision.act, DossierAct::Decline) {
+            self.forget_beside(std::slice::from_ref(&decision.dossier))?;
+        }
+        Ok(taken)
+    }
+
+    /// Keeps what is confirmed, and what was shown, in the second place.
+    fn keep_confirmed(&self, decision: &Decision) -> Result<(), Error> {
+        let DossierAct::Confirm { sealed, .. } = &decision.act else { return Ok(()) };
+        let shown = self.dossier(&decision.dossier)?.and_then(|known| known.sealed);
+        let parts = sealed.iter().chain(&shown).map(Vec::as_slice);
+        beside::keep(self.path(), &decision.dossier, parts)
+            .map_err(|source| Error::Journal { path: self.path().to_owned(), source })
+    }
+
+    /// Removes what is kept of dossiers in the second place.
+    pub(super) fn forget_beside(&self, dossiers: &[String]) -> Result<(), Error> {
+        beside::forget(self.path(), dossiers).map_err(|source| Error::Journal { path: self.path().to_owned(), source })
     }
 
     /// The confirmed dossiers that were decided since an entry, each with its parts as they are sealed: the dossier,
@@ -161,20 +172,120 @@ impl Ledger {
     }
 }
 
+fn decide(transaction: &Transaction<'_>, decision: &Decision, known: &KeptDossier) -> rusqlite::Result<()> {
+    let state = decision.act.state();
+    let entry = append(transaction, "-", DECIDED, &decision.dossier, &body(decision, state, known))?;
+    match &decision.act {
+        DossierAct::Confirm { sealed, .. } => {
+            put_confirmed(transaction, &decision.dossier, sealed, entry)?;
+            set(transaction, &decision.dossier, state, None, entry)
+        }
+        DossierAct::Postpone { until } => set(transaction, &decision.dossier, state, Some(&until.to_string()), entry),
+        DossierAct::Decline => forget(transaction, &decision.dossier, state, entry),
+    }
+}
+
+fn put_confirmed(transaction: &Transaction<'_>, dossier: &str, sealed: &[Vec<u8>], entry: i64) -> rusqlite::Result<()> {
+    let put = "insert into dossier_confirmed (dossier, place, sealed, entry) values (?1, ?2, ?3, ?4)";
+    for (place, sealed) in (0_i64..).zip(sealed) {
+        transaction.prepare_cached(put)?.execute(params![dossier, place, sealed, entry])?;
+    }
+    Ok(())
+}
+
 fn set(
-    transaction: &rusqlite::Transaction<'_>,
+    transaction: &Transaction<'_>,
     dossier: &str,
     state: DossierState,
-    until: Option<Date>,
+    until: Option<&str>,
     entry: i64,
 ) -> rusqlite::Result<()> {
     let sql = "update dossier set state = ?2, until = ?3, entry = ?4 where dossier = ?1";
-    let until = until.map(|until| until.to_string());
     transaction.prepare_cached(sql)?.execute(params![dossier, state.word(), until, entry]).map(drop)
 }
 
-fn body(decision: &Decision, state: DossierState) -> Value {
-    let mut body = json!({ "on": decision.on.to_string(), "state": state.word(), "version": decision.version });
+/// Takes over from the journal what a person decided, unless it is known. The ledger may be so old that it does not know
+/// the dossier: then it learns whose it was. What was confirmed comes from the second place; where it is not there, the
+/// entry says that it was lost.
+pub(super) fn take_over(transaction: &Transaction<'_>, line: &Line, journal: &Path) -> rusqlite::Result<bool> {
+    let dossier = line.key.as_str();
+    let sql = "select state, version, until from dossier where dossier = ?1";
+    let row = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get(2)?));
+    let known: Option<(String, String, Option<String>)> =
+        transaction.prepare_cached(sql)?.query_row([dossier], row).optional()?;
+    let state = line.text("state").and_then(DossierState::from_word);
+    let (Some(state), Some(version)) = (state, line.text("version")) else { return Ok(false) };
+    let until = line.text("until");
+    let is_known = match &known {
+        // That it was put off says nothing of a dossier that is not there: it is prepared anew.
+        None => state == DossierState::Postponed || line.body.get("whose").is_none(),
+        Some((known, _, known_until)) => {
+            let is_open = DossierState::from_word(known).is_some_and(DossierState::is_open);
+            !is_open || (*known == state.word() && known_until.as_deref() == until)
+        }
+    };
+    if is_known {
+        return Ok(false);
+    }
+    let mut body = line.body.clone();
+    let mut parts = Vec::new();
+    if state == DossierState::Confirmed {
+        let digests = body.get("confirmed").and_then(Value::as_array).cloned().unwrap_or_default();
+        let found: Option<Vec<Vec<u8>>> =
+            digests.iter().map(|digest| beside::part(journal, dossier, digest.as_str()?)).collect();
+        if found.is_none()
+            && let Some(body) = body.as_object_mut()
+        {
+            body.insert("confirmed".into(), json!([]));
+            body.insert("lost".into(), digests.into());
+        }
+        parts = found.unwrap_or_default();
+    }
+    if let Some(body) = body.as_object_mut() {
+        body.insert("restored".into(), true.into());
+    }
+    let entry = append(transaction, &line.run, DECIDED, dossier, &body)?;
+    if known.is_none() {
+        put_unknown(transaction, line, version, entry)?;
+    }
+    match state {
+        DossierState::Postponed => set(transaction, dossier, state, until, entry)?,
+        DossierState::Confirmed => {
+            put_confirmed(transaction, dossier, &parts, entry)?;
+            set(transaction, dossier, state, None, entry)?;
+            if known.is_none_or(|(_, known, _)| known != version) {
+                let shown = beside::part(journal, dossier, version);
+                let sql = "update dossier set version = ?2, sealed = ?3 where dossier = ?1";
+                transaction.prepare_cached(sql)?.execute(params![dossier, version, shown])?;
+            }
+        }
+        _ => forget(transaction, dossier, state, entry)?,
+    }
+    Ok(true)
+}
+
+/// A dossier of which the ledger knows nothing, as its decision tells of it.
+fn put_unknown(transaction: &Transaction<'_>, line: &Line, version: &str, entry: i64) -> rusqlite::Result<()> {
+    let of = |name: &str| {
+        line.body.get("whose").and_then(|whose| whose.get(name)).and_then(Value::as_str).unwrap_or_default()
+    };
+    let sql = "insert into dossier (dossier, subject, obligation, item, due_on, state, version, basis, entry)
+               values (?1, ?2, ?3, ?4, ?5, 'prepared', ?6, ?7, ?8)";
+    let row = params![line.key, of("subject"), of("obligation"), of("item"), of("due_on"), version, of("basis"), entry];
+    transaction.prepare_cached(sql)?.execute(row).map(drop)
+}
+
+fn body(decision: &Decision, state: DossierState, known: &KeptDossier) -> Value {
+    // Whose it is stands in the entry too: a ledger that is older than the dossier learns it from the journal.
+    let whose = json!({
+        "basis": known.basis,
+        "due_on": known.due_on.to_string(),
+        "item": known.item,
+        "obligation": known.obligation,
+        "subject": known.subject,
+    });
+    let mut body =
+        json!({ "whose": whose, "on": decision.on.to_string(), "state": state.word(), "version": decision.version });
     let more = match &decision.act {
         DossierAct::Confirm { sealed, changed } => {
             let digests: Vec<String> = sealed.iter().map(|part| sha256(part)).collect();

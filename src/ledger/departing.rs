@@ -5,11 +5,15 @@
 //! is held with an entry that says why; when the reason is gone it may leave again, and a clerk may let it leave all the
 //! same. Until it leaves, its person may take the decision back: it stands then as it was prepared.
 
-use jiff::civil::Date;
-use rusqlite::{Row, Transaction, params};
-use serde_json::json;
+use std::collections::HashMap;
 
-use super::submissions::{Departure, Stage, announce};
+use jiff::civil::Date;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use serde_json::{Value, json};
+
+use super::prepared::DossierState;
+use super::said::Line;
+use super::submissions::{Departure, Stage, announce, step};
 use super::{Error, Ledger, append, one_row};
 use crate::obligations::life::State;
 
@@ -116,30 +120,44 @@ impl Ledger {
     ///
     /// Where the ledger cannot be read.
     pub fn waiting_dossiers(&self) -> Result<Vec<WaitingDossier>, Error> {
+        self.waiting_where("true", None)
+    }
+
+    /// A confirmed dossier that has not left; none where there is no such one.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn waiting_dossier(&self, dossier: &str) -> Result<Option<WaitingDossier>, Error> {
+        Ok(self.waiting_where("dossier.dossier = ?1", Some(dossier))?.pop())
+    }
+
+    fn waiting_where(&self, which: &'static str, dossier: Option<&str>) -> Result<Vec<WaitingDossier>, Error> {
         let failed = |source| self.failed("read which dossiers are to leave", source);
         if !self.has_table("dossier")? || !self.has_table("submission")? {
             return Ok(Vec::new());
         }
-        let sql = "select dossier.dossier, dossier.item, dossier.obligation, dossier.subject, dossier.due_on,
-                       dossier.entry, entry.body ->> 'on', submission.stage, submission.number, submission.code,
-                       obligation.state
-                   from dossier join entry on entry.seq = dossier.entry
-                       left join submission on submission.dossier = dossier.dossier
-                       left join obligation on obligation.item = dossier.item
-                           and obligation.key = dossier.obligation
-                   where dossier.state = 'confirmed'
-                       and (submission.stage is null or submission.stage not in ('filed', 'ended'))
-                   order by dossier.entry, dossier.dossier";
-        let mut select = self.connection.prepare(sql).map_err(failed)?;
-        let rows = select.query_map([], waiting);
+        let sql = format!(
+            "select dossier.dossier, dossier.item, dossier.obligation, dossier.subject, dossier.due_on,
+                 dossier.entry, entry.body ->> 'on', submission.stage, submission.number, submission.code,
+                 obligation.state
+             from dossier join entry on entry.seq = dossier.entry
+                 left join submission on submission.dossier = dossier.dossier
+                 left join obligation on obligation.item = dossier.item and obligation.key = dossier.obligation
+             where dossier.state = 'confirmed' and {which}
+                 and (submission.stage is null or submission.stage not in ('filed', 'ended'))
+             order by dossier.entry, dossier.dossier"
+        );
+        let mut select = self.connection.prepare(&sql).map_err(failed)?;
+        let rows = select.query_map(rusqlite::params_from_iter(dossier), waiting);
         let mut found: Vec<WaitingDossier> = rows.and_then(Iterator::collect).map_err(failed)?;
         let Some(oldest) = found.first().map(|first| first.decision) else { return Ok(found) };
         let sql = "select key, seq from entry where seq > ?1 and kind = 'submission.printed'";
         let mut select = self.connection.prepare(sql).map_err(failed)?;
         let rows = select.query_map([oldest], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)));
-        let printed: Vec<(String, i64)> = rows.and_then(Iterator::collect).map_err(failed)?;
+        let printed: HashMap<String, i64> = rows.and_then(Iterator::collect).map_err(failed)?;
         for one in &mut found {
-            one.is_printed = printed.iter().any(|(dossier, seq)| *dossier == one.dossier && *seq > one.decision);
+            one.is_printed = printed.get(&one.dossier).is_some_and(|seq| *seq > one.decision);
         }
         Ok(found)
     }
@@ -167,13 +185,7 @@ impl Ledger {
             let body = json!({
                 "code": code, "due_on": due_on, "item": item, "obligation": obligation, "subject": subject
             });
-            let entry = append(transaction, run, "submission.held", dossier, &body)?;
-            let sql = "insert into submission (dossier, item, obligation, subject, due_on, stage, code, entry)
-                       values (?1, ?2, ?3, ?4, ?5, 'held', ?6, ?7)
-                       on conflict (dossier) do update set stage = 'held', code = ?6, entry = ?7
-                       where stage in ('waiting', 'announced') and number is null";
-            let row = params![dossier, item, obligation, subject, due_on, code, entry];
-            one_row(transaction.prepare_cached(sql)?.execute(row)?)
+            step(transaction, (run, "submission.held", dossier), &body, None)
         })
     }
 
@@ -188,9 +200,7 @@ impl Ledger {
             if !transaction.prepare_cached(sql)?.exists([dossier])? {
                 return Ok(false);
             }
-            let entry = append(transaction, run, "submission.released", dossier, &json!({}))?;
-            let sql = "update submission set stage = 'waiting', code = null, entry = ?2 where dossier = ?1";
-            one_row(transaction.execute(sql, params![dossier, entry])?)?;
+            step(transaction, (run, "submission.released", dossier), &json!({}), None)?;
             Ok(true)
         })
     }
@@ -218,28 +228,49 @@ impl Ledger {
     ///
     /// Where the ledger cannot be written.
     pub fn take_back_dossier(&mut self, dossier: &str, version: &str, on: Date) -> Result<TakenBack, Error> {
-        self.write_over("take a decision back", |transaction| {
-            let sql = "select entry from dossier where dossier = ?1 and version = ?2 and state = 'confirmed'";
-            let mut select = transaction.prepare_cached(sql)?;
-            let Some(decision) = select.query_map([dossier, version], |row| row.get::<_, i64>(0))?.next() else {
-                return Ok(TakenBack::NotConfirmed);
-            };
-            if has_left(transaction, dossier, decision?)? {
-                return Ok(TakenBack::HasLeft);
-            }
-            let body = json!({ "on": on.to_string(), "version": version });
-            let entry = append(transaction, "-", TAKEN_BACK, dossier, &body)?;
-            take_back(transaction, dossier, entry)?;
-            Ok(TakenBack::Done)
-        })
+        const DOING: &str = "take a decision back";
+        let taken = self.over(DOING, |ledger| {
+            ledger.write_said(DOING, |transaction| {
+                let sql = "select entry from dossier where dossier = ?1 and version = ?2 and state = 'confirmed'";
+                let decision: Option<i64> =
+                    transaction.prepare_cached(sql)?.query_row([dossier, version], |row| row.get(0)).optional()?;
+                let Some(decision) = decision else { return Ok(TakenBack::NotConfirmed) };
+                if has_left(transaction, dossier, decision)? {
+                    return Ok(TakenBack::HasLeft);
+                }
+                take_back(transaction, "-", dossier, &json!({ "on": on.to_string(), "version": version }))?;
+                Ok(TakenBack::Done)
+            })
+        })?;
+        if taken == TakenBack::Done {
+            self.forget_beside(std::slice::from_ref(&dossier.to_owned()))?;
+        }
+        Ok(taken)
     }
 }
 
-/// Sets a confirmed dossier back to how it was prepared.
-pub(super) fn take_back(transaction: &Transaction<'_>, dossier: &str, entry: i64) -> rusqlite::Result<()> {
-    let sql = "update dossier set state = 'prepared', until = null, entry = ?2
-               where dossier = ?1 and state = 'confirmed'";
-    one_row(transaction.prepare_cached(sql)?.execute(params![dossier, entry])?)?;
+/// Takes over from the journal that a person took a decision back, unless it is known.
+pub(super) fn take_over(transaction: &Transaction<'_>, line: &Line) -> rusqlite::Result<bool> {
+    let sql = "select 1 from dossier where dossier = ?1 and state = 'confirmed'";
+    if !transaction.prepare_cached(sql)?.exists([&line.key])? {
+        return Ok(false);
+    }
+    take_back(transaction, &line.run, &line.key, &line.body)?;
+    Ok(true)
+}
+
+/// Sets a confirmed dossier back to how it was prepared; one of which nothing is there is prepared anew.
+fn take_back(transaction: &Transaction<'_>, run: &str, dossier: &str, body: &Value) -> rusqlite::Result<()> {
+    let sql = "select sealed is not null from dossier where dossier = ?1";
+    let is_there: bool = transaction.prepare_cached(sql)?.query_row([dossier], |row| row.get(0))?;
+    let state = if is_there { DossierState::Prepared } else { DossierState::Expired };
+    let mut body = body.clone();
+    if let Some(body) = body.as_object_mut() {
+        body.insert("state".into(), state.word().into());
+    }
+    let entry = append(transaction, run, TAKEN_BACK, dossier, &body)?;
+    let sql = "update dossier set state = ?3, until = null, entry = ?2 where dossier = ?1 and state = 'confirmed'";
+    one_row(transaction.prepare_cached(sql)?.execute(params![dossier, entry, state.word()])?)?;
     transaction.prepare_cached("delete from dossier_confirmed where dossier = ?1")?.execute([dossier]).map(drop)
 }
 

@@ -14,8 +14,10 @@
 //! returned survives a power loss. One process writes at a time; [`Lock`] sees to it.
 
 mod addresses;
+mod ahead;
 pub mod answers;
 mod attention;
+mod beside;
 mod breakers;
 mod budget;
 mod chain;
@@ -34,7 +36,6 @@ mod migrate;
 mod obligations;
 mod outbox;
 mod outcomes;
-
 mod preferences;
 mod prepared;
 mod publications;
@@ -63,9 +64,9 @@ pub use breakers::{Ended, Stop};
 pub use budget::{Publication, Reservation, Reserved, StoredRelease};
 pub use chain::{Entry, Head};
 pub use checkpoint::Checkpoint;
-pub use departing::{Objection, TakenBack, WaitingDossier};
 pub use decisions::{ConfirmedDossier, Decision, DecisionTaken, DossierAct, confirmed_name};
 pub use deferred::Deferred;
+pub use departing::{Objection, TakenBack, WaitingDossier};
 pub use error::Error;
 pub use lock::Lock;
 pub use obligations::{Followed, ObligationCount};
@@ -80,7 +81,7 @@ pub use released::{ExactDecision, KeptExact};
 pub use runs::{Run, RunOutcome};
 pub use shared::Shared;
 pub use suppression::{AddressAct, NUMBER_REFUSED, RefusedAddress, Returned, Suppression, Taken};
-pub use trace::{Told, Traced, TracedMessage};
+pub use trace::{Told, Traced, TracedDossier, TracedMessage, TracedRecommendation};
 
 const SCHEMA_VERSION: i64 = 2;
 

@@ -9,9 +9,13 @@ use std::collections::HashMap;
 
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
+use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::ahead::written_ahead;
+use super::chain::append_text;
 use super::departing::WaitingDossier;
+use super::said::Line;
 use super::{Error, Ledger, append};
 use crate::obligations::life::State;
 use crate::personal::sha256;
@@ -48,6 +52,9 @@ create table if not exists dossier (
 
 -- Holds all that a night asks of all dossiers, so that it need not read what is sealed.
 create index if not exists dossier_by_obligation on dossier (obligation, state, due_on, item);
+
+-- Few are confirmed: a night finds them without looking at the others.
+create index if not exists dossier_confirmed_by_entry on dossier (entry) where state = 'confirmed';
 
 -- What a person confirmed, sealed: the dossier at place 0, its files after it. The SHA-256 of each is in the entry.
 create table if not exists dossier_confirmed (
@@ -159,51 +166,39 @@ pub fn dossier_name(dossier: &str) -> String {
 }
 
 impl Ledger {
-    /// Writes down prepared dossiers of one form, all of them or none. One that is there already and open gets this
-    /// version; one that the person has decided stays as it is. Says how many were written.
+    /// Writes down prepared dossiers of one form. One that is there already and open gets this version; one that the
+    /// person has decided stays as it is. Says how many were written.
+    ///
+    /// The items come in the order of their numbers, which nobody can guess, and best in that of their obligations too:
+    /// so the indices grow at their ends. `make` runs on all cores, a part ahead of the one that is written; an item of
+    /// which it makes nothing is left out. A part is written whole or not at all, one after the other.
     ///
     /// # Errors
     ///
     /// Where the ledger cannot be written.
-    pub fn prepare_dossiers(
+    pub fn prepare_dossiers<'i, I: Sync>(
         &mut self,
         run: &str,
         item: &str,
         (basis, body): (&str, &str),
-        dossiers: &[PreparedDossier],
+        items: &'i [I],
+        make: &(impl Fn(&'i I) -> Option<PreparedDossier> + Sync),
     ) -> Result<usize, Error> {
-        // Numbers are random: in their order, each page of their index is written once.
-        let mut sorted: Vec<&PreparedDossier> = dossiers.iter().collect();
-        sorted.sort_by(|a, b| a.dossier.cmp(&b.dossier));
-        self.write("write down prepared dossiers", |transaction| {
-            put_basis(transaction, run, item, basis, body)?;
-            let mut written = 0;
-            for part in sorted.chunks(DOSSIERS_PER_ENTRY) {
-                let versions: Vec<String> = part.iter().map(|dossier| sha256(&dossier.sealed)).collect();
-                let lines: Vec<Value> = part
-                    .iter()
-                    .zip(&versions)
-                    .map(|(one, version)| {
-                        json!([one.dossier, one.subject, one.obligation, one.due_on.to_string(), version])
-                    })
-                    .collect();
-                let entry = append(transaction, run, PREPARED, item, &json!({ "basis": basis, "dossiers": lines }))?;
-                let mut put = transaction.prepare_cached(
-                    "insert into dossier (dossier, subject, obligation, item, due_on, state, version, basis, sealed, entry)
-                     values (?1, ?2, ?3, ?4, ?5, 'prepared', ?6, ?7, ?8, ?9)
-                     on conflict (dossier) do update set due_on = ?5, state = 'prepared', version = ?6, basis = ?7,
-                         until = null, sealed = ?8, entry = ?9
-                     where state in ('prepared', 'postponed')",
-                )?;
-                for (one, version) in part.iter().zip(&versions) {
-                    written += put.execute(params![
-                        one.dossier, one.subject, one.obligation, item, one.due_on.to_string(), version, basis,
-                        one.sealed, entry
-                    ])?;
+        const DOING: &str = "write down prepared dossiers";
+        self.write(DOING, |transaction| put_basis(transaction, run, item, basis, body))?;
+        let page = |items: &'i [I]| page(basis, items.iter().filter_map(make));
+        let mut written = 0;
+        written_ahead(items, DOSSIERS_PER_ENTRY, &page, |part| {
+            written += self.write(DOING, |transaction| {
+                let mut written = 0;
+                for page in part {
+                    written += put(transaction, run, (item, basis), page)?;
                 }
-            }
-            Ok(written)
-        })
+                Ok(written)
+            })?;
+            Ok(())
+        })?;
+        Ok(written)
     }
 
     /// A dossier by its number; none where there never was one.
@@ -213,12 +208,13 @@ impl Ledger {
     /// Where the ledger cannot be read.
     pub fn dossier(&self, dossier: &str) -> Result<Option<KeptDossier>, Error> {
         let failed = |source| self.failed("read a prepared dossier", source);
-        if !self.has_table("dossier")? {
-            return Ok(None);
-        }
         let sql = "select dossier, subject, obligation, item, due_on, state, version, basis, until, sealed
                    from dossier where dossier = ?1";
-        let mut select = self.connection.prepare_cached(sql).map_err(failed)?;
+        // Asked for every page: whether there is such a table is looked up only where this fails.
+        let mut select = match self.connection.prepare_cached(sql) {
+            Err(_) if !self.has_table("dossier")? => return Ok(None),
+            select => select.map_err(failed)?,
+        };
         select.query_row([dossier], kept).optional().map_err(failed)
     }
 
@@ -340,17 +336,46 @@ impl Ledger {
         if gone.is_empty() {
             return Ok(0);
         }
-        self.write_over("erase prepared dossiers", |transaction| {
-            for part in gone.chunks(DOSSIERS_PER_ENTRY) {
-                let body = json!({ "account": account, "dossiers": part, "state": state.word() });
-                let entry = append(transaction, run, REMOVED, state.word(), &body)?;
-                for dossier in part {
-                    forget(transaction, dossier, state, entry)?;
+        const DOING: &str = "erase prepared dossiers";
+        self.over(DOING, |ledger| {
+            ledger.write_said(DOING, |transaction| {
+                for part in gone.chunks(DOSSIERS_PER_ENTRY) {
+                    let body = json!({ "account": account, "dossiers": part, "state": state.word() });
+                    remove(transaction, run, state, part, &body)?;
                 }
-            }
-            Ok(gone.len())
-        })
+                Ok(())
+            })
+        })?;
+        self.forget_beside(gone)?;
+        Ok(gone.len())
     }
+}
+
+fn remove(
+    transaction: &Transaction<'_>,
+    run: &str,
+    state: DossierState,
+    gone: &[String],
+    body: &Value,
+) -> rusqlite::Result<()> {
+    let entry = append(transaction, run, REMOVED, state.word(), body)?;
+    gone.iter().try_for_each(|dossier| forget(transaction, dossier, state, entry))
+}
+
+/// Takes over from the journal that dossiers of a person were erased, unless nothing of them is here.
+pub(super) fn take_over(transaction: &Transaction<'_>, line: &Line) -> rusqlite::Result<bool> {
+    let listed = line.body.get("dossiers").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let sql = "select 1 from dossier where dossier = ?1 and state <> 'erased'";
+    let mut gone = Vec::new();
+    for dossier in listed {
+        if transaction.prepare_cached(sql)?.exists([dossier])? {
+            gone.push(dossier.to_owned());
+        }
+    }
+    let Some(state) = DossierState::from_word(&line.key).filter(|_| !gone.is_empty()) else { return Ok(false) };
+    let body = json!({ "account": line.text("account"), "dossiers": gone, "state": state.word() });
+    remove(transaction, &line.run, state, &gone, &body)?;
+    Ok(true)
 }
 
 /// Sets a dossier to a state in which nothing of it is kept.
@@ -364,6 +389,66 @@ pub(super) fn forget(
     transaction.prepare_cached(set)?.execute(params![dossier, state.word(), entry])?;
     transaction.prepare_cached("delete from dossier_confirmed where dossier = ?1")?.execute([dossier])?;
     Ok(())
+}
+
+/// The dossiers of one entry with their versions, and its body; an error where it cannot be written.
+struct Page {
+    dossiers: Vec<(PreparedDossier, String, String)>,
+    body: Result<String, String>,
+}
+
+/// The body of an entry, in the order of its keys.
+#[derive(Serialize)]
+struct Body<'a> {
+    basis: &'a str,
+    /// Dossier, pseudonym, obligation, day, version.
+    dossiers: Vec<[&'a str; 5]>,
+}
+
+fn page(basis: &str, dossiers: impl Iterator<Item = PreparedDossier>) -> Page {
+    let told = |one: PreparedDossier| {
+        let (due_on, version) = (one.due_on.to_string(), sha256(&one.sealed));
+        (one, due_on, version)
+    };
+    let dossiers: Vec<_> = dossiers.map(told).collect();
+    let lines = dossiers
+        .iter()
+        .map(|(one, due_on, version)| {
+            [&one.dossier, &one.subject, &one.obligation, due_on, version].map(String::as_str)
+        })
+        .collect();
+    let body = serde_json::to_string(&Body { basis, dossiers: lines }).map_err(|error| error.to_string());
+    Page { dossiers, body }
+}
+
+fn put(transaction: &Transaction<'_>, run: &str, (item, basis): (&str, &str), page: Page) -> rusqlite::Result<usize> {
+    if page.dossiers.is_empty() {
+        return Ok(0);
+    }
+    let body = page.body.map_err(|what| rusqlite::Error::ToSqlConversionFailure(what.into()))?;
+    let entry = append_text(transaction, run, PREPARED, item, body)?;
+    let mut put = transaction.prepare_cached(
+        "insert into dossier (dossier, subject, obligation, item, due_on, state, version, basis, sealed, entry)
+         values (?1, ?2, ?3, ?4, ?5, 'prepared', ?6, ?7, ?8, ?9)
+         on conflict (dossier) do update set due_on = ?5, state = 'prepared', version = ?6, basis = ?7,
+             until = null, sealed = ?8, entry = ?9
+         where state in ('prepared', 'postponed')",
+    )?;
+    let mut written = 0;
+    for (one, due_on, version) in &page.dossiers {
+        written += put.execute(params![
+            one.dossier,
+            one.subject,
+            one.obligation,
+            item,
+            due_on,
+            version,
+            basis,
+            one.sealed,
+            entry
+        ])?;
+    }
+    Ok(written)
 }
 
 fn put_basis(transaction: &Transaction<'_>, run: &str, item: &str, basis: &str, body: &str) -> rusqlite::Result<()> {

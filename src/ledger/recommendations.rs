@@ -6,15 +6,13 @@
 //! way was recommended stays: the share of recommended ways that were taken is watched.
 
 use std::collections::{BTreeSet, HashMap};
-use std::num::NonZero;
-use std::panic::resume_unwind;
-use std::thread::{self, Scope, ScopedJoinHandle};
 
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
 use serde_json::json;
 
+use super::ahead::written_ahead;
 use super::{Error, Ledger, append, chain};
 use crate::personal::sha256;
 
@@ -57,9 +55,6 @@ create table if not exists recommendation (
 
 /// Recommendations in one entry: few entries, each short enough to be read.
 const PER_ENTRY: usize = 1_000;
-
-/// Recommendations in one commit.
-const PER_COMMIT: usize = 50_000;
 
 /// What a night recommends about one outcome: to whom is in the lines.
 #[derive(Debug, Clone, Copy)]
@@ -153,20 +148,15 @@ impl Ledger {
         let known = self.recommended_on(&night)?;
         let sheet = self.write(DOING, |transaction| put_sheet(transaction, run, of))?;
         let head = Head { night: &night, outcome: of.outcome, digest: of.digest };
-        let mut parts = items.chunks(PER_COMMIT);
+        let page = |items: &'i [I]| page(items, &known, head, make);
         let mut new = 0;
-        thread::scope(|scope| {
-            let mut coming = parts.next().map(|part| pages(scope, part, &known, head, make));
-            while let Some(making) = coming {
-                let part: Vec<Page<'i>> = making.into_iter().flat_map(made).collect();
-                coming = parts.next().map(|part| pages(scope, part, &known, head, make));
-                new += part.iter().map(|page| page.lines.len()).sum::<usize>();
-                self.write(DOING, |transaction| {
-                    part.into_iter().try_for_each(|page| put(transaction, run, &night, sheet, page))
-                })?;
-            }
-            Ok(new)
-        })
+        written_ahead(items, PER_ENTRY, &page, |part| {
+            new += part.iter().map(|page| page.lines.len()).sum::<usize>();
+            self.write(DOING, |transaction| {
+                part.into_iter().try_for_each(|page| put(transaction, run, &night, sheet, page))
+            })
+        })?;
+        Ok(new)
     }
 
     /// The obligations about which something was recommended on a night, with the explanations.
@@ -355,29 +345,16 @@ struct Page<'i> {
     body: Result<String, String>,
 }
 
-/// Has the pages of a part made, on all cores.
-fn pages<'scope, 'i: 'scope, I: Sync>(
-    scope: &'scope Scope<'scope, '_>,
-    part: &'i [I],
-    known: &'scope HashMap<String, String>,
-    head: Head<'scope>,
-    make: &'scope (impl Fn(&'i I) -> Recommendation<'i> + Sync),
-) -> Vec<ScopedJoinHandle<'scope, Vec<Page<'i>>>> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let entries = part.len().div_ceil(PER_ENTRY).div_ceil(cores).max(1);
-    let page = move |items: &'i [I]| {
-        let is_new = |line: &Recommendation<'i>| known.get(line.obligation).is_none_or(|said| said != line.explained);
-        let lines = items.iter().map(make).filter(is_new);
-        let lines: Vec<Recommendation<'i>> = lines.collect();
-        let body = body(head, &lines);
-        Page { lines, body }
-    };
-    let make_all = move |items: &'i [I]| items.chunks(PER_ENTRY).map(page).collect();
-    part.chunks(entries.saturating_mul(PER_ENTRY)).map(|items| scope.spawn(move || make_all(items))).collect()
-}
-
-fn made<'i>(making: ScopedJoinHandle<'_, Vec<Page<'i>>>) -> Vec<Page<'i>> {
-    making.join().unwrap_or_else(|panic| resume_unwind(panic))
+fn page<'i, I>(
+    items: &'i [I],
+    known: &HashMap<String, String>,
+    head: Head<'_>,
+    make: &impl Fn(&'i I) -> Recommendation<'i>,
+) -> Page<'i> {
+    let is_new = |line: &Recommendation<'i>| known.get(line.obligation).is_none_or(|said| said != line.explained);
+    let lines: Vec<Recommendation<'i>> = items.iter().map(make).filter(is_new).collect();
+    let body = body(head, &lines);
+    Page { lines, body }
 }
 
 fn body(head: Head<'_>, lines: &[Recommendation<'_>]) -> Result<String, String> {

@@ -7,6 +7,10 @@
 //! One line for each entry of these kinds: a digest of the line, and the entry as JSON. Several processes write it, a
 //! run and the pages on which people refuse: each under the lock of its transaction, before the commit. It holds keyed
 //! pseudonyms and blind indexes, no person.
+//!
+//! What people decided about their dossiers, and how far a dossier has come on its way to the portal, are in it too: a
+//! dossier that left is not handed in a second time, and who declined is not asked again. What was confirmed stands
+//! sealed in the folder of [`super::beside`].
 
 use std::fs::OpenOptions;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,7 +20,8 @@ use std::path::Path;
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::Value;
 
-use super::{Error, Ledger, append, breakers, preferences, suppression};
+use super::prepared::DossierState;
+use super::{Error, Ledger, append, breakers, decisions, departing, preferences, prepared, submissions, suppression};
 use crate::personal::sha256;
 
 /// The file.
@@ -26,7 +31,7 @@ const FILE: &str = "said.journal";
 const MARK: &str = "said";
 
 /// What is written into it.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 18] = [
     "preference.set",
     "request.noted",
     "message.returned",
@@ -34,6 +39,17 @@ const KINDS: [&str; 7] = [
     "suppression.lifted",
     "breaker.stopped",
     "breaker.lifted",
+    decisions::DECIDED,
+    departing::TAKEN_BACK,
+    prepared::REMOVED,
+    "submission.held",
+    "submission.released",
+    "submission.announced",
+    "submission.numbered",
+    "submission.filed",
+    "submission.refused",
+    "submission.again",
+    "submission.status",
 ];
 
 /// An entry as a line has it.
@@ -93,7 +109,7 @@ impl Ledger {
             };
             let (lines, until) = unknown(transaction, &path, &mut keep)?;
             for line in &lines {
-                *taken += usize::from(take_over(transaction, line)?);
+                *taken += usize::from(take_over(transaction, line, &path)?);
             }
             let known = newest(transaction)?;
             let value = act(transaction)?;
@@ -148,12 +164,15 @@ fn parse(line: &[u8]) -> Option<Line> {
 }
 
 /// Takes over one thing, unless the ledger knows it. Says whether it did.
-fn take_over(transaction: &Transaction<'_>, line: &Line) -> rusqlite::Result<bool> {
+fn take_over(transaction: &Transaction<'_>, line: &Line, journal: &Path) -> rusqlite::Result<bool> {
     match line.kind.as_str() {
         "preference.set" | "request.noted" => preferences::take_over(transaction, line),
         "message.returned" | "suppression.set" | "suppression.lifted" => take_over_returned(transaction, line),
         "breaker.stopped" | "breaker.lifted" => breakers::take_over(transaction, line),
-        _ => Ok(false),
+        decisions::DECIDED => decisions::take_over(transaction, line, journal),
+        departing::TAKEN_BACK => departing::take_over(transaction, line),
+        prepared::REMOVED => prepared::take_over(transaction, line),
+        _ => submissions::take_over(transaction, line),
     }
 }
 
@@ -200,13 +219,15 @@ fn said_since(transaction: &Transaction<'_>, known: i64) -> rusqlite::Result<Str
     let mut rows = select.query([known])?;
     let mut text = String::new();
     while let Some(row) = rows.next()? {
-        let (kind, body): (String, String) = (row.get(1)?, row.get(3)?);
-        if !KINDS.contains(&kind.as_str()) {
+        let (kind, key, body): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        // What is over or expired is found to be so by the next night, whatever the ledger; that a person was erased is not.
+        let is_found_again = kind == prepared::REMOVED && key != DossierState::Erased.word();
+        if !KINDS.contains(&kind.as_str()) || is_found_again {
             continue;
         }
         let body = serde_json::from_str(&body).unwrap_or(Value::Null);
         // One line: within JSON a line's end is always escaped.
-        let json = serde_json::to_string(&Line { run: row.get(0)?, kind, key: row.get(2)?, body })
+        let json = serde_json::to_string(&Line { run: row.get(0)?, kind, key, body })
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
         text.push_str(&format!("{} {json}\n", sha256(json.as_bytes())));
     }

@@ -9,10 +9,14 @@ use std::collections::HashMap;
 
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::said::Line;
 use super::{Error, Ledger, append, one_row};
 use crate::personal::sha256;
+
+/// How the kinds of its entries begin.
+pub(super) const KINDS: &str = "submission.";
 
 /// Makes the table.
 pub(super) const TABLES: &str = "
@@ -194,7 +198,7 @@ impl Ledger {
     ///
     /// Where the ledger cannot be written, or the dossier is one that the portal has or refused.
     pub fn announce_submission(&mut self, run: &str, departure: &Departure) -> Result<(), Error> {
-        self.write("record that a dossier leaves", |transaction| announce(transaction, run, departure))
+        self.write_said("record that a dossier leaves", |transaction| announce(transaction, run, departure))
     }
 
     /// Records the number that the portal gave for a dossier, before anything is handed in under it.
@@ -203,11 +207,8 @@ impl Ledger {
     ///
     /// Where the ledger cannot be written, or the dossier was not announced, or has a number.
     pub fn submission_numbered(&mut self, run: &str, dossier: &str, number: &str) -> Result<(), Error> {
-        self.write("record the number of a dossier", |transaction| {
-            let entry = append(transaction, run, "submission.numbered", dossier, &json!({ "number": number }))?;
-            let sql = "update submission set number = ?2, entry = ?3
-                       where dossier = ?1 and stage = 'announced' and number is null";
-            one_row(transaction.execute(sql, params![dossier, number, entry])?)
+        self.write_said("record the number of a dossier", |transaction| {
+            step(transaction, (run, "submission.numbered", dossier), &json!({ "number": number }), None)
         })
     }
 
@@ -218,13 +219,9 @@ impl Ledger {
     ///
     /// Where the ledger cannot be written, or the dossier was not announced.
     pub fn submission_filed(&mut self, run: &str, dossier: &str, number: &str, day: Date) -> Result<(), Error> {
-        self.write("record the receipt of a dossier", |transaction| {
-            let day = day.to_string();
-            let body = json!({ "day": day, "number": number });
-            let entry = append(transaction, run, "submission.filed", dossier, &body)?;
-            let sql = "update submission set stage = 'filed', number = ?2, filed_on = ?3, entry = ?4
-                       where dossier = ?1 and stage = 'announced'";
-            one_row(transaction.execute(sql, params![dossier, number, day, entry])?)
+        let body = json!({ "day": day.to_string(), "number": number });
+        self.write_said("record the receipt of a dossier", |transaction| {
+            step(transaction, (run, "submission.filed", dossier), &body, None)
         })
     }
 
@@ -234,11 +231,8 @@ impl Ledger {
     ///
     /// Where the ledger cannot be written, or the dossier was not announced.
     pub fn submission_refused(&mut self, run: &str, dossier: &str, code: &str) -> Result<(), Error> {
-        self.write("record the refusal of a dossier", |transaction| {
-            let entry = append(transaction, run, "submission.refused", dossier, &json!({ "code": code }))?;
-            let sql = "update submission set stage = 'refused', code = ?2, entry = ?3
-                       where dossier = ?1 and stage = 'announced'";
-            one_row(transaction.execute(sql, params![dossier, code, entry])?)
+        self.write_said("record the refusal of a dossier", |transaction| {
+            step(transaction, (run, "submission.refused", dossier), &json!({ "code": code }), None)
         })
     }
 
@@ -249,16 +243,12 @@ impl Ledger {
     ///
     /// Where the ledger cannot be written.
     pub fn submit_again(&mut self, dossier: &str, account: &str) -> Result<bool, Error> {
-        self.write("let a dossier leave once more", |transaction| {
-            let sql = "select count(*) from submission where dossier = ?1 and stage in ('refused', 'held')";
-            let is_refused: i64 = transaction.query_row(sql, [dossier], |row| row.get(0))?;
-            if is_refused == 0 {
+        self.write_said("let a dossier leave once more", |transaction| {
+            let sql = "select 1 from submission where dossier = ?1 and stage in ('refused', 'held')";
+            if !transaction.prepare_cached(sql)?.exists([dossier])? {
                 return Ok(false);
             }
-            let entry = append(transaction, "-", "submission.again", dossier, &json!({ "by": account }))?;
-            let sql = "update submission set stage = 'waiting', entry = ?2,
-                           code = case when stage = 'held' then code end where dossier = ?1";
-            one_row(transaction.execute(sql, params![dossier, entry])?)?;
+            step(transaction, ("-", "submission.again", dossier), &json!({ "by": account }), None)?;
             Ok(true)
         })
     }
@@ -276,14 +266,10 @@ impl Ledger {
         (status, outcome): (u8, Option<Outcome>),
         words: Option<&[u8]>,
     ) -> Result<(), Error> {
-        self.write("record how a dossier stands", |transaction| {
-            let outcome = outcome.map(Outcome::word);
-            let body = json!({ "outcome": outcome, "status": status, "words": words.map(sha256) });
-            let entry = append(transaction, run, "submission.status", dossier, &body)?;
-            let sql = "update submission set status = ?2, outcome = ?3, words = ?4, entry = ?5,
-                           stage = case when ?3 is null then 'filed' else 'ended' end
-                       where dossier = ?1 and stage = 'filed'";
-            one_row(transaction.execute(sql, params![dossier, status, outcome, words, entry])?)
+        let outcome = outcome.map(Outcome::word);
+        let body = json!({ "outcome": outcome, "status": status, "words": words.map(sha256) });
+        self.write_said("record how a dossier stands", |transaction| {
+            step(transaction, (run, "submission.status", dossier), &body, words)
         })
     }
 
@@ -335,15 +321,111 @@ impl Ledger {
 /// Writes down that a dossier is about to leave.
 pub(super) fn announce(transaction: &Transaction<'_>, run: &str, departure: &Departure) -> rusqlite::Result<()> {
     let Departure { dossier, item, obligation, subject, due_on } = departure;
-    let due_on = due_on.to_string();
-    let body = json!({ "due_on": due_on, "item": item, "obligation": obligation, "subject": subject });
-    let entry = append(transaction, run, "submission.announced", dossier, &body)?;
-    let sql = "insert into submission (dossier, item, obligation, subject, due_on, stage, entry)
-               values (?1, ?2, ?3, ?4, ?5, 'announced', ?6)
-               on conflict (dossier) do update set stage = 'announced', entry = ?6
-               where stage in ('waiting', 'announced') and obligation = ?3 and item = ?2 and subject = ?4
-                   and due_on = ?5";
-    one_row(transaction.execute(sql, params![dossier, item, obligation, subject, due_on, entry])?)
+    let body = json!({ "due_on": due_on.to_string(), "item": item, "obligation": obligation, "subject": subject });
+    step(transaction, (run, "submission.announced", dossier), &body, None)
+}
+
+/// Writes down one step of a dossier on its way; an error where it is not one that can follow what is known.
+pub(super) fn step(
+    transaction: &Transaction<'_>,
+    (run, kind, dossier): (&str, &str, &str),
+    body: &Value,
+    words: Option<&[u8]>,
+) -> rusqlite::Result<()> {
+    let entry = append(transaction, run, kind, dossier, body)?;
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    let changed = match kind {
+        "submission.announced" => {
+            let sql = "insert into submission (dossier, item, obligation, subject, due_on, stage, entry)
+                       values (?1, ?2, ?3, ?4, ?5, 'announced', ?6)
+                       on conflict (dossier) do update set stage = 'announced', entry = ?6
+                       where stage in ('waiting', 'announced') and obligation = ?3 and item = ?2 and subject = ?4
+                           and due_on = ?5";
+            let [item, obligation, subject, due_on] = ["item", "obligation", "subject", "due_on"].map(text);
+            transaction.execute(sql, params![dossier, item, obligation, subject, due_on, entry])?
+        }
+        "submission.numbered" => {
+            let sql = "update submission set number = ?2, entry = ?3
+                       where dossier = ?1 and stage = 'announced' and number is null";
+            transaction.execute(sql, params![dossier, text("number"), entry])?
+        }
+        "submission.filed" => {
+            let sql = "update submission set stage = 'filed', number = ?2, filed_on = ?3, entry = ?4
+                       where dossier = ?1 and stage = 'announced'";
+            transaction.execute(sql, params![dossier, text("number"), text("day"), entry])?
+        }
+        "submission.refused" => {
+            let sql = "update submission set stage = 'refused', code = ?2, entry = ?3
+                       where dossier = ?1 and stage = 'announced'";
+            transaction.execute(sql, params![dossier, text("code"), entry])?
+        }
+        "submission.again" => {
+            // For what it was held it is not held again: the word of it stays.
+            let sql =
+                "update submission set stage = 'waiting', code = case when stage = 'held' then code end, entry = ?2
+                       where dossier = ?1 and stage in ('refused', 'held')";
+            transaction.execute(sql, params![dossier, entry])?
+        }
+        "submission.held" => {
+            let sql = "insert into submission (dossier, item, obligation, subject, due_on, stage, code, entry)
+                       values (?1, ?2, ?3, ?4, ?5, 'held', ?6, ?7)
+                       on conflict (dossier) do update set stage = 'held', code = ?6, entry = ?7
+                       where stage in ('waiting', 'announced') and number is null";
+            let [item, obligation, subject, due_on, code] =
+                ["item", "obligation", "subject", "due_on", "code"].map(text);
+            transaction.execute(sql, params![dossier, item, obligation, subject, due_on, code, entry])?
+        }
+        "submission.released" => {
+            let sql = "update submission set stage = 'waiting', code = null, entry = ?2
+                       where dossier = ?1 and stage = 'held'";
+            transaction.execute(sql, params![dossier, entry])?
+        }
+        _ => {
+            let sql = "update submission set status = ?2, outcome = ?3, words = ?4, entry = ?5,
+                           stage = case when ?3 is null then 'filed' else 'ended' end
+                       where dossier = ?1 and stage = 'filed'";
+            let status = body.get("status").and_then(Value::as_u64).and_then(|status| u8::try_from(status).ok());
+            transaction.execute(sql, params![dossier, status, text("outcome"), words, entry])?
+        }
+    };
+    one_row(changed)
+}
+
+/// Takes over from the journal one step of a dossier on its way, unless it is known. The words of the portal are not in
+/// the journal: it is asked again while it has the dossier.
+pub(super) fn take_over(transaction: &Transaction<'_>, line: &Line) -> rusqlite::Result<bool> {
+    let sql = "select stage, number, status, outcome from submission where dossier = ?1";
+    let row = |row: &Row<'_>| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, Option<i64>>(2)?, row.get(3)?))
+    };
+    let known: Option<(String, Option<String>, Option<i64>, Option<String>)> =
+        transaction.prepare_cached(sql)?.query_row([&line.key], row).optional()?;
+    let follows = match (line.kind.as_str(), &known) {
+        ("submission.announced" | "submission.held", None) => true,
+        (_, None) => false,
+        (kind, Some((stage, number, status, outcome))) => match (kind, Stage::from_word(stage)) {
+            ("submission.announced", stage) => stage == Some(Stage::Waiting),
+            ("submission.numbered", stage) => stage == Some(Stage::Announced) && number.is_none(),
+            ("submission.filed" | "submission.refused", stage) => stage == Some(Stage::Announced),
+            ("submission.again", stage) => matches!(stage, Some(Stage::Refused | Stage::Held)),
+            ("submission.held", stage) => matches!(stage, Some(Stage::Waiting | Stage::Announced)) && number.is_none(),
+            ("submission.released", stage) => stage == Some(Stage::Held),
+            ("submission.status", stage) => {
+                let said = (line.body.get("status").and_then(Value::as_i64), line.text("outcome"));
+                stage == Some(Stage::Filed) && said != (*status, outcome.as_deref())
+            }
+            _ => false,
+        },
+    };
+    if !follows {
+        return Ok(false);
+    }
+    let mut body = line.body.clone();
+    if let Some(words) = body.get_mut("words") {
+        *words = Value::Null;
+    }
+    step(transaction, (&line.run, &line.kind, &line.key), &body, None)?;
+    Ok(true)
 }
 
 fn submission(row: &Row<'_>) -> rusqlite::Result<Submission> {

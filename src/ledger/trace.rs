@@ -9,10 +9,10 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::mentions::Finder;
-use super::{Error, Ledger, addresses, explanations, obligations};
+use super::{Error, Ledger, addresses, explanations, obligations, outbox, prepared, submissions};
 
 /// One thing that happened, as an entry of the chain tells it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -67,6 +67,44 @@ pub struct TracedMessage {
     pub events: Vec<Told>,
 }
 
+/// A prepared dossier, how it stands and what happened to it: prepared, decided, handed in, its statuses.
+#[derive(Debug, Clone, Serialize)]
+pub struct TracedDossier {
+    /// Its number.
+    pub dossier: String,
+    /// The key of its obligation.
+    pub obligation: String,
+    /// The item.
+    pub item: String,
+    /// The obligation's day.
+    pub due_on: String,
+    /// How it stands, as the ledger says it.
+    pub state: String,
+    /// Until when the person put it off.
+    pub until: Option<String>,
+    /// What happened to it, the oldest first: no value of it.
+    pub events: Vec<Told>,
+}
+
+/// A recommendation: which way, and whether a letter said so.
+#[derive(Debug, Clone, Serialize)]
+pub struct TracedRecommendation {
+    /// The night.
+    pub night: String,
+    /// The key of the obligation.
+    pub obligation: String,
+    /// The outcome.
+    pub outcome: String,
+    /// The word of the way; none where no way was without harm.
+    pub recommended: Option<String>,
+    /// SHA-256 of the explanation in both languages.
+    pub explained: String,
+    /// Whether what was weighed is still kept, sealed.
+    pub is_kept: bool,
+    /// The message of that night in which it stood.
+    pub shown_in: Option<String>,
+}
+
 /// What is known about one person, or about what belongs to one message.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Traced {
@@ -76,6 +114,12 @@ pub struct Traced {
     pub obligations: BTreeMap<String, Vec<Told>>,
     /// The messages, in the order in which they were first written down.
     pub messages: Vec<TracedMessage>,
+    /// The dossiers that were prepared for the obligations.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dossiers: Vec<TracedDossier>,
+    /// What was recommended about the obligations, the newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recommendations: Vec<TracedRecommendation>,
     /// Preferences, requests and erasures, the oldest first.
     pub wishes: Vec<Told>,
     /// Suppressions of the addresses that messages went to.
@@ -132,6 +176,8 @@ impl Ledger {
         traced.messages.retain(|other| other.key == key || in_letter.contains(&other.key));
         let about: BTreeSet<&String> = traced.messages.iter().map(|message| &message.obligation).collect();
         traced.obligations.retain(|obligation, _| about.contains(obligation));
+        traced.dossiers.retain(|dossier| about.contains(&dossier.obligation));
+        traced.recommendations.retain(|one| about.contains(&one.obligation));
         let runs: BTreeSet<&String> =
             traced.messages.iter().flat_map(|message| message.events.iter().map(|told| &told.run)).collect();
         traced.pulls.retain(|run, _| runs.contains(run));
@@ -201,6 +247,8 @@ impl Ledger {
             let mut told = self.told(finder.entries(key)?, |line| holds(line, key))?;
             told.retain(|told| !told.kind.starts_with("message"));
             traced.obligations.insert(key.clone(), told);
+            self.add_dossiers(finder, traced, key)?;
+            self.add_recommendations(traced, key)?;
         }
         let subject = traced.subject.as_str();
         traced.wishes =
@@ -221,6 +269,58 @@ impl Ledger {
             if !pulls.is_empty() {
                 traced.pulls.insert(run, pulls);
             }
+        }
+        Ok(())
+    }
+
+    /// Adds the dossiers that were prepared for an obligation, with what happened to each.
+    fn add_dossiers(&self, finder: &Finder<'_>, traced: &mut Traced, obligation: &str) -> Result<(), Error> {
+        let failed = |source| self.failed("read the dossiers of a person", source);
+        if !self.has_table("dossier")? {
+            return Ok(());
+        }
+        let sql = "select dossier, obligation, item, due_on, state, until from dossier
+                   where obligation = ?1 and subject = ?2 order by entry, dossier";
+        let mut select = self.connection.prepare_cached(sql).map_err(failed)?;
+        let row = |row: &Row<'_>| {
+            Ok(TracedDossier {
+                dossier: row.get(0)?,
+                obligation: row.get(1)?,
+                item: row.get(2)?,
+                due_on: row.get(3)?,
+                state: row.get(4)?,
+                until: row.get(5)?,
+                events: Vec::new(),
+            })
+        };
+        let rows = select.query_map([obligation, &traced.subject], row).map_err(failed)?;
+        let mut found: Vec<TracedDossier> = rows.collect::<Result<_, _>>().map_err(failed)?;
+        for one in &mut found {
+            let number = one.dossier.as_str();
+            one.events = self.told(finder.entries(number)?, |line| is_of(line, number))?;
+            one.events.retain(|told| told.kind.starts_with("dossier") || told.kind.starts_with(submissions::KINDS));
+        }
+        traced.dossiers.extend(found);
+        Ok(())
+    }
+
+    /// Adds what was recommended about an obligation, and in which message it stood.
+    fn add_recommendations(&self, traced: &mut Traced, obligation: &str) -> Result<(), Error> {
+        const MOST: usize = 50;
+        for kept in self.recommendations_like(obligation, MOST)? {
+            let night = kept.night.to_string();
+            let is_of_night = |told: &Told| told.kind == outbox::RECORDED && told.run.starts_with(&night);
+            let mut messages = traced.messages.iter().filter(|message| message.obligation == obligation);
+            let shown_in = messages.find(|message| message.events.iter().any(is_of_night));
+            traced.recommendations.push(TracedRecommendation {
+                shown_in: shown_in.map(|message| message.key.clone()),
+                night,
+                obligation: kept.obligation,
+                outcome: kept.outcome,
+                recommended: kept.recommended,
+                explained: kept.explained,
+                is_kept: kept.sealed.is_some(),
+            });
         }
         Ok(())
     }
@@ -291,6 +391,9 @@ const WEEK_DAYS: i64 = 7;
 /// What an entry says, line by line. One that is about a single thing has one line, in which `of` names the thing.
 fn lines(kind: &str, key: &str, body: Value) -> Vec<Value> {
     let Value::Object(mut body) = body else { return Vec::new() };
+    if kind == prepared::PREPARED || kind == prepared::REMOVED {
+        return dossier_lines(&body);
+    }
     let list = match kind {
         obligations::KIND | super::unsent::KIND => "changes",
         _ => "messages",
@@ -315,6 +418,19 @@ fn lines(kind: &str, key: &str, body: Value) -> Vec<Value> {
             vec![Value::Object(body)]
         }
     }
+}
+
+/// What an entry about many dossiers says of each: that it was prepared, of which day and version and by which form, or
+/// how it came to its end.
+fn dossier_lines(body: &Map<String, Value>) -> Vec<Value> {
+    let line = |dossier: &Value| match dossier {
+        Value::Array(cells) => {
+            let cell = |at: usize| cells.get(at).cloned().unwrap_or_default();
+            json!({ "basis": body.get("basis"), "due_on": cell(3), "of": cell(0), "version": cell(4) })
+        }
+        dossier => json!({ "account": body.get("account"), "of": dossier, "state": body.get("state") }),
+    };
+    body.get("dossiers").and_then(Value::as_array).into_iter().flatten().map(line).collect()
 }
 
 /// Whether a line is about something: its own key.

@@ -100,10 +100,14 @@ impl SealingKey {
     pub fn seal_bytes(&self, name: &str, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).ok()?;
-        let mut sealed = bytes.to_vec();
+        let mut sealed = Vec::with_capacity(NONCE_BYTES + bytes.len() + TAG_BYTES);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(bytes);
         let aad = Aad::from(name.as_bytes());
-        self.cipher()?.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed).ok()?;
-        Some([nonce.as_slice(), &sealed].concat())
+        let text = sealed.get_mut(NONCE_BYTES..)?;
+        let tag = self.cipher()?.seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), aad, text).ok()?;
+        sealed.extend_from_slice(tag.as_ref());
+        Some(sealed)
     }
 
     /// Opens what was sealed under a name; none with another key or name, or where a byte was changed.
@@ -127,11 +131,22 @@ impl SealingKey {
 }
 
 const NONCE_BYTES: usize = 12;
+const TAG_BYTES: usize = 16;
 
 impl fmt::Debug for SealingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[key]")
     }
+}
+
+/// So many random numbers of 16 bytes in lower-case hexadecimal, ascending. None where the system gives no random bytes.
+pub fn random_numbers(count: usize) -> Option<Vec<String>> {
+    const NUMBER_BYTES: usize = 16;
+    let mut bytes = vec![0; count.checked_mul(NUMBER_BYTES)?];
+    getrandom::fill(&mut bytes).ok()?;
+    let mut numbers: Vec<String> = bytes.chunks_exact(NUMBER_BYTES).map(hex).collect();
+    numbers.sort_unstable();
+    Some(numbers)
 }
 
 /// Bytes from hexadecimal digits; none for anything else.

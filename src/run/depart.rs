@@ -65,12 +65,7 @@ impl Night<'_> {
     }
 
     /// Holds the dossiers of those whose duty is done meanwhile or who have died, and lets go where that is no longer so.
-    fn hold_dossiers(
-        &mut self,
-        ledger: &mut Ledger,
-        built: &Built,
-        obligations: &[Obligation],
-    ) -> Result<(), Fault> {
+    fn hold_dossiers(&mut self, ledger: &mut Ledger, built: &Built, obligations: &[Obligation]) -> Result<(), Fault> {
         let waiting = ledger.waiting_dossiers().map_err(|error| error.fault())?;
         if waiting.is_empty() {
             return Ok(());
@@ -112,7 +107,8 @@ impl Night<'_> {
     /// Says how many confirmed dossiers have not left, why, and by which day they have to.
     fn tell_waiting_dossiers(&mut self, ledger: &Ledger) -> Result<(), Fault> {
         let waiting = ledger.waiting_dossiers().map_err(|error| error.fault())?;
-        let to_be_done: Vec<&WaitingDossier> = waiting.iter().filter(|one| !one.is_printed || !one.may_leave()).collect();
+        let to_be_done: Vec<&WaitingDossier> =
+            waiting.iter().filter(|one| !one.is_printed || !one.may_leave()).collect();
         self.report.waiting_dossiers = to_be_done.len() as u64;
         let count = |is_so: &dyn Fn(&WaitingDossier) -> bool| waiting.iter().filter(|one| is_so(one)).count();
         let held = |why: Objection| {

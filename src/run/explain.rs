@@ -343,11 +343,7 @@ impl super::Night<'_> {
 }
 
 /// The rows of an obligation table with their keys, in its order; none for a row without subject or period.
-pub(super) fn keyed<'t>(
-    item: &'t Item,
-    table: &Table,
-    key: &'t PseudonymKey,
-) -> impl Iterator<Item = Option<Row>> + use<'t> {
+fn keyed<'t>(item: &'t Item, table: &Table, key: &'t PseudonymKey) -> impl Iterator<Item = Option<Row>> + use<'t> {
     let [subjects, objects, periods] = KEYS.map(|column| table.texts(column).unwrap_or_default());
     subjects.into_iter().zip(objects).zip(periods).map(|((subject, object), period)| {
         let (subject, period) = (subject?, period?);

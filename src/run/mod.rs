@@ -317,7 +317,7 @@ impl Night<'_> {
         let said = ledger.take_over_said().map_err(|error| error.fault())?;
         if said > 0 {
             self.report.notes.push(format!(
-                "{said} refusals, wishes, suppressions or stops were not known to this ledger: the journal knew them"
+                "{said} refusals, wishes, decisions, suppressions or stops were not known to this ledger: the journal knew them"
             ));
         }
         let recovered = ledger.recover(&self.run).map_err(|error| error.fault())?;

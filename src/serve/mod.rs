@@ -24,6 +24,7 @@ use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use jiff::ToSpan;
 use tokio::net::TcpListener;
 
@@ -65,6 +66,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The system gives no threads to read with.
+    #[error("no thread can be started that makes pages")]
+    Threads(#[source] std::io::Error),
     /// It stopped by itself.
     #[error("the pages are no longer served")]
     Stopped(#[source] std::io::Error),
@@ -74,6 +78,7 @@ impl Explain for Error {
     fn code(&self) -> &'static str {
         match self {
             Error::Listen { .. } => "serve.listen",
+            Error::Threads(_) => "serve.no-threads",
             Error::Stopped(_) => "serve.stopped",
         }
     }
@@ -85,6 +90,7 @@ impl Explain for Error {
     fn next(&self) -> String {
         match self {
             Error::Listen { .. } => "end what listens there, or change listen in [serve]".into(),
+            Error::Threads(_) => "let the service's account have more threads, and start it again".into(),
             Error::Stopped(_) => "start it again".into(),
         }
     }
@@ -122,6 +128,10 @@ pub async fn serve(
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
+    let desk = Arc::new(desk);
+    if let Some(drawer) = &desk.dossiers {
+        drawer.start(&desk).map_err(Error::Threads)?;
+    }
     let path = format!("{PATH}{{token}}");
     let dossiers = get(dossier::show).post(dossier::decide).layer(DefaultBodyLimit::max(dossier::BODY_BYTES_MAX));
     let router = Router::new()
@@ -135,7 +145,9 @@ pub async fn serve(
         .route("/style.css", get(style))
         .fallback(nothing)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(Arc::new(desk));
+        .with_state(desk);
+    // A page goes out at once, whole: nothing waits for more to come.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, router).with_graceful_shutdown(stop).await.map_err(Error::Stopped)
 }
 

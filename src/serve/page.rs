@@ -1,5 +1,6 @@
 //! The pages, in Vietnamese and English: no script, one form, readable at any size and by any reader.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::language::{Language, Text};
@@ -243,8 +244,13 @@ fn words(title: &str, text: &str, buttons: Vec<(&'static str, String)>) -> Words
     Words { title: title.to_owned(), text: text.to_owned(), buttons }
 }
 
-pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
+pub(super) fn escaped(text: &str) -> Cow<'_, str> {
+    let is_special = |byte: u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
+    // Hardly any text has one of these.
+    if !text.bytes().any(is_special) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         match c {
             '&' => escaped.push_str("&amp;"),
@@ -255,5 +261,5 @@ pub(super) fn escaped(text: &str) -> String {
             c => escaped.push(c),
         }
     }
-    escaped
+    Cow::Owned(escaped)
 }

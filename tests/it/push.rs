@@ -222,7 +222,7 @@ async fn a_wrong_secret_and_a_dead_service_are_said_without_what_they_are() {
 // ---- mutual TLS ---------------------------------------------------------------
 
 /// Ends TLS before a stand-in, and lets nobody in who has no certificate of this authority.
-async fn guard(simulator: &Simulator, clients: &Path) -> String {
+pub async fn guard(simulator: &Simulator, clients: &Path) -> String {
     drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
     let keys = crate::root().join("tests/it/tls");
     let mut roots = RootCertStore::empty();
@@ -248,11 +248,10 @@ async fn guard(simulator: &Simulator, clients: &Path) -> String {
     format!("https://127.0.0.1:{port}")
 }
 
-#[tokio::test]
-async fn mutual_tls_lets_us_in_and_nobody_without_the_certificate() {
-    let folder = tempfile::tempdir().unwrap();
+/// An authority of clients in a folder (`ca.pem`), and one certificate of it with its key (`us.pem`, `us.key`).
+pub fn client_certificate(folder: &Path) {
     let made = Command::new("sh")
-        .current_dir(folder.path())
+        .current_dir(folder)
         .args(["-ec", "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=clients \
              -keyout ca.key -out ca.pem 2>/dev/null; \
              openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=an-binh -keyout us.key -out us.csr 2>/dev/null; \
@@ -261,6 +260,12 @@ async fn mutual_tls_lets_us_in_and_nobody_without_the_certificate() {
         .status()
         .unwrap();
     assert!(made.success());
+}
+
+#[tokio::test]
+async fn mutual_tls_lets_us_in_and_nobody_without_the_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    client_certificate(folder.path());
     let simulator = Simulator::start("127.0.0.1:0".parse().unwrap(), 1).await.unwrap();
     let url = guard(&simulator, &folder.path().join("ca.pem")).await;
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();

@@ -10,6 +10,8 @@
 mod decided;
 /// The way to the portal, against a stand-in with faults.
 mod portal;
+/// A ledger that was restored.
+mod restored;
 /// The dossiers that the tests hand in.
 pub mod sample;
 /// The ledger and the night: what is announced, what is settled.

@@ -1,6 +1,6 @@
 //! Prepared dossiers, their forms and what people decided, made again from the entries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -30,6 +30,8 @@ pub(super) struct Dossiers {
     bases: BTreeMap<String, (String, i64)>,
     /// By dossier and place: the SHA-256 of what is sealed, and its entry.
     confirmed: BTreeMap<(String, i64), (String, i64)>,
+    /// Dossiers whose confirmation a restored ledger took over: what was shown may not have come with it.
+    restored: BTreeSet<String>,
 }
 
 impl Dossiers {
@@ -45,7 +47,7 @@ impl Dossiers {
                 }
             }
             DECIDED => self.decided(entry, body, &text("state")),
-            TAKEN_BACK => self.forget(&entry.key, "prepared", entry.seq),
+            TAKEN_BACK => self.forget(&entry.key, &text("state"), entry.seq),
             _ => return false,
         }
         true
@@ -72,6 +74,10 @@ impl Dossiers {
     }
 
     fn decided(&mut self, entry: &Entry, body: &Value, state: &str) {
+        let is_restored = body.get("restored").and_then(Value::as_bool) == Some(true);
+        if is_restored {
+            self.restored(entry, body, state);
+        }
         if state == "declined" {
             return self.forget(&entry.key, state, entry.seq);
         }
@@ -84,6 +90,27 @@ impl Dossiers {
         for (place, digest) in (0_i64..).zip(digests) {
             let digest = digest.as_str().unwrap_or_default().to_owned();
             self.confirmed.insert((entry.key.clone(), place), (digest, entry.seq));
+        }
+    }
+
+    /// A decision that a restored ledger took over: it may be about a dossier or a version that the ledger did not know.
+    fn restored(&mut self, entry: &Entry, body: &Value, state: &str) {
+        let of = |name: &str| {
+            let cell = body.get("whose").and_then(|whose| whose.get(name)).and_then(Value::as_str);
+            cell.unwrap_or_default().to_owned()
+        };
+        let version = body.get("version").and_then(Value::as_str).unwrap_or_default();
+        let row = self.rows.entry(entry.key.clone()).or_insert_with(|| Row {
+            fixed: [of("subject"), of("obligation"), of("item"), of("due_on")],
+            state: "prepared".into(),
+            version: version.to_owned(),
+            basis: of("basis"),
+            until: None,
+            entry: entry.seq,
+        });
+        if state == "confirmed" {
+            row.version = version.to_owned();
+            self.restored.insert(entry.key.clone());
         }
     }
 
@@ -140,7 +167,7 @@ impl Dossiers {
             let keeps = ["prepared", "postponed", "confirmed"].contains(&actual.state.as_str());
             let is_sealed = match &sealed {
                 Some(sealed) => keeps && sha256(sealed) == actual.version,
-                None => !keeps,
+                None => !keeps || (actual.state == "confirmed" && self.restored.contains(&dossier)),
             };
             match self.rows.remove(&dossier) {
                 Some(expected) if expected != actual => {

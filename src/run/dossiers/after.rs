@@ -44,6 +44,13 @@ fn sealed_fault(ledger: &Ledger) -> Fault {
     Fault::new("dossiers.sealed", Place::file(ledger.path()), what, next)
 }
 
+fn lost_fault(ledger: &Ledger, lost: usize) -> Fault {
+    let what = format!("{lost} dossiers are confirmed, and what was confirmed is not there: this ledger was restored");
+    let next = "restore the folder said.parts as well, or ask these persons again: \
+                `chudong ledger list --kind dossier.decided` names the dossiers";
+    Fault::new("dossiers.contents-lost", Place::file(ledger.path()), what, next)
+}
+
 impl Night<'_> {
     /// Erases what nobody decided in time, and tells the owners of registers where persons corrected them.
     pub(in crate::run) fn settle_dossiers(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
@@ -74,7 +81,12 @@ impl Night<'_> {
         let key = self.world.opening_key().map_err(|error| error.fault())?;
         let mut bases: HashMap<String, Basis> = HashMap::new();
         let mut lists: BTreeMap<(String, Date), Vec<String>> = BTreeMap::new();
-        for one in &kept {
+        // A ledger that was restored may know of a confirmation, and not what was confirmed or shown.
+        let lost = kept.iter().filter(|one| one.parts.is_empty()).count();
+        if lost > 0 {
+            self.report.faults.push(FaultLine::from(&lost_fault(ledger, lost)));
+        }
+        for one in kept.iter().filter(|one| !one.parts.is_empty() && one.dossier.sealed.is_some()) {
             let (dossier, confirmed) = (&one.dossier, open(ledger, &key, one)?);
             let day = confirmed.confirmed_at.to_zoned(vietnam()).date();
             if i64::from((self.today - day).get_days()) > LISTS_KEPT_DAYS {
@@ -84,7 +96,8 @@ impl Night<'_> {
                 Some(basis) => basis,
                 None => {
                     let text = ledger.dossier_basis(&dossier.basis).map_err(|error| error.fault())?;
-                    let basis = Basis::read(&text.unwrap_or_default()).map_err(|error| error.fault())?;
+                    let Some(text) = text else { continue };
+                    let basis = Basis::read(&text).map_err(|error| error.fault())?;
                     bases.entry(dossier.basis.clone()).or_insert(basis)
                 }
             };

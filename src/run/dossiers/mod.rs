@@ -5,23 +5,22 @@
 
 mod after;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
-use arrow::array::BooleanArray;
-use arrow::compute::filter_record_batch;
 use jiff::civil::Date;
 
 use super::Night;
 use super::build::Built;
-use super::explain::keyed;
 use crate::calendar::vietnam;
 use crate::check::{contract, dossiers::KEYS};
-use crate::dossiers::{Basis, ColumnOrigin, Sheet};
+use crate::dossiers::{Basis, ColumnOrigin, Sheet, wanted_rows};
 use crate::fault::{Explain, Fault, Place};
-use crate::ledger::{Ledger, PreparedDossier, dossier_name};
+use crate::ledger::{DossierState, Ledger, PreparedDossier, dossier_name};
 use crate::obligations::{Fact, Obligation, key_of};
 use crate::personal::dossier_links::{DossierLink, DossierLinks};
-use crate::personal::{SealingKey, hex};
+use crate::personal::random_numbers;
 use crate::pipeline::Item;
 use crate::pipeline::form::Form;
 use crate::reminders::letter::DOSSIER_URL;
@@ -33,9 +32,6 @@ use crate::tables::{Table, TableName};
 
 pub use after::confirmed_dossiers;
 pub(super) use after::open;
-
-/// Rows that one thread seals at a time.
-const ROWS_PER_THREAD_MIN: usize = 2_000;
 
 /// A prepared dossier of tonight: its number, and the day until which it can be decided.
 pub(super) type Links = HashMap<String, (String, Date)>;
@@ -83,46 +79,43 @@ impl Night<'_> {
             let what = format!("no dossier of {} is prepared tonight: {waits} could not be had", form.item);
             return Err(Fault::new("dossiers.blocked", Place::file(&model.path), what, "see the fault of that table"));
         }
-        let wanted: HashSet<&str> = due.keys().copied().collect();
-        let few = self.wanted_rows(item, table, &wanted)?;
+        let due: Vec<&Obligation> = due.into_values().collect();
+        let places: HashMap<&str, usize> =
+            due.iter().enumerate().map(|(at, obligation)| (obligation.key.as_str(), at)).collect();
+        let find = |of: [&str; 3]| places.get(key_of(&item.id, of, &self.key).as_str()).copied();
+        let few = wanted_rows(&item.id, table, &|of| find(of).is_some()).map_err(|error| error.fault())?;
         let prepared = self.look_up(built, item, model, (&of, table), &few).await?;
         let sheet = Sheet::read(form, &prepared).map_err(|error| error.fault())?;
-        let rows = self.rows_by_key(item, &sheet, &due);
-        self.tell_unprepared(&form.item, due.len().saturating_sub(rows.len()));
-        let key = self.accounts.key().ok_or_else(|| no_random("there is no key to seal with"))?.clone();
-        let numbered: Vec<(usize, &Obligation, String)> = rows
-            .into_iter()
-            .map(|(row, obligation)| {
-                let open = known.get(&obligation.key).filter(|(_, state)| state.is_open());
-                let dossier = open.map_or_else(new_number, |(dossier, _)| Some(dossier.clone()));
-                dossier.map(|dossier| (row, obligation, dossier))
-            })
-            .collect::<Option<_>>()
-            .ok_or_else(|| no_random("the system gives no random bytes for the number of a dossier"))?;
-        let sealed = self.seal_all(&sheet, &numbered, &key)?;
+        let rows = sheet.single_rows(due.len(), &find);
+        let found: Vec<(usize, &Obligation)> =
+            due.iter().zip(rows).filter_map(|(obligation, row)| Some((row?, *obligation))).collect();
+        self.tell_unprepared(&form.item, due.len().saturating_sub(found.len()));
+        let key = self.accounts.key().ok_or_else(|| no_random("there is no key to seal with"))?;
+        let numbered = numbered(found, &known)?;
         let basis = self.basis(ledger, form, item, &name)?.text().map_err(|error| error.fault())?;
-        ledger
-            .prepare_dossiers(&self.run, &form.item, (&Basis::name(&basis), &basis), &sealed)
+        let is_unsealed = AtomicBool::new(false);
+        let make = |(row, obligation, dossier): &(usize, &Obligation, String)| {
+            let sealed = key.seal(&dossier_name(dossier), &sheet.text(*row, obligation.due_on));
+            is_unsealed.fetch_or(sealed.is_none(), Relaxed);
+            Some(PreparedDossier {
+                dossier: dossier.clone(),
+                subject: self.key.pseudonym(&obligation.subject_id),
+                obligation: obligation.key.clone(),
+                due_on: obligation.due_on,
+                sealed: sealed?,
+            })
+        };
+        let count = ledger
+            .prepare_dossiers(&self.run, &form.item, (&Basis::name(&basis), &basis), &numbered, &make)
             .map_err(|error| error.fault())?;
+        if is_unsealed.into_inner() {
+            return Err(no_random("what was prepared could not be sealed"));
+        }
         let links =
             numbered.into_iter().map(|(_, obligation, dossier)| (obligation.key.clone(), (dossier, obligation.due_on)));
         self.dossiers.extend(links);
-        let count = sealed.len() as u64;
         self.report.notes.push(format!("{count} dossiers of {} are prepared for their persons", form.item));
         Ok(())
-    }
-
-    /// The rows of an obligation table that are wanted: the select of the form reads no others.
-    fn wanted_rows(&self, item: &Item, table: &Table, wanted: &HashSet<&str>) -> Result<Table, Fault> {
-        let is_wanted =
-            keyed(item, table, &self.key).map(|row| row.is_some_and(|row| wanted.contains(row.key.as_str())));
-        let mask: BooleanArray = is_wanted.map(Some).collect();
-        let failed = |error: arrow::error::ArrowError| {
-            let name = format!("obligations.{}", item.id);
-            Fault::new("dossiers.rows", Place::Table(name), error.to_string(), "report this, with the lines above")
-        };
-        let batch = table.to_batch().map_err(failed)?;
-        Ok(Table::from_batch(filter_record_batch(&batch, &mask).map_err(failed)?))
     }
 
     /// Runs the select of a form for these obligations alone.
@@ -144,63 +137,12 @@ impl Night<'_> {
         made.map_err(|error| error.fault())
     }
 
-    /// The rows of a sheet by their obligations. An obligation with several rows has none: which is right is not known.
-    fn rows_by_key<'o>(
-        &self,
-        item: &Item,
-        sheet: &Sheet,
-        due: &BTreeMap<&str, &'o Obligation>,
-    ) -> Vec<(usize, &'o Obligation)> {
-        let mut rows: HashMap<&str, (usize, &'o Obligation, bool)> = HashMap::with_capacity(due.len());
-        for row in 0..sheet.rows() {
-            let Some(key) = sheet.key(row).map(|parts| key_of(&item.id, parts, &self.key)) else { continue };
-            if let Some((known, obligation)) = due.get_key_value(key.as_str()) {
-                rows.entry(known).and_modify(|row| row.2 = true).or_insert((row, obligation, false));
-            }
-        }
-        let mut rows: Vec<_> =
-            rows.into_values().filter(|row| !row.2).map(|(row, obligation, _)| (row, obligation)).collect();
-        rows.sort_by_key(|(row, _)| *row);
-        rows
-    }
-
     fn tell_unprepared(&mut self, item: &str, count: usize) {
         if count > 0 {
             self.report.notes.push(format!(
                 "{count} dossiers of {item} are not prepared: the select gives none, or several, for their obligations"
             ));
         }
-    }
-
-    /// Writes and seals what is kept of each dossier, on as many threads as there are.
-    fn seal_all(
-        &self,
-        sheet: &Sheet,
-        numbered: &[(usize, &Obligation, String)],
-        key: &SealingKey,
-    ) -> Result<Vec<PreparedDossier>, Fault> {
-        let seal = |(row, obligation, dossier): &(usize, &Obligation, String)| {
-            let text = sheet.text(*row, obligation.due_on);
-            Some(PreparedDossier {
-                dossier: dossier.clone(),
-                subject: self.key.pseudonym(&obligation.subject_id),
-                obligation: obligation.key.clone(),
-                due_on: obligation.due_on,
-                sealed: key.seal(&dossier_name(dossier), &text)?,
-            })
-        };
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let size = numbered.len().div_ceil(threads).max(ROWS_PER_THREAD_MIN);
-        let parts: Vec<Option<Vec<PreparedDossier>>> = std::thread::scope(|scope| {
-            let spawned: Vec<_> = numbered
-                .chunks(size)
-                .map(|part| scope.spawn(move || part.iter().map(seal).collect::<Option<Vec<_>>>()))
-                .collect();
-            spawned.into_iter().map(|thread| thread.join().unwrap_or(None)).collect()
-        });
-        let sealed: Option<Vec<_>> = parts.into_iter().collect();
-        let sealed = sealed.ok_or_else(|| no_random("what was prepared could not be sealed"))?;
-        Ok(sealed.into_iter().flatten().collect())
     }
 
     /// The form, and where its columns come from tonight.
@@ -247,10 +189,20 @@ impl Night<'_> {
     }
 }
 
-fn new_number() -> Option<String> {
-    let mut number = [0; 16];
-    getrandom::fill(&mut number).ok()?;
-    Some(hex(&number))
+/// Each obligation with the number of its dossier: the one that it has, while that is open, or a new one. They come in
+/// the order of the obligations' keys, and so do the new numbers: neither tells anything, and the ledger grows at its
+/// end.
+fn numbered<'o>(
+    found: Vec<(usize, &'o Obligation)>,
+    known: &HashMap<String, (String, DossierState)>,
+) -> Result<Vec<(usize, &'o Obligation, String)>, Fault> {
+    let no_number = || no_random("the system gives no random bytes for the number of a dossier");
+    let mut new = random_numbers(found.len()).ok_or_else(no_number)?.into_iter();
+    let number = |(row, obligation): (usize, &'o Obligation)| {
+        let open = known.get(&obligation.key).filter(|(_, state)| state.is_open());
+        Some((row, obligation, open.map_or_else(|| new.next(), |(dossier, _)| Some(dossier.clone()))?))
+    };
+    found.into_iter().map(number).collect::<Option<_>>().ok_or_else(no_number)
 }
 
 fn no_random(what: &str) -> Fault {

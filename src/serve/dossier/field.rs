@@ -1,8 +1,11 @@
 //! One field of the page: its name, its value with where it comes from, and where the person writes.
 
+use jiff::civil::Date;
+
 use super::super::page::escaped;
-use super::words::Words;
+use super::words::{Words, write_to};
 use crate::dossiers::{Answers, Said, Shown, Standing};
+use crate::language::Language;
 use crate::pipeline::form::{FieldKind, FormField, Pattern, Unsound};
 
 /// A field as it is shown.
@@ -44,12 +47,11 @@ impl FieldView<'_> {
 
     fn write_one(&self, out: &mut String) {
         let (id, words) = (&self.field().id, self.words);
-        out.push_str(&format!("<div class=\"field{}\">\n", if self.fault.is_some() { " wrong" } else { "" }));
-        out.push_str(&format!(
-            "<label for=\"f-{id}\">{}{}</label>\n",
-            escaped(words.text(&self.field().title)),
-            self.mark()
-        ));
+        write_to(out, format_args!("<div class=\"field{}\">\n", if self.fault.is_some() { " wrong" } else { "" }));
+        write_to(
+            out,
+            format_args!("<label for=\"f-{id}\">{}{}</label>\n", escaped(words.text(&self.field().title)), self.mark()),
+        );
         let described = self.write_hints(out);
         self.write_input(out, &described);
         if self.shown.standing == Standing::Missing && self.field().kind != FieldKind::File {
@@ -57,7 +59,7 @@ impl FieldView<'_> {
                 "Cơ quan không có dữ liệu này. Chỉ ông/bà biết.",
                 "The agency has no data on this. Only you know it.",
             );
-            out.push_str(&format!("<p class=\"origin\" id=\"o-{id}\">{said}</p>\n"));
+            write_to(out, format_args!("<p class=\"origin\" id=\"o-{id}\">{said}</p>\n"));
         }
         if self.is_agreed() {
             if self.is_identity {
@@ -65,9 +67,9 @@ impl FieldView<'_> {
                     "Số này không sửa được ở đây. Nếu số không đúng, xin đừng xác nhận và liên hệ với cơ quan.",
                     "This number cannot be changed here. If it is not yours, please do not confirm, and contact the agency.",
                 );
-                out.push_str(&format!("<p class=\"help\">{said}</p>\n"));
+                write_to(out, format_args!("<p class=\"help\">{said}</p>\n"));
             }
-            out.push_str(&format!("<div class=\"origin\" id=\"o-{id}\">\n"));
+            write_to(out, format_args!("<div class=\"origin\" id=\"o-{id}\">\n"));
             self.shown.said.iter().for_each(|said| self.write_origin(said, out));
             out.push_str("</div>\n");
         }
@@ -79,11 +81,11 @@ impl FieldView<'_> {
         let (id, words) = (&self.field().id, self.words);
         let mut described = Vec::new();
         if let Some(help) = &self.field().help {
-            out.push_str(&format!("<p class=\"help\" id=\"h-{id}\">{}</p>\n", escaped(words.text(help))));
+            write_to(out, format_args!("<p class=\"help\" id=\"h-{id}\">{}</p>\n", escaped(words.text(help))));
             described.push(format!("h-{id}"));
         }
         if let Some(why) = self.fault {
-            out.push_str(&format!("<p class=\"fault\" id=\"e-{id}\">{}</p>\n", escaped(&words.unsound(why))));
+            write_to(out, format_args!("<p class=\"fault\" id=\"e-{id}\">{}</p>\n", escaped(&words.unsound(why))));
             described.push(format!("e-{id}"));
         }
         if self.field().kind != FieldKind::File {
@@ -117,7 +119,7 @@ impl FieldView<'_> {
                 format!("<input type=\"file\" accept=\".pdf,.jpg,.jpeg,.png\" {shared}>")
             }
             FieldKind::Choice | FieldKind::Boolean => {
-                out.push_str(&format!("<select {shared}>\n"));
+                write_to(out, format_args!("<select {shared}>\n"));
                 self.write_choices(out);
                 "</select>".to_owned()
             }
@@ -158,7 +160,7 @@ impl FieldView<'_> {
         for (choice, title) in choices {
             let selected = if choice == value { " selected" } else { "" };
             let (choice, title) = (escaped(&choice), escaped(&title));
-            out.push_str(&format!("<option value=\"{choice}\"{selected}>{title}</option>\n"));
+            write_to(out, format_args!("<option value=\"{choice}\"{selected}>{title}</option>\n"));
         }
     }
 
@@ -171,41 +173,53 @@ impl FieldView<'_> {
         } else {
             format!(" aria-describedby=\"c-{id}\"")
         };
-        out.push_str(&format!(
-            "<fieldset class=\"field conflict{}\" id=\"f-{id}\" tabindex=\"-1\"{described}>\n",
-            if self.fault.is_some() { " wrong" } else { "" }
-        ));
-        out.push_str(&format!("<legend>{}</legend>\n", escaped(words.text(&self.field().title))));
+        write_to(
+            out,
+            format_args!(
+                "<fieldset class=\"field conflict{}\" id=\"f-{id}\" tabindex=\"-1\"{described}>\n",
+                if self.fault.is_some() { " wrong" } else { "" }
+            ),
+        );
+        write_to(out, format_args!("<legend>{}</legend>\n", escaped(words.text(&self.field().title))));
         let said = words.say(
             "Các nguồn dữ liệu ghi khác nhau. Xin chọn giá trị đúng, hoặc ghi giá trị khác. Nguồn ghi sai sẽ được báo để sửa.",
             "The registers disagree. Please choose what is right, or write something else. Whoever keeps the wrong data is told.",
         );
-        out.push_str(&format!("<p class=\"help\" id=\"c-{id}\">{said}</p>\n"));
+        write_to(out, format_args!("<p class=\"help\" id=\"c-{id}\">{said}</p>\n"));
         out.push_str(fault.as_deref().unwrap_or_default());
         let answered = self.answers.and_then(|answers| answers.texts.get(id)).map(|value| value.reveal().as_str());
+        // Who gave two answers marks one of them anew.
+        let is_both = self.fault == Some(Unsound::Both);
         let mut is_known = false;
         for (at, said) in self.shown.said.iter().enumerate() {
             let value = said.value.reveal();
             let is_first = !self.shown.said.iter().take(at).any(|other| other.value == said.value);
-            let checked = if answered == Some(value.as_str()) && is_first { " checked" } else { "" };
+            let is_meant = answered == Some(value.as_str()) && is_first && !is_both;
+            let checked = if is_meant { " checked" } else { "" };
             is_known |= !checked.is_empty();
-            out.push_str(&format!(
-                "<div class=\"choice\"><input type=\"radio\" id=\"f-{id}-{at}\" name=\"{id}.choice\" value=\"{at}\" aria-describedby=\"o-{id}-{at}\"{checked}>\n<label for=\"f-{id}-{at}\">{}</label>\n<div class=\"origin\" id=\"o-{id}-{at}\">\n",
-                escaped(&self.told(value))
-            ));
+            write_to(
+                out,
+                format_args!(
+                    "<div class=\"choice\"><input type=\"radio\" id=\"f-{id}-{at}\" name=\"{id}.choice\" value=\"{at}\" aria-describedby=\"o-{id}-{at}\"{checked}>\n<label for=\"f-{id}-{at}\">{}</label>\n<div class=\"origin\" id=\"o-{id}-{at}\">\n",
+                    escaped(&self.told(value))
+                ),
+            );
             self.write_origin(said, out);
             out.push_str("</div></div>\n");
         }
         let other = answered.filter(|_| !is_known);
-        let checked = if other.is_some() { " checked" } else { "" };
+        let checked = if other.is_some() && !is_both { " checked" } else { "" };
         let label = words.say("Giá trị khác:", "Something else:");
         let written = words.say("Giá trị khác", "Something else");
         let kind = if self.field().kind == FieldKind::Date { "date" } else { "text" };
         let title = escaped(words.text(&self.field().title));
-        out.push_str(&format!(
-            "<div class=\"choice\"><input type=\"radio\" id=\"f-{id}-other\" name=\"{id}.choice\" value=\"other\"{checked}>\n<label for=\"f-{id}-other\">{label}</label>\n<input type=\"{kind}\" name=\"{id}\" aria-label=\"{title}: {written}\" value=\"{}\"></div>\n</fieldset>\n",
-            escaped(other.unwrap_or_default())
-        ));
+        write_to(
+            out,
+            format_args!(
+                "<div class=\"choice\"><input type=\"radio\" id=\"f-{id}-other\" name=\"{id}.choice\" value=\"other\"{checked}>\n<label for=\"f-{id}-other\">{label}</label>\n<input type=\"{kind}\" name=\"{id}\" aria-label=\"{title}: {written}\" value=\"{}\"></div>\n</fieldset>\n",
+                escaped(other.unwrap_or_default())
+            ),
+        );
     }
 
     /// A value as people read it.
@@ -224,27 +238,36 @@ impl FieldView<'_> {
         let words = self.words;
         let (source, owner) = (escaped(words.text(&said.origin.source)), escaped(words.text(&said.origin.owner)));
         let ground = escaped(words.text(&said.origin.legal_ground));
-        let column = escaped(&said.origin.columns.join(", "));
-        let pulled = said.origin.pulled_on.parse().ok().map(|day| words.day(day)).unwrap_or_default();
-        let of = said.as_of.map(|day| words.day(day)).unwrap_or_default();
+        let columns = said.origin.columns.join(", ");
+        let column = escaped(&columns);
+        let pulled_on: Option<Date> = said.origin.pulled_on.parse().ok();
+        let pulled = pulled_on.map(|day| words.day(day)).unwrap_or_default();
         out.push_str("<p>");
-        out.push_str(&words.say(
-            &format!("Nguồn: <b>{source}</b>, do {owner} quản lý; lấy ngày {pulled}."),
-            &format!("From: <b>{source}</b>, kept by {owner}; pulled on {pulled}."),
-        ));
-        if of != pulled {
-            out.push(' ');
-            out.push_str(&words.say(&format!("Ghi nhận ngày {of}."), &format!("Entered on {of}.")));
+        match words.0 {
+            Language::Vi => {
+                write_to(out, format_args!("Nguồn: <b>{source}</b>, do {owner} quản lý; lấy ngày {pulled}."))
+            }
+            Language::En => write_to(out, format_args!("From: <b>{source}</b>, kept by {owner}; pulled on {pulled}.")),
+        }
+        if said.as_of != pulled_on {
+            let of = said.as_of.map(|day| words.day(day)).unwrap_or_default();
+            match words.0 {
+                Language::Vi => write_to(out, format_args!(" Ghi nhận ngày {of}.")),
+                Language::En => write_to(out, format_args!(" Entered on {of}.")),
+            }
         }
         if said.is_stale {
-            let old = words.say("Dữ liệu đã cũ, xin xem kỹ.", "This is old: please look closely.");
-            out.push_str(&format!(" <strong class=\"stale\">{old}</strong>"));
+            let old = words.pick("Dữ liệu đã cũ, xin xem kỹ.", "This is old: please look closely.");
+            write_to(out, format_args!(" <strong class=\"stale\">{old}</strong>"));
         }
         out.push_str("</p>\n");
-        let more = words.say("Căn cứ và cột dữ liệu", "Legal ground and column");
+        let more = words.pick("Căn cứ và cột dữ liệu", "Legal ground and column");
         let title = escaped(words.text(&self.field().title));
-        out.push_str(&format!(
-            "<details><summary>{more}<span class=\"unseen\">: {title}</span></summary><p>{ground}. <code>{column}</code></p></details>\n"
-        ));
+        write_to(
+            out,
+            format_args!(
+                "<details><summary>{more}<span class=\"unseen\">: {title}</span></summary><p>{ground}. <code>{column}</code></p></details>\n"
+            ),
+        );
     }
 }

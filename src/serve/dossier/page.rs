@@ -3,8 +3,9 @@
 use jiff::civil::Date;
 
 use super::super::page::escaped;
+use super::confirmed::Way;
 use super::field::FieldView;
-use super::words::Words;
+use super::words::{Words, write_to};
 use super::{Opened, POSTPONE_DAYS};
 use crate::dossiers::{Answers, FieldFault, Shown, Standing};
 use crate::language::Language;
@@ -49,8 +50,40 @@ pub(super) struct Review<'o> {
     pub(super) is_unsure: bool,
     /// The person did not say that they are sure of refusing.
     pub(super) is_unsure_to_refuse: bool,
+    /// Why the page is shown again.
+    pub(super) again: Option<Again>,
+    /// Where the dossier goes when it is confirmed.
+    way: Option<Way>,
+}
+
+/// Why the page of a dossier is shown again, with nothing recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
     /// What was shown is no longer what is prepared.
-    pub(super) is_replaced: bool,
+    Replaced,
+    /// The form came back in pieces, or not as a form.
+    Pieces,
+    /// The person took a confirmation back.
+    TakenBack,
+}
+
+impl Again {
+    fn words(self, words: Words) -> &'static str {
+        match self {
+            Again::Replaced => words.pick(
+                "Dữ liệu đã thay đổi từ khi trang này được mở. Xin xem lại một lần nữa; chưa có gì được ghi nhận.",
+                "The data has changed since the page was opened. Please review it again; nothing has been recorded.",
+            ),
+            Again::Pieces => words.pick(
+                "Biểu mẫu chưa đến đầy đủ. Xin điền và gửi lại một lần nữa; chưa có gì được ghi nhận.",
+                "The form did not arrive whole. Please fill it in and send it once more; nothing has been recorded.",
+            ),
+            Again::TakenBack => words.pick(
+                "Đã rút lại xác nhận. Không có gì được nộp cho đến khi ông/bà xác nhận lại.",
+                "Your confirmation is taken back. Nothing is handed in until you confirm again.",
+            ),
+        }
+    }
 }
 
 impl<'o> Review<'o> {
@@ -63,8 +96,14 @@ impl<'o> Review<'o> {
             faults: Vec::new(),
             is_unsure: false,
             is_unsure_to_refuse: false,
-            is_replaced: false,
+            again: None,
+            way: None,
         }
+    }
+
+    /// The same page, which says by when the dossier leaves.
+    pub(super) fn by(self, way: Way) -> Self {
+        Review { way: Some(way), ..self }
     }
 
     /// The whole page.
@@ -88,59 +127,59 @@ impl<'o> Review<'o> {
     }
 
     fn write_notices(&self, out: &mut String, words: Words) {
-        if self.is_replaced {
-            let said = words.say(
-                "Dữ liệu đã thay đổi từ khi trang này được mở. Xin xem lại một lần nữa; chưa có gì được ghi nhận.",
-                "The data has changed since the page was opened. Please review it again; nothing has been recorded.",
-            );
-            out.push_str(&format!("<p class=\"notice\" role=\"alert\">{said}</p>\n"));
+        if let Some(again) = self.again {
+            let said = again.words(words);
+            write_to(out, format_args!("<p class=\"notice\" role=\"alert\">{said}</p>\n"));
         }
         if self.faults.is_empty() && !self.is_unsure && !self.is_unsure_to_refuse {
             return;
         }
         let heading = words.say("Hồ sơ chưa được nộp. Xin xem:", "The dossier is not handed in yet. Please see to:");
-        out.push_str(&format!("<div class=\"notice\" role=\"alert\" id=\"faults\">\n<h2>{heading}</h2>\n<ul>\n"));
+        write_to(out, format_args!("<div class=\"notice\" role=\"alert\" id=\"faults\">\n<h2>{heading}</h2>\n<ul>\n"));
         for fault in &self.faults {
             let title = self.opened.basis.form.field(&fault.field).map_or("", |field| words.text(&field.title));
             let (id, why) = (&fault.field, words.unsound(fault.why));
-            out.push_str(&format!("<li><a href=\"#f-{id}\">{}</a>: {}</li>\n", escaped(title), escaped(&why)));
+            write_to(out, format_args!("<li><a href=\"#f-{id}\">{}</a>: {}</li>\n", escaped(title), escaped(&why)));
         }
         if self.is_unsure {
             let said = words.say("Xin đánh dấu rằng ông/bà đã xem lại", "Please tick that you have reviewed it");
-            out.push_str(&format!("<li><a href=\"#sure\">{said}</a></li>\n"));
+            write_to(out, format_args!("<li><a href=\"#sure\">{said}</a></li>\n"));
         }
         if self.is_unsure_to_refuse {
             let said = words.say("Xin đánh dấu rằng ông/bà muốn từ chối", "Please tick that you want to refuse");
-            out.push_str(&format!("<li><a href=\"#sure-to-refuse\">{said}</a></li>\n"));
+            write_to(out, format_args!("<li><a href=\"#sure-to-refuse\">{said}</a></li>\n"));
         }
         out.push_str("</ul>\n");
         let has_file = self.opened.basis.form.fields.iter().any(|field| field.kind == FieldKind::File);
         if has_file && !self.is_unsure_to_refuse {
             let said = words.say("Tệp đính kèm phải được chọn lại.", "Files have to be chosen again.");
-            out.push_str(&format!("<p>{said}</p>\n"));
+            write_to(out, format_args!("<p>{said}</p>\n"));
         }
         out.push_str("</div>\n");
     }
 
     fn write_introduction(&self, out: &mut String, agency: &Agency, words: Words) {
         let (name, due) = (escaped(words.text(&agency.name)), words.day(self.opened.prepared.due_on));
-        out.push_str(&format!("<p>{}</p>\n", words.say(
+        write_to(out, format_args!("<p>{}</p>\n", words.say(
             &format!("{name} đã chuẩn bị hồ sơ này từ dữ liệu mà cơ quan được phép dùng. Hạn thực hiện: ngày <b>{due}</b>."),
             &format!("{name} has prepared this dossier from data that it is authorised to use. It is due by <b>{due}</b>."),
         )));
-        out.push_str(&format!("<p>{}</p>\n", words.say(
+        write_to(out, format_args!("<p>{}</p>\n", words.say(
             "Xin xem lại từng mục, sửa chỗ chưa đúng và bổ sung chỗ còn thiếu. <b>Không có gì được nộp nếu ông/bà không quyết định.</b> Ông/bà có quyền từ chối mà không mất quyền lợi nào.",
             "Please review each value, correct what is wrong and add what is missing. <b>Nothing is handed in unless you decide so.</b> You may refuse, and lose no right by it.",
         )));
         if let Some(until) = self.opened.kept.until {
             let until = words.day(until);
-            out.push_str(&format!(
-                "<p>{}</p>\n",
-                words.say(
-                    &format!("Ông/bà đã hẹn quyết định vào ngày {until}."),
-                    &format!("You meant to decide on {until}."),
-                )
-            ));
+            write_to(
+                out,
+                format_args!(
+                    "<p>{}</p>\n",
+                    words.say(
+                        &format!("Ông/bà đã hẹn quyết định vào ngày {until}."),
+                        &format!("You meant to decide on {until}."),
+                    )
+                ),
+            );
         }
         let to_see = self.shown.iter().filter(|shown| {
             let is_asked = shown.standing == Standing::Missing && shown.field.is_required;
@@ -151,7 +190,7 @@ impl<'o> Review<'o> {
             return;
         }
         let heading = words.say("Cần ông/bà xem kỹ", "Please look closely at");
-        out.push_str(&format!("<h2>{heading}</h2>\n<ul>\n"));
+        write_to(out, format_args!("<h2>{heading}</h2>\n<ul>\n"));
         for shown in to_see {
             let why = match shown.standing {
                 Standing::Conflict => words.say("các nguồn ghi khác nhau", "registers disagree"),
@@ -159,14 +198,14 @@ impl<'o> Review<'o> {
                 Standing::Agreed => words.say("dữ liệu đã cũ", "the data is old"),
             };
             let (id, title) = (&shown.field.id, escaped(words.text(&shown.field.title)));
-            out.push_str(&format!("<li><a href=\"#f-{id}\">{title}</a>: {why}</li>\n"));
+            write_to(out, format_args!("<li><a href=\"#f-{id}\">{title}</a>: {why}</li>\n"));
         }
         out.push_str("</ul>\n");
     }
 
     fn write_form(&self, out: &mut String, words: Words) {
         let heading = words.say("Nội dung hồ sơ", "What is in it");
-        out.push_str(&format!("<h2>{heading}</h2>\n"));
+        write_to(out, format_args!("<h2>{heading}</h2>\n"));
         self.write_opening(out, words);
         for shown in &self.shown {
             let fault = self.faults.iter().find(|fault| fault.field == shown.field.id).map(|fault| fault.why);
@@ -179,64 +218,107 @@ impl<'o> Review<'o> {
             "I have reviewed each value and want to hand in this dossier",
         );
         let confirm = words.say("Xác nhận và nộp hồ sơ", "Confirm and hand in");
-        out.push_str(&format!(
-            "<div class=\"field{}\"><input type=\"checkbox\" id=\"sure\" name=\"sure\" value=\"yes\"><label for=\"sure\">{sure}</label></div>\n<button type=\"submit\" name=\"act\" value=\"confirm\">{confirm}</button>\n</form>\n",
-            if self.is_unsure { " wrong" } else { "" }
-        ));
+        self.write_way(out, words);
+        write_to(
+            out,
+            format_args!(
+                "<div class=\"field{}\"><input type=\"checkbox\" id=\"sure\" name=\"sure\" value=\"yes\"><label for=\"sure\">{sure}</label></div>\n<button type=\"submit\" name=\"act\" value=\"confirm\">{confirm}</button>\n</form>\n",
+                if self.is_unsure { " wrong" } else { "" }
+            ),
+        );
+    }
+
+    /// By when it leaves, and what counts on the last day.
+    fn write_way(&self, out: &mut String, words: Words) {
+        let Some(way) = self.way else { return };
+        let (by, due_on) = (words.day(way.next_night), self.opened.prepared.due_on);
+        let said = match way.is_portal {
+            true => words.say(
+                &format!("Hồ sơ được xác nhận hôm nay sẽ được chuyển lên Cổng dịch vụ công trong đợt chạy đêm kế tiếp, dự kiến ngày {by}."),
+                &format!("What is confirmed today is handed in to the public service portal in the next night's run, expected on {by}."),
+            ),
+            false => words.say(
+                "Hồ sơ được xác nhận sẽ do cán bộ in và chuyển đến nơi giải quyết.",
+                "What is confirmed is printed by a clerk and taken to whoever decides.",
+            ),
+        };
+        write_to(out, format_args!("<p>{said}</p>\n"));
+        if way.next_night <= due_on {
+            return;
+        }
+        let last = match way.is_portal {
+            true => words.pick(
+                "Xin lưu ý: hôm nay là ngày cuối, và hồ sơ chỉ đến Cổng sau thời hạn. Thời điểm ông/bà xác nhận được ghi trong hồ sơ là ngày nộp. Nếu cần chắc chắn nộp trong hôm nay, xin tự nộp trên Cổng dịch vụ công hoặc tại Trung tâm.",
+                "Please note: confirmed today, it reaches the portal after the due day. The moment in which you confirm stands in it as the day of filing. To be sure that it is filed today, hand it in yourself on the public service portal or at the centre.",
+            ),
+            false => words.pick(
+                "Xin lưu ý: hôm nay là ngày cuối. Nếu cần chắc chắn nộp trong hôm nay, xin tự nộp trên Cổng dịch vụ công hoặc tại Trung tâm.",
+                "Please note: today is the last day. To be sure that it is filed today, hand it in yourself on the public service portal or at the centre.",
+            ),
+        };
+        write_to(out, format_args!("<p class=\"notice\">{last}</p>\n"));
     }
 
     fn write_later(&self, out: &mut String, words: Words) {
-        out.push_str(&format!("<h2>{}</h2>\n", words.say("Để sau", "Later")));
+        write_to(out, format_args!("<h2>{}</h2>\n", words.say("Để sau", "Later")));
         self.write_opening(out, words);
         let label = words.say("Quyết định sau", "Decide in");
-        out.push_str(&format!(
-            "<div class=\"later\"><label for=\"days\">{label}</label>\n<select id=\"days\" name=\"days\">\n"
-        ));
+        write_to(
+            out,
+            format_args!(
+                "<div class=\"later\"><label for=\"days\">{label}</label>\n<select id=\"days\" name=\"days\">\n"
+            ),
+        );
         for days in POSTPONE_DAYS {
             let told = words.say(&format!("{days} ngày"), &format!("{days} days"));
-            out.push_str(&format!("<option value=\"{days}\">{told}</option>\n"));
+            write_to(out, format_args!("<option value=\"{days}\">{told}</option>\n"));
         }
         let later = words.say("Để sau", "Postpone");
-        out.push_str(&format!(
-            "</select></div>\n<button type=\"submit\" name=\"act\" value=\"postpone\" class=\"second\">{later}</button>\n</form>\n"
-        ));
+        write_to(
+            out,
+            format_args!(
+                "</select></div>\n<button type=\"submit\" name=\"act\" value=\"postpone\" class=\"second\">{later}</button>\n</form>\n"
+            ),
+        );
     }
 
     fn write_refusal(&self, out: &mut String, words: Words) {
-        out.push_str(&format!("<h2>{}</h2>\n", words.say("Từ chối", "Refuse")));
+        write_to(out, format_args!("<h2>{}</h2>\n", words.say("Từ chối", "Refuse")));
         let said = words.say(
             "Nếu ông/bà từ chối, những gì đã chuẩn bị sẽ bị xóa. Nghĩa vụ và thời hạn không đổi; ông/bà tự nộp hồ sơ trên cổng dịch vụ công hoặc tại Trung tâm.",
             "If you refuse, what was prepared is erased. The duty and its day stay; you hand in a dossier of your own on the portal or at the centre.",
         );
-        out.push_str(&format!("<p>{said}</p>\n"));
+        write_to(out, format_args!("<p>{said}</p>\n"));
         self.write_opening(out, words);
         let sure = words.say("Tôi muốn xóa hồ sơ đã chuẩn bị", "I want what was prepared to be erased");
         let refuse = words.say("Từ chối và xóa", "Refuse and erase");
-        out.push_str(&format!(
-            "<div class=\"field\"><input type=\"checkbox\" id=\"sure-to-refuse\" name=\"sure\" value=\"yes\"><label for=\"sure-to-refuse\">{sure}</label></div>\n<button type=\"submit\" name=\"act\" value=\"decline\" class=\"second\">{refuse}</button>\n</form>\n"
-        ));
+        write_to(
+            out,
+            format_args!(
+                "<div class=\"field\"><input type=\"checkbox\" id=\"sure-to-refuse\" name=\"sure\" value=\"yes\"><label for=\"sure-to-refuse\">{sure}</label></div>\n<button type=\"submit\" name=\"act\" value=\"decline\" class=\"second\">{refuse}</button>\n</form>\n"
+            ),
+        );
     }
 
     fn write_opening(&self, out: &mut String, words: Words) {
         let (tag, version) = (words.0.tag(), &self.opened.kept.version);
         // `autocomplete` of the form is left to the browser: whoever shares a machine clears its memory.
-        out.push_str(&format!(
-            "<form method=\"post\" action=\"?lang={tag}\" enctype=\"multipart/form-data\" novalidate>\n<input type=\"hidden\" name=\"version\" value=\"{version}\">\n"
-        ));
+        write_to(
+            out,
+            format_args!(
+                "<form method=\"post\" action=\"?lang={tag}\" enctype=\"multipart/form-data\" novalidate>\n<input type=\"hidden\" name=\"version\" value=\"{version}\">\n"
+            ),
+        );
     }
 }
 
 /// What became of a dossier.
 #[derive(Debug, Clone)]
 pub(super) enum Told {
-    /// It is confirmed, and leaves.
-    Confirmed { dossier: String },
     /// It waits.
     Postponed { until: Date },
     /// It is erased.
     Declined,
-    /// It was confirmed before.
-    ConfirmedBefore,
     /// It was refused before.
     DeclinedBefore,
     /// Its day went by.
@@ -247,6 +329,10 @@ pub(super) enum Told {
     NotUnderstood,
     /// It could not be written down now.
     NotWritten,
+    /// It could not be shown now.
+    NotShown,
+    /// More was sent than is read.
+    TooLarge,
 }
 
 impl Told {
@@ -256,7 +342,7 @@ impl Told {
         let (title, text) = self.words(words);
         let mut out = String::with_capacity(2048);
         begin(&mut out, agency, words, &title);
-        out.push_str(&format!("<p>{}</p>\n", escaped(&text)));
+        write_to(&mut out, format_args!("<p>{}</p>\n", escaped(&text)));
         end(&mut out, agency, words, false);
         out
     }
@@ -264,16 +350,6 @@ impl Told {
     fn words(&self, words: Words) -> (String, String) {
         let say = |title: (&str, &str), text: (&str, &str)| (words.say(title.0, title.1), words.say(text.0, text.1));
         match self {
-            Told::Confirmed { dossier } => {
-                let number = dossier.get(..8).unwrap_or_default();
-                (
-                    words.say("Đã xác nhận hồ sơ", "The dossier is confirmed"),
-                    words.say(
-                        &format!("Cơ quan đã ghi nhận quyết định của ông/bà và sẽ chuyển hồ sơ đi. Số tra cứu: {number}. Những chỗ ông/bà sửa sẽ được báo cho cơ quan quản lý dữ liệu gốc."),
-                        &format!("Your decision is recorded, and the dossier will be handed in. Reference: {number}. Whoever keeps the data that you corrected is told."),
-                    ),
-                )
-            }
             Told::Postponed { until } => {
                 let until = words.day(*until);
                 (
@@ -291,13 +367,6 @@ impl Told {
                 (
                     "Không có gì được nộp. Nghĩa vụ và thời hạn theo pháp luật không thay đổi.",
                     "Nothing is handed in. The duty and its day stay as the law says.",
-                ),
-            ),
-            Told::ConfirmedBefore => say(
-                ("Hồ sơ đã được xác nhận trước đó", "The dossier was confirmed before"),
-                (
-                    "Quyết định đầu tiên có hiệu lực; lần này không có gì được ghi nhận. Nếu không phải ông/bà đã quyết định, xin liên hệ ngay với cơ quan.",
-                    "The first decision stands; nothing was recorded this time. If it was not you who decided, please contact the agency at once.",
                 ),
             ),
             Told::DeclinedBefore => say(
@@ -328,6 +397,20 @@ impl Told {
                     "Please open the link in the reminder and press a button.",
                 ),
             ),
+            Told::NotShown => say(
+                ("Chưa mở được hồ sơ", "The dossier cannot be shown now"),
+                (
+                    "Hệ thống đang gặp trục trặc. Hãy thử lại sau ít phút, hoặc liên hệ với cơ quan.",
+                    "Something is wrong with the system. Please try again in a few minutes, or contact the agency.",
+                ),
+            ),
+            Told::TooLarge => say(
+                ("Tệp quá lớn", "The files are too large"),
+                (
+                    "Mỗi tệp không quá 5 MB, tất cả không quá 15 MB. Chưa có gì được ghi nhận; hãy quay lại và chọn tệp nhỏ hơn.",
+                    "At most 5 MB each, and 15 MB together. Nothing has been recorded; please go back and choose smaller files.",
+                ),
+            ),
             Told::NotWritten => say(
                 ("Chưa ghi nhận được", "Not recorded yet"),
                 (
@@ -339,22 +422,25 @@ impl Told {
     }
 }
 
-fn begin(out: &mut String, agency: &Agency, words: Words, title: &str) {
+pub(super) fn begin(out: &mut String, agency: &Agency, words: Words, title: &str) {
     let (tag, title, agency) = (words.0.tag(), escaped(title), escaped(words.text(&agency.name)));
-    out.push_str(&format!(
-        "<!DOCTYPE html>\n<html lang=\"{tag}\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} – {agency}</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
-    ));
+    write_to(
+        out,
+        format_args!(
+            "<!DOCTYPE html>\n<html lang=\"{tag}\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} – {agency}</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
+        ),
+    );
 }
 
-fn end(out: &mut String, agency: &Agency, words: Words, has_other_language: bool) {
+pub(super) fn end(out: &mut String, agency: &Agency, words: Words, has_other_language: bool) {
     let (name, contact) = (escaped(words.text(&agency.name)), escaped(words.text(&agency.contact)));
-    out.push_str(&format!("</main>\n<footer>\n<p>{name}. {contact}.</p>\n"));
+    write_to(out, format_args!("</main>\n<footer>\n<p>{name}. {contact}.</p>\n"));
     if has_other_language {
         let (tag, label) = match words.0 {
             Language::Vi => ("en", "In English"),
             Language::En => ("vi", "Bằng tiếng Việt"),
         };
-        out.push_str(&format!("<p><a href=\"?lang={tag}\" lang=\"{tag}\" hreflang=\"{tag}\">{label}</a></p>\n"));
+        write_to(out, format_args!("<p><a href=\"?lang={tag}\" lang=\"{tag}\" hreflang=\"{tag}\">{label}</a></p>\n"));
     }
     out.push_str("</footer>\n</body>\n</html>\n");
 }

@@ -1,15 +1,31 @@
 //! What the pages of a dossier say, in Vietnamese and English.
 
+use std::fmt;
+
 use jiff::civil::Date;
 
 use crate::language::{Language, Text, date};
 use crate::pipeline::form::Unsound;
+
+/// Adds to a page in place.
+pub(super) fn write_to(out: &mut String, text: fmt::Arguments<'_>) {
+    // Writing into a text does not fail.
+    let _ = fmt::Write::write_fmt(out, text);
+}
 
 /// Words of a page, in the language of the reader.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Words(pub(super) Language);
 
 impl Words {
+    /// One of two, as it stands.
+    pub(super) fn pick(self, vi: &'static str, en: &'static str) -> &'static str {
+        match self.0 {
+            Language::Vi => vi,
+            Language::En => en,
+        }
+    }
+
     /// One of two.
     pub(super) fn say(self, vi: &str, en: &str) -> String {
         match self.0 {
@@ -45,6 +61,10 @@ impl Words {
             Unsound::NotChosen => self.say(
                 "Các nguồn dữ liệu ghi khác nhau. Xin chọn giá trị đúng.",
                 "The registers disagree. Please choose which is right.",
+            ),
+            Unsound::Both => self.say(
+                "Ông/bà vừa chọn một giá trị vừa ghi giá trị khác. Xin chỉ giữ một.",
+                "You chose a value and wrote another one. Please keep only one.",
             ),
             Unsound::FileTooLarge => self.say(
                 "Tệp quá lớn. Mỗi tệp không quá 5 MB, tất cả không quá 15 MB.",

@@ -99,7 +99,8 @@ fn a_version_that_was_replaced_is_looked_at_again() {
     };
     let basis = world.ledger().dossier_basis(&kept.basis).unwrap().unwrap();
     let mut ledger = Ledger::open(&world.state(), "an-binh").unwrap();
-    assert_eq!(ledger.prepare_dossiers("r", "driving_licence", (&kept.basis, &basis), &[anew]).unwrap(), 1);
+    let make = |one: &PreparedDossier| Some(one.clone());
+    assert_eq!(ledger.prepare_dossiers("r", "driving_licence", (&kept.basis, &basis), &[anew], &make).unwrap(), 1);
     drop(ledger);
     let (status, _, page) = desk.post(&link, &sent(&old), &[]);
     assert!(status == 409 && page.contains("Dữ liệu đã thay đổi"), "{page}");

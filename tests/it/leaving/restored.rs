@@ -65,7 +65,7 @@ fn a_restored_ledger_remembers_who_is_not_to_be_written_to() {
     }
     assert!(world.ledger().refused().unwrap().is_empty() && world.ledger().stops().unwrap().is_empty());
     let ended = world.night("2026-11-26").with(0);
-    assert!(ended.out.contains("4 refusals, wishes, suppressions or stops were not known"), "{}", ended.out);
+    assert!(ended.out.contains("4 refusals, wishes, decisions, suppressions or stops were not known"), "{}", ended.out);
     // The second stage goes to the two others.
     assert_eq!(taken(&server), 6, "{}", ended.out);
     assert_eq!(world.ledger().refused().unwrap(), refused);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chudong::dossiers::Confirmed;
 use chudong::fault::Explain;
+use chudong::pipeline::publication::Submission;
 use chudong::simulate::{DossierMood, Simulator};
 use chudong::submission::{Error, Patience, Portal, Status};
 
@@ -157,4 +158,37 @@ async fn a_wrong_secret_is_said_without_it() {
     let error = hand_in(&mut Portal::open(&wrong, QUICK).unwrap(), &dossier()).await.unwrap_err();
     let said = format!("{} {error:?}", error.fault());
     assert!(said.contains("submission.no-token") && said.contains("401") && !said.contains("hunter2"), "{said}");
+}
+
+#[tokio::test]
+async fn mutual_tls_lets_us_in_and_hands_nothing_to_a_stranger() {
+    let folder = tempfile::tempdir().unwrap();
+    crate::push::client_certificate(folder.path());
+    let simulator = Simulator::start("127.0.0.1:0".parse().unwrap(), 1).await.unwrap();
+    let url = crate::push::guard(&simulator, &folder.path().join("ca.pem")).await;
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let us = crate::push::secret(folder.path(), "us", &format!("{}{}", read("us.key"), read("us.pem")));
+    let authority = |name: &str| Some(crate::root().join("tests/it/tls").join(name));
+    let known =
+        Submission { identity: Some(us), authority: authority("authority.pem"), ..terms(&url, Some(folder.path())) };
+    let number = hand_in(&mut Portal::open(&known, QUICK).unwrap(), &dossier()).await.unwrap();
+    let held = simulator.dossiers();
+    assert_eq!(held.keys().collect::<Vec<_>>(), [&number]);
+    assert_eq!(held[&number].files.len(), 2);
+    let standing = Portal::open(&known, QUICK).unwrap().standing(std::slice::from_ref(&number)).await.unwrap();
+    assert_eq!(standing.len(), 1);
+    // Without a certificate, and to a server of another authority, nothing of the person leaves.
+    let calls = simulator.dossier_calls();
+    for stranger in [
+        Submission { identity: None, ..known.clone() },
+        Submission { authority: authority("other-authority.pem"), ..known.clone() },
+    ] {
+        let error = hand_in(&mut Portal::open(&stranger, QUICK).unwrap(), &dossier()).await.unwrap_err();
+        assert_eq!(error.code(), "submission.no-token");
+    }
+    assert_eq!((simulator.dossier_calls(), simulator.dossiers()), (calls, held));
+    let none = Submission { identity: Some(crate::push::secret(folder.path(), "none", "hunter2")), ..known };
+    let error = Portal::open(&none, QUICK).unwrap_err();
+    let said = format!("{} {error:?}", error.fault());
+    assert!(said.contains("submission.service") && !said.contains("hunter2"), "{said}");
 }
