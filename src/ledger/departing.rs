@@ -20,6 +20,10 @@ use crate::obligations::life::State;
 /// The kind of the entry by which a person takes a decision back.
 pub(super) const TAKEN_BACK: &str = "dossier.taken_back";
 
+/// The kind of the entry by which decisions are listed for the owners of registers, and the row of `mark` that says how
+/// far.
+const LISTED: &str = "dossiers.listed";
+
 /// Why a confirmed dossier is not handed in before a clerk has looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Objection {
@@ -202,6 +206,30 @@ impl Ledger {
             }
             step(transaction, (run, "submission.released", dossier), &json!({}), None)?;
             Ok(true)
+        })
+    }
+
+    /// Up to which entry the decisions are listed for the owners of registers; 0 where none is.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn listed_until(&self) -> Result<i64, Error> {
+        let sql = "select bytes from mark where name = ?1";
+        let row = self.connection.query_row(sql, [LISTED], |row| row.get(0)).optional();
+        Ok(row.map_err(|source| self.failed("read which decisions are listed", source))?.unwrap_or(0))
+    }
+
+    /// Records that the decisions up to an entry are in lists for the owners of registers, with the names of the lists.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written.
+    pub fn dossiers_listed(&mut self, run: &str, until: i64, lists: &[String]) -> Result<(), Error> {
+        self.write("record which decisions are listed", |transaction| {
+            append(transaction, run, LISTED, "discrepancies", &json!({ "lists": lists, "until": until }))?;
+            let sql = "insert into mark (name, bytes) values (?1, ?2) on conflict (name) do update set bytes = ?2";
+            transaction.prepare_cached(sql)?.execute(params![LISTED, until]).map(drop)
         })
     }
 

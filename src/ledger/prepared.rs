@@ -56,6 +56,9 @@ create index if not exists dossier_by_obligation on dossier (obligation, state, 
 -- Few are confirmed: a night finds them without looking at the others.
 create index if not exists dossier_confirmed_by_entry on dossier (entry) where state = 'confirmed';
 
+-- Few are put off: a night finds those of today without looking at the others.
+create index if not exists dossier_postponed on dossier (until) where state = 'postponed';
+
 -- What a person confirmed, sealed: the dossier at place 0, its files after it. The SHA-256 of each is in the entry.
 create table if not exists dossier_confirmed (
     dossier text not null,
@@ -158,6 +161,8 @@ pub struct KeptDossier {
     pub until: Option<Date>,
     /// What is prepared; none where it was erased.
     pub sealed: Option<Vec<u8>>,
+    /// The entry that says how it stands: of one that is confirmed, that of the decision.
+    pub entry: i64,
 }
 
 /// The name under which a prepared dossier is sealed.
@@ -208,7 +213,7 @@ impl Ledger {
     /// Where the ledger cannot be read.
     pub fn dossier(&self, dossier: &str) -> Result<Option<KeptDossier>, Error> {
         let failed = |source| self.failed("read a prepared dossier", source);
-        let sql = "select dossier, subject, obligation, item, due_on, state, version, basis, until, sealed
+        let sql = "select dossier, subject, obligation, item, due_on, state, version, basis, until, sealed, entry
                    from dossier where dossier = ?1";
         // Asked for every page: whether there is such a table is looked up only where this fails.
         let mut select = match self.connection.prepare_cached(sql) {
@@ -256,6 +261,23 @@ impl Ledger {
             }
         }
         Ok(found)
+    }
+
+    /// The obligations of dossiers that their persons put off until a day that has come, with that day.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn postponed_until(&self, today: Date) -> Result<HashMap<String, Date>, Error> {
+        let failed = |source| self.failed("read what was put off", source);
+        if !self.has_table("dossier")? {
+            return Ok(HashMap::new());
+        }
+        let sql = "select obligation, until from dossier where state = 'postponed' and until <= ?1";
+        let mut select = self.connection.prepare(sql).map_err(failed)?;
+        let rows = select.query_map([today.to_string()], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)));
+        let rows: Vec<(String, String)> = rows.and_then(Iterator::collect).map_err(failed)?;
+        Ok(rows.into_iter().filter_map(|(obligation, until)| Some((obligation, until.parse().ok()?))).collect())
     }
 
     fn has_no_dossier(&self) -> Result<bool, Error> {
@@ -430,8 +452,7 @@ fn put(transaction: &Transaction<'_>, run: &str, (item, basis): (&str, &str), pa
     let mut put = transaction.prepare_cached(
         "insert into dossier (dossier, subject, obligation, item, due_on, state, version, basis, sealed, entry)
          values (?1, ?2, ?3, ?4, ?5, 'prepared', ?6, ?7, ?8, ?9)
-         on conflict (dossier) do update set due_on = ?5, state = 'prepared', version = ?6, basis = ?7,
-             until = null, sealed = ?8, entry = ?9
+         on conflict (dossier) do update set due_on = ?5, version = ?6, basis = ?7, sealed = ?8, entry = ?9
          where state in ('prepared', 'postponed')",
     )?;
     let mut written = 0;
@@ -481,5 +502,6 @@ pub(super) fn kept(row: &Row<'_>) -> rusqlite::Result<KeptDossier> {
         basis: row.get(7)?,
         until: until.map(|until| until.parse().map_err(|_| unknown(8, until))).transpose()?,
         sealed: row.get(9)?,
+        entry: row.get(10)?,
     })
 }

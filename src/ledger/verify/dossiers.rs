@@ -67,7 +67,8 @@ impl Dossiers {
             match self.rows.get_mut(&cell(0)) {
                 // What was decided in the meantime stays.
                 Some(known) if !["prepared", "postponed"].contains(&known.state.as_str()) => {}
-                Some(known) => *known = row,
+                // So does the day on which the person means to decide.
+                Some(known) => *known = Row { state: known.state.clone(), until: known.until.clone(), ..row },
                 None => drop(self.rows.insert(cell(0), row)),
             }
         }

@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use super::calendar::LegalCalendar;
 use super::indices::Definition;
 use super::law::Law;
+use super::options::Confidence;
 use super::reader::{Document, Faults, Node};
 use super::{
     Agency, ChangeBound, Channel, Commune, Item, Missed, Pipeline, ProcedureGroup, Schedule, StandardTable, Unit,
@@ -98,6 +99,13 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         let what = "dossiers are prepared, and there is no page on which people see them";
         let next = "add [serve] with base_url = \"https://...\"; chudong serve answers there";
         node.fault("dossiers", "pipeline.dossiers-without-page", what, next);
+    }
+    for form in dossiers.iter().filter(|form| form.confidence == Confidence::Unsourced && node.has("submission")) {
+        let (item, code) = (&form.item, &form.procedure);
+        let what = format!("the procedure code {code} of {item} is not sourced, and the portal files dossiers by it");
+        let next =
+            format!("look it up in the national catalogue, and write it there: procedures = {{ {item} = \"...\" }}");
+        node.fault("dossiers", "pipeline.procedure-unsourced", what, &next);
     }
     if !dossiers.is_empty() && !dossiers_on_paper && !node.has("submission") {
         let what = "people confirm dossiers, and there is no way by which these leave";

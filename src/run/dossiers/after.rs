@@ -15,7 +15,10 @@ use crate::run::Night;
 use crate::run::bounces::{LISTS_KEPT_DAYS, cell, forget};
 
 /// The folder of the state in which the lists of what registers say otherwise are.
-const LISTS: &str = "discrepancies";
+pub(in crate::run) const LISTS: &str = "discrepancies";
+
+/// The first line of each.
+const HEAD: &str = "subject_id,column,register,person,dossier,since";
 
 /// The confirmed dossiers that were decided after an entry of the ledger, opened: what leaves for the portal.
 ///
@@ -69,15 +72,15 @@ impl Night<'_> {
 
     /// Writes a list for each source in which a person who confirmed a dossier found something wrong.
     ///
-    /// Of one decision there is one line, in the list of the night after it. The list has the number of the person and
-    /// both values: it is for the owner of the register, readable by the service's account alone.
-    fn list_discrepancies(&mut self, ledger: &Ledger) -> Result<(), Fault> {
+    /// Of one decision there is one line, in the list of the day of it, and once: the ledger knows which decisions were
+    /// listed, so that a list that was handed over and deleted does not come back. The list has the number of the person
+    /// and both values: it is for the owner of the register, readable by the service's account alone.
+    fn list_discrepancies(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
         let folder = self.world.state.join(LISTS);
         forget(&folder, self.as_of.date())?;
-        let kept = ledger.confirmed_dossiers(0).map_err(|error| error.fault())?;
-        if kept.is_empty() {
-            return Ok(());
-        }
+        let listed = ledger.listed_until().map_err(|error| error.fault())?;
+        let kept = ledger.confirmed_dossiers(listed).map_err(|error| error.fault())?;
+        let Some(newest) = kept.iter().map(|one| one.dossier.entry).max() else { return Ok(()) };
         let key = self.world.opening_key().map_err(|error| error.fault())?;
         let mut bases: HashMap<String, Basis> = HashMap::new();
         let mut lists: BTreeMap<(String, Date), Vec<String>> = BTreeMap::new();
@@ -109,15 +112,29 @@ impl Night<'_> {
                 lists.entry((source, day)).or_default().push(line(&confirmed, &one, day));
             }
         }
+        let mut names = Vec::new();
         for ((source, day), mut rows) in lists {
-            rows.sort();
             let path = folder.join(format!("{source}-{day}.csv"));
-            let text = format!("subject_id,column,register,person,dossier,since\r\n{}\r\n", rows.join("\r\n"));
+            // What an earlier run of the day put there is not handed over yet.
+            rows.extend(rows_of(&path)?);
+            rows.sort();
+            rows.dedup();
+            names.push(format!("{source}-{day}"));
+            let text = format!("{HEAD}\r\n{}\r\n", rows.join("\r\n"));
             files::private_folder(&folder).map_err(|error| unwritable(&folder, &error))?;
             files::replace(&path, text.as_bytes()).map_err(|error| unwritable(&path, &error))?;
             self.report.look.insert("discrepancies".into(), folder.clone());
         }
-        Ok(())
+        ledger.dossiers_listed(&self.run, newest, &names).map_err(|error| error.fault())
+    }
+}
+
+/// The rows of a list that is there already.
+fn rows_of(path: &std::path::Path) -> Result<Vec<String>, Fault> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text.split("\r\n").skip(1).filter(|row| !row.is_empty()).map(str::to_owned).collect()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(unwritable(path, &error)),
     }
 }
 

@@ -356,9 +356,9 @@ impl Told {
                     words.say("Đã ghi nhận", "Recorded"),
                     words.say(
                         &format!(
-                            "Hồ sơ được giữ lại. Ông/bà mở lại đường dẫn này để quyết định, nên trước ngày {until}."
+                            "Hồ sơ được giữ lại. Cơ quan sẽ nhắc lại vào ngày {until}; ông/bà cũng có thể mở lại đường dẫn này bất cứ lúc nào trước hạn."
                         ),
-                        &format!("The dossier is kept. Open this link again to decide, best before {until}."),
+                        &format!("The dossier is kept. The agency reminds you again on {until}; you can open this link again at any time until the due day."),
                     ),
                 )
             }

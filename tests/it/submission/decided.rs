@@ -121,3 +121,23 @@ fn who_decides_on_the_last_day_is_in_time() {
     assert_eq!((now.state, now.fulfilled_on, now.is_late()), (State::Fulfilled, Some(last), false), "{said}");
     world.ledger_is_sound();
 }
+
+#[test]
+fn to_whom_the_way_online_is_closed_no_letter_holds_a_link_to_it() {
+    let runtime = Runtime::new().unwrap();
+    let simulator = runtime.block_on(Simulator::start("127.0.0.1:0".parse().unwrap(), 1)).unwrap();
+    let world = crate::dossiers::world(&["driving_licence"]);
+    world.edit(PIPELINE, "\n[unit]\n", &table(&simulator, &world));
+    // Of those with an even number the agency knows that they cannot sign in.
+    let even = "right(known.subject_id, 1) in ('0', '2', '4', '6', '8')";
+    world.edit("sql/options/driving_licence.sql", "known.level < 2", even);
+    let said = world.night(NIGHT).with(0).out;
+    assert!(said.contains("are not prepared: no way online is open to their persons"), "{said}");
+    let desk = Desk::start(&world);
+    let links = links(&world);
+    assert!(!links.is_empty());
+    for link in &links {
+        let number = crate::dossiers::value(&desk.get(link).2, "identity_number").unwrap();
+        assert!(number.ends_with(['1', '3', '5', '7', '9']));
+    }
+}
