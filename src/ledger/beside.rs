@@ -4,12 +4,12 @@
 //! its own, named by the dossier and the SHA-256 of its bytes; it is there before the decision is journaled, and goes when
 //! nothing of the dossier is kept any more. It must not know what the bytes say, nor the key.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::files;
-use crate::personal::sha256;
+use crate::personal::{random_numbers, sha256};
 
 /// The folder.
 const FOLDER: &str = "said.parts";
@@ -29,9 +29,15 @@ pub(super) fn keep<'p>(ledger: &Path, dossier: &str, parts: impl Iterator<Item =
     files::private_folder(&folder)?;
     for part in parts {
         let path = folder.join(name(dossier, &sha256(part)));
-        if !path.exists() {
-            files::replace(&path, part)?;
+        if path.exists() {
+            continue;
         }
+        // Two windows may confirm at once: each writes aside of the other.
+        let aside = random_numbers(1).and_then(|mut numbers| numbers.pop()).ok_or(io::ErrorKind::Other)?;
+        let aside = folder.join(name(dossier, &aside));
+        files::replace(&aside, part)?;
+        std::fs::rename(&aside, &path)?;
+        files::sync_folder(&folder)?;
     }
     Ok(())
 }
@@ -57,8 +63,19 @@ pub(super) fn forget(ledger: &Path, dossiers: &[String]) -> io::Result<()> {
         let name = entry.file_name();
         let dossier = name.to_str().and_then(|name| name.trim_start_matches('.').split_once('.'));
         if dossier.is_some_and(|(dossier, _)| gone.contains(dossier)) {
-            std::fs::remove_file(entry.path())?;
+            match std::fs::remove_file(entry.path()) {
+                // Another window was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed?,
+            }
         }
     }
     files::sync_folder(&folder)
+}
+
+/// The dossiers of which there are parts.
+pub(super) fn kept(ledger: &Path) -> BTreeSet<String> {
+    let listing = std::fs::read_dir(folder(ledger)).into_iter().flatten().flatten();
+    let names = listing.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter_map(|name| Some(name.trim_start_matches('.').split_once('.')?.0.to_owned())).collect()
 }

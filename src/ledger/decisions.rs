@@ -114,7 +114,8 @@ impl Ledger {
             })
         })?;
         if taken == DecisionTaken::Taken && matches!(decision.act, DossierAct::Decline) {
-            self.forget_beside(std::slice::from_ref(&decision.dossier))?;
+            // The decision stands, whatever becomes of what another window left behind: the next night removes it.
+            let _ = self.forget_beside(std::slice::from_ref(&decision.dossier));
         }
         Ok(taken)
     }
@@ -126,6 +127,21 @@ impl Ledger {
         let parts = sealed.iter().chain(&shown).map(Vec::as_slice);
         beside::keep(self.path(), &decision.dossier, parts)
             .map_err(|source| Error::Journal { path: self.path().to_owned(), source })
+    }
+
+    /// Removes from the second place what is left of dossiers of which nothing is to be kept.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read, or something cannot be removed.
+    pub fn tidy_beside(&self) -> Result<(), Error> {
+        let mut gone = Vec::new();
+        for dossier in beside::kept(self.path()) {
+            let known = self.dossier(&dossier)?;
+            let is_kept = known.is_none_or(|known| known.state.is_open() || known.state == DossierState::Confirmed);
+            gone.extend((!is_kept).then_some(dossier));
+        }
+        if gone.is_empty() { Ok(()) } else { self.forget_beside(&gone) }
     }
 
     /// Removes what is kept of dossiers in the second place.

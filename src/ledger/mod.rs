@@ -38,6 +38,7 @@ mod outbox;
 mod outcomes;
 mod preferences;
 mod prepared;
+mod preparing;
 mod publications;
 mod pulls;
 mod recommendations;
@@ -50,6 +51,7 @@ mod suppression;
 mod together;
 pub mod tokens;
 mod trace;
+mod trace_dossiers;
 mod unsent;
 pub mod verify;
 
@@ -81,7 +83,8 @@ pub use released::{ExactDecision, KeptExact};
 pub use runs::{Run, RunOutcome};
 pub use shared::Shared;
 pub use suppression::{AddressAct, NUMBER_REFUSED, RefusedAddress, Returned, Suppression, Taken};
-pub use trace::{Told, Traced, TracedDossier, TracedMessage, TracedRecommendation};
+pub use trace::{Told, Traced, TracedMessage};
+pub use trace_dossiers::{TracedDossier, TracedRecommendation};
 
 const SCHEMA_VERSION: i64 = 2;
 

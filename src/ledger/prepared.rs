@@ -9,16 +9,12 @@ use std::collections::HashMap;
 
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
-use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::ahead::written_ahead;
-use super::chain::append_text;
 use super::departing::WaitingDossier;
 use super::said::Line;
 use super::{Error, Ledger, append};
 use crate::obligations::life::State;
-use crate::personal::sha256;
 
 /// The kinds of its entries.
 pub(super) const PREPARED: &str = "dossiers.prepared";
@@ -70,7 +66,7 @@ create table if not exists dossier_confirmed (
 ";
 
 /// Dossiers in one entry: few entries, each short enough to be read.
-const DOSSIERS_PER_ENTRY: usize = 500;
+pub(super) const DOSSIERS_PER_ENTRY: usize = 500;
 
 /// How a prepared dossier stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -171,41 +167,6 @@ pub fn dossier_name(dossier: &str) -> String {
 }
 
 impl Ledger {
-    /// Writes down prepared dossiers of one form. One that is there already and open gets this version; one that the
-    /// person has decided stays as it is. Says how many were written.
-    ///
-    /// The items come in the order of their numbers, which nobody can guess, and best in that of their obligations too:
-    /// so the indices grow at their ends. `make` runs on all cores, a part ahead of the one that is written; an item of
-    /// which it makes nothing is left out. A part is written whole or not at all, one after the other.
-    ///
-    /// # Errors
-    ///
-    /// Where the ledger cannot be written.
-    pub fn prepare_dossiers<'i, I: Sync>(
-        &mut self,
-        run: &str,
-        item: &str,
-        (basis, body): (&str, &str),
-        items: &'i [I],
-        make: &(impl Fn(&'i I) -> Option<PreparedDossier> + Sync),
-    ) -> Result<usize, Error> {
-        const DOING: &str = "write down prepared dossiers";
-        self.write(DOING, |transaction| put_basis(transaction, run, item, basis, body))?;
-        let page = |items: &'i [I]| page(basis, items.iter().filter_map(make));
-        let mut written = 0;
-        written_ahead(items, DOSSIERS_PER_ENTRY, &page, |part| {
-            written += self.write(DOING, |transaction| {
-                let mut written = 0;
-                for page in part {
-                    written += put(transaction, run, (item, basis), page)?;
-                }
-                Ok(written)
-            })?;
-            Ok(())
-        })?;
-        Ok(written)
-    }
-
     /// A dossier by its number; none where there never was one.
     ///
     /// # Errors
@@ -306,8 +267,9 @@ impl Ledger {
     }
 
     /// Erases confirmed dossiers that are over: at once where the obligation is to be done again, so that another can be
-    /// prepared, and otherwise when they were handed in before a day. One that was printed and never handed in is over when
-    /// its obligation is no longer open, and was not before that day. Says how many dossiers that were.
+    /// prepared, and otherwise where the portal came to an end with them before a day, by the night that heard it. One that
+    /// was printed and never handed in is over when its obligation is no longer open, and it was decided before that day.
+    /// Says how many dossiers that were.
     ///
     /// # Errors
     ///
@@ -317,8 +279,10 @@ impl Ledger {
             return Ok(0);
         }
         let sql = "select dossier from dossier where state = 'confirmed' and exists (
-                       select 1 from submission where submission.dossier = dossier.dossier and stage = 'ended'
-                           and (outcome = 'open again' or filed_on < ?1))";
+                       select 1 from submission join entry on entry.seq = submission.entry
+                       where submission.dossier = dossier.dossier and stage = 'ended' and (outcome = 'open again' or ?1 >
+                           case when entry.run like '____-__-__%' then substr(entry.run, 1, 10)
+                                else substr(entry.at, 1, 10) end))";
         let mut gone = self.dossiers_where(sql, &before.to_string())?;
         let is_over = |one: &WaitingDossier| {
             let is_done = matches!(one.state, Some(State::Fulfilled | State::Withdrawn));
@@ -411,79 +375,6 @@ pub(super) fn forget(
     transaction.prepare_cached(set)?.execute(params![dossier, state.word(), entry])?;
     transaction.prepare_cached("delete from dossier_confirmed where dossier = ?1")?.execute([dossier])?;
     Ok(())
-}
-
-/// The dossiers of one entry with their versions, and its body; an error where it cannot be written.
-struct Page {
-    dossiers: Vec<(PreparedDossier, String, String)>,
-    body: Result<String, String>,
-}
-
-/// The body of an entry, in the order of its keys.
-#[derive(Serialize)]
-struct Body<'a> {
-    basis: &'a str,
-    /// Dossier, pseudonym, obligation, day, version.
-    dossiers: Vec<[&'a str; 5]>,
-}
-
-fn page(basis: &str, dossiers: impl Iterator<Item = PreparedDossier>) -> Page {
-    let told = |one: PreparedDossier| {
-        let (due_on, version) = (one.due_on.to_string(), sha256(&one.sealed));
-        (one, due_on, version)
-    };
-    let dossiers: Vec<_> = dossiers.map(told).collect();
-    let lines = dossiers
-        .iter()
-        .map(|(one, due_on, version)| {
-            [&one.dossier, &one.subject, &one.obligation, due_on, version].map(String::as_str)
-        })
-        .collect();
-    let body = serde_json::to_string(&Body { basis, dossiers: lines }).map_err(|error| error.to_string());
-    Page { dossiers, body }
-}
-
-fn put(transaction: &Transaction<'_>, run: &str, (item, basis): (&str, &str), page: Page) -> rusqlite::Result<usize> {
-    if page.dossiers.is_empty() {
-        return Ok(0);
-    }
-    let body = page.body.map_err(|what| rusqlite::Error::ToSqlConversionFailure(what.into()))?;
-    let entry = append_text(transaction, run, PREPARED, item, body)?;
-    let mut put = transaction.prepare_cached(
-        "insert into dossier (dossier, subject, obligation, item, due_on, state, version, basis, sealed, entry)
-         values (?1, ?2, ?3, ?4, ?5, 'prepared', ?6, ?7, ?8, ?9)
-         on conflict (dossier) do update set due_on = ?5, version = ?6, basis = ?7, sealed = ?8, entry = ?9
-         where state in ('prepared', 'postponed')",
-    )?;
-    let mut written = 0;
-    for (one, due_on, version) in &page.dossiers {
-        written += put.execute(params![
-            one.dossier,
-            one.subject,
-            one.obligation,
-            item,
-            due_on,
-            version,
-            basis,
-            one.sealed,
-            entry
-        ])?;
-    }
-    Ok(written)
-}
-
-fn put_basis(transaction: &Transaction<'_>, run: &str, item: &str, basis: &str, body: &str) -> rusqlite::Result<()> {
-    let known: bool = transaction
-        .prepare_cached("select exists (select 1 from dossier_basis where basis = ?1)")?
-        .query_row([basis], |row| row.get(0))?;
-    if known {
-        return Ok(());
-    }
-    let entry = append(transaction, run, BASIS, basis, &json!({ "item": item, "sha256": sha256(body.as_bytes()) }))?;
-    transaction
-        .prepare_cached("insert into dossier_basis (basis, body, entry) values (?1, ?2, ?3)")?
-        .execute(params![basis, body, entry])
-        .map(drop)
 }
 
 pub(super) fn kept(row: &Row<'_>) -> rusqlite::Result<KeptDossier> {

@@ -9,10 +9,11 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::mentions::Finder;
-use super::{Error, Ledger, addresses, explanations, obligations, outbox, prepared, submissions};
+use super::trace_dossiers::{TracedDossier, TracedRecommendation, dossier_lines};
+use super::{Error, Ledger, addresses, explanations, obligations, prepared};
 
 /// One thing that happened, as an entry of the chain tells it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -65,44 +66,6 @@ pub struct TracedMessage {
     pub week_messages: usize,
     /// What happened to it, the oldest first.
     pub events: Vec<Told>,
-}
-
-/// A prepared dossier, how it stands and what happened to it: prepared, decided, handed in, its statuses.
-#[derive(Debug, Clone, Serialize)]
-pub struct TracedDossier {
-    /// Its number.
-    pub dossier: String,
-    /// The key of its obligation.
-    pub obligation: String,
-    /// The item.
-    pub item: String,
-    /// The obligation's day.
-    pub due_on: String,
-    /// How it stands, as the ledger says it.
-    pub state: String,
-    /// Until when the person put it off.
-    pub until: Option<String>,
-    /// What happened to it, the oldest first: no value of it.
-    pub events: Vec<Told>,
-}
-
-/// A recommendation: which way, and whether a letter said so.
-#[derive(Debug, Clone, Serialize)]
-pub struct TracedRecommendation {
-    /// The night.
-    pub night: String,
-    /// The key of the obligation.
-    pub obligation: String,
-    /// The outcome.
-    pub outcome: String,
-    /// The word of the way; none where no way was without harm.
-    pub recommended: Option<String>,
-    /// SHA-256 of the explanation in both languages.
-    pub explained: String,
-    /// Whether what was weighed is still kept, sealed.
-    pub is_kept: bool,
-    /// The message of that night in which it stood.
-    pub shown_in: Option<String>,
 }
 
 /// What is known about one person, or about what belongs to one message.
@@ -273,58 +236,6 @@ impl Ledger {
         Ok(())
     }
 
-    /// Adds the dossiers that were prepared for an obligation, with what happened to each.
-    fn add_dossiers(&self, finder: &Finder<'_>, traced: &mut Traced, obligation: &str) -> Result<(), Error> {
-        let failed = |source| self.failed("read the dossiers of a person", source);
-        if !self.has_table("dossier")? {
-            return Ok(());
-        }
-        let sql = "select dossier, obligation, item, due_on, state, until from dossier
-                   where obligation = ?1 and subject = ?2 order by entry, dossier";
-        let mut select = self.connection.prepare_cached(sql).map_err(failed)?;
-        let row = |row: &Row<'_>| {
-            Ok(TracedDossier {
-                dossier: row.get(0)?,
-                obligation: row.get(1)?,
-                item: row.get(2)?,
-                due_on: row.get(3)?,
-                state: row.get(4)?,
-                until: row.get(5)?,
-                events: Vec::new(),
-            })
-        };
-        let rows = select.query_map([obligation, &traced.subject], row).map_err(failed)?;
-        let mut found: Vec<TracedDossier> = rows.collect::<Result<_, _>>().map_err(failed)?;
-        for one in &mut found {
-            let number = one.dossier.as_str();
-            one.events = self.told(finder.entries(number)?, |line| is_of(line, number))?;
-            one.events.retain(|told| told.kind.starts_with("dossier") || told.kind.starts_with(submissions::KINDS));
-        }
-        traced.dossiers.extend(found);
-        Ok(())
-    }
-
-    /// Adds what was recommended about an obligation, and in which message it stood.
-    fn add_recommendations(&self, traced: &mut Traced, obligation: &str) -> Result<(), Error> {
-        const MOST: usize = 50;
-        for kept in self.recommendations_like(obligation, MOST)? {
-            let night = kept.night.to_string();
-            let is_of_night = |told: &Told| told.kind == outbox::RECORDED && told.run.starts_with(&night);
-            let mut messages = traced.messages.iter().filter(|message| message.obligation == obligation);
-            let shown_in = messages.find(|message| message.events.iter().any(is_of_night));
-            traced.recommendations.push(TracedRecommendation {
-                shown_in: shown_in.map(|message| message.key.clone()),
-                night,
-                obligation: kept.obligation,
-                outcome: kept.outcome,
-                recommended: kept.recommended,
-                explained: kept.explained,
-                is_kept: kept.sealed.is_some(),
-            });
-        }
-        Ok(())
-    }
-
     fn traced(&self, key: &str) -> Result<Option<TracedMessage>, Error> {
         // A ledger of an earlier layout, opened for reading, has no reasons beside its messages.
         let newer = match self.version()?.as_deref() {
@@ -340,7 +251,7 @@ impl Ledger {
     }
 
     /// The lines of some entries that are meant, each as a thing that happened.
-    fn told(
+    pub(super) fn told(
         &self,
         entries: impl IntoIterator<Item = i64>,
         is_meant: impl Fn(&Value) -> bool,
@@ -420,21 +331,8 @@ fn lines(kind: &str, key: &str, body: Value) -> Vec<Value> {
     }
 }
 
-/// What an entry about many dossiers says of each: that it was prepared, of which day and version and by which form, or
-/// how it came to its end.
-fn dossier_lines(body: &Map<String, Value>) -> Vec<Value> {
-    let line = |dossier: &Value| match dossier {
-        Value::Array(cells) => {
-            let cell = |at: usize| cells.get(at).cloned().unwrap_or_default();
-            json!({ "basis": body.get("basis"), "due_on": cell(3), "of": cell(0), "version": cell(4) })
-        }
-        dossier => json!({ "account": body.get("account"), "of": dossier, "state": body.get("state") }),
-    };
-    body.get("dossiers").and_then(Value::as_array).into_iter().flatten().map(line).collect()
-}
-
 /// Whether a line is about something: its own key.
-fn is_of(line: &Value, key: &str) -> bool {
+pub(super) fn is_of(line: &Value, key: &str) -> bool {
     ["key", "of"].iter().any(|name| line.get(name).and_then(Value::as_str) == Some(key))
 }
 

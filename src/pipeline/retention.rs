@@ -9,7 +9,12 @@ pub struct Retention {
     pub explanations_days: u16,
     /// Of what people wrote beside their ratings.
     pub rating_texts_days: u16,
+    /// Of a confirmed dossier, after the portal has come to an end with it: what was confirmed, and its files.
+    pub dossiers_days: u16,
 }
+
+/// A quarter, as the lists of what registers say otherwise: long enough for their owners to ask back.
+pub const DOSSIERS_DAYS: u16 = 90;
 
 /// A quarter: long enough for whoever mends what raters complain of.
 pub const RATING_TEXTS_DAYS: u16 = 92;
@@ -23,6 +28,7 @@ impl Default for Retention {
             addresses_days: RETENTION_DAYS,
             explanations_days: RETENTION_DAYS,
             rating_texts_days: RATING_TEXTS_DAYS,
+            dossiers_days: DOSSIERS_DAYS,
         }
     }
 }

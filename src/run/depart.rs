@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use jiff::ToSpan;
 
 use super::Night;
-use super::bounces::LISTS_KEPT_DAYS;
 use super::build::Built;
 use super::leaving::{dossiers, follow, submit_confirmed};
 use crate::fault::{Explain, Fault};
@@ -54,8 +53,8 @@ impl Night<'_> {
             self.report.notes.extend(left.texts());
             self.report.faults.extend(faults.iter().map(FaultLine::from));
         }
-        // As long as the lists of what registers say otherwise are kept, which are made from what was confirmed.
-        let before = self.today.saturating_sub(LISTS_KEPT_DAYS.days());
+        let kept_days = i64::from(self.checked.pipeline.retention.dossiers_days);
+        let before = self.today.saturating_sub(kept_days.days());
         let gone = ledger.forget_left_dossiers(&self.run, before).map_err(|error| error.fault())?;
         if gone > 0 {
             self.report.notes.push(format!("{} erased: nothing is left to do with them", dossiers(gone)));

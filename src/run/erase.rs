@@ -104,7 +104,7 @@ fn struck_from_lists(world: &World, subject: &Personal<String>) -> Result<Vec<(S
                 Fault::new("erase.list", Place::file(&path), format!("the list cannot be rewritten: {error}"), next)
             };
             let text = std::fs::read_to_string(&path).map_err(failed)?;
-            let rows: Vec<&str> = text.split_inclusive("\r\n").collect();
+            let rows = dossiers::rows(&text);
             let left: Vec<&str> = rows.iter().copied().filter(|row| !row.starts_with(&first)).collect();
             let count = rows.len().saturating_sub(left.len());
             if count == 0 {

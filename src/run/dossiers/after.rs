@@ -1,6 +1,7 @@
 //! What becomes of prepared dossiers after the person: those that leave, what registers are told, what is erased.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 
 use jiff::civil::Date;
 
@@ -17,8 +18,8 @@ use crate::run::bounces::{LISTS_KEPT_DAYS, cell, forget};
 /// The folder of the state in which the lists of what registers say otherwise are.
 pub(in crate::run) const LISTS: &str = "discrepancies";
 
-/// The first line of each.
-const HEAD: &str = "subject_id,column,register,person,dossier,since";
+/// The first row of each list.
+const HEAD: &str = "subject_id,column,register,person,dossier,since\r\n";
 
 /// The confirmed dossiers that were decided after an entry of the ledger, opened: what leaves for the portal.
 ///
@@ -63,6 +64,7 @@ impl Night<'_> {
                 .notes
                 .push(format!("{expired} prepared dossiers are erased: their day is over, or nothing is due any more"));
         }
+        ledger.tidy_beside().map_err(|error| error.fault())?;
         // A list that cannot be written is said; what it would say is kept in the ledger, and written tomorrow.
         if let Err(fault) = self.list_discrepancies(ledger) {
             self.report.faults.push(FaultLine::from(&fault));
@@ -83,7 +85,7 @@ impl Night<'_> {
         let Some(newest) = kept.iter().map(|one| one.dossier.entry).max() else { return Ok(()) };
         let key = self.world.opening_key().map_err(|error| error.fault())?;
         let mut bases: HashMap<String, Basis> = HashMap::new();
-        let mut lists: BTreeMap<(String, Date), Vec<String>> = BTreeMap::new();
+        let mut lists: BTreeMap<(String, Date), BTreeSet<String>> = BTreeMap::new();
         // A ledger that was restored may know of a confirmation, and not what was confirmed or shown.
         let lost = kept.iter().filter(|one| one.parts.is_empty()).count();
         if lost > 0 {
@@ -109,18 +111,18 @@ impl Night<'_> {
             let prepared = Prepared::read(&text).map_err(|error| error.fault())?;
             for one in discrepancies(basis, &prepared, &confirmed) {
                 let source = one.column.split('.').next().unwrap_or_default().to_owned();
-                lists.entry((source, day)).or_default().push(line(&confirmed, &one, day));
+                lists.entry((source, day)).or_default().insert(line(&confirmed, &one, day));
             }
         }
         let mut names = Vec::new();
-        for ((source, day), mut rows) in lists {
-            let path = folder.join(format!("{source}-{day}.csv"));
-            // What an earlier run of the day put there is not handed over yet.
-            rows.extend(rows_of(&path)?);
-            rows.sort();
-            rows.dedup();
+        for ((source, day), mut found) in lists {
             names.push(format!("{source}-{day}"));
-            let text = format!("{HEAD}\r\n{}\r\n", rows.join("\r\n"));
+            let path = folder.join(format!("{source}-{day}.csv"));
+            // What was said of a dossier that is over stands on: its owner may not have read it yet.
+            let before = std::fs::read_to_string(&path).unwrap_or_default();
+            found.extend(rows(&before).into_iter().skip(1).map(str::to_owned));
+            let text: String = found.into_iter().collect();
+            let text = format!("{HEAD}{text}");
             files::private_folder(&folder).map_err(|error| unwritable(&folder, &error))?;
             files::replace(&path, text.as_bytes()).map_err(|error| unwritable(&path, &error))?;
             self.report.look.insert("discrepancies".into(), folder.clone());
@@ -129,22 +131,29 @@ impl Night<'_> {
     }
 }
 
-/// The rows of a list that is there already.
-fn rows_of(path: &std::path::Path) -> Result<Vec<String>, Fault> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(text.split("\r\n").skip(1).filter(|row| !row.is_empty()).map(str::to_owned).collect()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(unwritable(path, &error)),
-    }
-}
-
 fn line(confirmed: &Confirmed, one: &Discrepancy, day: Date) -> String {
     let (subject, day) = (confirmed.identity_number.reveal(), day.to_string());
     let cells = [subject, &one.column, one.register.reveal(), one.person.reveal(), &confirmed.dossier, &day];
-    cells.map(|text| cell(text)).join(",")
+    cells.map(|text| cell(text)).join(",") + "\r\n"
 }
 
-fn unwritable(path: &std::path::Path, error: &std::io::Error) -> Fault {
+/// The rows of a list with their ends, the head first. A value may run over several lines within its quotes.
+pub(in crate::run) fn rows(text: &str) -> Vec<&str> {
+    let (mut found, mut from, mut is_quoted) = (Vec::new(), 0, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'"' => is_quoted = !is_quoted,
+            b'\n' if !is_quoted => {
+                found.extend(text.get(from..=at));
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Fault {
     let what = format!("the list of what registers say otherwise cannot be kept: {error}");
     let next = "make room, or let the service's account write there";
     Fault::new("dossiers.list-not-writable", Place::file(path), what, next)

@@ -31,7 +31,7 @@ use crate::sql::engine::Bound;
 use crate::tables::{Table, TableName};
 
 pub use after::confirmed_dossiers;
-pub(super) use after::{LISTS, open};
+pub(super) use after::{LISTS, open, rows};
 
 /// A prepared dossier of tonight: its number, and the day until which it can be decided.
 pub(super) type Links = HashMap<String, (String, Date)>;

@@ -122,6 +122,15 @@ impl<'a> Bench<'a> {
     ) -> Result<Table, Error> {
         let stand = self.stand(self.pipeline.calendar.known_on(case.known_on))?;
         let _turn = stand.turn.lock().await;
+        // The options of an outcome are those of its obligations: these are computed of the rows that the case gives.
+        for due in model.reads.iter().filter(|name| model.name.schema == "options" && name.schema == "obligations") {
+            let Some(due) = self.library.model(due) else { continue };
+            self.fill(&stand, case, law, due);
+            let failed = |error| Error::model(due, &error);
+            let plan = stand.plan(due, bound, None).await.map_err(failed)?;
+            let table = stand.engine.run_prepared(&plan).await.map_err(failed)?;
+            stand.put(&due.name, &table)?;
+        }
         self.fill(&stand, case, law, model);
         let failed = |error| Error::model(model, &error);
         let plan = stand.plan(model, bound, asked).await.map_err(failed)?;

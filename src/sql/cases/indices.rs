@@ -35,7 +35,7 @@ impl Bench<'_> {
 
 impl Stand {
     /// Makes a table that a model gave readable for the next, under plans that are kept.
-    fn put(&self, name: &TableName, table: &Table) -> Result<(), Error> {
+    pub(super) fn put(&self, name: &TableName, table: &Table) -> Result<(), Error> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = match made.get(name) {
             Some(slot) => Arc::clone(slot),

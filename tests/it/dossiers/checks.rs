@@ -68,7 +68,7 @@ fn what_a_form_does_not_need_is_refused_before_anything_is_read() {
             "columns.sex = { type = \"text\", class = \"personal\", purposes = [\"reminders\"] }",
             &["sql.purpose", "population.citizens.sex"],
         ),
-        (FORM, "identity = \"identity_number\"", "identity = \"number\"", &["form.unknown-field", "form.toml:8"]),
+        (FORM, "identity = \"identity_number\"", "identity = \"number\"", &["form.unknown-field", "form.toml:9"]),
         (FORM, "from = [\"staging.residents.sex\"]", "from = [\"staging.residents.gender\"]", &["form.unknown-column"]),
         (
             FORM,

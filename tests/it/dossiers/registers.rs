@@ -141,6 +141,43 @@ fn two_answers_to_one_question_are_asked_again() {
 }
 
 #[test]
+fn whoever_is_erased_leaves_the_lists_and_the_lines_of_others_stay() {
+    let world = world(&["driving_licence"]);
+    transport(&world, "update driving_licences set holder_name = 'Trần Thị \"Khác\", ' || char(10) || holder_name");
+    world.night(NIGHT).with(0);
+    let desk = Desk::start(&world);
+    let people: Vec<(String, String)> = links(&world)
+        .iter()
+        .take(3)
+        .map(|link| {
+            let page = desk.get(link).2;
+            assert_eq!(desk.post(link, &sent(&agreeing(&page)), &[]).0, 200);
+            (value(&page, "identity_number").unwrap(), opened(&world, link).dossier)
+        })
+        .collect();
+    let [(one, first), (two, _), (three, _)] = people.as_slice() else { unreachable!("three") };
+    drop(desk);
+    world.night("2026-11-22").with(3);
+    let folder = world.state().join("discrepancies");
+    let list = || -> String {
+        let listed = crate::support::world::tree(&folder);
+        listed.into_values().flatten().map(|bytes| String::from_utf8(bytes).unwrap()).collect()
+    };
+    let lines_of = |subject: &str| list().matches(&format!("{subject},")).count();
+    assert_eq!([one, two, three].map(|subject| lines_of(subject)), [1, 1, 1], "{}", list());
+    let file = world.root().join("number");
+    chudong::files::replace(&file, one.as_bytes()).unwrap();
+    world.chudong(&["erase", "--number-from", file.to_str().unwrap()]).with(0);
+    assert_eq!([one, two, three].map(|subject| lines_of(subject)), [0, 1, 1], "{}", list());
+    assert!(list().starts_with("subject_id,") && !list().contains(first.as_str()), "{}", list());
+    // Nor does the next night write them again, and what it writes of the others is what stood there.
+    let said = list();
+    world.night("2026-11-23").with(3);
+    assert_eq!(list(), said);
+    world.ledger_is_sound();
+}
+
+#[test]
 fn what_is_not_prepared_is_not_read() {
     // Without a form nobody asks for what only a form needs: the letters are those of level 1.
     let world = World::small(600);
