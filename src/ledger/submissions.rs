@@ -391,6 +391,9 @@ pub(super) fn step(
     one_row(changed)
 }
 
+/// Stage, number, status and outcome of a dossier on its way.
+type Known = (String, Option<String>, Option<i64>, Option<String>);
+
 /// Takes over from the journal one step of a dossier on its way, unless it is known. The words of the portal are not in
 /// the journal: it is asked again while it has the dossier.
 pub(super) fn take_over(transaction: &Transaction<'_>, line: &Line) -> rusqlite::Result<bool> {
@@ -398,8 +401,7 @@ pub(super) fn take_over(transaction: &Transaction<'_>, line: &Line) -> rusqlite:
     let row = |row: &Row<'_>| {
         Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, Option<i64>>(2)?, row.get(3)?))
     };
-    let known: Option<(String, Option<String>, Option<i64>, Option<String>)> =
-        transaction.prepare_cached(sql)?.query_row([&line.key], row).optional()?;
+    let known: Option<Known> = transaction.prepare_cached(sql)?.query_row([&line.key], row).optional()?;
     let follows = match (line.kind.as_str(), &known) {
         ("submission.announced" | "submission.held", None) => true,
         (_, None) => false,
