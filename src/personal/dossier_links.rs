@@ -4,7 +4,8 @@
 //! sealed with ChaCha20-Poly1305 (RFC 8439) under a key derived from the pseudonym key. The nonce is a keyed digest of
 //! what is sealed, so that the same letter written again has the same bytes. Whoever holds the link sees the dossier:
 //! that is why it ends with the obligation, why it is in the letter to the person alone, and why what it leads to holds
-//! nothing that the letter's reader does not know of themselves. This module must not know what a dossier is.
+//! nothing that the letter's reader does not know of themselves. A short address, for text messages, is the dossier's
+//! number and a signature. This module must not know what a dossier is.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -22,6 +23,8 @@ const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 12;
 const SUBJECT_BYTES: usize = 16;
 const DOSSIER_BYTES: usize = 16;
+/// Of the signature of a short address.
+const SIGNATURE_BYTES: usize = 12;
 /// Year in two bytes, month, day.
 const DATE_BYTES: usize = 4;
 const TAG_BYTES: usize = 16;
@@ -117,6 +120,33 @@ impl DossierLinks {
             cipher.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from([VERSION]), &mut plain);
         sealed.map_err(|_| Error::NoNumber)?;
         Ok(format!("{}{DOSSIER_PATH}{}", self.base_url, hex(&[&[VERSION], nonce.as_slice(), &plain].concat())))
+    }
+
+    /// The short address of a dossier, for text messages: its number, which nobody can guess, and a signature. Whose it is
+    /// and until when, the ledger knows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoNumber`] where the dossier is not 32 hexadecimal digits.
+    pub fn brief(&self, dossier: &str) -> Result<String, Error> {
+        let number = unhex(dossier).filter(|bytes| bytes.len() == DOSSIER_BYTES).ok_or(Error::NoNumber)?;
+        Ok(format!("{}{DOSSIER_PATH}{}{}", self.base_url, hex(&number), hex(&self.signature(&number))))
+    }
+
+    /// The dossier that a short address was made for; none where it is no short address of ours.
+    pub fn open_brief(&self, token: &str) -> Option<String> {
+        let token = token.rsplit_once(DOSSIER_PATH).map_or(token, |(_, token)| token);
+        let bytes = unhex(token).filter(|bytes| bytes.len() == DOSSIER_BYTES + SIGNATURE_BYTES)?;
+        let (number, signature) = bytes.split_at_checked(DOSSIER_BYTES)?;
+        // How long a comparison takes tells nothing of use: what is signed is no secret to whoever holds it.
+        (signature == self.signature(number)).then(|| hex(number))
+    }
+
+    fn signature(&self, number: &[u8]) -> [u8; SIGNATURE_BYTES] {
+        let digest = self.key.digest("brief dossier link", &[number]);
+        let mut signature = [0; SIGNATURE_BYTES];
+        signature.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        signature
     }
 
     /// Opens the token of a link, or the whole link.

@@ -87,6 +87,11 @@ impl Channel {
         matches!(self.kind, ChannelKind::Folder | ChannelKind::Smtp(_))
     }
 
+    /// Whether what it carries can hold a link of one person: letters and free text, no approved template.
+    pub fn carries_links(&self) -> bool {
+        !matches!(self.kind, ChannelKind::Zns(_))
+    }
+
     /// Whether it can carry a message of this item in this language at all: ZNS sends approved templates alone.
     pub fn carries(&self, item: &str, language: Language) -> bool {
         match &self.kind {

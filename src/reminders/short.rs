@@ -9,7 +9,7 @@ use std::fmt;
 use jiff::civil::Date;
 use unicode_normalization::UnicodeNormalization;
 
-use super::letter::{Fact, FactNames, Letter, Occasion};
+use super::letter::{DOSSIER_URL, Fact, FactNames, Letter, Occasion};
 use crate::fault::Place;
 use crate::language::Language;
 use crate::pipeline::reader::Faults;
@@ -41,8 +41,10 @@ const WIDE_UNITS: (usize, usize) = (70, 67);
 pub struct Short {
     /// One line.
     pub subject: String,
-    /// One paragraph.
+    /// One paragraph. Where a dossier was prepared, it leads there and not to the portal.
     pub text: String,
+    /// The same without the dossier, where one was prepared: for a gateway that takes no more.
+    pub without_dossier: Option<String>,
     /// What a template may be filled with, by name.
     pub values: BTreeMap<String, String>,
     /// The language of all of it.
@@ -82,8 +84,16 @@ impl Short {
             Language::Vi => "Từ chối nhận tin",
             Language::En => "Refuse these messages",
         };
-        let text = format!("{sender}: {subject}. {portal} {refuse}: {}", occasion.agency.refuse);
-        Short { text: plain(&text), subject, values: values(occasion), language }
+        let to = |place: &str| plain(&format!("{sender}: {subject}. {place} {refuse}: {}", occasion.agency.refuse));
+        let prepared = match language {
+            Language::Vi => "Hồ sơ đã chuẩn bị",
+            Language::En => "Prepared dossier",
+        };
+        let (text, without_dossier) = match occasion.facts.get(DOSSIER_URL) {
+            Some(Fact::Text(url)) => (to(&format!("{prepared}: {url}")), Some(to(&portal))),
+            _ => (to(&portal), None),
+        };
+        Short { text, without_dossier, subject, values: values(occasion), language }
     }
 
     /// What a template is filled with: each value there is, none longer than Zalo takes.
@@ -100,13 +110,14 @@ impl Short {
         Ok(filled)
     }
 
-    /// The text for a gateway, where it needs no more parts than allowed.
+    /// The text for a gateway, where it needs no more parts than allowed; with the dossier if that fits.
     pub fn fit(&self, gateway: &Gateway) -> Result<&str, Unfit> {
-        let is_fit = match gateway.keeps_diacritics {
-            true => parts(&self.text) <= gateway.parts_max,
-            false => parts(&without_diacritics(&self.text)) <= gateway.parts_max,
+        let is_fit = |text: &&str| match gateway.keeps_diacritics {
+            true => parts(text) <= gateway.parts_max,
+            false => parts(&without_diacritics(text)) <= gateway.parts_max,
         };
-        if is_fit { Ok(&self.text) } else { Err(Unfit::TooManyParts) }
+        let texts = std::iter::once(&self.text).chain(&self.without_dossier).map(String::as_str);
+        texts.into_iter().find(is_fit).ok_or(Unfit::TooManyParts)
     }
 }
 

@@ -46,7 +46,7 @@ impl Night<'_> {
     ) {
         for form in &self.checked.pipeline.dossiers {
             let all = reminders.iter().flat_map(|reminder| std::iter::once(reminder).chain(&reminder.together));
-            let of_item = all.filter(|reminder| reminder.item.id == form.item && reminder.channel.carries_letters());
+            let of_item = all.filter(|reminder| reminder.item.id == form.item && reminder.channel.carries_links());
             let due: BTreeMap<&str, &Obligation> =
                 of_item.map(|reminder| (reminder.obligation.key.as_str(), reminder.obligation)).collect();
             let due = self.without_closed(&form.item, due);
@@ -198,13 +198,18 @@ impl Night<'_> {
     pub(super) fn dossier_fact(&self, reminder: &Reminder<'_>) -> Option<(String, Fact)> {
         let (dossier, due_on) = self.dossiers.get(&reminder.obligation.key)?;
         let serve = self.checked.pipeline.serve.as_ref()?;
-        let link = DossierLink {
-            subject: reminder.subject.clone(),
-            dossier: dossier.clone(),
-            issued_on: self.now_as_of().date(),
-            expires_on: *due_on,
+        let links = DossierLinks::new(&self.key, &serve.base_url);
+        let url = match reminder.channel.carries_letters() {
+            true => links.make(&DossierLink {
+                subject: reminder.subject.clone(),
+                dossier: dossier.clone(),
+                issued_on: self.now_as_of().date(),
+                expires_on: *due_on,
+            }),
+            // Each part of a text message costs.
+            false => links.brief(dossier),
         };
-        let url = DossierLinks::new(&self.key, &serve.base_url).make(&link).ok()?;
+        let url = url.ok()?;
         Some((DOSSIER_URL.to_owned(), Fact::Text(url)))
     }
 }

@@ -153,7 +153,9 @@ pub(super) async fn decide(
 ) -> Response {
     let language = language(query.as_deref(), &headers);
     let Some(drawer) = &desk.dossiers else { return desk.told(StatusCode::NOT_FOUND, language, Told::NoLink) };
-    if let Err(error) = drawer.links.open(&token, drawer.today()) {
+    if drawer.links.open_brief(&token).is_none()
+        && let Err(error) = drawer.links.open(&token, drawer.today())
+    {
         return desk.closed(drawer, Closed::Link(error), language);
     }
     let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
@@ -183,13 +185,19 @@ impl Desk {
 
     /// Opens what a link leads to, where the person may still decide about it.
     fn open_dossier(&self, drawer: &Drawer, reader: &mut Reader, token: &str, today: Date) -> Result<Opened, Closed> {
-        let link = drawer.links.open(token, today).map_err(Closed::Link)?;
+        let (dossier, subject) = match drawer.links.open_brief(token) {
+            Some(dossier) => (dossier, None),
+            None => {
+                let link = drawer.links.open(token, today).map_err(Closed::Link)?;
+                (link.dossier, Some(link.subject))
+            }
+        };
         let ledger = reader.take(&self.state)?;
-        let found = ledger.dossier(&link.dossier).map_err(Closed::from)?;
+        let found = ledger.dossier(&dossier).map_err(Closed::from)?;
         // A link of one person never opens the dossier of another, whoever made it.
-        let kept =
-            found.filter(|kept| kept.subject == link.subject).ok_or(Closed::Link(dossier_links::Error::Forged))?;
-        if kept.state == DossierState::Confirmed {
+        let is_theirs = |kept: &KeptDossier| subject.as_ref().is_none_or(|subject| kept.subject == *subject);
+        let kept = found.filter(is_theirs).ok_or(Closed::Link(dossier_links::Error::Forged))?;
+        if kept.state == DossierState::Confirmed && kept.due_on >= today {
             return Err(Closed::Confirmed(Box::new(kept)));
         }
         if !kept.state.is_open() {

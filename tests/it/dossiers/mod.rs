@@ -12,6 +12,8 @@ mod checks;
 mod decisions;
 /// Every form of the catalogue.
 mod forms;
+/// The link in a text message.
+mod phone;
 /// Prefill equals the registers on random data.
 mod prefill;
 /// Registers that disagree, are old, or know nothing.

@@ -59,6 +59,15 @@ fn from_the_letter_to_the_confirmed_dossier() {
     assert_eq!(decided.len(), 1);
     let body = &decided.first().unwrap().body;
     assert!(body.contains("\"changed\":[") && body.contains("\"phone\"") && !body.contains("0912345678"), "{body}");
+    // Whoever is asked what happened tells it, and no value of it.
+    let said = world.chudong(&["trace", "--subject", &link_says.subject]).with(0).out;
+    let told = said.split_once(&format!("Dossier {}\n", link_says.dossier)).unwrap().1;
+    let events = ["dossiers.prepared", "dossier.decided"].map(|kind| told.find(kind).unwrap());
+    assert!(events.is_sorted() && told.contains(": confirmed\n") && !said.contains("0912345678"), "{said}");
+    assert!(said.contains("Recommendation of 2026-11-21") && said.contains("; shown in message "), "{said}");
+    let message = world.outbox().into_iter().find(|row| row.obligation == kept.obligation).unwrap();
+    let of_message = world.chudong(&["trace", "--message", &message.key.0]).with(0).out;
+    assert!(of_message.contains(&format!("Dossier {}\n", link_says.dossier)), "{of_message}");
     assert!(!is_conflict(&page, "phone") && path(link).starts_with("/dossier/"));
     world.ledger_is_sound();
 }

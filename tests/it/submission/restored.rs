@@ -139,14 +139,13 @@ fn a_ledger_that_is_older_than_the_dossier_learns_whose_it_was() {
     let old = backup(&world);
     world.night(NIGHT).with(0);
     let before = Ledger::read(old.path()).unwrap();
-    let new: Vec<String> = links(&world)
-        .into_iter()
-        // Links of the earlier night may be over by now.
-        .filter(|link| {
-            let says = DossierLinks::new(&pseudonym_key(&world), BASE).open(link, NIGHT.parse().unwrap());
-            says.is_ok_and(|says| before.dossier(&says.dossier).unwrap().is_none())
-        })
-        .collect();
+    // Links of the first night whose day is over by now lead nowhere.
+    let made = DossierLinks::new(&pseudonym_key(&world), BASE);
+    let is_new = |link: &String| {
+        let says = made.open(link, NIGHT.parse().unwrap());
+        says.is_ok_and(|says| before.dossier(&says.dossier).unwrap().is_none())
+    };
+    let new: Vec<String> = links(&world).into_iter().filter(is_new).collect();
     let [one, two, lost, ..] = new.as_slice() else { panic!("too few new dossiers: {}", new.len()) };
     let desk = Desk::start(&world);
     let one = decide(&desk, &world, one, "confirm");
