@@ -36,6 +36,9 @@ pub struct Report {
     pub exact: Vec<ExactLine>,
     /// Checks that found something.
     pub checks: Vec<CheckLine>,
+    /// Confirmed dossiers that have not left and need somebody to see to it.
+    #[serde(default)]
+    pub waiting_dossiers: u64,
     /// What went wrong.
     pub faults: Vec<FaultLine>,
     /// Things that a person should know.
@@ -183,7 +186,8 @@ impl Report {
             || self.exact.iter().any(|line| line.status == "refused" || line.status == "held")
             || self.items.iter().any(|item| item.held.contains_key(HELD_BY_A_CHECK))
             || self.items.iter().any(|item| item.held.contains_key(HELD_BY_A_CHANGE))
-            || self.items.iter().any(|item| item.held.contains_key(HELD_FOR_A_PERSON));
+            || self.items.iter().any(|item| item.held.contains_key(HELD_FOR_A_PERSON))
+            || self.waiting_dossiers > 0;
         let outcome = match (self.faults.is_empty(), is_held) {
             (false, _) => RunOutcome::Failed,
             (true, true) => RunOutcome::Held,

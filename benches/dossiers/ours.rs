@@ -167,7 +167,7 @@ impl Night<'_> {
             subject: key.pseudonym(&obligation.subject_id),
             obligation: obligation.key.clone(),
             due_on: obligation.due_on,
-            sealed: sealing.seal(&dossier_name(dossier), &sheet.text(*row, obligation.due_on))?,
+            sealed: sealing.seal(&dossier_name(dossier), &sheet.text(*row, obligation.due_on, None))?,
         })
     }
 }

@@ -1,7 +1,7 @@
 -- What registers know for a new ordinary passport: one row per obligation.
 --
 -- grain:   subject_id, object_id, period
--- private: subject_id, object_id, period, identity_number, full_name, birth_date, sex, residence__population, residence__population__as_of, old_passport_number, old_passport_issued_on
+-- private: subject_id, object_id, period, identity_number, full_name, birth_date, sex, permanent_residence__population, permanent_residence__population__as_of, old_passport_number, old_passport_issued_on
 with
 due as (select * from obligations.passport),
 people as (select * from staging.people),
@@ -16,8 +16,8 @@ select
     people.full_name,
     people.birth_date,
     residents.sex,
-    residents.residence as residence__population,
-    residents.residence_confirmed_on as residence__population__as_of,
+    residents.permanent_residence as permanent_residence__population,
+    residents.permanent_residence_confirmed_on as permanent_residence__population__as_of,
     passports.passport_number as old_passport_number,
     passports.issued_on as old_passport_issued_on
 from due

@@ -1,7 +1,7 @@
 -- What registers know for the extension of a temporary residence: one row per obligation.
 --
 -- grain:   subject_id, object_id, period
--- private: subject_id, object_id, period, identity_number, full_name, birth_date, residence__population, residence__population__as_of, registration_number, expires_on
+-- private: subject_id, object_id, period, identity_number, full_name, birth_date, permanent_residence__population, permanent_residence__population__as_of, registration_number, expires_on
 with
 due as (select * from obligations.temporary_residence),
 people as (select * from staging.people),
@@ -15,8 +15,8 @@ select
     people.subject_id as identity_number,
     people.full_name,
     people.birth_date,
-    residents.residence as residence__population,
-    residents.residence_confirmed_on as residence__population__as_of,
+    residents.permanent_residence as permanent_residence__population,
+    residents.permanent_residence_confirmed_on as permanent_residence__population__as_of,
     stays.registration_number,
     stays.expires_on
 from due

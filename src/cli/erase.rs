@@ -86,6 +86,15 @@ fn said(world: &World, erased: &run::Erased) -> String {
     if erased.dossiers > 0 {
         text.push_str(&format!("  the ledger: {} prepared or confirmed dossiers\n", erased.dossiers));
     }
+    if erased.dossiers_not_left > 0 {
+        let count = erased.dossiers_not_left;
+        text.push_str(&format!(
+            "  {count} of these were confirmed and had not left: nobody hands them in now, and the duty stays\n"
+        ));
+    }
+    for (list, rows) in &erased.lists {
+        text.push_str(&format!("  {list}: {rows} rows for the owner of a register\n"));
+    }
     if erased.recommendations > 0 {
         let count = erased.recommendations;
         text.push_str(&format!("  the ledger: what was weighed for {count} recommendations\n"));
@@ -111,6 +120,9 @@ fn said(world: &World, erased: &run::Erased) -> String {
             outbox.display()
         ));
     }
+    text.push_str(
+        "  lists for the owners of registers that were handed over, and dossiers that left or were printed\n",
+    );
     text.push_str("  published figures: counts with noise, of which no person can be taken out\n");
     text.push_str("  backups of the state folder, and what a mail server keeps: not reached from here\n");
     text

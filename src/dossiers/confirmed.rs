@@ -67,7 +67,18 @@ pub enum Origin {
     },
     /// The person wrote it, where no register knew it.
     Person,
-    /// The person wrote it over what a register said, or chose one of several that disagreed.
+    /// Registers disagreed, and the person chose what one of them says.
+    Chosen {
+        /// `source.table.column` that says so.
+        column: String,
+        /// The day it was pulled.
+        pulled_on: Date,
+        /// The legal ground under which it was read.
+        legal_ground: String,
+        /// The columns that said otherwise, `source.table.column`.
+        instead_of: Vec<String>,
+    },
+    /// The person wrote it over what registers said.
     Corrected {
         /// The columns that said otherwise, `source.table.column`.
         instead_of: Vec<String>,

@@ -16,8 +16,8 @@ pub struct Answers {
     pub texts: BTreeMap<String, Personal<String>>,
     /// What was attached, sound already.
     pub files: Vec<Attachment>,
-    /// Files that are not sound: the field, and why.
-    pub unsound_files: Vec<(String, Unsound)>,
+    /// Answers of which it is clear already that they are not sound, files among them: the field, and why.
+    pub unsound: Vec<(String, Unsound)>,
 }
 
 /// What a confirmed dossier says beside its fields.
@@ -60,7 +60,7 @@ pub struct Discrepancy {
     pub column: String,
     /// What the register says.
     pub register: Personal<String>,
-    /// What the person says.
+    /// What the person says; empty where they took it out.
     pub person: Personal<String>,
 }
 
@@ -84,7 +84,8 @@ pub fn confirm(basis: &Basis, prepared: &Prepared, answers: &Answers, meta: &Met
         // Whose dossier it is was decided by the link: nobody hands one in under the number of somebody else.
         let is_fixed = field.id == basis.form.identity && shown.standing == Standing::Agreed;
         let answer = answers.texts.get(&field.id).filter(|_| !is_fixed);
-        match value(&shown, answer) {
+        let unclear = answers.unsound.iter().find(|(of, _)| *of == field.id).map(|(_, why)| *why);
+        match unclear.map_or_else(|| value(&shown, answer), Err) {
             Err(why) => faults.push(FieldFault { field: field.id.clone(), why }),
             Ok(value) => {
                 let others: Vec<&Said<'_>> =
@@ -99,7 +100,7 @@ pub fn confirm(basis: &Basis, prepared: &Prepared, answers: &Answers, meta: &Met
                     portal: field.portal.clone(),
                     title_vi: field.title.vi.clone(),
                     title_en: field.title.en.clone(),
-                    origin: origin(&shown, &others, meta.today),
+                    origin: origin(&shown, &others, &value, meta.today),
                     value,
                 });
             }
@@ -132,13 +133,16 @@ pub fn confirm(basis: &Basis, prepared: &Prepared, answers: &Answers, meta: &Met
 pub fn discrepancies(basis: &Basis, prepared: &Prepared, confirmed: &Confirmed) -> Vec<Discrepancy> {
     let mut found = Vec::new();
     for shown in prepared.shown(basis, confirmed.due_on) {
-        let Some(field) = confirmed.fields.iter().find(|field| field.id == shown.field.id) else { continue };
-        for said in shown.said.iter().filter(|said| *said.value != field.value) {
+        // What the person took out is nothing, by what they say.
+        let nothing = Personal::new(String::new());
+        let field = confirmed.fields.iter().find(|field| field.id == shown.field.id);
+        let person = field.map_or(&nothing, |field| &field.value);
+        for said in shown.said.iter().filter(|said| said.value != person) {
             found.extend(said.origin.columns.iter().map(|column| Discrepancy {
-                field: field.id.clone(),
+                field: shown.field.id.clone(),
                 column: column.clone(),
                 register: said.value.clone(),
-                person: field.value.clone(),
+                person: person.clone(),
             }));
         }
     }
@@ -160,23 +164,23 @@ fn value(shown: &Shown<'_>, answer: Option<&Personal<String>>) -> Result<Option<
     }
 }
 
-fn origin(shown: &Shown<'_>, others: &[&Said<'_>], today: Date) -> Origin {
-    match (shown.said.first(), others) {
-        (None, _) => Origin::Person,
-        (Some(said), []) => Origin::Register {
-            column: said.origin.columns.join(", "),
-            pulled_on: said.origin.pulled_on.parse().unwrap_or(today),
-            legal_ground: said.origin.legal_ground.vi.clone(),
-        },
-        (Some(_), others) => {
-            let columns = others.iter().flat_map(|said| said.origin.columns.iter().cloned());
-            Origin::Corrected { instead_of: columns.collect() }
-        }
+/// Where the value comes from: a register that says it, whatever others say, or the person.
+fn origin(shown: &Shown<'_>, others: &[&Said<'_>], value: &Personal<String>, today: Date) -> Origin {
+    let instead_of: Vec<String> = others.iter().flat_map(|said| said.origin.columns.iter().cloned()).collect();
+    let Some(said) = shown.said.iter().find(|said| said.value == value) else {
+        return if shown.said.is_empty() { Origin::Person } else { Origin::Corrected { instead_of } };
+    };
+    let column = said.origin.columns.join(", ");
+    let pulled_on = said.origin.pulled_on.parse().unwrap_or(today);
+    let legal_ground = said.origin.legal_ground.vi.clone();
+    match instead_of.is_empty() {
+        true => Origin::Register { column, pulled_on, legal_ground },
+        false => Origin::Chosen { column, pulled_on, legal_ground, instead_of },
     }
 }
 
 fn file_fault(field: &FormField, answers: &Answers) -> Option<FieldFault> {
-    let unsound = answers.unsound_files.iter().find(|(of, _)| *of == field.id).map(|(_, why)| *why);
+    let unsound = answers.unsound.iter().find(|(of, _)| *of == field.id).map(|(_, why)| *why);
     let is_there = answers.files.iter().any(|file| file.field == field.id);
     let missing = (field.is_required && !is_there).then_some(Unsound::Missing);
     unsound.or(missing).map(|why| FieldFault { field: field.id.clone(), why })

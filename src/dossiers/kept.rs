@@ -37,6 +37,7 @@ struct KeptField {
 enum KeptOrigin {
     Register { column: String, pulled_on: String, legal_ground: String },
     Person,
+    Chosen { column: String, pulled_on: String, legal_ground: String, instead_of: Vec<String> },
     Corrected { instead_of: Vec<String> },
 }
 
@@ -67,6 +68,12 @@ pub fn confirmed_text(confirmed: &Confirmed) -> Result<Personal<String>, Error> 
                 legal_ground: legal_ground.clone(),
             },
             Origin::Person => KeptOrigin::Person,
+            Origin::Chosen { column, pulled_on, legal_ground, instead_of } => KeptOrigin::Chosen {
+                column: column.clone(),
+                pulled_on: pulled_on.to_string(),
+                legal_ground: legal_ground.clone(),
+                instead_of: instead_of.clone(),
+            },
             Origin::Corrected { instead_of } => KeptOrigin::Corrected { instead_of: instead_of.clone() },
         },
     };
@@ -115,6 +122,10 @@ pub fn read_confirmed(text: &Personal<String>, files: Vec<Personal<Vec<u8>>>) ->
                     Origin::Register { column, pulled_on: pulled_on.parse().map_err(|_| Error::Kept)?, legal_ground }
                 }
                 KeptOrigin::Person => Origin::Person,
+                KeptOrigin::Chosen { column, pulled_on, legal_ground, instead_of } => {
+                    let pulled_on = pulled_on.parse().map_err(|_| Error::Kept)?;
+                    Origin::Chosen { column, pulled_on, legal_ground, instead_of }
+                }
                 KeptOrigin::Corrected { instead_of } => Origin::Corrected { instead_of },
             },
         })

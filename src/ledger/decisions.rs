@@ -99,7 +99,7 @@ impl Ledger {
         // A log that a reader keeps is emptied by the next one; a refusal is written over in the file.
         let taken = self.over(DOING, |ledger| {
             ledger.write_said(DOING, |transaction| {
-                let sql = "select dossier, subject, obligation, item, due_on, state, version, basis, until, null
+                let sql = "select dossier, subject, obligation, item, due_on, state, version, basis, until, null, entry
                            from dossier where dossier = ?1";
                 let row = transaction.query_row(sql, [&decision.dossier], kept).optional()?;
                 let Some(known) = row else { return Ok(DecisionTaken::NoDossier) };
@@ -160,7 +160,7 @@ impl Ledger {
         if !self.has_table("dossier_confirmed")? {
             return Ok(Vec::new());
         }
-        let sql = "select dossier, subject, obligation, item, due_on, state, version, basis, until, sealed
+        let sql = "select dossier, subject, obligation, item, due_on, state, version, basis, until, sealed, entry
                    from dossier where state = 'confirmed' and entry > ?1 order by entry";
         let mut select = self.connection.prepare(sql).map_err(failed)?;
         let rows = select.query_map([after], kept).map_err(failed)?;

@@ -11,7 +11,9 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
 use super::outbox::{ADOPTED, RECORDED, RESERVED, SETTLED};
-use super::{Entry, Error, Ledger, addresses, decisions, explanations, obligations, prepared, submissions, unsent};
+use super::{
+    Entry, Error, Ledger, addresses, decisions, departing, explanations, obligations, prepared, submissions, unsent,
+};
 use crate::personal::sha256;
 
 /// Makes the table: parts of a few million rows each, so that a night is written into a small tree.
@@ -209,7 +211,7 @@ fn each_word(entry: &Entry, seen: &mut HashSet<i64>, mut add: impl FnMut(i64)) {
             let gone = body.get("dossiers").and_then(Value::as_array).into_iter().flatten();
             gone.filter_map(Value::as_str).map(word).for_each(add);
         }
-        decisions::DECIDED => add(word(&entry.key)),
+        decisions::DECIDED | departing::TAKEN_BACK => add(word(&entry.key)),
         kind if kind.starts_with(submissions::KINDS) => add(word(&entry.key)),
         "pull" | "pull.failed" => add(word(&entry.run)),
         _ => {}

@@ -11,8 +11,10 @@ use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde_json::{Value, json};
 
+use super::departing::WaitingDossier;
 use super::said::Line;
 use super::{Error, Ledger, append};
+use crate::obligations::life::State;
 
 /// The kinds of its entries.
 pub(super) const PREPARED: &str = "dossiers.prepared";
@@ -46,6 +48,12 @@ create table if not exists dossier (
 
 -- Holds all that a night asks of all dossiers, so that it need not read what is sealed.
 create index if not exists dossier_by_obligation on dossier (obligation, state, due_on, item);
+
+-- Few are confirmed: a night finds them without looking at the others.
+create index if not exists dossier_confirmed_by_entry on dossier (entry) where state = 'confirmed';
+
+-- Few are put off: a night finds those of today without looking at the others.
+create index if not exists dossier_postponed on dossier (until) where state = 'postponed';
 
 -- What a person confirmed, sealed: the dossier at place 0, its files after it. The SHA-256 of each is in the entry.
 create table if not exists dossier_confirmed (
@@ -149,6 +157,8 @@ pub struct KeptDossier {
     pub until: Option<Date>,
     /// What is prepared; none where it was erased.
     pub sealed: Option<Vec<u8>>,
+    /// The entry that says how it stands: of one that is confirmed, that of the decision.
+    pub entry: i64,
 }
 
 /// The name under which a prepared dossier is sealed.
@@ -164,7 +174,7 @@ impl Ledger {
     /// Where the ledger cannot be read.
     pub fn dossier(&self, dossier: &str) -> Result<Option<KeptDossier>, Error> {
         let failed = |source| self.failed("read a prepared dossier", source);
-        let sql = "select dossier, subject, obligation, item, due_on, state, version, basis, until, sealed
+        let sql = "select dossier, subject, obligation, item, due_on, state, version, basis, until, sealed, entry
                    from dossier where dossier = ?1";
         // Asked for every page: whether there is such a table is looked up only where this fails.
         let mut select = match self.connection.prepare_cached(sql) {
@@ -214,6 +224,23 @@ impl Ledger {
         Ok(found)
     }
 
+    /// The obligations of dossiers that their persons put off until a day that has come, with that day.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn postponed_until(&self, today: Date) -> Result<HashMap<String, Date>, Error> {
+        let failed = |source| self.failed("read what was put off", source);
+        if !self.has_table("dossier")? {
+            return Ok(HashMap::new());
+        }
+        let sql = "select obligation, until from dossier where state = 'postponed' and until <= ?1";
+        let mut select = self.connection.prepare(sql).map_err(failed)?;
+        let rows = select.query_map([today.to_string()], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)));
+        let rows: Vec<(String, String)> = rows.and_then(Iterator::collect).map_err(failed)?;
+        Ok(rows.into_iter().filter_map(|(obligation, until)| Some((obligation, until.parse().ok()?))).collect())
+    }
+
     fn has_no_dossier(&self) -> Result<bool, Error> {
         let sql = "select not exists (select 1 from dossier)";
         self.connection
@@ -240,8 +267,9 @@ impl Ledger {
     }
 
     /// Erases confirmed dossiers that are over: at once where the obligation is to be done again, so that another can be
-    /// prepared, and otherwise where the portal came to an end with them before a day, by the night that heard it. Says
-    /// how many dossiers that were.
+    /// prepared, and otherwise where the portal came to an end with them before a day, by the night that heard it. One that
+    /// was printed and never handed in is over when its obligation is no longer open, and it was decided before that day.
+    /// Says how many dossiers that were.
     ///
     /// # Errors
     ///
@@ -255,7 +283,12 @@ impl Ledger {
                        where submission.dossier = dossier.dossier and stage = 'ended' and (outcome = 'open again' or ?1 >
                            case when entry.run like '____-__-__%' then substr(entry.run, 1, 10)
                                 else substr(entry.at, 1, 10) end))";
-        let gone = self.dossiers_where(sql, &before.to_string())?;
+        let mut gone = self.dossiers_where(sql, &before.to_string())?;
+        let is_over = |one: &WaitingDossier| {
+            let is_done = matches!(one.state, Some(State::Fulfilled | State::Withdrawn));
+            one.is_printed && one.number.is_none() && is_done && one.decided_on.is_some_and(|on| on < before)
+        };
+        gone.extend(self.waiting_dossiers()?.into_iter().filter(is_over).map(|one| one.dossier));
         self.remove_dossiers(run, &gone, DossierState::Over, None)
     }
 
@@ -360,5 +393,6 @@ pub(super) fn kept(row: &Row<'_>) -> rusqlite::Result<KeptDossier> {
         basis: row.get(7)?,
         until: until.map(|until| until.parse().map_err(|_| unknown(8, until))).transpose()?,
         sealed: row.get(9)?,
+        entry: row.get(10)?,
     })
 }

@@ -86,8 +86,7 @@ fn put(transaction: &Transaction<'_>, run: &str, (item, basis): (&str, &str), pa
     let mut put = transaction.prepare_cached(
         "insert into dossier (dossier, subject, obligation, item, due_on, state, version, basis, sealed, entry)
          values (?1, ?2, ?3, ?4, ?5, 'prepared', ?6, ?7, ?8, ?9)
-         on conflict (dossier) do update set due_on = ?5, state = 'prepared', version = ?6, basis = ?7,
-             until = null, sealed = ?8, entry = ?9
+         on conflict (dossier) do update set due_on = ?5, version = ?6, basis = ?7, sealed = ?8, entry = ?9
          where state in ('prepared', 'postponed')",
     )?;
     let mut written = 0;

@@ -21,7 +21,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use serde_json::Value;
 
 use super::prepared::DossierState;
-use super::{Error, Ledger, append, breakers, decisions, preferences, prepared, submissions, suppression};
+use super::{Error, Ledger, append, breakers, decisions, departing, preferences, prepared, submissions, suppression};
 use crate::personal::sha256;
 
 /// The file.
@@ -31,7 +31,7 @@ const FILE: &str = "said.journal";
 const MARK: &str = "said";
 
 /// What is written into it.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 18] = [
     "preference.set",
     "request.noted",
     "message.returned",
@@ -40,7 +40,10 @@ const KINDS: [&str; 15] = [
     "breaker.stopped",
     "breaker.lifted",
     decisions::DECIDED,
+    departing::TAKEN_BACK,
     prepared::REMOVED,
+    "submission.held",
+    "submission.released",
     "submission.announced",
     "submission.numbered",
     "submission.filed",
@@ -167,6 +170,7 @@ fn take_over(transaction: &Transaction<'_>, line: &Line, journal: &Path) -> rusq
         "message.returned" | "suppression.set" | "suppression.lifted" => take_over_returned(transaction, line),
         "breaker.stopped" | "breaker.lifted" => breakers::take_over(transaction, line),
         decisions::DECIDED => decisions::take_over(transaction, line, journal),
+        departing::TAKEN_BACK => departing::take_over(transaction, line),
         prepared::REMOVED => prepared::take_over(transaction, line),
         _ => submissions::take_over(transaction, line),
     }

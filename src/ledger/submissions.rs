@@ -51,16 +51,19 @@ pub enum Stage {
     Filed,
     /// The portal refused it, or it could not be written in the portal's form: a person must look.
     Refused,
+    /// It does not leave before a clerk has looked: the duty is done meanwhile, or the person has died.
+    Held,
     /// The portal has come to an end with it.
     Ended,
 }
 
 impl Stage {
-    const WORDS: [(&'static str, Stage); 5] = [
+    const WORDS: [(&'static str, Stage); 6] = [
         ("waiting", Stage::Waiting),
         ("announced", Stage::Announced),
         ("filed", Stage::Filed),
         ("refused", Stage::Refused),
+        ("held", Stage::Held),
         ("ended", Stage::Ended),
     ];
 
@@ -69,7 +72,7 @@ impl Stage {
         Self::WORDS.iter().find(|(_, stage)| *stage == self).map_or("?", |(word, _)| word)
     }
 
-    fn from_word(word: &str) -> Option<Stage> {
+    pub(super) fn from_word(word: &str) -> Option<Stage> {
         Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, stage)| *stage)
     }
 }
@@ -133,7 +136,8 @@ pub struct Submission {
     pub code: Option<String>,
     /// The portal's number of its status, 1 to 10; none before it was asked.
     pub status: Option<u8>,
-    /// The day it was handed in, in Vietnam.
+    /// The day that counts as the day of handing in, in Vietnam: that on which the portal took it, or that of the decision
+    /// where the person decided in time and the portal took it after its day.
     pub filed_on: Option<Date>,
     /// With what the portal has come to an end.
     pub outcome: Option<Outcome>,
@@ -169,25 +173,6 @@ impl Ledger {
         Ok(found)
     }
 
-    /// The numbers of the confirmed dossiers that the portal neither has nor refused, in the order of their decisions.
-    ///
-    /// # Errors
-    ///
-    /// Where the ledger cannot be read.
-    pub fn dossiers_to_leave(&self) -> Result<Vec<String>, Error> {
-        let failed = |source| self.failed("read which dossiers are to leave", source);
-        if !self.has_table("dossier")? || !self.has_table("submission")? {
-            return Ok(Vec::new());
-        }
-        let sql = "select dossier from dossier where state = 'confirmed' and not exists (
-                       select 1 from submission where submission.dossier = dossier.dossier
-                           and stage in ('filed', 'refused', 'ended'))
-                   order by entry, dossier";
-        let mut select = self.connection.prepare(sql).map_err(failed)?;
-        let rows = select.query_map([], |row| row.get(0));
-        rows.and_then(Iterator::collect).map_err(failed)
-    }
-
     /// How a dossier stands on its way; none where nothing of it ever left.
     ///
     /// # Errors
@@ -213,11 +198,7 @@ impl Ledger {
     ///
     /// Where the ledger cannot be written, or the dossier is one that the portal has or refused.
     pub fn announce_submission(&mut self, run: &str, departure: &Departure) -> Result<(), Error> {
-        let Departure { dossier, item, obligation, subject, due_on } = departure;
-        let body = json!({ "due_on": due_on.to_string(), "item": item, "obligation": obligation, "subject": subject });
-        self.write_said("record that a dossier leaves", |transaction| {
-            step(transaction, (run, "submission.announced", dossier), &body, None)
-        })
+        self.write_said("record that a dossier leaves", |transaction| announce(transaction, run, departure))
     }
 
     /// Records the number that the portal gave for a dossier, before anything is handed in under it.
@@ -231,7 +212,8 @@ impl Ledger {
         })
     }
 
-    /// Records the number that the portal gave a dossier that it has taken, on a day in Vietnam.
+    /// Records the number that the portal gave a dossier that it has taken, and the day in Vietnam that counts as the day
+    /// of handing in.
     ///
     /// # Errors
     ///
@@ -254,14 +236,15 @@ impl Ledger {
         })
     }
 
-    /// Lets a dossier that was refused leave once more; false where it is not one of those.
+    /// Lets a dossier that was refused, or that is held, leave all the same; false where it is not one of those. For what
+    /// it was held it is not held again.
     ///
     /// # Errors
     ///
     /// Where the ledger cannot be written.
     pub fn submit_again(&mut self, dossier: &str, account: &str) -> Result<bool, Error> {
         self.write_said("let a dossier leave once more", |transaction| {
-            let sql = "select 1 from submission where dossier = ?1 and stage = 'refused'";
+            let sql = "select 1 from submission where dossier = ?1 and stage in ('refused', 'held')";
             if !transaction.prepare_cached(sql)?.exists([dossier])? {
                 return Ok(false);
             }
@@ -335,8 +318,15 @@ impl Ledger {
     }
 }
 
+/// Writes down that a dossier is about to leave.
+pub(super) fn announce(transaction: &Transaction<'_>, run: &str, departure: &Departure) -> rusqlite::Result<()> {
+    let Departure { dossier, item, obligation, subject, due_on } = departure;
+    let body = json!({ "due_on": due_on.to_string(), "item": item, "obligation": obligation, "subject": subject });
+    step(transaction, (run, "submission.announced", dossier), &body, None)
+}
+
 /// Writes down one step of a dossier on its way; an error where it is not one that can follow what is known.
-fn step(
+pub(super) fn step(
     transaction: &Transaction<'_>,
     (run, kind, dossier): (&str, &str, &str),
     body: &Value,
@@ -370,8 +360,24 @@ fn step(
             transaction.execute(sql, params![dossier, text("code"), entry])?
         }
         "submission.again" => {
+            // For what it was held it is not held again: the word of it stays.
+            let sql =
+                "update submission set stage = 'waiting', code = case when stage = 'held' then code end, entry = ?2
+                       where dossier = ?1 and stage in ('refused', 'held')";
+            transaction.execute(sql, params![dossier, entry])?
+        }
+        "submission.held" => {
+            let sql = "insert into submission (dossier, item, obligation, subject, due_on, stage, code, entry)
+                       values (?1, ?2, ?3, ?4, ?5, 'held', ?6, ?7)
+                       on conflict (dossier) do update set stage = 'held', code = ?6, entry = ?7
+                       where stage in ('waiting', 'announced') and number is null";
+            let [item, obligation, subject, due_on, code] =
+                ["item", "obligation", "subject", "due_on", "code"].map(text);
+            transaction.execute(sql, params![dossier, item, obligation, subject, due_on, code, entry])?
+        }
+        "submission.released" => {
             let sql = "update submission set stage = 'waiting', code = null, entry = ?2
-                       where dossier = ?1 and stage = 'refused'";
+                       where dossier = ?1 and stage = 'held'";
             transaction.execute(sql, params![dossier, entry])?
         }
         _ => {
@@ -397,13 +403,15 @@ pub(super) fn take_over(transaction: &Transaction<'_>, line: &Line) -> rusqlite:
     };
     let known: Option<Known> = transaction.prepare_cached(sql)?.query_row([&line.key], row).optional()?;
     let follows = match (line.kind.as_str(), &known) {
-        ("submission.announced", None) => true,
+        ("submission.announced" | "submission.held", None) => true,
         (_, None) => false,
         (kind, Some((stage, number, status, outcome))) => match (kind, Stage::from_word(stage)) {
             ("submission.announced", stage) => stage == Some(Stage::Waiting),
             ("submission.numbered", stage) => stage == Some(Stage::Announced) && number.is_none(),
             ("submission.filed" | "submission.refused", stage) => stage == Some(Stage::Announced),
-            ("submission.again", stage) => stage == Some(Stage::Refused),
+            ("submission.again", stage) => matches!(stage, Some(Stage::Refused | Stage::Held)),
+            ("submission.held", stage) => matches!(stage, Some(Stage::Waiting | Stage::Announced)) && number.is_none(),
+            ("submission.released", stage) => stage == Some(Stage::Held),
             ("submission.status", stage) => {
                 let said = (line.body.get("status").and_then(Value::as_i64), line.text("outcome"));
                 stage == Some(Stage::Filed) && said != (*status, outcome.as_deref())

@@ -122,6 +122,12 @@ fn origin(field: &Field) -> Vec<Said> {
             small(format!("Căn cứ: {legal_ground}")),
             en("From a register"),
         ],
+        Origin::Chosen { column, pulled_on, legal_ground, instead_of } => vec![
+            small(format!("Người nộp chọn theo {column}, dữ liệu ngày {}", day(*pulled_on))),
+            small(format!("Căn cứ: {legal_ground}")),
+            small(format!("Khác với {}", instead_of.join(", "))),
+            en("From a register, chosen by the person; others say otherwise"),
+        ],
         Origin::Person => vec![small("Người nộp khai".into()), en("Stated by the person")],
         Origin::Corrected { instead_of } => {
             vec![small(format!("Người nộp sửa, khác với {}", instead_of.join(", "))), en("Corrected by the person")]

@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::authorisation::Class;
+use super::options::Confidence;
 use crate::language::Text;
 
 /// The form of one item.
@@ -17,6 +18,9 @@ pub struct Form {
     pub item: String,
     /// The administrative procedure (*thủ tục hành chính*) in the national catalogue, such as `1.002809`.
     pub procedure: String,
+    /// How well that code is known: one that nobody found a source for goes to no portal.
+    #[serde(default = "unsourced")]
+    pub confidence: Confidence,
     /// What the procedure is called.
     pub title: Text,
     /// SHA-256 of the file, its first twelve hexadecimal digits: which form was shown.
@@ -27,6 +31,11 @@ pub struct Form {
     pub name: String,
     /// The fields, in the order in which they are shown.
     pub fields: Vec<FormField>,
+}
+
+/// What an earlier version wrote down said nothing of it.
+fn unsourced() -> Confidence {
+    Confidence::Unsourced
 }
 
 impl Form {
@@ -185,6 +194,8 @@ pub enum Unsound {
     OutOfRange,
     /// Several registers disagree, and none was chosen.
     NotChosen,
+    /// What a register says was chosen, and something else was written beside it.
+    Both,
     /// The file is larger than it may be.
     FileTooLarge,
     /// The file is of no kind that is taken.

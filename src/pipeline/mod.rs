@@ -69,6 +69,8 @@ pub struct Pipeline {
     pub retention: retention::Retention,
     /// The forms of the items whose dossiers it prepares; none where it only reminds.
     pub dossiers: Vec<form::Form>,
+    /// Whether confirmed dossiers are printed and taken to whoever decides, where no portal takes them.
+    pub dossiers_on_paper: bool,
     /// Where it is responsible.
     pub unit: Unit,
     /// Procedure groups, a code list shared by all agencies.

@@ -24,6 +24,9 @@ impl Night<'_> {
     pub(super) fn attended(&self, ledger: &Ledger, mut history: History) -> Result<History, Fault> {
         let pipeline = &self.checked.pipeline;
         let today = self.today;
+        if !pipeline.dossiers.is_empty() {
+            history.wished = ledger.postponed_until(today).map_err(|error| error.fault())?;
+        }
         let languages = ledger.languages().map_err(|error| error.fault())?;
         for Chosen { subject, item, channel, tag } in languages {
             let language = Language::from_tag(Some(&tag));

@@ -27,7 +27,7 @@ use crate::world::World;
 /// How long a list of wrong addresses is kept, in days: the owner of the register has them by then.
 pub(super) const LISTS_KEPT_DAYS: i64 = 90;
 /// The folder of these lists, in the state folder.
-const LISTS: &str = "wrong-addresses";
+pub(super) const LISTS: &str = "wrong-addresses";
 
 /// The fault of a maildir into which nothing came yet.
 const NOT_YET: &str = "bounces.no-maildir";

@@ -4,7 +4,10 @@
 //! agency did its duty stays: the ledger knows the person by a keyed pseudonym,
 //! and no name; the explanations sealed beside it go. What this cannot reach is said, so that somebody sees to it.
 
-use crate::fault::{Explain, Fault};
+use super::bounces::{self, cell};
+use super::dossiers;
+use crate::fault::{Explain, Fault, Place};
+use crate::files;
 use crate::landing::{self, Store};
 use crate::ledger::{Erasure, Ledger, Lock};
 use crate::personal::{Personal, hex};
@@ -28,6 +31,10 @@ pub struct Erased {
     pub addresses: usize,
     /// Dossiers of the person, prepared or confirmed, that were taken out of the ledger.
     pub dossiers: usize,
+    /// Those of them that the person had confirmed and that had not left: nobody hands them in now.
+    pub dossiers_not_left: usize,
+    /// By list for the owners of registers: how many rows about the person were taken out.
+    pub lists: Vec<(String, usize)>,
     /// Recommendations to the person of which what was weighed was taken out of the ledger.
     pub recommendations: usize,
     /// Messages to the person that the ledger knows of.
@@ -63,10 +70,12 @@ pub fn erase(world: &World, pipeline: &Pipeline, subject: &Personal<String>, acc
     let addresses = ledger.erase_addresses(&pseudonym, account).map_err(|error| error.fault())?;
     // What the portal wrote about the person's dossiers; the entry says of how many.
     ledger.erase_submissions(&pseudonym, account).map_err(|error| error.fault())?;
+    let waiting = ledger.waiting_dossiers().map_err(|error| error.fault())?;
+    let dossiers_not_left = waiting.iter().filter(|one| one.subject == pseudonym && !one.is_printed).count();
     let dossiers = ledger.erase_dossiers(&pseudonym, account).map_err(|error| error.fault())?;
-    super::dossiers::forget_in_lists(world, subject)?;
     let recommendations = ledger.erase_recommendations(&pseudonym, account).map_err(|error| error.fault())?;
     ledger.anchor().map_err(|error| error.fault())?;
+    let lists = struck_from_lists(world, subject)?;
     world.progress.done();
     Ok(Erased {
         tables: erasures,
@@ -74,10 +83,43 @@ pub fn erase(world: &World, pipeline: &Pipeline, subject: &Personal<String>, acc
         explanations,
         addresses,
         dossiers,
+        dossiers_not_left,
+        lists,
         recommendations,
         unsearched: unsearched(world, pipeline, &names),
         messages: ledger.messages_to(&pseudonym).map_err(|error| error.fault())?,
     })
+}
+
+/// Takes the rows of a person out of the lists for the owners of registers, and says from which, how many. A list without
+/// any other row goes.
+fn struck_from_lists(world: &World, subject: &Personal<String>) -> Result<Vec<(String, usize)>, Fault> {
+    let first = format!("{},", cell(subject.reveal()));
+    let mut struck = Vec::new();
+    for folder in [dossiers::LISTS, bounces::LISTS] {
+        let Ok(listing) = std::fs::read_dir(world.state.join(folder)) else { continue };
+        for path in listing.flatten().map(|entry| entry.path()) {
+            let failed = |error: std::io::Error| {
+                let next = "let the service's account read and write it, and erase once more; or delete the list";
+                Fault::new("erase.list", Place::file(&path), format!("the list cannot be rewritten: {error}"), next)
+            };
+            let text = std::fs::read_to_string(&path).map_err(failed)?;
+            let rows = dossiers::rows(&text);
+            let left: Vec<&str> = rows.iter().copied().filter(|row| !row.starts_with(&first)).collect();
+            let count = rows.len().saturating_sub(left.len());
+            if count == 0 {
+                continue;
+            }
+            match left.len() {
+                0 | 1 => std::fs::remove_file(&path).map_err(failed)?,
+                _ => files::replace(&path, left.concat().as_bytes()).map_err(failed)?,
+            }
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            struck.push((format!("{folder}/{name}"), count));
+        }
+    }
+    struck.sort();
+    Ok(struck)
 }
 
 /// The tables that say in which columns a person's number is.

@@ -8,20 +8,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use jiff::ToSpan;
 use jiff::civil::Date;
 
-use super::Night;
 use crate::check::Checked;
 use crate::dossiers::Confirmed;
 use crate::fault::{Explain, Fault, Place};
 use crate::files;
 use crate::ledger::submissions::{Departure, Outcome, Stage, Submission, sealed_words_name};
-use crate::ledger::{ConfirmedDossier, Ledger, Lock};
+use crate::ledger::{ConfirmedDossier, Ledger, Lock, WaitingDossier};
 use crate::paper;
 use crate::personal::{SealingKey, sha256};
 use crate::pipeline::publication::Submission as Terms;
-use crate::report::FaultLine;
 use crate::submission::{Becomes, Error, Known, Patience, Portal, Status};
 use crate::world::World;
 
@@ -85,7 +82,8 @@ impl Heard {
     }
 }
 
-fn dossiers(count: usize) -> String {
+/// So many dossiers.
+pub(super) fn dossiers(count: usize) -> String {
     if count == 1 { "1 dossier".into() } else { format!("{count} dossiers") }
 }
 
@@ -116,14 +114,17 @@ pub async fn submit(
 ) -> Result<(Left, Vec<Fault>), Fault> {
     let mut way = Way::new(terms, patience);
     for leaving in leaving {
-        if !way.take(ledger, (run, today), &leaving).await? {
+        if !way.take(ledger, (run, today), &leaving, None).await? {
             break;
         }
     }
     Ok((way.left, way.faults))
 }
 
-/// Hands in every dossier that is confirmed and that the portal neither has nor refused, as [`submit`].
+/// Hands in every dossier that is confirmed, that the portal neither has nor refused, and that is not held, as [`submit`].
+///
+/// Whoever confirmed by the last day was in time: where the portal takes the dossier after it, the day of the decision
+/// is written down as the day of handing in, as it stands in the dossier too (`NgayNopHoSo`).
 ///
 /// # Errors
 ///
@@ -138,7 +139,7 @@ pub async fn submit_confirmed(
     let mut way = Way::new(terms, patience);
     for one in ledger.dossiers_to_leave().map_err(|error| error.fault())? {
         // One at a time: each brings its files.
-        let leaving = match opened(ledger, key, &one) {
+        let leaving = match opened(ledger, key, &one.dossier) {
             Ok(Some(leaving)) => leaving,
             Ok(None) => continue,
             Err(fault) => {
@@ -146,11 +147,17 @@ pub async fn submit_confirmed(
                 continue;
             }
         };
-        if !way.take(ledger, (run, today), &leaving).await? {
+        if !way.take(ledger, (run, today), &leaving, Some(&one)).await? {
             break;
         }
     }
     Ok((way.left, way.faults))
+}
+
+/// The day that counts as the day of handing in.
+fn filed_on(today: Date, waiting: Option<&WaitingDossier>) -> Date {
+    let decided_on = waiting.and_then(|one| one.decided_on.filter(|on| *on <= one.due_on && one.due_on < today));
+    decided_on.unwrap_or(today)
 }
 
 /// One of the dossiers that are to leave; none where it was erased since it was asked which there are.
@@ -179,12 +186,14 @@ impl<'t> Way<'t> {
         Way { terms, patience, portal: None, left: Left::default(), faults: Vec::new() }
     }
 
-    /// Hands a dossier in, and says whether another would fare better than one that failed.
+    /// Hands a dossier in, and says whether another would fare better than one that failed. `waiting` is how the ledger
+    /// knows it; whoever took the decision back since then is not handed in.
     async fn take(
         &mut self,
         ledger: &mut Ledger,
         (run, today): (&str, Date),
         leaving: &Leaving,
+        waiting: Option<&WaitingDossier>,
     ) -> Result<bool, Fault> {
         let dossier = &leaving.confirmed.dossier;
         let known = ledger.submission_of(dossier).map_err(|error| error.fault())?;
@@ -202,10 +211,18 @@ impl<'t> Way<'t> {
                 }
             },
         };
-        ledger.announce_submission(run, &departure(leaving)).map_err(|error| error.fault())?;
+        let departure = departure(leaving);
+        let announced = match waiting {
+            Some(waiting) => ledger.announce_decided(run, &departure, waiting.decision),
+            None => ledger.announce_submission(run, &departure).map(|()| true),
+        };
+        if !announced.map_err(|error| error.fault())? {
+            return Ok(true);
+        }
+        let day = filed_on(today, waiting);
         match hand_in(portal, ledger, run, (&leaving.confirmed, number)).await? {
             Ok(number) => {
-                ledger.submission_filed(run, dossier, &number, today).map_err(|error| error.fault())?;
+                ledger.submission_filed(run, dossier, &number, day).map_err(|error| error.fault())?;
                 self.left.filed.push((dossier.clone(), number));
                 Ok(true)
             }
@@ -319,8 +336,8 @@ fn no_random() -> Fault {
     Fault::new("submission.no-random", Place::Thing("the operating system".into()), what, "look after /dev/urandom")
 }
 
-/// Asks the portal how dossiers stand, and hands in what is confirmed, by hand. `again` are dossiers that were refused
-/// and are to be tried once more, by the system account `account`.
+/// Asks the portal how dossiers stand, and hands in what is confirmed, by hand. `again` are dossiers that were refused or
+/// are held, and leave all the same, by the system account `account`.
 ///
 /// # Errors
 ///
@@ -341,8 +358,8 @@ pub async fn leave(
     let mut desk = Desk::open(world, checked)?;
     for dossier in again {
         if !desk.ledger.submit_again(dossier, account).map_err(|error| error.fault())? {
-            let what = format!("dossier {dossier} is not one that was refused");
-            let next = "see `chudong ledger list --kind submission.refused` for those that were";
+            let what = format!("dossier {dossier} is neither one that was refused nor one that is held");
+            let next = "see `chudong ledger list --kind submission` for those that are";
             return Err(Fault::new("submission.not-refused", Place::Thing("--again".into()), what, next));
         }
     }
@@ -383,7 +400,7 @@ pub fn write_papers(world: &World, checked: &Checked, folder: &Path, account: &s
     files::private_folder(folder).map_err(|error| unwritable(folder, &error))?;
     let mut written = Vec::new();
     for one in desk.ledger.dossiers_to_leave().map_err(|error| error.fault())? {
-        let Some(leaving) = opened(&desk.ledger, &desk.key, &one)? else { continue };
+        let Some(leaving) = opened(&desk.ledger, &desk.key, &one.dossier)? else { continue };
         let paper = paper::dossier(&leaving.confirmed).map_err(|error| error.fault())?;
         // The number of a dossier is of hexadecimal digits: it is a name, and no path.
         let path = folder.join(format!("{}.pdf", leaving.confirmed.dossier));
@@ -411,55 +428,5 @@ impl Desk {
         let key = world.sealing_key().map_err(|error| error.fault())?;
         let ledger = Ledger::open(&world.state, &checked.pipeline.id).map_err(|error| error.fault())?;
         Ok(Desk { ledger, key, _lock })
-    }
-}
-
-impl Night<'_> {
-    /// Asks the portal what became of dossiers, so that tonight nobody is written to about what is done.
-    pub(super) async fn follow_dossiers(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
-        if let Some(terms) = &self.checked.pipeline.submission
-            && !ledger.submissions(&[Stage::Filed]).map_err(|error| error.fault())?.is_empty()
-        {
-            self.world.progress.step("asking the portal about dossiers");
-            let key = self.world.sealing_key().map_err(|error| error.fault())?;
-            let (heard, fault) = follow(terms, ledger, &self.run, &key, Patience::default()).await?;
-            self.report.notes.extend(heard.texts());
-            self.report.faults.extend(fault.as_ref().map(FaultLine::from));
-        }
-        self.know_settled(ledger)
-    }
-
-    /// Hands in what people have confirmed, and erases what is over.
-    pub(super) async fn leave_dossiers(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
-        if let Some(terms) = &self.checked.pipeline.submission
-            && !ledger.dossiers_to_leave().map_err(|error| error.fault())?.is_empty()
-        {
-            self.world.progress.step("handing in dossiers");
-            let key = self.world.sealing_key().map_err(|error| error.fault())?;
-            let (left, faults) =
-                submit_confirmed(terms, ledger, (&self.run, self.today), &key, Patience::default()).await?;
-            self.report.notes.extend(left.texts());
-            self.report.faults.extend(faults.iter().map(FaultLine::from));
-        }
-        let kept_days = i64::from(self.checked.pipeline.retention.dossiers_days);
-        let before = self.today.saturating_sub(kept_days.days());
-        let gone = ledger.forget_left_dossiers(&self.run, before).map_err(|error| error.fault())?;
-        if gone > 0 {
-            self.report.notes.push(format!("{} erased: nothing is left to do with them", dossiers(gone)));
-        }
-        Ok(())
-    }
-
-    /// Learns which obligations a dossier has settled, and for which one is with whoever decides it: while nothing is
-    /// asked of a person, nobody reminds them of what they have done.
-    pub(super) fn know_settled(&mut self, ledger: &Ledger) -> Result<(), Fault> {
-        self.settled = ledger.settled_by_dossier().map_err(|error| error.fault())?;
-        let filed = ledger.submissions(&[Stage::Filed]).map_err(|error| error.fault())?;
-        let is_quiet = |one: &Submission| {
-            let status = one.status.and_then(|status| Status::from_number(status.into()));
-            status.is_none_or(|status| status.becomes() == Becomes::UnderWay)
-        };
-        self.closed.handed_in = filed.into_iter().filter(is_quiet).map(|one| one.obligation).collect();
-        Ok(())
     }
 }

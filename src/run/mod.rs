@@ -15,6 +15,7 @@ mod budget;
 mod build;
 mod change;
 mod channels;
+mod depart;
 mod dossiers;
 mod erase;
 mod exact;
@@ -39,7 +40,7 @@ mod watched;
 mod weeks;
 mod window;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -136,6 +137,7 @@ async fn run_for(
         spent: Vec::new(),
         closed: plan::Standing::default(),
         settled: HashMap::new(),
+        waiting: HashSet::new(),
         accounts: explain::Accounts::default(),
         dossiers: dossiers::Links::new(),
         recommended: options::Recommended::default(),
@@ -255,6 +257,8 @@ struct Night<'a> {
     closed: plan::Standing,
     /// Obligations that a dossier has settled, by item and key, with the day on which it was handed in.
     settled: HashMap<(String, String), Date>,
+    /// The obligations of which a confirmed dossier has not left: their persons are looked up, whatever is due.
+    waiting: HashSet<String>,
     /// How the due dates of tonight's reminders came about.
     accounts: explain::Accounts,
     /// The dossiers that were prepared tonight, by the key of their obligation.
@@ -287,6 +291,7 @@ impl<'a> Night<'a> {
             spent: Vec::new(),
             closed: plan::Standing::default(),
             settled: HashMap::new(),
+            waiting: HashSet::new(),
             accounts: explain::Accounts::default(),
             dossiers: dossiers::Links::new(),
             recommended: options::Recommended::default(),
@@ -344,10 +349,10 @@ impl Night<'_> {
         let obligations = self.obligations(&mut built, |_| true).await?;
         let obligations = self.hold_changes(Some(ledger), &mut built, obligations)?;
         self.follow(ledger, &built, &obligations).await?;
+        self.leave_dossiers(ledger, &built, &obligations).await?;
         self.send(ledger, &built, &obligations).await?;
         self.tell_requests(ledger)?;
         self.settle_dossiers(ledger)?;
-        self.leave_dossiers(ledger).await?;
         self.forget_sealed(ledger)?;
         self.forget_rating_texts(ledger)?;
         if self.purpose == Purpose::Send {

@@ -17,9 +17,9 @@ use crate::ledger::{self, KeptRecommendation, Ledger, Recommendation, Sheeted};
 use crate::lineage::{Ending, Job};
 use crate::obligations::key_of;
 use crate::options::told::{Explained, tell};
-use crate::options::{self, Cases, Decided, Measured, Scales, Sheet, Weighed, decide_all};
+use crate::options::{self, Cases, Cell, Decided, Measured, Scales, Sheet, Weighed, decide_all};
 use crate::personal::SealingKey;
-use crate::pipeline::options::{Criterion, Outcome};
+use crate::pipeline::options::{Criterion, Outcome, Via};
 use crate::reminders::letter::Advice;
 use crate::reminders::plan::Reminder;
 use crate::report::FaultLine;
@@ -188,6 +188,18 @@ impl Night<'_> {
 }
 
 impl Recommended {
+    /// Whether the comparison says that no way online is open to the person of an obligation. False where nothing was
+    /// compared, and where there is no such way at all.
+    pub(super) fn is_online_closed(&self, obligation: &str) -> bool {
+        let Some((outcome, at)) = self.places.get(obligation) else { return false };
+        let Some(compared) = self.outcomes.get(*outcome) else { return false };
+        let Some(case) = compared.cases.get(*at) else { return false };
+        let online = compared.sheet.ways.iter().zip(case.cells).filter(|(way, _)| way.via == Via::Online);
+        let standings: Vec<u8> = online.map(|(_, cell)| cell.standing).collect();
+        let is_closed = |standing: &u8| *standing != 0 && *standing != Cell::ABSENT;
+        !standings.contains(&0) && standings.iter().any(is_closed)
+    }
+
     fn put(&mut self, compared: Compared) {
         let outcome = self.outcomes.len();
         let places = compared.keys.iter().enumerate();

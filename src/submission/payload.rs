@@ -167,7 +167,7 @@ const OF_THE_SUBMISSION: [&str; 16] = [
 /// A field for which the header has no word.
 fn other(field: &Field) -> Value {
     let source = match &field.origin {
-        Origin::Register { column, .. } => column.clone(),
+        Origin::Register { column, .. } | Origin::Chosen { column, .. } => column.clone(),
         Origin::Person => "person".into(),
         Origin::Corrected { .. } => "corrected".into(),
     };
@@ -191,7 +191,7 @@ fn paper(attachment: &Attachment, file: &Uploaded) -> Value {
 /// The portal's codes of the databases from which a value stands, each once.
 fn databases<'s>(confirmed: &Confirmed, submission: &'s Submission) -> Vec<&'s str> {
     let sources = confirmed.fields.iter().filter_map(|field| match &field.origin {
-        Origin::Register { column, .. } => column.split('.').next(),
+        Origin::Register { column, .. } | Origin::Chosen { column, .. } => column.split('.').next(),
         Origin::Person | Origin::Corrected { .. } => None,
     });
     let codes: std::collections::BTreeSet<&str> =

@@ -6,6 +6,8 @@
     reason = "a test may stop at the first surprise"
 )]
 
+/// What a person decided is not lost, nor handed in when nobody needs it, nor late.
+mod decided;
 /// The way to the portal, against a stand-in with faults.
 mod portal;
 /// A ledger that was restored.
@@ -112,6 +114,12 @@ fn any_origin() -> impl Strategy<Value = Origin> {
             pulled_on: sample::day(),
             legal_ground: "Luật 91/2025/QH15".into(),
         }),
+        ("(population|transport|other)", "[a-z]{1,8}").prop_map(|(source, column)| Origin::Chosen {
+            column: format!("{source}.table.{column}"),
+            pulled_on: sample::day(),
+            legal_ground: "Luật 91/2025/QH15".into(),
+            instead_of: vec!["health.table.name".into()],
+        }),
     ]
 }
 
@@ -166,7 +174,7 @@ proptest! {
 
 fn source(field: &Field) -> Option<&str> {
     match &field.origin {
-        Origin::Register { column, .. } => column.split('.').next(),
+        Origin::Register { column, .. } | Origin::Chosen { column, .. } => column.split('.').next(),
         _ => None,
     }
 }

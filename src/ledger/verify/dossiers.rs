@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::super::decisions::DECIDED;
+use super::super::departing::TAKEN_BACK;
 use super::super::prepared::{BASIS, PREPARED, REMOVED};
 use super::super::{Entry, Ledger};
 use crate::personal::sha256;
@@ -46,6 +47,7 @@ impl Dossiers {
                 }
             }
             DECIDED => self.decided(entry, body, &text("state")),
+            TAKEN_BACK => self.forget(&entry.key, &text("state"), entry.seq),
             _ => return false,
         }
         true
@@ -65,7 +67,8 @@ impl Dossiers {
             match self.rows.get_mut(&cell(0)) {
                 // What was decided in the meantime stays.
                 Some(known) if !["prepared", "postponed"].contains(&known.state.as_str()) => {}
-                Some(known) => *known = row,
+                // So does the day on which the person means to decide.
+                Some(known) => *known = Row { state: known.state.clone(), until: known.until.clone(), ..row },
                 None => drop(self.rows.insert(cell(0), row)),
             }
         }

@@ -36,10 +36,13 @@ impl Submissions {
         if event == "erased" {
             return self.erase(text("subject"));
         }
-        if event == "announced" {
+        if let Some(stage) = ["announced", "held"].into_iter().find(|stage| *stage == event) {
             let of = ["item", "obligation", "subject", "due_on"].map(text);
             let row = self.rows.entry(entry.key.clone()).or_default();
-            (row.of, row.stage, row.entry) = (of, "announced", entry.seq);
+            (row.of, row.stage, row.entry) = (of, stage, entry.seq);
+            if stage == "held" {
+                row.code = text("code");
+            }
             return;
         }
         // Printing changes nothing.
@@ -56,9 +59,11 @@ impl Submissions {
                 row.code = text("code");
             }
             "again" => {
+                // For what a clerk let leave, it is not held again.
+                row.code = row.code.take().filter(|_| row.stage == "held");
                 row.stage = "waiting";
-                row.code = None;
             }
+            "released" => (row.stage, row.code) = ("waiting", None),
             "status" => {
                 row.status = body.get("status").and_then(Value::as_u64).map(|status| status.to_string());
                 (row.outcome, row.words) = (text("outcome"), text("words"));

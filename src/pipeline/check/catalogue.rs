@@ -57,6 +57,7 @@ pub fn catalogue(root: &Path, faults: &Faults) -> Pipeline {
         serve: None,
         retention: Default::default(),
         dossiers,
+        dossiers_on_paper: false,
         unit: Unit { code: String::new(), name: nothing(), communes: Vec::new() },
         procedure_groups: read_procedure_groups(root, faults),
         sources: Vec::new(),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::authorisation::Class;
 use super::super::form::{AnswerRule, Choice, FieldKind, Form, FormField, Pattern};
+use super::super::options::Confidence;
 use super::super::reader::{Document, Faults, Node, read_text};
 use super::super::{Item, StandardTable};
 use super::{in_range, is_procedure_code, is_word};
@@ -32,7 +33,28 @@ pub(super) fn dossiers(
             forms.extend(read_form(root, &name, tables, faults));
         }
     }
+    if let Some(node) = node.table_or_none("procedures") {
+        procedures(&node, &mut forms);
+        node.done();
+    }
     forms
+}
+
+/// `[dossiers.procedures]`: the codes that the agency itself has found in the national catalogue.
+fn procedures(node: &Node<'_>, forms: &mut [Form]) {
+    for item in node.keys() {
+        let Some(code) = node.text(&item) else { continue };
+        if !is_procedure_code(&code) {
+            node.fault(&item, "form.procedure", "this is not a procedure code", "write it like 1.002809");
+        }
+        match forms.iter_mut().find(|form| form.item == item) {
+            Some(form) => (form.procedure, form.confidence) = (code, Confidence::A),
+            None => {
+                let what = format!("no dossier of \"{item}\" is prepared");
+                node.fault(&item, "pipeline.unknown-item", what, "name one of those in items");
+            }
+        }
+    }
 }
 
 /// The form of an item.
@@ -49,6 +71,7 @@ fn form(node: &Node<'_>, item: &str, version: String, tables: &[StandardTable]) 
     if procedure.as_deref().is_some_and(|code| !is_procedure_code(code)) {
         node.fault("procedure", "form.procedure", "this is not a procedure code", "write it like 1.002809");
     }
+    let confidence = node.word("confidence", &Confidence::WORDS);
     let title = node.both("title");
     let (identity, name) = (node.text("identity"), node.text("name"));
     let mut fields: Vec<FormField> = Vec::new();
@@ -75,6 +98,7 @@ fn form(node: &Node<'_>, item: &str, version: String, tables: &[StandardTable]) 
     Some(Form {
         item: item.to_owned(),
         procedure: procedure?,
+        confidence: confidence?,
         title: title?,
         version,
         identity: identity?,

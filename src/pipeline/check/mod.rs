@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use super::calendar::LegalCalendar;
 use super::indices::Definition;
 use super::law::Law;
+use super::options::Confidence;
 use super::reader::{Document, Faults, Node};
 use super::{
     Agency, ChangeBound, Channel, Commune, Item, Missed, Pipeline, ProcedureGroup, Schedule, StandardTable, Unit,
@@ -88,16 +89,30 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         n.done();
         items
     });
-    let dossiers = node.table_or_none("dossiers").map_or_else(Vec::new, |n| {
+    let (dossiers, dossiers_on_paper) = node.table_or_none("dossiers").map_or_else(Default::default, |n| {
         let known = items.as_deref().unwrap_or_default();
         let forms = form::dossiers(&n, parts.root, known, &parts.standard_tables, parts.faults);
+        let on_paper = n.bool_or("paper", false);
         n.done();
-        forms
+        (forms, on_paper)
     });
     if !dossiers.is_empty() && !node.has("serve") {
         let what = "dossiers are prepared, and there is no page on which people see them";
         let next = "add [serve] with base_url = \"https://...\"; chudong serve answers there";
         node.fault("dossiers", "pipeline.dossiers-without-page", what, next);
+    }
+    for form in dossiers.iter().filter(|form| form.confidence == Confidence::Unsourced && node.has("submission")) {
+        let (item, code) = (&form.item, &form.procedure);
+        let what = format!("the procedure code {code} of {item} is not sourced, and the portal files dossiers by it");
+        let next =
+            format!("look it up in the national catalogue, and write it there: procedures = {{ {item} = \"...\" }}");
+        node.fault("dossiers", "pipeline.procedure-unsourced", what, &next);
+    }
+    if !dossiers.is_empty() && !dossiers_on_paper && !node.has("submission") {
+        let what = "people confirm dossiers, and there is no way by which these leave";
+        let next = "add [submission] for the portal, or paper = true where somebody prints them with \
+                    `chudong submit --paper DIR` and takes them to whoever decides";
+        node.fault("dossiers", "pipeline.dossiers-without-way", what, next);
     }
     let mail = node.table_or_none("mail").map_or_else(|| Some(Default::default()), |n| done(&n, mail::mail));
     let lead_days = attention.as_ref().map_or(0, |attention| attention.lead_days);
@@ -177,6 +192,7 @@ fn pipeline(node: &Node<'_>, id: &str, path: PathBuf, parts: Parts<'_>) -> Optio
         serve: serve.map_or(Some(None), |serve| serve.map(Some))?,
         retention: retention?,
         dossiers,
+        dossiers_on_paper,
         unit: unit?,
         procedure_groups: parts.procedure_groups,
         sources,

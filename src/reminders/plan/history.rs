@@ -35,6 +35,8 @@ pub struct History {
     pub sent: attention::Sent,
     /// By obligation key: the night on which it was first seen to be open. Those that are not in it are new.
     pub known_on: HashMap<String, Date>,
+    /// By obligation key: the day, not after tonight, on which the person wanted to be asked again about its dossier.
+    pub wished: HashMap<String, Date>,
     /// The languages that subjects chose, where they are not the register's.
     pub languages: HashMap<String, Vec<Chosen>>,
 }

@@ -201,6 +201,13 @@ fn decide<'a>(
     if let Some((told, notice)) = correction(obligation, item, history, days_left) {
         return decide_stage(obligation, item, people, history, now, (notice, Some(told)));
     }
+    if let Some((wish, notice)) = wished(obligation, item, history, days_left) {
+        match decide_stage(obligation, item, people, history, now, (notice, Some(&wish))) {
+            // They were asked on that day; what is due by now is told as to everybody.
+            Err(Reason::AlreadySent) => {}
+            decided => return decided,
+        }
+    }
     let of_stage = |notice| decide_stage(obligation, item, people, history, now, (notice, None));
     // What would be held without looking ahead is held for the same reason where looking ahead finds nothing.
     let reason = match stage(&item.notice_days, days_left) {
@@ -226,6 +233,14 @@ fn correction<'h>(
     let sent = history.shortest_sent.get(&*obligation.key)?;
     let notice = stage(&item.notice_days, days_left).or_else(|| item.notice_days.iter().copied().max())?;
     (*sent <= notice).then_some((told, notice))
+}
+
+/// What a letter answers that a person asked for when they put a dossier off, and the stage whose letter it is.
+fn wished(obligation: &Obligation, item: &Item, history: &History, days_left: i32) -> Option<(Told, u16)> {
+    let on = history.wished.get(&*obligation.key)?;
+    let notice = stage(&item.notice_days, days_left).or_else(|| item.notice_days.iter().copied().max())?;
+    // The day is part of the message's key: who puts it off once more gets another letter.
+    Some((Told { due_on: obligation.due_on, message: format!("postponed until {on}") }, notice))
 }
 
 /// The next stage that an obligation comes into, if that is within so many days.

@@ -14,10 +14,9 @@ use crate::personal::{Personal, SealingKey};
 use crate::report::FaultLine;
 use crate::run::Night;
 use crate::run::bounces::{LISTS_KEPT_DAYS, cell, forget};
-use crate::world::World;
 
 /// The folder of the state in which the lists of what registers say otherwise are.
-const LISTS: &str = "discrepancies";
+pub(in crate::run) const LISTS: &str = "discrepancies";
 
 /// The first row of each list.
 const HEAD: &str = "subject_id,column,register,person,dossier,since\r\n";
@@ -75,15 +74,15 @@ impl Night<'_> {
 
     /// Writes a list for each source in which a person who confirmed a dossier found something wrong.
     ///
-    /// Of one decision there is one line, in the list of the night after it. The list has the number of the person and
-    /// both values: it is for the owner of the register, readable by the service's account alone.
-    fn list_discrepancies(&mut self, ledger: &Ledger) -> Result<(), Fault> {
+    /// Of one decision there is one line, in the list of the day of it, and once: the ledger knows which decisions were
+    /// listed, so that a list that was handed over and deleted does not come back. The list has the number of the person
+    /// and both values: it is for the owner of the register, readable by the service's account alone.
+    fn list_discrepancies(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
         let folder = self.world.state.join(LISTS);
         forget(&folder, self.as_of.date())?;
-        let kept = ledger.confirmed_dossiers(0).map_err(|error| error.fault())?;
-        if kept.is_empty() {
-            return Ok(());
-        }
+        let listed = ledger.listed_until().map_err(|error| error.fault())?;
+        let kept = ledger.confirmed_dossiers(listed).map_err(|error| error.fault())?;
+        let Some(newest) = kept.iter().map(|one| one.dossier.entry).max() else { return Ok(()) };
         let key = self.world.opening_key().map_err(|error| error.fault())?;
         let mut bases: HashMap<String, Basis> = HashMap::new();
         let mut lists: BTreeMap<(String, Date), BTreeSet<String>> = BTreeMap::new();
@@ -115,7 +114,9 @@ impl Night<'_> {
                 lists.entry((source, day)).or_default().insert(line(&confirmed, &one, day));
             }
         }
+        let mut names = Vec::new();
         for ((source, day), mut found) in lists {
+            names.push(format!("{source}-{day}"));
             let path = folder.join(format!("{source}-{day}.csv"));
             // What was said of a dossier that is over stands on: its owner may not have read it yet.
             let before = std::fs::read_to_string(&path).unwrap_or_default();
@@ -126,7 +127,7 @@ impl Night<'_> {
             files::replace(&path, text.as_bytes()).map_err(|error| unwritable(&path, &error))?;
             self.report.look.insert("discrepancies".into(), folder.clone());
         }
-        Ok(())
+        ledger.dossiers_listed(&self.run, newest, &names).map_err(|error| error.fault())
     }
 }
 
@@ -136,31 +137,8 @@ fn line(confirmed: &Confirmed, one: &Discrepancy, day: Date) -> String {
     cells.map(|text| cell(text)).join(",") + "\r\n"
 }
 
-/// Takes a person out of every list of what registers say otherwise; the lines of the others stay as they are.
-///
-/// # Errors
-///
-/// Where a list cannot be read or written.
-pub(in crate::run) fn forget_in_lists(world: &World, subject: &Personal<String>) -> Result<(), Fault> {
-    let folder = world.state.join(LISTS);
-    let Ok(listing) = std::fs::read_dir(&folder) else { return Ok(()) };
-    let theirs = format!("{},", cell(subject.reveal()));
-    for path in listing.flatten().map(|entry| entry.path()) {
-        let text = std::fs::read_to_string(&path).map_err(|error| unwritable(&path, &error))?;
-        let left: Vec<&str> = rows(&text).into_iter().filter(|row| !row.starts_with(&theirs)).collect();
-        let left = left.concat();
-        let done = match left.len() {
-            same if same == text.len() => continue,
-            none if none <= HEAD.len() => std::fs::remove_file(&path),
-            _ => files::replace(&path, left.as_bytes()),
-        };
-        done.map_err(|error| unwritable(&path, &error))?;
-    }
-    Ok(())
-}
-
 /// The rows of a list with their ends, the head first. A value may run over several lines within its quotes.
-fn rows(text: &str) -> Vec<&str> {
+pub(in crate::run) fn rows(text: &str) -> Vec<&str> {
     let (mut found, mut from, mut is_quoted) = (Vec::new(), 0, false);
     for (at, byte) in text.bytes().enumerate() {
         match byte {

@@ -31,7 +31,7 @@ use crate::sql::engine::Bound;
 use crate::tables::{Table, TableName};
 
 pub use after::confirmed_dossiers;
-pub(super) use after::{forget_in_lists, open};
+pub(super) use after::{LISTS, open, rows};
 
 /// A prepared dossier of tonight: its number, and the day until which it can be decided.
 pub(super) type Links = HashMap<String, (String, Date)>;
@@ -49,6 +49,7 @@ impl Night<'_> {
             let of_item = all.filter(|reminder| reminder.item.id == form.item && reminder.channel.carries_links());
             let due: BTreeMap<&str, &Obligation> =
                 of_item.map(|reminder| (reminder.obligation.key.as_str(), reminder.obligation)).collect();
+            let due = self.without_closed(&form.item, due);
             if due.is_empty() {
                 continue;
             }
@@ -57,6 +58,25 @@ impl Night<'_> {
                 self.report.faults.push(FaultLine::from(&fault));
             }
         }
+    }
+
+    /// Those whose dossier can leave online: a letter does not say that this way is closed and hold a link to it.
+    fn without_closed<'o>(
+        &mut self,
+        item: &str,
+        mut due: BTreeMap<&'o str, &'o Obligation>,
+    ) -> BTreeMap<&'o str, &'o Obligation> {
+        let all = due.len();
+        if self.checked.pipeline.submission.is_some() {
+            due.retain(|key, _| !self.recommended.is_online_closed(key));
+        }
+        let closed = all - due.len();
+        if closed > 0 {
+            self.report
+                .notes
+                .push(format!("{closed} dossiers of {item} are not prepared: no way online is open to their persons"));
+        }
+        due
     }
 
     async fn prepare_form(

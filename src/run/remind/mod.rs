@@ -89,8 +89,8 @@ impl Night<'_> {
             };
             let standing = self.standing();
             self.account(ledger, built, &reminders).await;
-            self.prepare_dossiers(ledger, built, &reminders).await;
             self.compare_options(Some(ledger), built, reminders.iter()).await;
+            self.prepare_dossiers(ledger, built, &reminders).await;
             self.record_options(ledger)?;
             self.reserve(ledger, &reminders)?;
             let mut way = Way { convoy: Convoy::default(), retries };

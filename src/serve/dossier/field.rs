@@ -188,11 +188,14 @@ impl FieldView<'_> {
         write_to(out, format_args!("<p class=\"help\" id=\"c-{id}\">{said}</p>\n"));
         out.push_str(fault.as_deref().unwrap_or_default());
         let answered = self.answers.and_then(|answers| answers.texts.get(id)).map(|value| value.reveal().as_str());
+        // Who gave two answers marks one of them anew.
+        let is_both = self.fault == Some(Unsound::Both);
         let mut is_known = false;
         for (at, said) in self.shown.said.iter().enumerate() {
             let value = said.value.reveal();
             let is_first = !self.shown.said.iter().take(at).any(|other| other.value == said.value);
-            let checked = if answered == Some(value.as_str()) && is_first { " checked" } else { "" };
+            let is_meant = answered == Some(value.as_str()) && is_first && !is_both;
+            let checked = if is_meant { " checked" } else { "" };
             is_known |= !checked.is_empty();
             write_to(
                 out,
@@ -205,7 +208,7 @@ impl FieldView<'_> {
             out.push_str("</div></div>\n");
         }
         let other = answered.filter(|_| !is_known);
-        let checked = if other.is_some() { " checked" } else { "" };
+        let checked = if other.is_some() && !is_both { " checked" } else { "" };
         let label = words.say("Giá trị khác:", "Something else:");
         let written = words.say("Giá trị khác", "Something else");
         let kind = if self.field().kind == FieldKind::Date { "date" } else { "text" };

@@ -3,6 +3,7 @@
 use jiff::civil::Date;
 
 use super::super::page::escaped;
+use super::confirmed::Way;
 use super::field::FieldView;
 use super::words::{Words, write_to};
 use super::{Opened, POSTPONE_DAYS};
@@ -49,8 +50,40 @@ pub(super) struct Review<'o> {
     pub(super) is_unsure: bool,
     /// The person did not say that they are sure of refusing.
     pub(super) is_unsure_to_refuse: bool,
+    /// Why the page is shown again.
+    pub(super) again: Option<Again>,
+    /// Where the dossier goes when it is confirmed.
+    way: Option<Way>,
+}
+
+/// Why the page of a dossier is shown again, with nothing recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
     /// What was shown is no longer what is prepared.
-    pub(super) is_replaced: bool,
+    Replaced,
+    /// The form came back in pieces, or not as a form.
+    Pieces,
+    /// The person took a confirmation back.
+    TakenBack,
+}
+
+impl Again {
+    fn words(self, words: Words) -> &'static str {
+        match self {
+            Again::Replaced => words.pick(
+                "Dữ liệu đã thay đổi từ khi trang này được mở. Xin xem lại một lần nữa; chưa có gì được ghi nhận.",
+                "The data has changed since the page was opened. Please review it again; nothing has been recorded.",
+            ),
+            Again::Pieces => words.pick(
+                "Biểu mẫu chưa đến đầy đủ. Xin điền và gửi lại một lần nữa; chưa có gì được ghi nhận.",
+                "The form did not arrive whole. Please fill it in and send it once more; nothing has been recorded.",
+            ),
+            Again::TakenBack => words.pick(
+                "Đã rút lại xác nhận. Không có gì được nộp cho đến khi ông/bà xác nhận lại.",
+                "Your confirmation is taken back. Nothing is handed in until you confirm again.",
+            ),
+        }
+    }
 }
 
 impl<'o> Review<'o> {
@@ -63,8 +96,14 @@ impl<'o> Review<'o> {
             faults: Vec::new(),
             is_unsure: false,
             is_unsure_to_refuse: false,
-            is_replaced: false,
+            again: None,
+            way: None,
         }
+    }
+
+    /// The same page, which says by when the dossier leaves.
+    pub(super) fn by(self, way: Way) -> Self {
+        Review { way: Some(way), ..self }
     }
 
     /// The whole page.
@@ -88,11 +127,8 @@ impl<'o> Review<'o> {
     }
 
     fn write_notices(&self, out: &mut String, words: Words) {
-        if self.is_replaced {
-            let said = words.say(
-                "Dữ liệu đã thay đổi từ khi trang này được mở. Xin xem lại một lần nữa; chưa có gì được ghi nhận.",
-                "The data has changed since the page was opened. Please review it again; nothing has been recorded.",
-            );
+        if let Some(again) = self.again {
+            let said = again.words(words);
             write_to(out, format_args!("<p class=\"notice\" role=\"alert\">{said}</p>\n"));
         }
         if self.faults.is_empty() && !self.is_unsure && !self.is_unsure_to_refuse {
@@ -188,6 +224,7 @@ impl<'o> Review<'o> {
             "I have reviewed each value and want to hand in this dossier",
         );
         let confirm = words.say("Xác nhận và nộp hồ sơ", "Confirm and hand in");
+        self.write_way(out, words);
         write_to(
             out,
             format_args!(
@@ -195,6 +232,37 @@ impl<'o> Review<'o> {
                 if self.is_unsure { " wrong" } else { "" }
             ),
         );
+    }
+
+    /// By when it leaves, and what counts on the last day.
+    fn write_way(&self, out: &mut String, words: Words) {
+        let Some(way) = self.way else { return };
+        let (by, due_on) = (words.day(way.next_night), self.opened.prepared.due_on);
+        let said = match way.is_portal {
+            true => words.say(
+                &format!("Hồ sơ được xác nhận hôm nay sẽ được chuyển lên Cổng dịch vụ công trong đợt chạy đêm kế tiếp, dự kiến ngày {by}."),
+                &format!("What is confirmed today is handed in to the public service portal in the next night's run, expected on {by}."),
+            ),
+            false => words.say(
+                "Hồ sơ được xác nhận sẽ do cán bộ in và chuyển đến nơi giải quyết.",
+                "What is confirmed is printed by a clerk and taken to whoever decides.",
+            ),
+        };
+        write_to(out, format_args!("<p>{said}</p>\n"));
+        if way.next_night <= due_on {
+            return;
+        }
+        let last = match way.is_portal {
+            true => words.pick(
+                "Xin lưu ý: hôm nay là ngày cuối, và hồ sơ chỉ đến Cổng sau thời hạn. Thời điểm ông/bà xác nhận được ghi trong hồ sơ là ngày nộp. Nếu cần chắc chắn nộp trong hôm nay, xin tự nộp trên Cổng dịch vụ công hoặc tại Trung tâm.",
+                "Please note: confirmed today, it reaches the portal after the due day. The moment in which you confirm stands in it as the day of filing. To be sure that it is filed today, hand it in yourself on the public service portal or at the centre.",
+            ),
+            false => words.pick(
+                "Xin lưu ý: hôm nay là ngày cuối. Nếu cần chắc chắn nộp trong hôm nay, xin tự nộp trên Cổng dịch vụ công hoặc tại Trung tâm.",
+                "Please note: today is the last day. To be sure that it is filed today, hand it in yourself on the public service portal or at the centre.",
+            ),
+        };
+        write_to(out, format_args!("<p class=\"notice\">{last}</p>\n"));
     }
 
     fn write_later(&self, out: &mut String, words: Words) {
@@ -253,14 +321,10 @@ impl<'o> Review<'o> {
 /// What became of a dossier.
 #[derive(Debug, Clone)]
 pub(super) enum Told {
-    /// It is confirmed, and leaves.
-    Confirmed { dossier: String },
     /// It waits.
     Postponed { until: Date },
     /// It is erased.
     Declined,
-    /// It was confirmed before.
-    ConfirmedBefore,
     /// It was refused before.
     DeclinedBefore,
     /// Its day went by.
@@ -271,6 +335,10 @@ pub(super) enum Told {
     NotUnderstood,
     /// It could not be written down now.
     NotWritten,
+    /// It could not be shown now.
+    NotShown,
+    /// More was sent than is read.
+    TooLarge,
 }
 
 impl Told {
@@ -288,25 +356,15 @@ impl Told {
     fn words(&self, words: Words) -> (String, String) {
         let say = |title: (&str, &str), text: (&str, &str)| (words.say(title.0, title.1), words.say(text.0, text.1));
         match self {
-            Told::Confirmed { dossier } => {
-                let number = dossier.get(..8).unwrap_or_default();
-                (
-                    words.say("Đã xác nhận hồ sơ", "The dossier is confirmed"),
-                    words.say(
-                        &format!("Cơ quan đã ghi nhận quyết định của ông/bà và sẽ chuyển hồ sơ đi. Số tra cứu: {number}. Những chỗ ông/bà sửa sẽ được báo cho cơ quan quản lý dữ liệu gốc."),
-                        &format!("Your decision is recorded, and the dossier will be handed in. Reference: {number}. Whoever keeps the data that you corrected is told."),
-                    ),
-                )
-            }
             Told::Postponed { until } => {
                 let until = words.day(*until);
                 (
                     words.say("Đã ghi nhận", "Recorded"),
                     words.say(
                         &format!(
-                            "Hồ sơ được giữ lại. Ông/bà mở lại đường dẫn này để quyết định, nên trước ngày {until}."
+                            "Hồ sơ được giữ lại. Cơ quan sẽ nhắc lại vào ngày {until}; ông/bà cũng có thể mở lại đường dẫn này bất cứ lúc nào trước hạn."
                         ),
-                        &format!("The dossier is kept. Open this link again to decide, best before {until}."),
+                        &format!("The dossier is kept. The agency reminds you again on {until}; you can open this link again at any time until the due day."),
                     ),
                 )
             }
@@ -315,13 +373,6 @@ impl Told {
                 (
                     "Không có gì được nộp. Nghĩa vụ và thời hạn theo pháp luật không thay đổi.",
                     "Nothing is handed in. The duty and its day stay as the law says.",
-                ),
-            ),
-            Told::ConfirmedBefore => say(
-                ("Hồ sơ đã được xác nhận trước đó", "The dossier was confirmed before"),
-                (
-                    "Quyết định đầu tiên có hiệu lực; lần này không có gì được ghi nhận. Nếu không phải ông/bà đã quyết định, xin liên hệ ngay với cơ quan.",
-                    "The first decision stands; nothing was recorded this time. If it was not you who decided, please contact the agency at once.",
                 ),
             ),
             Told::DeclinedBefore => say(
@@ -352,6 +403,20 @@ impl Told {
                     "Please open the link in the reminder and press a button.",
                 ),
             ),
+            Told::NotShown => say(
+                ("Chưa mở được hồ sơ", "The dossier cannot be shown now"),
+                (
+                    "Hệ thống đang gặp trục trặc. Hãy thử lại sau ít phút, hoặc liên hệ với cơ quan.",
+                    "Something is wrong with the system. Please try again in a few minutes, or contact the agency.",
+                ),
+            ),
+            Told::TooLarge => say(
+                ("Tệp quá lớn", "The files are too large"),
+                (
+                    "Mỗi tệp không quá 5 MB, tất cả không quá 15 MB. Chưa có gì được ghi nhận; hãy quay lại và chọn tệp nhỏ hơn.",
+                    "At most 5 MB each, and 15 MB together. Nothing has been recorded; please go back and choose smaller files.",
+                ),
+            ),
             Told::NotWritten => say(
                 ("Chưa ghi nhận được", "Not recorded yet"),
                 (
@@ -363,7 +428,7 @@ impl Told {
     }
 }
 
-fn begin(out: &mut String, agency: &Agency, words: Words, title: &str) {
+pub(super) fn begin(out: &mut String, agency: &Agency, words: Words, title: &str) {
     let (tag, title, agency) = (words.0.tag(), escaped(title), escaped(words.text(&agency.name)));
     write_to(
         out,
@@ -373,7 +438,7 @@ fn begin(out: &mut String, agency: &Agency, words: Words, title: &str) {
     );
 }
 
-fn end(out: &mut String, agency: &Agency, words: Words, has_other_language: bool) {
+pub(super) fn end(out: &mut String, agency: &Agency, words: Words, has_other_language: bool) {
     let (name, contact) = (escaped(words.text(&agency.name)), escaped(words.text(&agency.contact)));
     write_to(out, format_args!("</main>\n<footer>\n<p>{name}. {contact}.</p>\n"));
     if has_other_language {

@@ -62,6 +62,10 @@ impl Words {
                 "Các nguồn dữ liệu ghi khác nhau. Xin chọn giá trị đúng.",
                 "The registers disagree. Please choose which is right.",
             ),
+            Unsound::Both => self.say(
+                "Ông/bà vừa chọn một giá trị vừa ghi giá trị khác. Xin chỉ giữ một.",
+                "You chose a value and wrote another one. Please keep only one.",
+            ),
             Unsound::FileTooLarge => self.say(
                 "Tệp quá lớn. Mỗi tệp không quá 5 MB, tất cả không quá 15 MB.",
                 "The file is too large: at most 5 MB each, and 15 MB together.",

@@ -57,7 +57,7 @@ fn two_windows_decide_and_the_first_stands() {
         (agreeing(&page), [("version", version(&page)), ("act", "decline".into()), ("sure", "yes".into())]);
     let refuse: Vec<(&str, &str)> = refuse.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let confirm = sent(&confirm);
-    // At the same moment, many times over: exactly one is taken.
+    // At the same moment, many times over: exactly one is taken, and whoever wants the same is told that it is so.
     let statuses: Vec<u16> = std::thread::scope(|scope| {
         let (desk, link) = (&desk, &link);
         let windows: Vec<_> = (0..8)
@@ -69,7 +69,7 @@ fn two_windows_decide_and_the_first_stands() {
         windows.into_iter().map(|window| window.join().unwrap()).collect()
     });
     let taken = statuses.iter().filter(|status| **status == 200).count();
-    assert_eq!((taken, statuses.iter().filter(|status| **status == 409).count()), (1, 7), "{statuses:?}");
+    assert_eq!((taken, statuses.iter().filter(|status| **status == 409).count()), (4, 4), "{statuses:?}");
     assert_eq!(world.entries("dossier.decided").len(), 1);
     let is_confirmed = state(&world, &says.dossier) == DossierState::Confirmed;
     assert_eq!(confirmed(&world).len(), usize::from(is_confirmed));
@@ -178,10 +178,10 @@ fn tampered_and_foreign_links_open_nothing() {
     // A letter of a refusal link opens no dossier and the other way round, and neither shows the pseudonym.
     assert!(!shown.contains(&says.subject));
     let bad = desk.ask("POST", path(&link), "Content-Type: text/plain\r\n", b"act=confirm");
-    assert_eq!(bad.0, 409);
+    assert!(bad.0 == 400 && bad.2.contains("Biểu mẫu chưa đến đầy đủ"), "{}", bad.2);
     let cut =
         desk.ask("POST", path(&link), "Content-Type: multipart/form-data; boundary=x\r\n", b"--x\r\nContent-Disp");
-    assert_eq!(cut.0, 409);
+    assert_eq!(cut.0, 400);
     assert_eq!(desk.post(&link, &[("version", &version(&shown)), ("act", "everything")], &[]).0, 400);
     assert_eq!(world.entries("").len(), before);
 }
@@ -214,7 +214,8 @@ fn what_is_attached_is_bounded_told_by_its_first_bytes_and_sealed() {
     let (status, _, told) = desk.post(&link, &answers, &[("health_certificate", "khám.pdf", &large)]);
     assert!(status == 422 && told.contains("Tệp quá lớn"), "{told}");
     large.resize(40 << 20, b'x');
-    assert_eq!(desk.post(&link, &answers, &[("health_certificate", "khám.pdf", &large)]).0, 413);
+    let (status, head, told) = desk.post(&link, &answers, &[("health_certificate", "khám.pdf", &large)]);
+    assert!(status == 413 && head.contains("no-store") && told.contains("không quá 15 MB"), "{told}");
     assert!(confirmed(&world).is_empty());
 
     let sound: &[u8] = b"%PDF-1.7\r\n--x-not-the-boundary\r\n\x00\xff secret of the file";
@@ -240,5 +241,74 @@ fn what_is_attached_is_bounded_told_by_its_first_bytes_and_sealed() {
     assert_eq!(ledger.erase_dossiers(&says.subject, "test").unwrap(), 1, "{}", subject.len());
     drop(ledger);
     assert!(confirmed(&world).is_empty() && state(&world, &says.dossier) == DossierState::Erased);
+    world.ledger_is_sound();
+}
+
+#[test]
+fn a_confirmation_is_taken_back_until_it_leaves() {
+    let world = prepared();
+    let (link, says) = one(&world);
+    let desk = Desk::start(&world);
+    let page = desk.get(&link).2;
+    let shown = version(&page);
+    let back = [("version", shown.as_str()), ("act", "take_back")];
+    // There is nothing to take back yet.
+    assert_eq!(desk.post(&link, &back, &[]).0, 400);
+    let (status, _, told) = desk.post(&link, &sent(&agreeing(&page)), &[]);
+    assert!(status == 200 && told.contains("value=\"take_back\""), "{told}");
+    // Somebody who has the link and not the page changes nothing.
+    assert_eq!(desk.post(&link, &[("version", "0"), ("act", "take_back")], &[]).0, 409);
+    let (status, _, told) = desk.post(&link, &back, &[]);
+    assert!(status == 200 && told.contains("Đã rút lại xác nhận") && told.contains("value=\"confirm\""), "{told}");
+    assert!(confirmed(&world).is_empty() && state(&world, &says.dossier) == DossierState::Prepared);
+    world.ledger_is_sound();
+
+    // Confirmed anew with something else, it is that which leaves; once printed, nobody takes it back here.
+    let anew: Vec<(String, String)> = agreeing(&told)
+        .into_iter()
+        .map(|(name, value)| if name == "phone" { (name, "0987654321".to_owned()) } else { (name, value) })
+        .collect();
+    assert_eq!(desk.post(&link, &sent(&anew), &[]).0, 200);
+    let all = confirmed(&world);
+    assert!(all.iter().flat_map(|one| &one.fields).any(|field| field.value.reveal() == "0987654321"));
+    let folder = world.state().join("paper");
+    world.chudong(&["submit", "--paper", folder.to_str().unwrap()]).with(0);
+    let (status, _, told) = desk.post(&link, &back, &[]);
+    assert!(status == 409 && told.contains("đã được chuyển đi nên không rút lại được"), "{told}");
+    assert!(!told.contains("value=\"take_back\"") && confirmed(&world).len() == 1, "{told}");
+    assert_eq!(world.entries("dossier.taken_back").len(), 1);
+    world.ledger_is_sound();
+}
+
+#[test]
+fn who_puts_it_off_is_asked_again_on_that_day() {
+    let world = prepared();
+    // Nothing else is due to be told in these days.
+    let quiet = |days: i32| (36..=58).contains(&days);
+    let night: jiff::civil::Date = super::NIGHT.parse().unwrap();
+    let link =
+        links(&world).into_iter().find(|link| quiet((opened(&world, link).expires_on - night).get_days())).unwrap();
+    let says = opened(&world, &link);
+    let desk = Desk::start(&world);
+    let shown = version(&desk.get(&link).2);
+    let wait = [("version", shown.as_str()), ("act", "postpone"), ("days", "3")];
+    let (status, _, told) = desk.post(&link, &wait, &[]);
+    assert!(status == 200 && told.contains("nhắc lại vào ngày 24/11/2026"), "{told}");
+    let letters = || {
+        let all = links(&world).into_iter();
+        all.filter(|link| {
+            DossierLinks::new(&pseudonym_key(&world), BASE)
+                .open(link, "2026-11-26".parse().unwrap())
+                .is_ok_and(|other| other.dossier == says.dossier)
+        })
+        .count()
+    };
+    let until = || world.ledger().dossier(&says.dossier).unwrap().unwrap().until;
+    assert_eq!(letters(), 1);
+    for (night, expected) in [("2026-11-23", 1), ("2026-11-24", 2), ("2026-11-25", 2)] {
+        world.night(night).with(0);
+        assert_eq!((letters(), until()), (expected, "2026-11-24".parse().ok()), "{night}");
+        assert_eq!(state(&world, &says.dossier), DossierState::Postponed);
+    }
     world.ledger_is_sound();
 }

@@ -1,5 +1,10 @@
 //! Dossiers that are prepared for a person: from the night to the decision, through the real binary.
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
 
 /// What `check` refuses.
 mod checks;
@@ -37,9 +42,11 @@ pub const BASE: &str = "https://nhac.example";
 pub fn world(items: &[&str]) -> World {
     let world = World::small(1_000);
     world.without_figures();
+    // What an agency has found in the national catalogue.
+    let codes = items.iter().map(|item| format!("{item} = \"1.002809\"")).collect::<Vec<_>>().join(", ");
     let items: Vec<String> = items.iter().map(|item| format!("\"{item}\"")).collect();
     let tables = format!(
-        "serve = {{ base_url = \"{BASE}\", listen = \"127.0.0.1:0\" }}\ndossiers = {{ items = [{}] }}\n{ANY_TIME}",
+        "serve = {{ base_url = \"{BASE}\", listen = \"127.0.0.1:0\" }}\ndossiers = {{ items = [{}], paper = true, procedures = {{ {codes} }} }}\n{ANY_TIME}",
         items.join(", ")
     );
     world.edit(PIPELINE, ANY_TIME, &tables);
@@ -47,7 +54,7 @@ pub fn world(items: &[&str]) -> World {
 }
 
 /// How many tests ask for [`prepared`]: when the last has its copy, the folders of the first go.
-const TESTS: usize = 7;
+const TESTS: usize = 9;
 
 /// The same with one item, after its night; the night is run once for all tests.
 pub fn prepared() -> World {

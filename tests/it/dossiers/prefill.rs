@@ -275,7 +275,13 @@ fn confirmed_is_sound(
         match &field.origin {
             Origin::Person => prop_assert!(said.is_empty()),
             Origin::Register { .. } => prop_assert!(!said.is_empty() && others == 0),
-            Origin::Corrected { instead_of } => prop_assert_eq!(instead_of.len(), others),
+            Origin::Chosen { column, instead_of, .. } => {
+                prop_assert!(others > 0 && others < said.len() && !instead_of.contains(column));
+                prop_assert_eq!(instead_of.len(), others);
+            }
+            Origin::Corrected { instead_of } => {
+                prop_assert_eq!((instead_of.len(), others), (others, said.len()));
+            }
         }
         let is_changed = decided.changed.contains(&field.id);
         prop_assert_eq!(is_changed, said.is_empty() || others > 0);

@@ -1,3 +1,6 @@
+use std::io::Write;
+use std::process::Stdio;
+
 use chudong::dossiers::Origin;
 use rusqlite::Connection;
 
@@ -64,15 +67,20 @@ fn registers_that_disagree_are_shown_side_by_side_and_told() {
     let one = all.first().unwrap();
     let field = |id: &str| one.fields.iter().find(|field| field.id == id).unwrap();
     let instead = |column: &str| Origin::Corrected { instead_of: vec![column.to_owned()] };
-    assert_eq!(field("full_name").origin, instead("transport.driving_licences.holder_name"));
+    // Whose word was chosen stands there, with the ground on which it was read, and who said otherwise.
+    let Origin::Chosen { column, legal_ground, instead_of, .. } = &field("full_name").origin else {
+        panic!("{:?}", field("full_name").origin)
+    };
+    assert_eq!((column.as_str(), legal_ground.is_empty()), ("population.citizens.full_name", false));
+    assert_eq!(instead_of, &["transport.driving_licences.holder_name"]);
     assert_eq!(field("residence").origin, instead("population.citizens.residence"));
     assert_eq!(field("residence").value.reveal(), "Số 9, đường Mới");
     assert_eq!(one.identity_number.reveal(), &value(&page, "identity_number").unwrap());
     assert!(matches!(field("identity_number").origin, Origin::Register { .. }));
     assert!(matches!(field("birth_date").origin, Origin::Register { .. }));
 
-    // The owners of both registers are told, in files of their own that nobody else reads.
-    world.night("2026-11-22").with(0);
+    // The owners of both registers are told, in files of their own that nobody else reads. The dossier waits for a clerk.
+    world.night("2026-11-22").with(3);
     let folder = world.state().join("discrepancies");
     let lists: Vec<_> = crate::support::world::tree(&folder).into_iter().collect();
     let said = |source: &str| -> String {
@@ -92,7 +100,44 @@ fn registers_that_disagree_are_shown_side_by_side_and_told() {
         assert!(!entry.body.contains("thôn Cũ") && !entry.body.contains("Khác"), "{}", entry.kind);
     }
     assert_eq!(one.dossier, opened(&world, &link).dossier);
+
+    // A list that was handed over and deleted does not come back; one that is there still goes with the person.
+    let (handed, kept) = (&lists[1].0, &lists[0].0);
+    std::fs::remove_file(folder.join(handed)).unwrap();
+    world.night("2026-11-23").with(3);
+    assert!(!folder.join(handed).exists() && folder.join(kept).exists());
+    let mut child = world.command(&["erase"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    writeln!(child.stdin.take().unwrap(), "{}", one.identity_number.reveal()).unwrap();
+    let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    assert!(said.contains(&format!("discrepancies/{}: 1 rows", kept.display())), "{said}");
+    assert!(said.contains("1 of these were confirmed and had not left"), "{said}");
+    world.night("2026-11-24").with(0);
+    assert!(crate::support::world::tree(&folder).is_empty());
     world.ledger_is_sound();
+}
+
+#[test]
+fn two_answers_to_one_question_are_asked_again() {
+    let world = world(&["driving_licence"]);
+    transport(&world, "update driving_licences set holder_name = 'Trần Thị Khác', holder_birth_date = null");
+    world.night(NIGHT).with(0);
+    let link = links(&world).into_iter().next().unwrap();
+    let desk = Desk::start(&world);
+    let mut answers = agreeing(&desk.get(&link).2);
+    answers.push(("full_name".into(), "Trần Thị Đúng".into()));
+    let (status, _, again) = desk.post(&link, &sent(&answers), &[]);
+    assert!(status == 422 && again.contains("vừa chọn một giá trị vừa ghi giá trị khác"), "{again}");
+    assert!(again.contains("Trần Thị Đúng") && !again.contains(" checked"), "{again}");
+    assert!(confirmed(&world).is_empty());
+    let answers: Vec<(String, String)> = answers
+        .into_iter()
+        .map(|(name, value)| if name == "full_name.choice" { (name, "other".to_owned()) } else { (name, value) })
+        .collect();
+    assert_eq!(desk.post(&link, &sent(&answers), &[]).0, 200);
+    let all = confirmed(&world);
+    let name = all.first().unwrap().fields.iter().find(|field| field.id == "full_name").unwrap();
+    assert_eq!(name.value.reveal(), "Trần Thị Đúng");
+    assert!(matches!(&name.origin, Origin::Corrected { instead_of } if instead_of.len() == 2));
 }
 
 #[test]
@@ -112,7 +157,7 @@ fn whoever_is_erased_leaves_the_lists_and_the_lines_of_others_stay() {
         .collect();
     let [(one, first), (two, _), (three, _)] = people.as_slice() else { unreachable!("three") };
     drop(desk);
-    world.night("2026-11-22").with(0);
+    world.night("2026-11-22").with(3);
     let folder = world.state().join("discrepancies");
     let list = || -> String {
         let listed = crate::support::world::tree(&folder);
@@ -127,7 +172,7 @@ fn whoever_is_erased_leaves_the_lists_and_the_lines_of_others_stay() {
     assert!(list().starts_with("subject_id,") && !list().contains(first.as_str()), "{}", list());
     // Nor does the next night write them again, and what it writes of the others is what stood there.
     let said = list();
-    world.night("2026-11-23").with(0);
+    world.night("2026-11-23").with(3);
     assert_eq!(list(), said);
     world.ledger_is_sound();
 }

@@ -108,7 +108,7 @@ fn with_the_keyboard_alone_and_without_scripts_a_dossier_is_confirmed() {
         "document.readyState === 'complete' && document.title !== '' && !('old' in document.documentElement.dataset)",
     );
     let title = page.evaluate("document.title + (document.getElementById('faults')?.innerText ?? '')");
-    assert!(title.as_str().unwrap().contains("Đã xác nhận"), "{title}");
+    assert!(title.as_str().unwrap().contains("Hồ sơ đã xác nhận"), "{title}");
     let fetched: Vec<String> =
         page.requests().iter().filter(|address| !address.contains("127.0.0.1")).cloned().collect();
     assert!(

@@ -24,7 +24,7 @@ fn from_the_letter_to_the_confirmed_dossier() {
     let answers = agreeing(&page);
     let (status, _, told) = desk.post(link, &sent(&answers), &[]);
     assert_eq!(status, 200, "{told}");
-    assert!(told.contains("Đã xác nhận hồ sơ"), "{told}");
+    assert!(told.contains("Đã ghi nhận xác nhận") && told.contains("Hồ sơ đã xác nhận"), "{told}");
     let all = confirmed(&world);
     let [one] = all.as_slice() else { unreachable!("{all:?}") };
     let link_says = opened(&world, link);
@@ -38,11 +38,19 @@ fn from_the_letter_to_the_confirmed_dossier() {
         if column == "transport.driving_licences.licence_number"));
     assert_eq!(one.identity_number.reveal(), &value(&page, "identity_number").unwrap());
 
-    // The first decision stands.
-    let (status, _, told) = desk.post(link, &sent(&answers), &[]);
-    assert_eq!(status, 409);
-    assert!(told.contains("đã được xác nhận trước đó"), "{told}");
-    assert_eq!(desk.get(link).0, 409);
+    // Who presses twice is told the same, and whoever opens the link again sees what was confirmed; another decision is
+    // told that the first one stands.
+    let (status, _, again) = desk.post(link, &sent(&answers), &[]);
+    assert_eq!((status, &again), (200, &told));
+    let (status, _, seen) = desk.get(link);
+    assert!(status == 200 && seen.contains("0912345678") && !seen.contains("Đã ghi nhận xác nhận"), "{seen}");
+    let other: Vec<(String, String)> = answers
+        .iter()
+        .cloned()
+        .map(|(name, value)| if name == "phone" { (name, "0987654321".into()) } else { (name, value) })
+        .collect();
+    let (status, _, told) = desk.post(link, &sent(&other), &[]);
+    assert!(status == 409 && told.contains("đã được xác nhận trước đó") && told.contains("0912345678"), "{told}");
     assert_eq!(confirmed(&world).len(), 1);
     let kept = world.ledger().dossier(&link_says.dossier).unwrap().unwrap();
     assert_eq!(kept.state, DossierState::Confirmed);

@@ -2,7 +2,7 @@
 
 use chudong::ledger::DossierState;
 use chudong::ledger::submissions::Stage;
-use chudong::obligations::life::State;
+use chudong::obligations::life::{Standing, State};
 use chudong::simulate::{DossierMood, Simulator};
 use tokio::runtime::Runtime;
 
@@ -11,7 +11,7 @@ use crate::dossiers::{Desk, NIGHT, PIPELINE, agreeing, confirmed, links, opened,
 use crate::support::world::World;
 
 /// Confirms the dossiers behind so many letters, as a browser does; gives their numbers with their obligations.
-fn confirm(world: &World, many: usize) -> Vec<String> {
+pub fn confirm(world: &World, many: usize) -> Vec<String> {
     let links = links(world);
     let desk = Desk::start(world);
     let confirm = |link: &String| {
@@ -24,17 +24,22 @@ fn confirm(world: &World, many: usize) -> Vec<String> {
     links.iter().take(many).map(confirm).collect()
 }
 
-fn state(world: &World, obligation: &str) -> State {
+/// How an obligation stands.
+pub fn standing(world: &World, obligation: &str) -> Standing {
     let mut found = None;
     world
         .ledger()
         .standings("driving_licence", |one| {
             if one.key == obligation {
-                found = Some(one.state)
+                found = Some(one)
             }
         })
         .unwrap();
     found.unwrap()
+}
+
+fn state(world: &World, obligation: &str) -> State {
+    standing(world, obligation).state
 }
 
 #[test]
