@@ -164,7 +164,7 @@ fn a_wrong_expectation_is_said_in_words() {
     let wrong = text.replace("due_on = 2026-11-21\n", "due_on = 2026-11-22\n");
     assert_ne!(text, wrong);
     fs::write(&path, wrong).unwrap();
-    let output = chudong(root, &["test", "driving_licence"]);
+    let output = chudong(root, &["test", "obligations/driving_licence"]);
     assert_eq!(output.status.code(), Some(1));
     insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap());
 

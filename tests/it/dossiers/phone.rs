@@ -33,7 +33,7 @@ fn a_text_message_leads_to_the_dossier() {
     let token = world.root().join("token");
     chudong::files::replace(&token, simulate::SECRET.as_bytes()).unwrap();
     let channel = format!(
-        "kind = \"sms\"\nurl = \"{}/sms\"\ntoken = {{ file = \"{}\" }}\nsender = \"AN BINH\"",
+        "kind = \"sms\"\nurl = \"{}/sms\"\ntoken = {{ file = \"{}\" }}\nsender = \"AN BINH\"\nparts = 8",
         simulator.url(),
         token.display()
     );
@@ -47,7 +47,7 @@ fn a_text_message_leads_to_the_dossier() {
         .filter_map(|text| text.find(&format!("{BASE}/dossier/")).and_then(|from| text.get(from..)))
         .filter_map(|rest| rest.split(|c: char| c.is_whitespace() || c == '"').next())
         .collect();
-    assert!(links.len() > 5 && links.len() < texts.len(), "{} of {}", links.len(), texts.len());
+    assert!(links.len() > 5 && links.len() < texts.len(), "{} of {}: {:?}", links.len(), texts.len(), texts.first());
     let desk = Desk::start(&world);
     let links_of = DossierLinks::new(&pseudonym_key(&world), BASE);
     for link in links.iter().take(3) {
