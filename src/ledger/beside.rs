@@ -32,7 +32,7 @@ pub(super) fn keep<'p>(ledger: &Path, dossier: &str, parts: impl Iterator<Item =
         if path.exists() {
             continue;
         }
-        // Two windows may confirm at once: each writes aside of the other.
+        // What a killed process left aside is not written over: it may be half of something else.
         let aside = random_numbers(1).and_then(|mut numbers| numbers.pop()).ok_or(io::ErrorKind::Other)?;
         let aside = folder.join(name(dossier, &aside));
         files::replace(&aside, part)?;

@@ -95,7 +95,12 @@ impl Ledger {
     /// Where the ledger cannot be written.
     pub fn decide_dossier(&mut self, decision: &Decision) -> Result<DecisionTaken, Error> {
         const DOING: &str = "write down a decision about a dossier";
-        self.keep_confirmed(decision)?;
+        let shown = match &decision.act {
+            DossierAct::Confirm { .. } => self.dossier(&decision.dossier)?.and_then(|known| known.sealed),
+            _ => None,
+        };
+        let path = self.path().to_owned();
+        let mut trouble = None;
         // A log that a reader keeps is emptied by the next one; a refusal is written over in the file.
         let taken = self.over(DOING, |ledger| {
             ledger.write_said(DOING, |transaction| {
@@ -109,24 +114,29 @@ impl Ledger {
                 if known.version != decision.version {
                     return Ok(DecisionTaken::OtherVersion);
                 }
+                // It is there before it is journaled. Nobody else writes until this transaction ends, so that no
+                // window keeps, or removes, what belongs to the decision of another.
+                if let DossierAct::Confirm { sealed, .. } = &decision.act {
+                    let parts = sealed.iter().chain(&shown).map(Vec::as_slice);
+                    beside::keep(&path, &decision.dossier, parts).map_err(|source| {
+                        let told = rusqlite::Error::ToSqlConversionFailure(source.to_string().into());
+                        trouble = Some(source);
+                        told
+                    })?;
+                }
                 decide(transaction, decision, &known)?;
                 Ok(DecisionTaken::Taken)
             })
-        })?;
+        });
+        let taken = match trouble {
+            Some(source) => return Err(Error::Journal { path, source }),
+            None => taken?,
+        };
         if taken == DecisionTaken::Taken && matches!(decision.act, DossierAct::Decline) {
             // The decision stands, whatever becomes of what another window left behind: the next night removes it.
             let _ = self.forget_beside(std::slice::from_ref(&decision.dossier));
         }
         Ok(taken)
-    }
-
-    /// Keeps what is confirmed, and what was shown, in the second place.
-    fn keep_confirmed(&self, decision: &Decision) -> Result<(), Error> {
-        let DossierAct::Confirm { sealed, .. } = &decision.act else { return Ok(()) };
-        let shown = self.dossier(&decision.dossier)?.and_then(|known| known.sealed);
-        let parts = sealed.iter().chain(&shown).map(Vec::as_slice);
-        beside::keep(self.path(), &decision.dossier, parts)
-            .map_err(|source| Error::Journal { path: self.path().to_owned(), source })
     }
 
     /// Removes from the second place what is left of dossiers of which nothing is to be kept.

@@ -157,9 +157,9 @@ const TABLE: &[Row<'_>] = &[
         "sql.grain sql/obligations/driving_licence.sql",
     ),
     // Numbers that no law says.
-    (LAW, "B = 120, C1", "B = 0, C1", "B = 1, C1", "law.value pipelines/law/driving_licence_term.toml:10"),
-    (LAW, "B = 120, C1", "B = -120, C1", "B = 121, C1", "law.value pipelines/law/driving_licence_term.toml:10"),
-    (LAW, "B = 120, C1", "B = 120000, C1", "B = 1200, C1", "law.value pipelines/law/driving_licence_term.toml:10"),
+    (LAW, "B = 120, C1", "B = 0, C1", "B = 1, C1", "law.value pipelines/law/driving_licence_term.toml:20"),
+    (LAW, "B = 120, C1", "B = -120, C1", "B = 121, C1", "law.value pipelines/law/driving_licence_term.toml:20"),
+    (LAW, "B = 120, C1", "B = 120000, C1", "B = 1200, C1", "law.value pipelines/law/driving_licence_term.toml:20"),
 ];
 
 #[tokio::test]

@@ -427,11 +427,9 @@ fn what_a_select_could_not_convert_is_in_no_report_and_no_ledger() {
     let path = "sql/obligations/driving_licence.sql";
     // What the select computes from a person's value, and what is said of it.
     let hidden = "(it is not shown: it may be personal)";
-    let ours = "add_months: the rounding is none of 'clamp', 'roll', 'error'";
     for (select, says) in [
         ("cast(ends_in_window.licence_class || ' Manh' as int) as number", hidden),
         ("arrow_cast(ends_in_window.licence_class || ' Manh', 'Date32') as number", hidden),
-        ("add_months(ends_in_window.issued_on, 1, ends_in_window.licence_class || ' Manh') as number", ours),
     ] {
         let world = World::small(200);
         let anchor = "        min(newer.issued_on) as fulfilled_on,";

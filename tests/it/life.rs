@@ -132,6 +132,9 @@ impl Town {
         let pipeline = "pipelines/binh-minh/pipeline.toml";
         world.edit(pipeline, "use = [\"driving_licence\", \"temporary_residence\"]", "use = [\"temporary_residence\"]");
         world.edit(pipeline, "file = \"tam_tru.csv\"\n", "file = \"tam_tru.csv\"\nvolume = { drop_percent = 100 }\n");
+        // Its first night has as many obligations as it likes.
+        let item = "pipelines/items/temporary_residence/item.toml";
+        world.edit(item, "level = 1\n", "level = 1\nhold_change = \"never\"\n");
         let sql = "sql/obligations/temporary_residence.sql";
         world.edit(sql, "cast(residences.expires_on as varchar) as period", "'stay' as period");
         let mut text = "so_dinh_danh;ho_ten;ngay_sinh;ma_xa;ngon_ngu;thu_dien_tu;da_mat;tu_choi_nhac\n".to_owned();

@@ -201,7 +201,7 @@ fn prefill_is_what_the_registers_say() {
             let at: usize = subject_id.trim_start_matches("0970000").parse().unwrap();
             prop_assert!(!std::mem::replace(&mut seen[at], true));
             let truth = &truths[at];
-            let assumed_year = (at % 2 == 0).then_some(2027);
+            let assumed_year = at.is_multiple_of(2).then_some(2027);
             let text = Personal::new(sheet.text(row, date(2026, 12, 1), assumed_year));
             prop_assert_eq!(Prepared::read(&text).unwrap().assumed_year, assumed_year);
             is_as_the_registers_say(&basis, &Prepared::read(&text).unwrap(), truth, at)?;
