@@ -103,7 +103,7 @@ pub fn checked(data: &Path) -> Fallible<(Pipeline, Library)> {
     let text = std::fs::read_to_string(&path)?;
     if !text.contains("\n[dossiers]") {
         let serve = "[serve]\nbase_url = \"https://nhac.example\"\nlisten = \"127.0.0.1:0\"\n";
-        std::fs::write(&path, format!("{text}\n{serve}\n[dossiers]\nitems = [\"{ITEM}\"]\n"))?;
+        std::fs::write(&path, format!("{text}\n{serve}\n[dossiers]\nitems = [\"{ITEM}\"]\npaper = true\n"))?;
     }
     let faults = Faults::default();
     let pipeline = pipeline::read(&root, AGENCY, &faults).ok_or("the sample pipeline cannot be read")?;
