@@ -13,7 +13,8 @@
 //! - [`check`]: everything an agency wrote, read together, with all its faults.
 //! - [`lineage`]: which column of a source reaches which figure or letter, told.
 //! - [`schedule`]: which nights are due, from the cron line and the proven nights.
-//! - [`serve`]: the pages on which people refuse, decide about a dossier or rate, and what they say into the ledger.
+//! - [`serve`]: the pages on which people refuse, decide about a dossier or rate, and what they say into the ledger; where
+//!   services hand in receipts.
 //! - [`query`]: published tables and run history, for a select.
 //! - [`report`]: what a night did, for a clerk and for a program.
 //! - [`world`]: the outside things a run needs; [`telemetry`]: logs and progress.

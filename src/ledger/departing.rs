@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::prepared::DossierState;
 use super::said::Line;
 use super::submissions::{Departure, Stage, announce, step};
-use super::{Error, Ledger, append, one_row};
+use super::{Error, Ledger, append, beside, one_row};
 use crate::obligations::life::State;
 
 /// The kind of the entry by which a person takes a decision back.
@@ -271,9 +271,23 @@ impl Ledger {
             })
         })?;
         if taken == TakenBack::Done {
-            self.forget_beside(std::slice::from_ref(&dossier.to_owned()))?;
+            self.forget_taken_back(dossier);
         }
         Ok(taken)
+    }
+
+    /// Removes from the second place what was taken back. It is taken back whatever becomes of this: what stays is sealed,
+    /// and goes when the dossier is over.
+    fn forget_taken_back(&mut self, dossier: &str) {
+        let path = self.path().to_owned();
+        // While nobody else writes: another window may have confirmed again, and what that keeps has to stay.
+        let _ = self.write("remove what was taken back", |transaction| {
+            let sql = "select 1 from dossier where dossier = ?1 and state = 'confirmed'";
+            if !transaction.prepare_cached(sql)?.exists([dossier])? {
+                let _ = beside::forget(&path, &[dossier.to_owned()]);
+            }
+            Ok(())
+        });
     }
 }
 
