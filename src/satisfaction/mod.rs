@@ -26,7 +26,8 @@
 //! machine's root can read a night's memory. **The source system** of a portal that stores ratings by dossier number has
 //! the whole join itself: tokens exist to end that. **Whoever keeps the list of a batch** and can also watch tokens being
 //! spent, or sees the answers' own file while it lies there, joins them: a blind signature on the citizen's own device
-//! (RFC 9474) would close that and cannot be had without one. A cell in which one dossier was finished hides nobody.
+//! (RFC 9474) would close that and cannot be had without one. **Zalo**, and whoever reads the official account there, knows
+//! the number of who rated in Zalo, and the stars: who wants none of that sends the address of the page. A cell in which one dossier was finished hides nobody.
 
 pub mod answer;
 pub mod counts;

@@ -2,13 +2,15 @@
 //!
 //! A GET shows the form and changes nothing; a POST seals the answer with its day and forgets it. The page needs no
 //! script, no cookie and no log-in. What it keeps says neither who answered nor when on that day; the token proves that
-//! somebody used the service, once. A form that lacks something comes back as it was filled in.
+//! somebody used the service, once. A form that lacks something comes back as it was filled in. A rating that somebody
+//! gave in Zalo is an answer like any other: the token is the number under which the agency had it asked for.
 
 use std::fmt::Write;
 
 use axum::extract::{Form, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
+use serde_json::Value;
 use std::sync::Arc;
 
 use super::page::{escaped, frame};
@@ -126,12 +128,42 @@ impl Filled {
         }
     }
 
+    /// What somebody answered to a template of Zalo that asks for a rating: one to five stars, the reasons that were
+    /// ticked, and words.
+    ///
+    /// ```text
+    /// { "tracking_id": "<token>", "rate": 4, "feedbacks": ["Nhanh"], "note": "…", "msg_id": "…", "submit_time": "…" }
+    /// ```
+    ///
+    /// The other fields are not read: the time would tell when it was, the number of the message to whom it went.
+    fn of_zalo(message: &Value) -> Self {
+        let text = |name: &str| message.get(name).and_then(Value::as_str).map(str::trim).unwrap_or_default();
+        let stars = message.get("rate").and_then(|rate| rate.as_i64().or_else(|| rate.as_str()?.parse().ok()));
+        let level = stars.filter(|level| (1..=Scale::Five.levels()).contains(level));
+        let ticked = message.get("feedbacks").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let said: Vec<&str> = ticked.map(str::trim).chain([text("note")]).filter(|said| !said.is_empty()).collect();
+        Filled {
+            token: text("tracking_id").chars().take(2 * tokens::LETTERS_OF_TOKEN).collect(),
+            levels: level.map(|level| (Question::Overall, level)).into_iter().collect(),
+            text: said.join("\n").chars().take(TEXT_LETTERS_MAX).collect(),
+        }
+    }
+
     fn level(&self, question: Question) -> Option<i64> {
         self.levels.iter().find(|(known, _)| *known == question).map(|(_, level)| *level)
     }
 }
 
 impl Desk {
+    /// Keeps a rating that was given in Zalo, where this agency takes ratings of five levels. What proves no use of the
+    /// service, or was said before, is forgotten: the service has done its part, and would say it again otherwise.
+    pub(super) fn keep_feedback(&self, said: &Value) -> Result<(), Fault> {
+        if self.rating.as_ref().is_some_and(|rating| rating.scale == Scale::Five) {
+            self.keep(&Filled::of_zalo(said))?;
+        }
+        Ok(())
+    }
+
     /// Seals an answer and keeps it with its day. Nothing of it is left in this process afterwards.
     fn keep(&self, filled: &Filled) -> Result<Outcome, Fault> {
         let Some(rating) = &self.rating else { return Ok(Outcome::NoToken) };

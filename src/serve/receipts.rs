@@ -2,8 +2,9 @@
 //!
 //! Text messages and webhooks sign as Standard Webhooks 1.0 says. Zalo signs its events in `X-ZEvent-Signature` with
 //! `mac=` SHA-256 over application, body, time and the secret key of the official account. What is proven is kept in the
-//! state folder until a run reads it: Zalo waits for two seconds, and a run may have the ledger. This module must not
-//! know what a receipt says.
+//! state folder until a run reads it: Zalo waits for two seconds, and a run may have the ledger. A rating that Zalo hands
+//! over is kept as one of the page and not here: this folder is read by whoever reads the state folder. This module must
+//! not know what a receipt says.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -98,13 +99,23 @@ pub(super) async fn take(
         return StatusCode::UNAUTHORIZED;
     }
     let keeper = Arc::clone(&desk);
-    let kept = tokio::task::spawn_blocking(move || receipt::keep(&keeper.state, &body)).await;
-    match kept {
+    let rating = matches!(signer, Signer::Zalo { .. }).then(|| feedback(&body)).flatten();
+    let kept = tokio::task::spawn_blocking(move || match rating {
+        Some(said) => keeper.keep_feedback(&said),
+        None => receipt::keep(&keeper.state, &body).map_err(|error| error.fault()),
+    });
+    match kept.await {
         Ok(Ok(())) => StatusCode::OK,
-        Ok(Err(error)) => {
-            tracing::error!(code = error.code(), "a receipt could not be kept");
+        Ok(Err(fault)) => {
+            tracing::error!(code = fault.code, "a receipt could not be kept");
             StatusCode::SERVICE_UNAVAILABLE
         }
         Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
+}
+
+/// What somebody answered to a template of Zalo that asks for a rating, where the event is of that kind.
+fn feedback(body: &[u8]) -> Option<Value> {
+    let said: Value = serde_json::from_slice(body).ok()?;
+    (said.get("event_name")?.as_str()? == "user_feedback").then(|| said.get("message").cloned().unwrap_or_default())
 }

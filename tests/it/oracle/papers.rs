@@ -127,9 +127,9 @@ const LICENCE: [Term<Years>; 2] = [
         .until(date(2024, 6, 27), date(2025, 1, 1)),
     Term::new("driving_licence_term@2025-01-01", date(2024, 6, 27), date(2025, 1, 1), licence_years),
 ];
-const CLASSES: [&str; 22] = [
+const CLASSES: [&str; 23] = [
     "A1", "A", "B1", "B", "C1", "C", "D1", "D2", "D", "BE", "C1E", "CE", "D1E", "D2E", "DE", "A2", "A4", "B2", "E",
-    "FB2", "FC", "FE",
+    "FB2", "FC", "FD", "FE",
 ];
 
 fn licence_years(class: &str) -> Option<i64> {

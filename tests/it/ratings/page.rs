@@ -8,7 +8,9 @@ use std::process::{Child, Stdio};
 
 use chudong::ledger::answers::Answers;
 use chudong::ledger::tokens::sealed_counts;
+use chudong::personal::sha256;
 use chudong::satisfaction::counts::Counts;
+use chudong::simulate::APP_ID;
 
 use crate::support::browser::Browser;
 use crate::support::world::{World, tree};
@@ -54,12 +56,16 @@ impl Desk {
     }
 
     fn ask(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        self.send(method, path, "Content-Type: application/x-www-form-urlencoded\r\n", body)
+    }
+
+    fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let length = body.len();
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: nhac.example\r\nConnection: close\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{body}"
+             {headers}Content-Length: {length}\r\n\r\n{body}"
         )
         .unwrap();
         let mut answer = String::new();
@@ -158,6 +164,60 @@ fn a_token_rates_once_and_what_waits_for_the_night_says_nothing() {
     let desk = Desk::start(&world);
     assert_eq!((desk.rate(&tokens[3], "overall=1").0, desk.rate(&tokens[20], "overall=1").0), (410, 410));
     world.ledger_is_sound();
+}
+
+/// As Zalo signs an event in which somebody answered a template that asks for a rating.
+fn stars(desk: &Desk, secret: &str, token: &str, rate: &str, note: &str) -> u16 {
+    let body = format!(
+        r#"{{"event_name":"user_feedback","app_id":"{APP_ID}","timestamp":"1793850000000","message":{{"note":"{note}","rate":{rate},"submit_time":"1793849999000","msg_id":"m1","feedbacks":["Nhanh"],"tracking_id":"{token}"}}}}"#
+    );
+    let mac = sha256(format!("{APP_ID}{body}1793850000000{secret}").as_bytes());
+    desk.send("POST", "/receipts/zns", &format!("X-ZEvent-Signature: mac={mac}\r\n"), &body).0
+}
+
+#[test]
+fn a_rating_that_is_given_in_zalo_is_an_answer_like_any_other() {
+    let world = agency("five");
+    let tokens = issue(&world);
+    let plain = std::fs::read_to_string(world.root().join(PIPELINE)).unwrap();
+    crate::channels::secret(&world.root(), "oa", "secret-of-the-official-account");
+    let file = format!("{{ file = \"{}\" }}", world.root().join("oa").display());
+    let (before, rest) = plain.split_once("[channel]\n").unwrap();
+    let (folder, after) = rest.split_once("\n\n").unwrap();
+    let zns = format!(
+        "[[channels]]\n{folder}\n\n[[channels]]\nkind = \"zns\"\napp_id = \"{APP_ID}\"\napp_secret = {file}\nrefresh_token = {file}\n\n\
+         [[channels.templates]]\nitem = \"driving_licence\"\nid = \"204001\"\nparameters.han = {{ value = \"due_on\" }}\n"
+    );
+    let before = before.replace("ratings = \"five\"", &format!("ratings = \"five\", receipts = {{ zns = {file} }}"));
+    world.put(PIPELINE, format!("{before}{zns}\n{after}").as_bytes());
+
+    let desk = Desk::start(&world);
+    let rate = |token: &str, rate: &str| stars(&desk, "secret-of-the-official-account", token, rate, "cảm ơn bác Bảy");
+    assert_eq!(stars(&desk, "another secret", &tokens[0], "1", ""), 401);
+    // What Zalo says twice counts once; what proves nothing, or is no level, is forgotten, and not said again.
+    for (token, level) in [(&tokens[0], "5"), (&tokens[0], "1"), (&tokens[1], "\"2\""), (&tokens[2], "9")] {
+        assert_eq!(rate(token, level), 200);
+    }
+    assert_eq!(rate("1234567", "4"), 200);
+    assert_eq!(lines(&world.state().join("answers")).iter().map(|(_, lines)| lines.len()).sum::<usize>(), 2 * 2);
+    assert!(!world.state().join("receipts").exists(), "a rating is no receipt: it would lie open in the state folder");
+    for (path, bytes) in tree(&world.state()) {
+        let bytes = bytes.unwrap_or_default();
+        let holds = |text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+        assert!(!holds("bác Bảy") && !holds(&tokens[0]), "{}", path.display());
+    }
+    // The page knows that the token was used, and the other way round.
+    assert_eq!((desk.rate(&tokens[0], "overall=3").0, desk.rate(&tokens[3], "overall=3").0), (410, 200));
+    assert_eq!(rate(&tokens[3], "1"), 200);
+    drop(desk);
+
+    world.put(PIPELINE, plain.as_bytes());
+    world.night("2026-11-21").with(0);
+    let counts = counts(&world);
+    let level = |level| counts.sum(|cell| cell.question == "overall" && cell.level == level && cell.proof == "token");
+    assert_eq!([1, 2, 3, 4, 5].map(level), [0, 1, 1, 0, 1]);
+    let texts = world.chudong(&["ratings", "texts", "--month", "2026-10"]).with(0);
+    assert_eq!(texts.out.lines().filter(|line| line.contains("cảm ơn bác Bảy")).count(), 2, "{}", texts.out);
 }
 
 /// Who looks at the folder cannot tell two agencies apart at which others answered otherwise, in another order.
