@@ -233,7 +233,7 @@ pub fn is_frozen(shelf: &Path, period: &str, files: &[(String, String)]) -> Resu
 /// places that are no longer in the lists are taken away.
 pub fn page<R: Borrow<Released>>(shelf: &Path, released: &[R], labels: &Labels) -> Result<Published, Error> {
     let sheets = sheets(released)?;
-    let mut files = page::site(&sheets, labels)?;
+    let mut files = page::site(&sheets, labels, &stock::amendments(shelf)?)?;
     files.push(("codes.json".to_owned(), describe::codes(labels)?.into_bytes()));
     Ok(Published { files: shelf::replace_all(shelf, &files, &page::FOLDERS)? })
 }

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::csv::{cells, text_cell};
 use super::error::Difference;
-use super::stock::{self, restated_place};
+use super::stock::{self, RESTATEMENT, TOMBSTONE, restated_place};
 use super::{Error, Labels, Published, Sheet, checksums, package, shelf, text};
 use crate::personal::hex;
 
@@ -67,7 +67,7 @@ pub(super) fn restate(
         "reason": restatement.reason, "restated_on": restatement.restated_on.to_string(),
         "replaces": before, "changed_values": changes.len(), "changes": format!("{}.changes.csv", sheet.name),
     });
-    files.insert("restatement.json".into(), text::json(sheet.name, &said)?.into_bytes());
+    files.insert(RESTATEMENT.into(), text::json(sheet.name, &said)?.into_bytes());
     checksums::add(&mut files, &place, labels);
     let mut shelving = shelf::Shelving::begin(shelf)?;
     shelving.period(&place, &files)?;
@@ -189,9 +189,6 @@ impl Removal {
         self.gone.iter().try_for_each(|name| shelf::remove(shelf, &at(name)))
     }
 }
-
-/// How the file ends that stands for a withdrawn table.
-const TOMBSTONE: &str = ".tombstone.json";
 
 /// Prepares a withdrawal from what was recorded of the place and from its data package on the shelf.
 pub(super) fn withdraw(shelf: &Path, withdrawal: &Withdrawal, labels: &Labels) -> Result<Removal, Error> {

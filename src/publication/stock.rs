@@ -19,6 +19,12 @@ use crate::language::Text;
 /// The folder of a restatement, before its number.
 const RESTATED: &str = "restated-";
 
+/// What says of a restatement why it was made.
+pub(super) const RESTATEMENT: &str = "restatement.json";
+
+/// How the file ends that stands for a withdrawn table.
+pub(super) const TOMBSTONE: &str = ".tombstone.json";
+
 /// How the folder of a preliminary edition ends.
 const PRELIMINARY: &str = "-preliminary";
 
@@ -90,6 +96,79 @@ pub(super) struct Tombstone {
     pub(super) table: String,
     pub(super) withdrawn_on: String,
     pub(super) reason: String,
+}
+
+/// A table that was restated or withdrawn, as the shelf itself says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Amendment {
+    pub(super) table: String,
+    pub(super) period: Period,
+    /// The place in which it stands: `2026-10/restated-1`.
+    pub(super) place: String,
+    /// The civil date, as it is written.
+    pub(super) on: String,
+    pub(super) reason: String,
+    pub(super) what: What,
+    /// The file that shows it, relative to the shelf.
+    pub(super) path: String,
+}
+
+/// What became of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    Restated { values: u64 },
+    Withdrawn,
+}
+
+/// What was restated and withdrawn; of the files of the shelf only those are read that say it.
+pub(super) fn amendments(shelf: &Path) -> Result<Vec<Amendment>, Error> {
+    let mut amendments = Vec::new();
+    for base in names(shelf)? {
+        let Some(period) = period_of(&base) else { continue };
+        let inner = names(&shelf.join(&base))?;
+        let restated = inner.iter().filter(|name| restatement_number(name).is_some());
+        for place in std::iter::once(base.clone()).chain(restated.map(|name| format!("{base}/{name}"))) {
+            for name in names(&shelf.join(&place))? {
+                if name == RESTATEMENT || name.ends_with(TOMBSTONE) {
+                    amendments.push(amendment(shelf, period, &place, &name)?);
+                }
+            }
+        }
+    }
+    Ok(amendments)
+}
+
+fn amendment(shelf: &Path, period: Period, place: &str, name: &str) -> Result<Amendment, Error> {
+    #[derive(Deserialize)]
+    struct Restatement {
+        table: String,
+        reason: String,
+        restated_on: String,
+        changed_values: u64,
+        changes: String,
+    }
+    let file = shelf.join(place).join(name);
+    let bytes = fs::read(&file).map_err(|source| Error::Read { path: file.clone(), source })?;
+    let broken = |source| Error::Stock { path: file.clone(), source };
+    let at = |name: &str| format!("{place}/{name}");
+    let place = place.to_owned();
+    if name == RESTATEMENT {
+        let said: Restatement = serde_json::from_slice(&bytes).map_err(broken)?;
+        let what = What::Restated { values: said.changed_values };
+        let path = at(&said.changes);
+        return Ok(Amendment {
+            table: said.table,
+            period,
+            place,
+            on: said.restated_on,
+            reason: said.reason,
+            what,
+            path,
+        });
+    }
+    let said: Tombstone = serde_json::from_slice(&bytes).map_err(broken)?;
+    let (what, path) = (What::Withdrawn, at(name));
+    Ok(Amendment { table: said.table, period, place, on: said.withdrawn_on, reason: said.reason, what, path })
 }
 
 /// Reads the shelf; one that is not there is empty.

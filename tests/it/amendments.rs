@@ -14,6 +14,7 @@ use jiff::civil::date;
 use serde_json::Value;
 
 use crate::publication::pipeline;
+use crate::support::browser::Browser;
 use crate::support::world::World;
 
 const GATES: Gates = Gates { same_periods: 3, ..Gates::USUAL };
@@ -185,6 +186,8 @@ fn a_restatement_stands_beside_what_was_published_with_every_old_and_new_value()
     let world = world(1000);
     world.night("2026-11-21").with(0);
     let before = world.published();
+    let index = std::fs::read_to_string(world.state().join("published/index.html")).unwrap();
+    assert!(!index.contains("#amended"), "nothing is said where nothing was corrected");
     let arguments =
         ["restate", "2026-10", "satisfaction_by_commune", "--reason", "cells were shown that are too small"];
     let nothing = world.chudong(&arguments).with(1);
@@ -241,7 +244,16 @@ fn a_restatement_stands_beside_what_was_published_with_every_old_and_new_value()
     assert!(
         catalogue.contains("2026-10/restated-1/satisfaction_by_commune.csv") && catalogue.contains("previousVersion")
     );
+    // Who reads the pages is told, with the reason and the way to every old and new value.
+    let page = |name: &str| std::fs::read_to_string(shelf.join(name)).unwrap().replace("&#x2f;", "/");
+    let corrected = format!("{} values corrected.", changes.len());
+    for words in [corrected.as_str(), "cells were shown that are too small", "October 2026"] {
+        assert!(page("downloads.en.html").contains(words), "{words}");
+    }
+    assert!(page("downloads.html").contains("href=\"2026-10/restated-1/satisfaction_by_commune.changes.csv\""));
+    assert!(page("index.html").contains("href=\"downloads.html#amended\""));
     world.night("2026-11-22").with(0);
+    assert!(page("downloads.en.html").contains(&corrected), "a night leaves it there");
     assert_eq!(world.entries("release.restated").len(), 1);
     world.ledger_is_sound();
 
@@ -302,6 +314,19 @@ fn a_withdrawal_leaves_a_stone_and_takes_nothing_else() {
     assert!(names.len() == 7 && !names.contains(&"satisfaction_by_commune"), "{names:?}");
     let catalogue = std::fs::read_to_string(shelf.join("catalog.jsonld")).unwrap();
     assert!(catalogue.contains("dataset-status/WITHDRAWN") && catalogue.contains(reason));
+
+    let browser = Browser::start();
+    let mut page = browser.open(&format!("file://{}", shelf.join("downloads.en.html").display()));
+    assert_eq!(page.evaluate("document.querySelectorAll('.amended tbody tr').length"), 3);
+    for (width, colours) in [(1280, "light"), (320, "dark")] {
+        page.viewport(width, 900);
+        page.media("screen", &[("prefers-color-scheme", colours)]);
+        let broken = page.axe();
+        assert!(broken.is_empty(), "{width} {colours}: {broken:?}");
+        assert_eq!(page.evaluate("document.documentElement.scrollWidth <= innerWidth"), true);
+    }
+    // A reason is text, whatever stands in it.
+    assert!(page.evaluate("document.querySelector('.amended').textContent").to_string().contains(reason));
 
     // The next night leaves it gone, and the page does not lead to it.
     world.night("2026-11-22").with(0);

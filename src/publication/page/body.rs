@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::amended::{self, Amended};
 use super::chart::{self, Trend};
 use super::computed::{self, Computed, Method};
 use super::figures::{Figures, Indicator, Place};
@@ -14,6 +15,7 @@ use super::{Kind, path};
 use crate::language::{Language, Text};
 use crate::pipeline::Counted;
 use crate::publication::sheet::Breakdown;
+use crate::publication::stock::Amendment;
 use crate::publication::{Error, Labels, Sheet};
 
 /// All that pages are made of.
@@ -21,6 +23,7 @@ pub(super) struct Site<'s> {
     pub(super) sheets: &'s [Sheet<'s>],
     pub(super) figures: &'s Figures,
     pub(super) labels: &'s Labels,
+    amendments: &'s [Amendment],
     scores: Sheets<'s>,
 }
 
@@ -62,6 +65,8 @@ struct Section {
 #[derive(Serialize)]
 pub(super) struct Province {
     latest: Option<String>,
+    /// Whether a published table was corrected or withdrawn.
+    has_amendments: bool,
     preliminary: bool,
     headlines: Vec<Headline>,
     scores: Vec<scores::Shown>,
@@ -95,6 +100,7 @@ pub(super) struct PlacePage {
 #[derive(Serialize)]
 pub(super) struct Downloads {
     tables: Vec<Download>,
+    amended: Vec<Amended>,
 }
 
 #[derive(Serialize)]
@@ -111,8 +117,13 @@ struct DownloadPeriod {
 }
 
 impl<'s> Site<'s> {
-    pub(super) fn new(sheets: &'s [Sheet<'s>], figures: &'s Figures, labels: &'s Labels) -> Result<Self, Error> {
-        Ok(Site { sheets, figures, labels, scores: Sheets::read(sheets)? })
+    pub(super) fn new(
+        sheets: &'s [Sheet<'s>],
+        figures: &'s Figures,
+        labels: &'s Labels,
+        amendments: &'s [Amendment],
+    ) -> Result<Self, Error> {
+        Ok(Site { sheets, figures, labels, amendments, scores: Sheets::read(sheets)? })
     }
 
     pub(super) fn province(&self, language: Language) -> Province {
@@ -121,6 +132,7 @@ impl<'s> Site<'s> {
             |sheet: &Sheet| Some(sheet.period) == latest && sheet.edition == crate::disclosure::Edition::Preliminary;
         Province {
             latest: latest.map(|period| period.words(language)),
+            has_amendments: !self.amendments.is_empty(),
             preliminary: self.sheets.iter().any(is_preliminary),
             headlines: self.headlines(Place::Unit, language),
             scores: self.scores.shown(&self.labels.unit_code, self.labels, language),
@@ -191,7 +203,8 @@ impl<'s> Site<'s> {
                 })
                 .collect(),
         };
-        Downloads { tables: tables.into_iter().map(download).collect() }
+        let amended = amended::all(self.amendments, self.sheets, language);
+        Downloads { tables: tables.into_iter().map(download).collect(), amended }
     }
 
     fn indicators(&self) -> Vec<Indicator> {

@@ -7,6 +7,7 @@
 //! and nothing is asked of anybody: each page is complete in itself. It must not compute a figure that is not in a
 //! released table.
 
+mod amended;
 mod body;
 mod chart;
 mod computed;
@@ -24,6 +25,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
+use super::stock::Amendment;
 use super::{Error, Labels, Sheet};
 use crate::language::{Language, Text};
 use body::Site;
@@ -47,10 +49,10 @@ pub(super) const FOLDERS: [&str; 2] = ["communes", "groups"];
 pub(super) type File = (String, Vec<u8>);
 
 /// Every page, in the order of the lists.
-pub(super) fn site(sheets: &[Sheet], labels: &Labels) -> Result<Vec<File>, Error> {
+pub(super) fn site(sheets: &[Sheet], labels: &Labels, amendments: &[Amendment]) -> Result<Vec<File>, Error> {
     let figures = Figures::read(sheets, labels)?;
     let environment = environment().map_err(|source| Error::Page { source })?;
-    let site = Site::new(sheets, &figures, labels)?;
+    let site = Site::new(sheets, &figures, labels, amendments)?;
     let mut pages = vec![Kind::Province, Kind::Downloads, Kind::Groups];
     pages.extend((0..labels.communes.len()).map(Kind::Commune));
     pages.extend((0..labels.procedure_groups.len()).map(Kind::Group));

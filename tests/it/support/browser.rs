@@ -144,7 +144,12 @@ impl Page {
     #[track_caller]
     pub fn evaluate(&mut self, script: &str) -> Value {
         let asked = json!({ "expression": script, "awaitPromise": true, "returnByValue": true, "userGesture": true });
-        let told = self.call("Runtime.evaluate", asked);
+        let told = match self.ask("Runtime.evaluate", asked) {
+            Ok(told) => told,
+            // The page went away under the script, as a form that was sent makes it do: there is no value, and no fault.
+            Err(error) if error["message"] == "Inspected target navigated or closed" => return Value::Null,
+            Err(error) => panic!("Runtime.evaluate: {error}"),
+        };
         let thrown = &told["exceptionDetails"];
         assert!(thrown.is_null(), "{}: {}", thrown["text"], thrown["exception"]["description"]);
         told["result"]["value"].clone()
@@ -245,14 +250,21 @@ impl Page {
     /// Asks the browser for something and gives its answer.
     #[track_caller]
     fn call(&mut self, method: &str, parameters: Value) -> Value {
+        self.ask(method, parameters).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// What the browser answers, or the error that it names.
+    fn ask(&mut self, method: &str, parameters: Value) -> Result<Value, Value> {
         self.asked += 1;
         let asked = json!({ "id": self.asked, "method": method, "params": parameters });
         self.socket.send(Message::text(asked.to_string())).unwrap();
         loop {
             let mut told = self.read();
             if told["id"] == self.asked {
-                assert!(told.get("error").is_none(), "{method}: {}", told["error"]);
-                return told["result"].take();
+                return match told.get("error") {
+                    Some(error) => Err(error.clone()),
+                    None => Ok(told["result"].take()),
+                };
             }
             self.events.push_back(told);
         }
