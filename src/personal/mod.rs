@@ -8,6 +8,7 @@
 mod digest;
 pub mod dossier_links;
 pub mod links;
+mod token;
 
 use std::fmt;
 
