@@ -24,5 +24,6 @@ pub(super) async fn push(root: PathBuf, agency: &str, state: PathBuf) -> Result<
         complain(&format!("{waits} periods were refused in part: ask the portal what its codes mean\n"));
         return Ok(Ended::Held);
     }
-    Ok(Ended::Done)
+    // What was withdrawn has to be taken back there as well, and only a person can have that done.
+    Ok(if pushed.iter().any(run::Pushed::is_for_a_person) { Ended::Held } else { Ended::Done })
 }

@@ -16,7 +16,7 @@ use crate::world::World;
 const FOR_NOW: [&str; 2] = ["BUSY", "RETRY_LATER"];
 
 /// What became of one period.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pushed {
     /// `2026-10` or `2026-Q3`.
     pub period: String,
@@ -28,17 +28,32 @@ pub struct Pushed {
     pub is_known: bool,
     /// Whether it has a complete snapshot and this one is partial: it was not offered.
     pub is_kept: bool,
+    /// Whether all that it was told of the period was withdrawn here since.
+    pub is_withdrawn: bool,
 }
 
 impl Pushed {
+    /// Whether the rating system shows what is not published here any more: its messages know no taking back, so that a
+    /// person has to ask for it.
+    pub fn is_for_a_person(&self) -> bool {
+        self.is_kept || self.is_withdrawn
+    }
+
     /// As a sentence.
     pub fn text(&self) -> String {
         let period = &self.period;
+        if self.is_withdrawn {
+            return format!(
+                "{period}: the rating system still has what was withdrawn here; ask its operator to take it back, since no \
+                 message does"
+            );
+        }
         let refused: BTreeSet<&str> = self.rejected.iter().map(|(_, code)| code.as_str()).collect();
         let refused = refused.into_iter().collect::<Vec<_>>().join(", ");
         match (self.is_kept, self.rejected.len(), self.is_known) {
             (true, _, _) => format!(
-                "{period}: the rating system keeps its complete snapshot; what is published now is partial and was not sent"
+                "{period}: the rating system keeps its complete snapshot; what is published now is partial and was \
+                 not sent; ask its operator to take back what was withdrawn"
             ),
             (_, 0, true) => format!("{period}: the rating system has it"),
             (_, 0, false) => format!("{period}: the rating system took {} units", self.accepted),
@@ -77,7 +92,7 @@ impl Night<'_> {
         let told = tell_all(self.world, self.checked, push, ledger, &self.run, Patience::default()).await;
         let (pushed, faults) = told?;
         self.report.faults.extend(faults.iter().map(FaultLine::from));
-        let is_news = |pushed: &&Pushed| !pushed.is_known || pushed.is_kept || !pushed.rejected.is_empty();
+        let is_news = |pushed: &&Pushed| !pushed.is_known || pushed.is_for_a_person() || !pushed.rejected.is_empty();
         self.report.notes.extend(pushed.iter().filter(is_news).map(Pushed::text));
         Ok(())
     }
@@ -100,7 +115,13 @@ async fn tell_all(
     let mut portal = None;
     for period in periods {
         let standing = publication::standing(&world.published(), &period).map_err(|error| error.fault())?;
-        let Some(standing) = standing else { continue };
+        let Some(standing) = standing else {
+            let known = ledger.what_was_told(&period).map_err(|error| error.fault())?.unwrap_or_default();
+            if !known.accepted.is_empty() {
+                pushed.push(Pushed { period, accepted: known.accepted.len(), is_withdrawn: true, ..Pushed::default() });
+            }
+            continue;
+        };
         let snapshot = Snapshot::of(&standing, &push.department, &communes).map_err(|error| error.fault())?;
         match tell(push, &mut portal, ledger, run, &snapshot, patience).await? {
             Ok(told) => pushed.push(told),
@@ -144,8 +165,13 @@ async fn tell(
     let units: Vec<String> =
         all.iter().filter(|unit| !known.accepted.contains(*unit) && !for_good(unit)).cloned().collect();
     let rejected: Vec<(String, String)> = known.rejected.clone().into_iter().collect();
-    let mut told =
-        Pushed { period: period.to_owned(), accepted: known.accepted.len(), rejected, is_known: true, is_kept: false };
+    let mut told = Pushed {
+        period: period.to_owned(),
+        accepted: known.accepted.len(),
+        rejected,
+        is_known: true,
+        ..Pushed::default()
+    };
     if !snapshot.is_complete() && known.has_complete {
         return Ok(Ok(Pushed { is_kept: known.digest != snapshot.digest(), ..told }));
     }

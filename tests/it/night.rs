@@ -447,6 +447,12 @@ fn a_second_agency_has_a_state_folder_of_its_own() {
     assert!(tables.len() > 5 && tables.iter().all(|path| path.starts_with("exact")), "{tables:?}");
     world.ledger_is_sound();
 
+    // Folders may be named as they are seen from where one stands.
+    let mut beside = Command::new(env!("CARGO_BIN_EXE_chudong"));
+    beside.args(["run", "--as-of", NEXT, "--agency", "binh-minh", "--root", ".", "--state", "../state"]);
+    crate::support::world::run(beside.current_dir(world.root()).env("CHUDONG_TODAY", NEXT)).with(0);
+    assert_eq!(world.entries("run.finished").len(), 2);
+
     let before = tree(&world.state());
     // The last word wins on the command line of the other agency.
     let mut other = Command::new(env!("CARGO_BIN_EXE_chudong"));

@@ -359,10 +359,19 @@ fn a_withdrawal_does_not_reach_a_complete_snapshot_and_a_dead_service_is_told_la
     assert!(simulator.filed().values().all(|filed| filed.is_complete));
     let filed = simulator.filed();
     world.chudong(&["withdraw", "2026-10", "service_quality_by_commune", "--reason", "counted twice"]).with(0);
-    let ended = world.chudong(&["push"]).with(0);
+    let ended = world.chudong(&["push"]).with(3);
     assert!(ended.out.contains("2026-10: the rating system keeps its complete snapshot"), "{}", ended.out);
     assert!(ended.out.contains("2026-09: the rating system has it"), "{}", ended.out);
     assert_eq!(simulator.filed(), filed);
+    // A period that was withdrawn whole is not passed over in silence: nothing that is sent would take it back.
+    let tables = std::fs::read_dir(world.state().join("published/2026-10")).unwrap();
+    let names = tables.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    for table in names.filter_map(|name| name.strip_suffix(".csv").map(str::to_owned)).collect::<Vec<_>>() {
+        world.chudong(&["withdraw", "2026-10", &table, "--reason", "counted twice"]).with(0);
+    }
+    let ended = world.chudong(&["push"]).with(3);
+    assert!(ended.out.contains("2026-10: the rating system still has what was withdrawn here"), "{}", ended.out);
+    assert_eq!(simulator.filed(), filed);
     runtime.block_on(simulator.stop());
-    world.chudong(&["push"]).with(0);
+    world.chudong(&["push"]).with(3);
 }
