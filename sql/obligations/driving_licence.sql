@@ -41,8 +41,19 @@ followed_up as (
     from ends_in_window
     left join licences as newer
         on newer.subject_id = ends_in_window.subject_id
-        and newer.licence_class = ends_in_window.licence_class
         and newer.issued_on > ends_in_window.issued_on
+        -- A class that is no longer issued is exchanged for one of today's (Law 36/2024/QH15, Art. 89(3), of which B1 and
+        -- B2 for B or C1 was read): any newer licence for motor cars is the exchange.
+        and (
+            newer.licence_class = ends_in_window.licence_class
+            or (
+                ends_in_window.licence_class in ('B2', 'E', 'FB2', 'FC', 'FD', 'FE')
+                and newer.licence_class in (
+                    'B', 'C1', 'C', 'D1', 'D2', 'D', 'BE', 'C1E', 'CE', 'D1E', 'D2E', 'DE',
+                    'B2', 'E', 'FB2', 'FC', 'FD', 'FE'
+                )
+            )
+        )
     group by
         ends_in_window.subject_id,
         ends_in_window.object_id,

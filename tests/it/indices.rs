@@ -159,7 +159,7 @@ fn a_new_decision_is_a_new_version_and_old_months_keep_theirs() {
     let progress = "en = \"Progress of settlement\" }\nmaximum = ";
     let version = version
         .replace("enacted_on = 2022-06-23", "enacted_on = 2026-09-15")
-        .replace("in_force_from = 2022-06-23", "in_force_from = 2026-10-01")
+        .replace("in_force_from = 2022-06-23", "in_force_from = 2026-10-01\nreplaces = [\"2022-06-23\"]")
         .replace(&format!("{progress}20"), &format!("{progress}30"))
         .replace("score = \"linear\"\nmaximum = 20", "score = \"linear\"\nmaximum = 30")
         .replace("maximum = 100", "maximum = 110");

@@ -39,25 +39,60 @@ fn definition(node: &Node<'_>, name: &str) -> Definition {
     if nodes.is_empty() {
         node.fault("version", "toml.empty", format!("the decision {name} has no version"), "add a [[version]]");
     }
-    let mut versions: Vec<(&Node<'_>, DefinitionVersion)> = Vec::new();
+    let mut written: Vec<Written<'_, '_>> = Vec::new();
     for version_node in &nodes {
-        versions.extend(done(version_node, version).map(|version| (version_node, version)));
+        written.extend(
+            done(version_node, |node| {
+                let replaces = node.texts_or_none("replaces").unwrap_or_default();
+                version(node).map(|version| (version, replaces))
+            })
+            .map(|(version, replaces)| Written { node: version_node, version, replaces }),
+        );
     }
-    versions.sort_by_key(|(_, version)| (version.in_force_from, version.enacted_on));
-    for (index, (node, version)) in versions.iter().enumerate() {
-        let overlaps = |other: &DefinitionVersion| {
-            other.enacted_on == version.enacted_on && other.in_force_to.is_none_or(|to| to >= version.in_force_from)
-        };
-        if versions.iter().take(index).any(|(_, other)| overlaps(other)) {
-            let day = version.in_force_from;
-            let what = format!("two versions of {name} are in force on {day}, and neither is enacted after the other");
-            let next = "end the earlier version the day before the later one begins, or give the days of enactment";
-            node.fault("in_force_from", "pipeline.rule-overlap", what, next);
-        }
-    }
-    let versions = versions.into_iter().map(|(_, version)| version).collect();
+    written.sort_by_key(|written| (written.version.in_force_from, written.version.enacted_on));
+    check_overlaps(name, &written);
+    let versions = written.into_iter().map(|written| written.version).collect();
     let title = title.unwrap_or_else(|| Text::new(name, name));
     Definition { name: name.to_owned(), title, versions }
+}
+
+/// A version where it stands, with the first days in force of those whose place it says that it takes.
+struct Written<'n, 'd> {
+    node: &'n Node<'d>,
+    version: DefinitionVersion,
+    replaces: Vec<String>,
+}
+
+/// Of two versions that are in force on one day the one enacted last counts; that one says so, as a rule of the law does.
+fn check_overlaps(name: &str, written: &[Written<'_, '_>]) {
+    let first_day = |written: &Written<'_, '_>| written.version.in_force_from.to_string();
+    for (index, later) in written.iter().enumerate() {
+        for wanted in &later.replaces {
+            if !written.iter().enumerate().any(|(at, other)| at != index && first_day(other) == *wanted) {
+                let what = format!("there is no other version of {name} that begins on {wanted}");
+                let next = "name one of the others by its first day in force, or take the key out";
+                later.node.fault("replaces", "pipeline.rule-unknown-version", what, next);
+            }
+        }
+        let takes_place = |one: &Written<'_, '_>, of: &Written<'_, '_>| {
+            one.version.enacted_on > of.version.enacted_on && one.replaces.contains(&first_day(of))
+        };
+        let overlaps = |other: &&Written<'_, '_>| {
+            other.version.in_force_to.is_none_or(|to| to >= later.version.in_force_from)
+                && !takes_place(later, other)
+                && !takes_place(other, later)
+        };
+        if let Some(other) = written.iter().take(index).find(overlaps) {
+            let (day, short) = (later.version.in_force_from, first_day(other));
+            let what =
+                format!("two versions of {name} are in force on {day}, and neither says that it replaces the other");
+            let next = format!(
+                "end the earlier version the day before the later one begins, or write replaces = [\"{short}\"] in the \
+                 later one, with the days on which both were enacted"
+            );
+            later.node.fault("in_force_from", "pipeline.rule-overlap", what, &next);
+        }
+    }
 }
 
 fn version(node: &Node<'_>) -> Option<DefinitionVersion> {

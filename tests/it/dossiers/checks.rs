@@ -68,7 +68,7 @@ fn what_a_form_does_not_need_is_refused_before_anything_is_read() {
             "columns.sex = { type = \"text\", class = \"personal\", purposes = [\"reminders\"] }",
             &["sql.purpose", "population.citizens.sex"],
         ),
-        (FORM, "identity = \"identity_number\"", "identity = \"number\"", &["form.unknown-field", "form.toml:9"]),
+        (FORM, "identity = \"identity_number\"", "identity = \"number\"", &["form.unknown-field", "form.toml:8"]),
         (FORM, "from = [\"staging.residents.sex\"]", "from = [\"staging.residents.gender\"]", &["form.unknown-column"]),
         (
             FORM,
@@ -97,12 +97,14 @@ fn what_a_form_does_not_need_is_refused_before_anything_is_read() {
     world.edit(PIPELINE, &format!(", paper = true{procedures}"), " }");
     assert!(said(&world).contains("pipeline.dossiers-without-way"));
     // A code that nobody found a source for goes to no portal.
+    world.edit(FORM, "confidence = \"B\"", "confidence = \"unsourced\"");
     let submission = "submission = { url = \"https://dvc.example\", token_url = \"https://dvc.example/t\", client_id = \"a\", client_secret = { env = \"A\" }, department = \"H97\" }\ndossiers = {";
     world.edit(PIPELINE, "dossiers = {", submission);
     let text = said(&world);
-    assert!(text.contains("pipeline.procedure-unsourced") && text.contains("1.002809 of driving_licence"), "{text}");
+    assert!(text.contains("pipeline.procedure-unsourced") && text.contains("3.000347 of driving_licence"), "{text}");
     world.edit(PIPELINE, "[\"driving_licence\"] }", &format!("[\"driving_licence\"]{procedures}"));
     assert!(!said(&world).contains("unsourced"));
+    world.edit(FORM, "confidence = \"unsourced\"", "confidence = \"B\"");
     world.edit(PIPELINE, submission, "dossiers = {");
     world.edit(PIPELINE, procedures, " }");
     world.edit(PIPELINE, "dossiers = { items = [\"driving_licence\"] }", "dossiers = { items = [\"passport\"] }");

@@ -123,6 +123,31 @@ fn two_versions_of_one_day_are_refused() {
 }
 
 #[test]
+fn a_version_enacted_later_says_which_one_it_replaces() {
+    let world = World::of("an-binh");
+    let path = "pipelines/indices/decree_224_2026.toml";
+    let text = std::fs::read_to_string(world.root().join(path)).unwrap();
+    let (_, version) = text.split_once("[[version]]\n").unwrap();
+    let line = text.lines().count() + 4;
+    let with = |key: &str| {
+        let later = version
+            .replace("enacted_on = 2026-06-24", "enacted_on = 2026-10-02")
+            .replace("in_force_from = 2026-07-01", &format!("in_force_from = 2027-01-01\n{key}"));
+        world.put(path, format!("{text}\n[[version]]\n{later}").as_bytes());
+        said(&world)
+    };
+    let overlap = with("");
+    assert!(overlap.starts_with("error[pipeline.rule-overlap]: two versions of decree_224_2026"), "{overlap}");
+    assert!(
+        overlap.contains(&format!("{path}:{line}")) && overlap.contains("replaces = [\"2026-07-01\"]"),
+        "{overlap}"
+    );
+    assert_eq!(with("replaces = [\"2026-07-01\"]"), "");
+    let unknown = with("replaces = [\"2026-07-02\"]");
+    assert!(unknown.contains("pipeline.rule-unknown-version") && unknown.contains("begins on 2026-07-02"), "{unknown}");
+}
+
+#[test]
 fn a_case_of_an_index_that_cannot_be_judged_says_why() {
     let world = World::of("an-binh");
     let path = "tests/cases/quality/decision_766/odd.toml";

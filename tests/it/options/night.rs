@@ -191,6 +191,6 @@ fn insurance_is_open_online_to_everybody() {
     world.night(NIGHT).with(0);
     let told = explained(&world, "health_insurance");
     assert!(!told.contains("under 14"), "{told}");
-    assert!(told.contains("asks for 6 months more now") && told.contains("4.5 % of the base salary"), "{told}");
+    assert!(told.contains("asks for 6 months more now (683,100"), "4.5 % of 2,530,000 đồng: {told}");
     assert!(!told.contains("in nothing better than “Twelve months, online”; contribution for 6"), "{told}");
 }

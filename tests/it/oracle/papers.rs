@@ -109,7 +109,7 @@ impl Oracle for IdentityCard {
 ///
 /// Law on Road Traffic Order and Safety 36/2024, Art. 57(5): A1, A and B1 without a term, B and C1 ten years, C, D1,
 /// D2, D, BE, C1E, CE, D1E, D2E and DE five years from the day of issue. Before it Circular 12/2017, Art. 17: A4 and B2 ten
-/// years, C, D, E, FB2, FC, FD and FE five.
+/// years, C, D, E, FB2, FC, FD and FE five. Art. 89(1) of the law: the old ones hold to the day printed on them.
 pub struct DrivingLicence;
 
 #[derive(Debug)]
@@ -132,10 +132,21 @@ const CLASSES: [&str; 23] = [
     "FB2", "FC", "FD", "FE",
 ];
 
+/// Cars by classes that are no longer issued; A4, for tractors, is exchanged for no licence.
+const FORMER: [&str; 6] = ["B2", "E", "FB2", "FC", "FD", "FE"];
+/// Classes without a term, and tractors: no licence for cars.
+const NO_CARS: [&str; 5] = ["A1", "A2", "A", "A4", "B1"];
+
+/// Whether the holder of one class has exchanged it, being issued the other.
+fn is_exchanged(class: &str, newer: &str) -> bool {
+    class == newer || (FORMER.contains(&class) && !NO_CARS.contains(&newer))
+}
+
 fn licence_years(class: &str) -> Option<i64> {
     match class {
         "B" | "C1" => Some(10),
         "C" | "D1" | "D2" | "D" | "BE" | "C1E" | "CE" | "D1E" | "D2E" | "DE" => Some(5),
+        former if FORMER.contains(&former) => circular_years(former),
         _ => None,
     }
 }
@@ -195,7 +206,7 @@ impl Oracle for DrivingLicence {
         for (number, class, issued_on) in &records.licences {
             let Some(years) = (law.value)(class) else { continue };
             let due_on = years_later(*issued_on, years);
-            let newer = records.licences.iter().filter(|other| other.1 == *class && other.2 > *issued_on);
+            let newer = records.licences.iter().filter(|other| is_exchanged(class, other.1) && other.2 > *issued_on);
             if night.sees(due_on) {
                 due.push(Obligation {
                     subject_id: records.subject_id.clone(),
