@@ -263,7 +263,7 @@ fn allotted_in_parts(town: &Town, parts: Parts, window: &Window, places: &HashMa
     assert!(turns.next().is_none());
     let in_line = |mut all: Vec<(LinePlace, String)>| {
         // Those of one person have one place, and stand in their order.
-        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all.sort_by_key(|(place, _)| *place);
         all.into_iter().map(|(_, told)| told).collect()
     };
     [in_line(today), in_line(later)]
