@@ -134,7 +134,7 @@ impl Nation {
         Ok(Due { people: recipients(&numbers)?, obligations })
     }
 
-    /// What leaves today of what is due, in its order.
+    /// What leaves today of what is due, in no order yet.
     fn reminders<'d>(&'d self, due: &'d Due) -> Vec<Reminder<'d>> {
         let circumstances = Circumstances {
             items: &self.pipeline.items,
@@ -145,8 +145,15 @@ impl Nation {
             key: &self.key,
         };
         let mut plan = plan::plan(&due.obligations, &History::default(), &circumstances);
-        attention::arrange(&mut plan, &Sent::new(), &Window::default(), &self.pipeline, self.as_of);
+        attention::keep(&mut plan, &Sent::new(), &Window::default(), &self.pipeline, self.as_of);
         plan.reminders
+    }
+
+    /// The same in the order in which it leaves.
+    fn in_order<'d>(&'d self, due: &'d Due) -> Vec<Reminder<'d>> {
+        let mut reminders = self.reminders(due);
+        attention::in_order(&mut reminders, self.pipeline.attention.is_digested);
+        reminders
     }
 
     fn record(&self, reminder: &Reminder<'_>, from: &Address) -> Record {
@@ -286,7 +293,7 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut ledger = Ledger::open(state, "an-binh")?;
     let whole = nation.part(Parts::new(NonZero::<u32>::MIN), 0)?;
-    let reminders = nation.reminders(&whole);
+    let reminders = nation.in_order(&whole);
     let from: Address = nation.channel.from.parse()?;
     let one = reminders.first().ok_or("nothing is due")?;
     let bytes = nation.write(one)?.1.bytes.len() as u64 * messages;
@@ -354,7 +361,11 @@ fn plan_and_record(reminders: u64, state: &Path) -> Fallible<Done> {
     for part in 0..parts.number() {
         let due = nation.part(parts, part)?;
         let begun = Instant::now();
-        let planned = nation.reminders(&due);
+        let mut planned = nation.reminders(&due);
+        match parts.number() {
+            1 => attention::in_order(&mut planned, nation.pipeline.attention.is_digested),
+            _ => attention::by_lane(&mut planned),
+        }
         planning += begun.elapsed().as_secs_f64();
         messages += ledger.reserve_made(RUN, &planned, &|reminder| nation.record(reminder, &from))? as u64;
         seconds += begun.elapsed().as_secs_f64();
@@ -366,24 +377,21 @@ fn plan_and_record(reminders: u64, state: &Path) -> Fallible<Done> {
     Ok(Done { messages, seconds, bytes: 0, peak_mb: peak_mb()?, told })
 }
 
-/// The same rows into the same table in commits of the same size, in the same order, and nothing else.
+/// The same rows into the same table in commits of the same size, in the order in which they leave, which is that of the
+/// days and within a day that of the keys; and nothing else. All of them stand in memory for it.
 fn bare(reminders: u64, state: &Path) -> Fallible<Done> {
     let nation = Nation::of(reminders, 1)?;
     let from: Address = nation.channel.from.parse()?;
+    let due = nation.part(Parts::new(NonZero::<u32>::MIN), 0)?;
+    let records: Vec<Record> = nation.in_order(&due).iter().map(|reminder| nation.record(reminder, &from)).collect();
+    drop(due);
     drop(Ledger::open(state, "an-binh")?);
     let mut connection = rusqlite::Connection::open(state.join("ledger.sqlite"))?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", false)?;
-    let parts = nation.parts()?;
-    let mut seconds = 0.0;
-    for part in 0..parts.number() {
-        let due = nation.part(parts, part)?;
-        let records: Vec<Record> =
-            nation.reminders(&due).iter().map(|reminder| nation.record(reminder, &from)).collect();
-        let begun = Instant::now();
-        records.chunks(10_000).try_for_each(|records| insert(&mut connection, records))?;
-        seconds += begun.elapsed().as_secs_f64();
-    }
+    let begun = Instant::now();
+    records.chunks(10_000).try_for_each(|records| insert(&mut connection, records))?;
+    let seconds = begun.elapsed().as_secs_f64();
     Ok(Done { messages: reminders, seconds, bytes: 0, peak_mb: peak_mb()?, told: String::new() })
 }
 

@@ -352,7 +352,10 @@ fn record(reminder: &Reminder<'_>) -> Record {
 /// Plans and reserves part by part, and ends without a word after so many reminders.
 fn reserve_until(ledger: &mut Ledger, run: &str, town: &Town, parts: Parts, end: usize) -> usize {
     let (mut left, mut reserved) = (end, 0);
-    for plan in town.in_parts(parts, &Window::default()) {
+    for mut plan in town.in_parts(parts, &Window::default()) {
+        attention::by_lane(&mut plan.reminders);
+        let in_lanes = |a: &Reminder<'_>, b: &Reminder<'_>| (attention::lane(a), a.key) < (attention::lane(b), b.key);
+        assert!(plan.reminders.is_sorted_by(in_lanes));
         let few = plan.reminders.get(..left.min(plan.reminders.len())).unwrap();
         reserved += ledger.reserve_made(run, few, &record).unwrap();
         left -= few.len();

@@ -74,6 +74,15 @@ pub fn in_order(reminders: &mut [Reminder<'_>], is_digested: bool) {
     }
 }
 
+/// Puts the reminders of one of several parts into the order in which a ledger takes them in: by [`lane`], then by key.
+///
+/// A ledger looks every key up in one index of all that were ever recorded. In the order of leaving a part has a few
+/// thousand keys of each day, which lie all over that index, and each commit would write most of its pages again; in
+/// the order of keys a commit writes its own stretch of it. They leave in their order all the same: see [`places`].
+pub fn by_lane(reminders: &mut [Reminder<'_>]) {
+    reminders.sort_unstable_by(|a, b| (lane(a), &a.key).cmp(&(lane(b), &b.key)));
+}
+
 /// A place in the order of leaving: the lower leaves first. Two reminders have the same only in a letter of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinePlace {

@@ -3,7 +3,8 @@
 //! What a plan decides about a person (budget of attention, digest, stage) rests on that person alone: a part that
 //! holds every obligation of its persons is planned as if there were nobody else. What persons share is decided by
 //! whoever has seen all parts: the order of leaving ([`in_order`](crate::reminders::attention::in_order)) and the
-//! places of a channel ([`Queue`](crate::reminders::quota::Queue)). It must not know where obligations come from.
+//! places of a channel ([`Queue`](crate::reminders::quota::Queue)). Whoever holds one part at a time writes each down
+//! before the next, [`by_lane`](crate::reminders::attention::by_lane). It must not know where obligations come from.
 
 use std::num::NonZero;
 
