@@ -1,5 +1,6 @@
 //! Ours: from obligations and people to settled messages, in a process of its own.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -13,8 +14,10 @@ use chudong::obligations::Obligation;
 use chudong::personal::{Personal, PseudonymKey, SealingKey, hex};
 use chudong::pipeline::law::Law;
 use chudong::pipeline::{self, Channel, ChannelKind, Item, Pipeline, Smtp, Tls, reader::Faults};
+use chudong::reminders::attention::{self, Sent};
 use chudong::reminders::letter::{FactNames, Letters, Occasion, Reason, RuleReference};
-use chudong::reminders::plan::{self, Circumstances, History, Recipients, Reminder, Standing};
+use chudong::reminders::plan::{self, Circumstances, History, Parts, Recipients, Reminder, Standing};
+use chudong::reminders::window::Window;
 use chudong::run::remind::convoy::{self, Convoy, Wire, settlement};
 use chudong::tables::Table;
 use jiff::civil::{Date, date};
@@ -79,8 +82,7 @@ pub fn child(words: &[String]) -> Fallible<()> {
 struct Nation {
     pipeline: Pipeline,
     letters: Letters,
-    people: Recipients,
-    obligations: Vec<Obligation>,
+    people: u64,
     key: PseudonymKey,
     sealing: SealingKey,
     channel: Channel,
@@ -112,27 +114,46 @@ impl Nation {
         let name = channel.name.clone();
         pipeline.items.iter_mut().for_each(|item| item.channels = vec![name.clone()]);
         let key = PseudonymKey::new([7; 32]);
-        let item = items.first().ok_or("the sample has no such item")?;
-        let obligations = obligations(people, item, &pipeline.law, &key)?;
         let as_of = AsOf::new(date(2026, 11, 21));
-        let people = recipients(people)?;
         let standing = Standing::default();
         let sealing = SealingKey::new([9; 32]);
-        Ok(Nation { pipeline, letters, people, obligations, key, sealing, channel, standing, as_of })
+        Ok(Nation { pipeline, letters, people, key, sealing, channel, standing, as_of })
     }
 
-    fn reminders(&self) -> Vec<Reminder<'_>> {
-        let items = &self.pipeline.items;
-        let history = History::default();
+    /// The parts of its persons, as many as a night makes of so many.
+    fn parts(&self) -> Fallible<Parts> {
+        Ok(Parts::of_obligations(usize::try_from(self.people)?))
+    }
+
+    /// What one part of its persons has due, as it is read on a night: from tables of their rows.
+    fn part(&self, parts: Parts, part: u32) -> Fallible<Due> {
+        let is_in = |number: &u64| parts.of(&self.key.subject(&Personal::new(subject_id(*number)))) == part;
+        let numbers: Vec<u64> = (0..self.people).filter(is_in).collect();
+        let item = self.pipeline.item(ITEM).ok_or("the sample has no such item")?;
+        let obligations = obligations(&numbers, item, &self.pipeline.law, &self.key)?;
+        Ok(Due { people: recipients(&numbers)?, obligations })
+    }
+
+    /// What leaves today of what is due, in no order yet.
+    fn reminders<'d>(&'d self, due: &'d Due) -> Vec<Reminder<'d>> {
         let circumstances = Circumstances {
-            items,
+            items: &self.pipeline.items,
             channels: std::slice::from_ref(&self.channel),
-            people: Some(&self.people),
+            people: Some(&due.people),
             standing: &self.standing,
             as_of: self.as_of,
             key: &self.key,
         };
-        plan::plan(&self.obligations, &history, &circumstances).reminders
+        let mut plan = plan::plan(&due.obligations, &History::default(), &circumstances);
+        attention::keep(&mut plan, &Sent::new(), &Window::default(), &self.pipeline, self.as_of);
+        plan.reminders
+    }
+
+    /// The same in the order in which it leaves.
+    fn in_order<'d>(&'d self, due: &'d Due) -> Vec<Reminder<'d>> {
+        let mut reminders = self.reminders(due);
+        attention::in_order(&mut reminders, self.pipeline.attention.is_digested);
+        reminders
     }
 
     fn record(&self, reminder: &Reminder<'_>, from: &Address) -> Record {
@@ -199,15 +220,25 @@ impl Nation {
     }
 }
 
+/// What some persons have due.
+struct Due {
+    people: Recipients,
+    obligations: Vec<Obligation>,
+}
+
+fn subject_id(number: u64) -> String {
+    format!("0970{number:08}")
+}
+
 /// As they are read on a night: from a table.
-fn obligations(people: u64, item: &Item, law: &Law, key: &PseudonymKey) -> Fallible<Vec<Obligation>> {
-    let texts =
-        |text: &dyn Fn(u64) -> String| Arc::new(StringArray::from_iter_values((0..people).map(text))) as ArrayRef;
+fn obligations(numbers: &[u64], item: &Item, law: &Law, key: &PseudonymKey) -> Fallible<Vec<Obligation>> {
+    let numbers = || numbers.iter().copied();
+    let texts = |text: &dyn Fn(u64) -> String| Arc::new(StringArray::from_iter_values(numbers().map(text))) as ArrayRef;
     let days = |day: &dyn Fn(u64) -> Option<Date>| {
-        Arc::new((0..people).map(|number| day(number).map(to_days)).collect::<Date32Array>()) as ArrayRef
+        Arc::new(numbers().map(|number| day(number).map(to_days)).collect::<Date32Array>()) as ArrayRef
     };
     let columns = vec![
-        ("subject_id", texts(&|number| format!("0970{number:08}"))),
+        ("subject_id", texts(&subject_id)),
         ("object_id", texts(&|number| format!("{number:012}"))),
         ("period", texts(&|_| "2026-12-01".into())),
         ("due_on", days(&|number| Some(date(2026, 12, 1 + (number % 20) as i8)))),
@@ -220,15 +251,16 @@ fn obligations(people: u64, item: &Item, law: &Law, key: &PseudonymKey) -> Falli
     Ok(chudong::obligations::read(item, law, &table, key)?)
 }
 
-fn recipients(people: u64) -> Fallible<Recipients> {
+fn recipients(numbers: &[u64]) -> Fallible<Recipients> {
     let family = ["Nguyễn", "Trần", "Lê", "Phạm", "Hoàng", "Vũ", "Đặng", "Bùi"];
     let given = ["Hồng Vân", "Minh Quân", "Thu Hà", "Đức Anh", "Ngọc Ánh", "Văn Bình", "Thị Lan"];
     let pick = |list: &[&str], at: u64| list.get(at as usize % list.len().max(1)).copied().unwrap_or("").to_owned();
-    let numbers = || 0..people;
+    let people = numbers.len();
+    let numbers = || numbers.iter().copied();
     let texts = |text: &dyn Fn(u64) -> String| Arc::new(StringArray::from_iter_values(numbers().map(text))) as ArrayRef;
-    let no = || Arc::new(BooleanArray::from(vec![false; people as usize])) as ArrayRef;
+    let no = || Arc::new(BooleanArray::from(vec![false; people])) as ArrayRef;
     let columns = vec![
-        ("subject_id", texts(&|number| format!("0970{number:08}"))),
+        ("subject_id", texts(&subject_id)),
         ("kind", texts(&|_| "person".into())),
         ("full_name", texts(&|number| format!("{} {}", pick(&family, number), pick(&given, number / 8)))),
         ("language", texts(&|_| "vi".into())),
@@ -260,7 +292,8 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
     let nation = Nation::of(messages, port)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut ledger = Ledger::open(state, "an-binh")?;
-    let reminders = nation.reminders();
+    let whole = nation.part(Parts::new(NonZero::<u32>::MIN), 0)?;
+    let reminders = nation.in_order(&whole);
     let from: Address = nation.channel.from.parse()?;
     let one = reminders.first().ok_or("nothing is due")?;
     let bytes = nation.write(one)?.1.bytes.len() as u64 * messages;
@@ -317,55 +350,74 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
     Ok(Done { messages, seconds, bytes, peak_mb: peak_mb()?, told })
 }
 
+/// Part by part of the persons: each is read, planned, written down and forgotten before the next one. Reading is no
+/// part of what is timed, as it never was.
 fn plan_and_record(reminders: u64, state: &Path) -> Fallible<Done> {
     let nation = Nation::of(reminders, 1)?;
     let from: Address = nation.channel.from.parse()?;
     let mut ledger = Ledger::open(state, "an-binh")?;
-    let begun = Instant::now();
-    let planned = nation.reminders();
-    let planning = begun.elapsed().as_secs_f64();
-    ledger.reserve_made(RUN, &planned, &|reminder| nation.record(reminder, &from))?;
-    let seconds = begun.elapsed().as_secs_f64();
-    let told = format!("planned in {planning:.1} s");
-    Ok(Done { messages: planned.len() as u64, seconds, bytes: 0, peak_mb: peak_mb()?, told })
+    let parts = nation.parts()?;
+    let (mut messages, mut planning, mut seconds) = (0, 0.0, 0.0);
+    for part in 0..parts.number() {
+        let due = nation.part(parts, part)?;
+        let begun = Instant::now();
+        let mut planned = nation.reminders(&due);
+        match parts.number() {
+            1 => attention::in_order(&mut planned, nation.pipeline.attention.is_digested),
+            _ => attention::by_lane(&mut planned),
+        }
+        planning += begun.elapsed().as_secs_f64();
+        messages += ledger.reserve_made(RUN, &planned, &|reminder| nation.record(reminder, &from))? as u64;
+        seconds += begun.elapsed().as_secs_f64();
+    }
+    if messages != reminders {
+        return Err(format!("{messages} of {reminders} reminders were recorded").into());
+    }
+    let told = format!("{} parts, planned in {planning:.1} s", parts.number());
+    Ok(Done { messages, seconds, bytes: 0, peak_mb: peak_mb()?, told })
 }
 
-/// The same rows into the same table in commits of the same size, in the order of the obligations, and nothing else.
+/// The same rows into the same table in commits of the same size, in the order in which they leave, which is that of the
+/// days and within a day that of the keys; and nothing else. All of them stand in memory for it.
 fn bare(reminders: u64, state: &Path) -> Fallible<Done> {
     let nation = Nation::of(reminders, 1)?;
     let from: Address = nation.channel.from.parse()?;
-    let records: Vec<Record> = nation.reminders().iter().map(|reminder| nation.record(reminder, &from)).collect();
+    let due = nation.part(Parts::new(NonZero::<u32>::MIN), 0)?;
+    let records: Vec<Record> = nation.in_order(&due).iter().map(|reminder| nation.record(reminder, &from)).collect();
+    drop(due);
     drop(Ledger::open(state, "an-binh")?);
     let mut connection = rusqlite::Connection::open(state.join("ledger.sqlite"))?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", false)?;
     let begun = Instant::now();
-    for part in records.chunks(10_000) {
-        let transaction = connection.transaction()?;
-        for record in part {
-            transaction
-                .prepare_cached(
-                    "insert into outbox (key, subject, obligation, item, stage, channel, message_id, address,
-                                         valid_until, state, attempts, run, entry)
-                     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'reserved', 0, ?10, 1)",
-                )?
-                .execute(rusqlite::params![
-                    record.key.0,
-                    record.subject,
-                    record.obligation,
-                    record.item,
-                    record.stage_notice_days,
-                    record.channel,
-                    record.message_id,
-                    record.address,
-                    record.valid_until.map(|day| day.to_string()),
-                    RUN
-                ])?;
-        }
-        transaction.commit()?;
-    }
+    records.chunks(10_000).try_for_each(|records| insert(&mut connection, records))?;
     let seconds = begun.elapsed().as_secs_f64();
     Ok(Done { messages: reminders, seconds, bytes: 0, peak_mb: peak_mb()?, told: String::new() })
+}
+
+fn insert(connection: &mut rusqlite::Connection, records: &[Record]) -> Fallible<()> {
+    let transaction = connection.transaction()?;
+    for record in records {
+        transaction
+            .prepare_cached(
+                "insert into outbox (key, subject, obligation, item, stage, channel, message_id, address,
+                                     valid_until, state, attempts, run, entry)
+                 values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'reserved', 0, ?10, 1)",
+            )?
+            .execute(rusqlite::params![
+                record.key.0,
+                record.subject,
+                record.obligation,
+                record.item,
+                record.stage_notice_days,
+                record.channel,
+                record.message_id,
+                record.address,
+                record.valid_until.map(|day| day.to_string()),
+                RUN
+            ])?;
+    }
+    Ok(transaction.commit()?)
 }
 
 fn peak_mb() -> Fallible<u64> {

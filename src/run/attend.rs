@@ -1,7 +1,7 @@
 //! When reminders leave: what the ledger knows of a person's week, and whether the sending window is open.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use jiff::{Timestamp, ToSpan};
 
@@ -11,13 +11,35 @@ use crate::fault::{Explain, Fault};
 use crate::language::Language;
 use crate::ledger::{Chosen, Ledger, Shared};
 use crate::obligations::life::State;
-use crate::personal::Digest;
 use crate::personal::links::Links;
 use crate::pipeline::attention::Late;
 use crate::pipeline::{Agency, ChannelKind};
 use crate::reminders::attention::{self, WEEK_DAYS};
 use crate::reminders::plan::{self, History, Plan, Reason, Reminder};
 use crate::reminders::window::{Hour, Window};
+
+/// What went to people from other agencies.
+pub(super) struct Elsewhere {
+    shared: Shared,
+    /// By the pseudonym that the agencies share.
+    sent: attention::Sent,
+}
+
+impl Elsewhere {
+    /// What went to those who are written to, from here and from the others.
+    fn beside(&self, plan: &Plan<'_>, from_here: &attention::Sent) -> attention::Sent {
+        let mut both = attention::Sent::new();
+        for reminder in &plan.reminders {
+            if both.contains_key(&*reminder.subject) {
+                continue;
+            }
+            let mut days = from_here.get(&*reminder.subject).cloned().unwrap_or_default();
+            days.extend(self.sent.get(&self.shared.person(&reminder.obligation.subject_id)).into_iter().flatten());
+            both.insert(reminder.subject.to_string(), days);
+        }
+        both
+    }
+}
 
 impl Night<'_> {
     /// Adds to the history of messages what attention is measured by.
@@ -48,21 +70,19 @@ impl Night<'_> {
         Ok(history)
     }
 
-    /// Keeps in the plan what leaves today, by what went to each person from here and from other agencies.
-    pub(super) fn arrange(&self, plan: &mut Plan<'_>, history: &History) -> Result<(), Fault> {
-        let mut sent = history.sent.clone();
-        if let Some(shared) = self.shared()? {
-            let today = self.today;
-            let after = today.saturating_sub(WEEK_DAYS.days());
-            let elsewhere = shared.sent_elsewhere(after, today).map_err(|error| error.fault())?;
-            let mut seen: BTreeSet<Digest> = BTreeSet::new();
-            for reminder in plan.reminders.iter().filter(|reminder| seen.insert(reminder.subject)) {
-                let days = elsewhere.get(&shared.person(&reminder.obligation.subject_id));
-                sent.entry(reminder.subject.to_string()).or_default().extend(days.into_iter().flatten());
-            }
-        }
-        attention::arrange(plan, &sent, &self.sending_window(), &self.checked.pipeline, self.now_as_of());
-        Ok(())
+    /// What went to people from the other agencies that share their attention; none where none do.
+    pub(super) fn elsewhere(&self) -> Result<Option<Elsewhere>, Fault> {
+        let Some(shared) = self.shared()? else { return Ok(None) };
+        let after = self.today.saturating_sub(WEEK_DAYS.days());
+        let sent = shared.sent_elsewhere(after, self.today).map_err(|error| error.fault())?;
+        Ok(Some(Elsewhere { shared, sent }))
+    }
+
+    /// Keeps in the plan of some persons what leaves today, by what went to each from here and from other agencies.
+    pub(super) fn keep_todays(&self, plan: &mut Plan<'_>, history: &History, elsewhere: Option<&Elsewhere>) {
+        let both = elsewhere.map(|elsewhere| elsewhere.beside(plan, &history.sent));
+        let sent = both.as_ref().unwrap_or(&history.sent);
+        attention::keep(plan, sent, &self.sending_window(), &self.checked.pipeline, self.now_as_of());
     }
 
     /// Tells the other agencies how many messages are about to go to each person: before the wire, so that a crash

@@ -17,7 +17,7 @@ use crate::fault::{Explain, Fault};
 use crate::ledger::Ledger;
 use crate::obligations::Obligation;
 use crate::obligations::life::State;
-use crate::personal::Personal;
+use crate::personal::{Personal, SharedText, ShortText};
 use crate::pipeline::{Audience, ChangeBound};
 use crate::reminders::plan::Reminder;
 use crate::report::{CheckLine, Counts, HELD_BY_A_CHANGE, ItemLine, Report};
@@ -26,8 +26,8 @@ use crate::tables::{self, TableName};
 /// How many runs are looked through for one on which an item was not held.
 const RUNS_BACK: u32 = 60;
 
-/// The commune of each person and each business that has something due.
-type Communes = HashMap<(bool, Personal<String>), String>;
+/// The commune of each person and each business that has something due: many share one.
+type Communes = HashMap<(bool, Personal<ShortText>), SharedText>;
 
 impl Night<'_> {
     /// Counts the obligations of each item by commune, and holds an item of which there are far more or fewer than
@@ -42,12 +42,10 @@ impl Night<'_> {
         mut obligations: Vec<Obligation>,
     ) -> Result<Vec<Obligation>, Fault> {
         let communes = self.communes(built)?;
-        let open = obligations.iter().filter(|obligation| obligation.is_open(self.as_of));
-        let places: Vec<(String, String)> =
-            open.map(|open| (open.item.to_string(), self.commune(&communes, open).to_owned())).collect();
-        for (item, commune) in places {
-            self.count_in(&item, &commune, |counts| &mut counts.obligations);
-        }
+        let as_of = self.as_of;
+        let open = obligations.iter().filter(|obligation| obligation.is_open(as_of));
+        self.count_by_commune(&communes, open, |counts| &mut counts.obligations);
+        drop(communes);
         let before = match ledger {
             Some(ledger) => before(ledger, self.as_of, self.report.items.len())?,
             None => BTreeMap::new(),
@@ -119,10 +117,8 @@ impl Night<'_> {
     /// Counts tonight's reminders by commune.
     pub(super) fn count_reminders(&mut self, built: &Built, reminders: &[Reminder<'_>]) -> Result<(), Fault> {
         let communes = self.communes(built)?;
-        for reminder in reminders {
-            let commune = self.commune(&communes, reminder.obligation).to_owned();
-            self.count_in(&reminder.item.id, &commune, |counts| &mut counts.reminders);
-        }
+        let reminded = reminders.iter().map(|reminder| reminder.obligation);
+        self.count_by_commune(&communes, reminded, |counts| &mut counts.reminders);
         Ok(())
     }
 
@@ -132,27 +128,38 @@ impl Night<'_> {
             return Ok(Communes::default());
         };
         let failed = |error: tables::Error| error.fault();
-        let subjects = table.texts("subject_id").map_err(failed)?;
-        let kinds = table.texts("kind").map_err(failed)?;
-        let codes = table.texts("commune_code").map_err(failed)?;
-        let rows = subjects.into_iter().zip(kinds).zip(codes);
-        let known = rows.filter_map(|((subject, kind), code)| {
-            Some(((kind.as_deref() == Some("business"), Personal::new(subject?)), code?))
-        });
-        Ok(known.collect())
+        let subjects = table.shared_texts("subject_id").map_err(failed)?;
+        let kinds = table.shared_texts("kind").map_err(failed)?;
+        let codes = table.shared_texts("commune_code").map_err(failed)?;
+        let mut known = Communes::with_capacity(table.rows());
+        let mut shared: BTreeMap<&str, SharedText> = BTreeMap::new();
+        for row in 0..table.rows() {
+            if let (Some(subject), Some(code)) = (subjects.get(row), codes.get(row)) {
+                let code = shared.entry(code).or_insert_with(|| code.into()).clone();
+                known.insert((kinds.get(row) == Some("business"), Personal::new(subject.into())), code);
+            }
+        }
+        Ok(known)
     }
 
-    fn commune<'c>(&self, communes: &'c Communes, obligation: &Obligation) -> &'c str {
-        let item = self.checked.pipeline.item(&obligation.item);
-        let is_business = item.is_some_and(|item| item.audience == Audience::Business);
-        communes
-            .get(&(is_business, Personal::new(obligation.subject_id.reveal().to_string())))
-            .map_or("", String::as_str)
-    }
-
-    fn count_in(&mut self, item: &str, commune: &str, which: impl Fn(&mut Counts) -> &mut u64) {
-        if let Some(line) = self.report.items.iter_mut().find(|line| line.item == item) {
-            *which(line.communes.entry(commune.to_owned()).or_default()) += 1;
+    /// Counts obligations in the line of their item, under the commune of their person.
+    fn count_by_commune<'o>(
+        &mut self,
+        communes: &Communes,
+        obligations: impl Iterator<Item = &'o Obligation>,
+        which: impl Fn(&mut Counts) -> &mut u64,
+    ) {
+        let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for obligation in obligations {
+            let item = self.checked.pipeline.item(&obligation.item);
+            let is_business = item.is_some_and(|item| item.audience == Audience::Business);
+            let commune = communes.get(&(is_business, obligation.subject_id.clone())).map_or("", SharedText::as_str);
+            *counts.entry((&obligation.item, commune)).or_default() += 1;
+        }
+        for ((item, commune), count) in counts {
+            if let Some(line) = self.report.items.iter_mut().find(|line| line.item == item) {
+                *which(line.communes.entry(commune.to_owned()).or_default()) += count;
+            }
         }
     }
 }

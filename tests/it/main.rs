@@ -39,6 +39,8 @@ mod gate;
 mod harms;
 /// A window of due dates reaches in the tables as far as the law says.
 mod horizon;
+/// A night in parts: the same plan, and no message twice after a crash between them.
+mod in_parts;
 /// Score sheets of service quality: definitions, exact scores, cases, the verb.
 mod indices;
 /// An interval is the same after it has landed.

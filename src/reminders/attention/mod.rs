@@ -18,6 +18,7 @@ use jiff::civil::Date;
 use super::plan::{Plan, Reason, Reminder};
 use super::window::Window;
 use crate::calendar::AsOf;
+use crate::personal::Digest;
 use crate::pipeline::Pipeline;
 use crate::pipeline::attention::Consequence;
 
@@ -29,11 +30,16 @@ pub const URGENT_DAYS: i32 = 7;
 /// On which days messages went to each subject, by keyed pseudonym: one date for each message.
 pub type Sent = HashMap<String, Vec<Date>>;
 
-/// Keeps in the plan what leaves today, and counts the rest as held; puts what leaves into its order.
-///
-/// The order is: first what is due within [`URGENT_DAYS`] days, then by consequence, then by days left, then by key.
-/// Where digests are made, the reminders of one person stand together, at the place of the first of them.
+/// Keeps in the plan what leaves today, and counts the rest as held; puts what leaves into its order: see [`in_order`].
 pub fn arrange(plan: &mut Plan<'_>, sent: &Sent, window: &Window, pipeline: &Pipeline, as_of: AsOf) {
+    keep(plan, sent, window, pipeline, as_of);
+    in_order(&mut plan.reminders, pipeline.attention.is_digested);
+}
+
+/// Keeps in the plan what leaves today, the reminders of each person together, and counts the rest as held.
+///
+/// Each person is looked at alone: of a plan of some persons this keeps what it would of a plan of all.
+pub fn keep(plan: &mut Plan<'_>, sent: &Sent, window: &Window, pipeline: &Pipeline, as_of: AsOf) {
     let attention = &pipeline.attention;
     let limits = Limits { most_per_week: attention.most_per_week, is_digested: attention.is_digested };
     let mut reminders = std::mem::take(&mut plan.reminders);
@@ -53,21 +59,65 @@ pub fn arrange(plan: &mut Plan<'_>, sent: &Sent, window: &Window, pipeline: &Pip
         }
         goes
     });
-    match attention.is_digested {
-        true => by_first(&mut reminders),
+    plan.reminders = reminders;
+}
+
+/// Puts reminders into the order in which they leave; the reminders of each person stand together when they are given.
+///
+/// The order is: first what is due within [`URGENT_DAYS`] days, then by consequence, then by days left, then by key.
+/// Where digests are made, the reminders of one person stand together, at the place of the first of them. Those of
+/// several parts come into the order that they would have had as one.
+pub fn in_order(reminders: &mut [Reminder<'_>], is_digested: bool) {
+    match is_digested {
+        true => by_first(reminders),
         false => reminders.sort_unstable_by(|a, b| rank(a).cmp(&rank(b))),
     }
-    plan.reminders = reminders;
+}
+
+/// Puts the reminders of one of several parts into the order in which a ledger takes them in: by [`lane`], then by key.
+///
+/// A ledger looks every key up in one index of all that were ever recorded. In the order of leaving a part has a few
+/// thousand keys of each day, which lie all over that index, and each commit would write most of its pages again; in
+/// the order of keys a commit writes its own stretch of it. They leave in their order all the same: see [`places`].
+pub fn by_lane(reminders: &mut [Reminder<'_>]) {
+    reminders.sort_unstable_by(|a, b| (lane(a), &a.key).cmp(&(lane(b), &b.key)));
+}
+
+/// A place in the order of leaving: the lower leaves first. Two reminders have the same only in a letter of several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LinePlace {
+    is_calm: bool,
+    consequence: Consequence,
+    days_left: i32,
+    key: Digest,
+}
+
+impl LinePlace {
+    fn of(reminder: &Reminder<'_>) -> Self {
+        LinePlace {
+            is_calm: reminder.days_left > URGENT_DAYS,
+            consequence: reminder.item.consequence,
+            days_left: reminder.days_left,
+            key: reminder.key,
+        }
+    }
+}
+
+/// The place of each reminder, where those of each person stand together: by these the parts of a night, each
+/// [`arrange`]d, are put into one line without standing in memory together.
+pub fn places(reminders: &[Reminder<'_>], is_digested: bool) -> Vec<LinePlace> {
+    if !is_digested {
+        return reminders.iter().map(LinePlace::of).collect();
+    }
+    let persons = reminders.chunk_by(|a, b| a.subject == b.subject);
+    persons
+        .flat_map(|of_one| of_one.first().into_iter().flat_map(|first| of_one.iter().map(|_| LinePlace::of(first))))
+        .collect()
 }
 
 /// Puts those of each person, which stand together, at the place of the first of them.
 fn by_first(reminders: &mut [Reminder<'_>]) {
-    let mut order = Vec::with_capacity(reminders.len());
-    for of_one in reminders.chunk_by(|a, b| a.subject == b.subject) {
-        let Some(first) = of_one.first() else { continue };
-        let place = (first.days_left > URGENT_DAYS, first.item.consequence, first.days_left, first.key);
-        order.extend(of_one.iter().map(|_| place).zip(order.len()..).collect::<Vec<_>>());
-    }
+    let mut order: Vec<(LinePlace, usize)> = places(reminders, true).into_iter().zip(0..).collect();
     order.sort_unstable();
     let from: Vec<usize> = order.into_iter().map(|(_, from)| from).collect();
     for to in 0..from.len() {
@@ -78,8 +128,8 @@ fn by_first(reminders: &mut [Reminder<'_>]) {
     }
 }
 
-/// What comes first: see [`arrange`].
-fn rank<'r>(reminder: &'r Reminder<'_>) -> (bool, Consequence, i32, &'r str) {
+/// What comes first: see [`in_order`].
+fn rank<'r>(reminder: &'r Reminder<'_>) -> (bool, Consequence, i32, &'r Digest) {
     let is_calm = reminder.days_left > URGENT_DAYS;
     (is_calm, reminder.item.consequence, reminder.days_left, &reminder.key)
 }

@@ -5,6 +5,7 @@
 //! with the reason.
 
 mod history;
+mod parts;
 mod reason;
 mod recipients;
 mod ways;
@@ -19,6 +20,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 
 pub use history::{Before, Chosen, History, Told};
+pub use parts::Parts;
 pub use reason::Reason;
 pub use recipients::{Recipient, Recipients, recipients};
 pub use ways::{ALL, Rare, Reminder, Standing, Way};
@@ -36,15 +38,20 @@ use ways::{under_way, ways};
 /// Decides for every obligation whether its message goes out today, and by which channel: the first of the item's that
 /// is open to the person.
 pub fn plan<'a>(obligations: &'a [Obligation], history: &History, now: &Circumstances<'a, '_>) -> Plan<'a> {
+    plan_of(&obligations.iter().collect::<Vec<_>>(), history, now)
+}
+
+/// Like [`plan`], of some obligations: of those of one of the [`Parts`].
+pub fn plan_of<'a>(obligations: &[&'a Obligation], history: &History, now: &Circumstances<'a, '_>) -> Plan<'a> {
     let mut plan = Plan::default();
     let Some(people) = now.people else {
         let open = obligations.iter().filter(|obligation| obligation.is_open(now.as_of));
         open.for_each(|obligation| plan.hold_back(obligation, Reason::NoRegister));
         return plan;
     };
-    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(obligations.len().div_ceil(PER_PART));
+    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(obligations.len().div_ceil(AT_ONCE));
     if cores > 1 {
-        on_cores(cores, obligations, &mut plan, &|part| decide_all(part, people, history, now));
+        on_cores(cores, obligations, &mut plan, &|few| decide_all(few, people, history, now));
     } else {
         plan = decide_all(obligations, people, history, now);
     }
@@ -53,11 +60,11 @@ pub fn plan<'a>(obligations: &'a [Obligation], history: &History, now: &Circumst
     plan
 }
 
-/// Obligations that are decided together.
-const PER_PART: usize = 4096;
+/// Obligations that one core decides at once.
+const AT_ONCE: usize = 4096;
 
 fn decide_all<'a>(
-    obligations: &'a [Obligation],
+    obligations: &[&'a Obligation],
     people: &'a Recipients,
     history: &History,
     now: &Circumstances<'a, '_>,
@@ -73,25 +80,25 @@ fn decide_all<'a>(
     plan
 }
 
-/// Decides parts on so many cores, and takes each in as it comes: what is planned stands in memory once.
+/// Decides on so many cores, and takes what is decided in as it comes: what is planned stands in memory once.
 fn on_cores<'a>(
     cores: usize,
-    obligations: &'a [Obligation],
+    obligations: &[&'a Obligation],
     plan: &mut Plan<'a>,
-    decide: &(impl Fn(&'a [Obligation]) -> Plan<'a> + Sync),
+    decide: &(impl Fn(&[&'a Obligation]) -> Plan<'a> + Sync),
 ) {
-    let parts = Mutex::new(obligations.chunks(PER_PART));
-    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let waiting = Mutex::new(obligations.chunks(AT_ONCE));
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
     plan.reminders.reserve_exact(obligations.len());
     thread::scope(|scope| {
         let (give, take) = sync_channel(cores);
         for _ in 0..cores {
             let (give, next) = (give.clone(), &next);
             // Nobody takes only where a panic of this thread is on its way.
-            scope.spawn(move || while next().is_some_and(|part| give.send(decide(part)).is_ok()) {});
+            scope.spawn(move || while next().is_some_and(|few| give.send(decide(few)).is_ok()) {});
         }
         drop(give);
-        take.into_iter().for_each(|part| plan.take_in(part));
+        take.into_iter().for_each(|few| plan.take_in(few));
     });
 }
 
@@ -139,9 +146,14 @@ impl Plan<'_> {
 }
 
 impl<'a> Plan<'a> {
-    /// Takes in what was decided beside it.
-    fn take_in(&mut self, other: Plan<'a>) {
-        self.reminders.extend(other.reminders);
+    /// Takes in what was decided beside it, behind what stands here: of whole parts [`in_order`] makes one order.
+    ///
+    /// [`in_order`]: crate::reminders::attention::in_order
+    pub fn take_in(&mut self, other: Plan<'a>) {
+        match self.reminders.capacity() {
+            0 => self.reminders = other.reminders,
+            _ => self.reminders.extend(other.reminders),
+        }
         for (what, count) in other.held {
             *self.held.entry(what).or_default() += count;
         }

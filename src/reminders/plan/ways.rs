@@ -56,6 +56,12 @@ impl<'a> Reminder<'a> {
     /// stays as it is.
     #[must_use]
     pub fn by(mut self, way: usize) -> Self {
+        self.take_way(way);
+        self
+    }
+
+    /// Puts it on another of its ways, where it stands: see [`Reminder::by`].
+    pub fn take_way(&mut self, way: usize) {
         if way > 0 && way <= self.otherwise.len() {
             let mut after = std::mem::take(&mut self.otherwise).into_iter().skip(way - 1);
             if let Some(next) = after.next() {
@@ -63,7 +69,6 @@ impl<'a> Reminder<'a> {
             }
             self.otherwise = after.collect();
         }
-        self
     }
 
     /// The days for which it may still wait: until the day before its next stage begins, or until it is due.

@@ -28,8 +28,8 @@ use crate::fault::{Explain, Fault};
 use crate::ledger::{self, Ledger, MessageKey, MessageState, OutboxRow, Preference, Stance};
 use crate::obligations::Obligation;
 use crate::pipeline::Uncertain;
-use crate::reminders::letter;
-use crate::reminders::plan::{self, Before, Circumstances, History, Plan, Reason, Recipients, Reminder};
+use crate::reminders::plan::{self, Before, Circumstances, History, Parts, Plan, Reason, Recipients, Reminder};
+use crate::reminders::{attention, letter};
 use crate::report::ItemLine;
 use crate::tables::TableName;
 
@@ -369,12 +369,23 @@ impl Night<'_> {
             as_of: self.now_as_of(),
             key: &self.key,
         };
-        let mut plan = plan::plan(obligations, history, &circumstances);
+        let elsewhere = self.elsewhere()?;
+        let mut plan = Plan::default();
+        // Each person is decided alone. What deciding takes beside the reminders is there for one part at a time.
+        let parts = Parts::of_obligations(obligations.len());
+        if parts.number() > 1 {
+            plan.reminders.reserve_exact(obligations.len());
+        }
+        for part in parts.split(obligations, &self.key) {
+            let mut of_part = plan::plan_of(&part, history, &circumstances);
+            self.keep_todays(&mut of_part, history, elsewhere.as_ref());
+            plan.take_in(of_part);
+        }
+        attention::in_order(&mut plan.reminders, pipeline.attention.is_digested);
         // What was open on the day of a night that is caught up, and is past its day now.
         let is_over =
             |obligation: &&Obligation| obligation.is_open(self.as_of) && !obligation.is_open(self.now_as_of());
         obligations.iter().filter(is_over).for_each(|obligation| plan.hold_back(obligation, Reason::Expired));
-        self.arrange(&mut plan, history)?;
         Ok(plan)
     }
 

@@ -22,6 +22,9 @@ impl Night<'_> {
         obligations: &[Obligation],
         mut history: History,
     ) -> Result<History, Fault> {
+        if history.shortest_sent.is_empty() {
+            return Ok(history);
+        }
         // A night that is replayed sees an earlier day than was told since; it is no news.
         let mut replayed: HashSet<&str> = HashSet::new();
         for item in &self.checked.pipeline.items {
@@ -33,7 +36,7 @@ impl Night<'_> {
         let open = obligations.iter().filter(|obligation| obligation.is_open(self.as_of));
         let open = open.filter(|open| !replayed.contains(open.item.as_str()));
         let open: HashMap<&str, &Obligation> = open.map(|open| (open.key.as_str(), open)).collect();
-        if open.is_empty() || history.shortest_sent.is_empty() {
+        if open.is_empty() {
             return Ok(history);
         }
         let mut newest: HashMap<&str, SentMessage> = HashMap::new();
