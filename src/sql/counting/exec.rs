@@ -89,7 +89,7 @@ impl CountExec {
         let memory = MemoryConsumer::new("CountExec").with_can_spill(true).register(&runtime.memory_pool);
         let counted = Arc::new(Counted {
             codes: self.spec.keys.iter().map(|_| Mutex::default()).collect(),
-            shards: Shards::new(self.spec.width(), memory, Arc::clone(&runtime.disk_manager)),
+            shards: Shards::new(self.spec.keys.len(), self.spec.width(), memory, Arc::clone(&runtime.disk_manager)),
             rest: Rest::new(Arc::clone(&self.last), Arc::clone(&self.first), lanes, Arc::clone(context)),
         });
         let input = Arc::clone(self.first.input());
@@ -205,6 +205,8 @@ struct Told {
     parts: std::iter::StepBy<std::ops::Range<usize>>,
     batch_rows: usize,
     ready: std::vec::IntoIter<RecordBatch>,
+    /// The table of the part before, emptied: a new one for each would have to be cleared by the system.
+    emptied: Option<Groups>,
 }
 
 impl Told {
@@ -220,15 +222,16 @@ impl Told {
             codes.values(&key.kind)
         });
         let values = values.collect::<Result<_>>()?;
-        Ok(Told { spec, schema, counted, values, parts, batch_rows, ready: Vec::new().into_iter() })
+        Ok(Told { spec, schema, counted, values, parts, batch_rows, ready: Vec::new().into_iter(), emptied: None })
     }
 
     /// The groups of a part, and its memory given back.
-    fn part(&self, part: usize) -> Result<Vec<RecordBatch>> {
-        let groups: Groups = self.counted.shards.take(part)?;
+    fn part(&mut self, part: usize) -> Result<Vec<RecordBatch>> {
+        let emptied = self.emptied.take().unwrap_or_else(|| Groups::new(self.spec.width()));
+        let mut groups = self.counted.shards.take(part, emptied)?;
         let words = groups.rows();
-        self.counted.shards.forget(&groups);
-        drop(groups);
+        groups.clear();
+        self.emptied = Some(groups);
         let rows: Vec<&[u64]> = words.chunks_exact(self.counted.shards.row_words()).collect();
         rows.chunks(self.batch_rows).map(|rows| self.batch(rows)).collect()
     }

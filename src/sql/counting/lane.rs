@@ -14,7 +14,9 @@ use datafusion::common::{Result, exec_datafusion_err, internal_err};
 use super::codes::{CODE_BITS, Codes, NULL};
 use super::groups::{Added, Groups, Width};
 use super::hash;
+use super::packing::{IS_ROW, Packing};
 use super::shards::{self, Shards};
+use super::short::{self, Number, Short};
 use super::spec::{CODES_PER_WORD, Measure, Spec};
 
 /// The small table holds so many places at most: less than a megabyte.
@@ -26,9 +28,6 @@ const STRAIGHT_ROWS: usize = 1 << 20;
 /// Rows that go to a part at a time.
 const ROWS_AT_A_TIME: usize = 512;
 
-/// The first word of a row has this bit, so that it is never 0.
-const IS_ROW: u64 = 1 << 63;
-
 /// A stream of rows.
 pub struct Lane<'a> {
     spec: &'a Spec,
@@ -39,7 +38,10 @@ pub struct Lane<'a> {
     cached: Groups,
     cached_rows: usize,
     straight_rows: usize,
+    /// Rows for each part, packed; those of large counts apart.
+    packed: Vec<Vec<u64>>,
     parts: Vec<Vec<u64>>,
+    packing: Option<Packing>,
     width: Width,
     /// The rows of a batch; kept, since a new one for each batch costs more than to fill it.
     words: Vec<u64>,
@@ -53,6 +55,8 @@ struct Known {
     names: Vec<u16>,
     /// Whether there is no value with a code beside these.
     is_all: bool,
+    /// By what all call them, those that are short.
+    short: Short,
 }
 
 impl<'a> Lane<'a> {
@@ -66,7 +70,9 @@ impl<'a> Lane<'a> {
             cached: Groups::new(spec.width()),
             cached_rows: 0,
             straight_rows: 0,
+            packed: vec![Vec::new(); shards::PARTS],
             parts: vec![Vec::new(); shards::PARTS],
+            packing: shards.packing(),
             width: spec.width(),
             words: Vec::new(),
         }
@@ -103,6 +109,9 @@ impl<'a> Lane<'a> {
     /// What is still on its way arrives.
     pub fn finish(mut self) -> Result<()> {
         self.drain()?;
+        for (part, rows) in self.packed.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+            self.shards.keep(part, rows)?;
+        }
         for (part, rows) in self.parts.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
             self.shards.add(part, rows)?;
         }
@@ -121,21 +130,46 @@ impl<'a> Lane<'a> {
             None => left.push(number as u32),
         };
         if let Some(texts) = values.as_string_opt::<i32>() {
-            for (number, (word, text)) in rows.zip(texts).enumerate() {
-                let code = text.map_or(Some(NULL), |text| self.code(column, text.as_bytes()));
+            let (bytes, ends) = (texts.value_data(), texts.value_offsets());
+            let texts = ends.iter().zip(ends.iter().skip(1)).map(|(start, end)| (*start as usize, *end as usize));
+            for (number, (word, (start, end))) in rows.zip(texts).enumerate() {
+                let code = if values.is_null(number) {
+                    Some(NULL)
+                } else {
+                    let value = || bytes.get(start..end).unwrap_or_default();
+                    self.short_code(column, short::of_text(bytes, start, end), |this| this.code(column, value()))
+                };
                 put(number, word, code);
             }
         } else {
             let numbers = numbers(&values)?;
-            let mut last = (None, Some(NULL));
             for (number, (word, value)) in rows.zip(numbers.as_primitive::<Int64Type>()).enumerate() {
-                if value != last.0 {
-                    last = (value, value.map_or(Some(NULL), |value| self.code(column, &value.to_le_bytes())));
-                }
-                put(number, word, last.1);
+                let code = value.map_or(Some(NULL), |value| {
+                    let code = |this: &mut Self| this.code(column, &value.to_le_bytes());
+                    self.short_code(column, Some(short::of_number(value)), code)
+                });
+                put(number, word, code);
             }
         }
         Ok(())
+    }
+
+    /// The code of a value, by its number if it has one.
+    fn short_code(
+        &mut self,
+        column: usize,
+        number: Option<Number>,
+        code: impl FnOnce(&mut Self) -> Option<u16>,
+    ) -> Option<u16> {
+        let found = number.and_then(|number| self.known.get(column)?.short.find(number));
+        if found.is_some() {
+            return found;
+        }
+        let code = code(self)?;
+        if let Some((number, known)) = number.zip(self.known.get_mut(column)) {
+            known.short.put(number, code);
+        }
+        Some(code)
     }
 
     fn code(&mut self, column: usize, value: &[u8]) -> Option<u16> {
@@ -150,7 +184,8 @@ impl<'a> Lane<'a> {
         let code = shared.code(value);
         if code.is_none() {
             // Closed: nothing is added any more, and nobody has to be asked again.
-            *known = Known { codes: shared.clone(), names: (0..=u16::MAX).collect(), is_all: true };
+            let short = std::mem::take(&mut known.short);
+            *known = Known { codes: shared.clone(), names: (0..=u16::MAX).collect(), is_all: true, short };
         } else if let Some(code) = code.filter(|_| known.codes.code(value).is_some()) {
             known.names.push(code);
         }
@@ -210,6 +245,19 @@ impl<'a> Lane<'a> {
 
     fn send(&mut self, row: &[u64], hash: u64) -> Result<()> {
         let part = shards::part(hash);
+        if let Some((packing, last)) = self.packing.and_then(|packing| Some((packing, packing.last_word(row)?))) {
+            let Some(rows) = self.packed.get_mut(part) else { return Ok(()) };
+            let full = ROWS_AT_A_TIME * packing.words();
+            if rows.capacity() == 0 {
+                rows.reserve_exact(full);
+            }
+            rows.extend_from_slice(row.get(..packing.words() - 1).unwrap_or_default());
+            rows.push(last);
+            if rows.len() >= full {
+                self.shards.keep(part, std::mem::take(rows))?;
+            }
+            return Ok(());
+        }
         let Some(rows) = self.parts.get_mut(part) else { return Ok(()) };
         rows.extend_from_slice(row);
         if rows.len() >= ROWS_AT_A_TIME * row.len() {

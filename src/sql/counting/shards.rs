@@ -1,5 +1,8 @@
 //! All groups of a query, in parts by the hash of their codes: each part has a lock of its own.
 //!
+//! Small rows are kept until there are many for a part, and then added all at once: so a part's table is in the
+//! processor's cache while it is visited, and where they never are so many, there is no table until its groups are told.
+//!
 //! Where memory ends, a part writes its groups to a file of the engine and begins anew; what belongs together is in
 //! the same part, and is added again when the part is read.
 
@@ -13,9 +16,13 @@ use datafusion::execution::{SpillFile, SpillWriter};
 
 use super::groups::{Added, Groups, Width};
 use super::hash;
+use super::packing::Packing;
 
 /// Parts: with nine million groups of three texts and five counts, one part is two megabytes.
 pub const PARTS: usize = 256;
+
+/// So many small rows are kept for a part before they are added: a quarter of a gigabyte in all parts.
+const KEPT_ROWS: usize = 1 << 17;
 
 /// The part of a hash: of bits by which no place within it is found.
 pub fn part(hash: u64) -> usize {
@@ -25,6 +32,7 @@ pub fn part(hash: u64) -> usize {
 /// The groups of a query.
 pub struct Shards {
     width: Width,
+    packing: Option<Packing>,
     parts: Vec<Mutex<Part>>,
     memory: MemoryReservation,
     disk: Arc<DiskManager>,
@@ -32,6 +40,9 @@ pub struct Shards {
 
 struct Part {
     groups: Groups,
+    /// Packed rows that are not added yet.
+    kept: Vec<Vec<u64>>,
+    kept_words: usize,
     spilled: Option<Spilled>,
 }
 
@@ -41,10 +52,16 @@ struct Spilled {
 }
 
 impl Shards {
-    /// No groups; their memory is asked of this reservation.
-    pub fn new(width: Width, memory: MemoryReservation, disk: Arc<DiskManager>) -> Self {
-        let parts = (0..PARTS).map(|_| Mutex::new(Part { groups: Groups::new(width), spilled: None })).collect();
-        Shards { width, parts, memory, disk }
+    /// No groups of so many columns; their memory is asked of this reservation.
+    pub fn new(keys: usize, width: Width, memory: MemoryReservation, disk: Arc<DiskManager>) -> Self {
+        let part = || Part { groups: Groups::new(width), kept: Vec::new(), kept_words: 0, spilled: None };
+        let parts = (0..PARTS).map(|_| Mutex::new(part())).collect();
+        Shards { width, packing: Packing::of(keys, width), parts, memory, disk }
+    }
+
+    /// How small rows are packed, if they can be.
+    pub fn packing(&self) -> Option<Packing> {
+        self.packing
     }
 
     /// Words of a row.
@@ -56,6 +73,51 @@ impl Shards {
     pub fn add(&self, part: usize, rows: &[u64]) -> Result<()> {
         let mut part = self.part(part)?;
         self.add_to(&mut part, rows)
+    }
+
+    /// Keeps packed rows that all belong to this part, or adds them.
+    pub fn keep(&self, part: usize, rows: Vec<u64>) -> Result<()> {
+        let mut part = self.part(part)?;
+        if self.memory.try_grow(bytes_of(&rows)).is_err() {
+            self.add_kept(&mut part, Room::Asked)?;
+            return self.add_packed(&mut part, &rows, Room::Asked);
+        }
+        part.kept_words += rows.len();
+        part.kept.push(rows);
+        // A table that is much larger than its new rows is not visited for them.
+        if part.kept_words > self.width.codes * KEPT_ROWS.max(part.groups.len() * 2) {
+            self.add_kept(&mut part, Room::Asked)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what was kept for a part.
+    fn add_kept(&self, part: &mut Part, room: Room) -> Result<()> {
+        part.kept_words = 0;
+        for rows in std::mem::take(&mut part.kept) {
+            self.add_packed(part, &rows, room)?;
+            self.memory.shrink(bytes_of(&rows));
+        }
+        Ok(())
+    }
+
+    fn add_packed(&self, part: &mut Part, rows: &[u64], room: Room) -> Result<()> {
+        let Some(packing) = self.packing else { return internal_err!("rows are packed, and nobody knows how") };
+        let mut row = vec![0; self.width.row];
+        for packed in rows.chunks_exact(packing.words()) {
+            packing.unpack(packed, &mut row);
+            if part.groups.is_full() {
+                match room {
+                    Room::Asked => self.make_room(part)?,
+                    Room::Taken => {
+                        self.memory.grow(part.groups.grown_bytes() - part.groups.bytes());
+                        part.groups.grow();
+                    }
+                }
+            }
+            self.add_row(&mut part.groups, &row)?;
+        }
+        Ok(())
     }
 
     fn add_to(&self, part: &mut Part, rows: &[u64]) -> Result<()> {
@@ -100,11 +162,20 @@ impl Shards {
             let writer = file.open_writer()?;
             part.spilled = Some(Spilled { file, writer });
         }
-        let bytes: Vec<u8> = part.groups.rows().iter().flat_map(|word| word.to_le_bytes()).collect();
-        if let Some(spilled) = &mut part.spilled {
-            spilled.writer.write_all(&bytes)?;
-        }
+        let Some(spilled) = &mut part.spilled else { return Ok(()) };
+        let as_bytes = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+        spilled.writer.write_all(&as_bytes(&part.groups.rows()))?;
         part.groups.clear();
+        part.kept_words = 0;
+        for rows in std::mem::take(&mut part.kept) {
+            let Some(packing) = self.packing else { continue };
+            let mut words = vec![0; rows.len() / packing.words() * self.width.row];
+            for (packed, row) in rows.chunks_exact(packing.words()).zip(words.chunks_exact_mut(self.width.row)) {
+                packing.unpack(packed, row);
+            }
+            spilled.writer.write_all(&as_bytes(&words))?;
+            self.memory.shrink(bytes_of(&rows));
+        }
         Ok(())
     }
 
@@ -124,12 +195,23 @@ impl Shards {
         Ok(())
     }
 
-    /// Takes the groups of a part out. Their memory is given back with [`Shards::forget`].
-    pub fn take(&self, part: usize) -> Result<Groups> {
+    /// Takes the groups of a part out. Their memory is given back with [`Shards::forget`]; or they are handed in here,
+    /// emptied, and their table serves the next part.
+    pub fn take(&self, part: usize, emptied: Groups) -> Result<Groups> {
         let mut part = self.part(part)?;
         let Some(mut spilled) = part.spilled.take() else {
+            if part.groups.len() == 0 {
+                self.forget(&part.groups);
+                part.groups = emptied;
+            } else {
+                self.forget(&emptied);
+            }
+            // What is kept for one part is little, and what has been told has given its memory back.
+            self.add_kept(&mut part, Room::Taken)?;
             return Ok(std::mem::replace(&mut part.groups, Groups::new(self.width)));
         };
+        self.forget(&emptied);
+        drop(emptied);
         spilled.writer.finish()?;
         let path = spilled.file.path().ok_or_else(|| internal_datafusion_err!("a spilled file has no path"))?;
         let mut file = std::fs::File::open(path)?;
@@ -163,6 +245,17 @@ impl Shards {
         let part = self.parts.get(part).ok_or_else(|| internal_datafusion_err!("no part {part}"))?;
         Ok(part.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Whether memory is asked for, and a part is written where there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Asked,
+    Taken,
+}
+
+fn bytes_of(rows: &Vec<u64>) -> usize {
+    rows.capacity() * size_of::<u64>()
 }
 
 /// Reads until the buffer is full or the file ends.
