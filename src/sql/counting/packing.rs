@@ -5,6 +5,7 @@
 
 use super::codes::CODE_BITS;
 use super::groups::Width;
+use super::hash;
 use super::spec::CODES_PER_WORD;
 
 /// The first word of a row has this bit, so that it is never 0.
@@ -31,29 +32,62 @@ impl Packing {
     }
 
     /// Words of a packed row.
+    #[inline]
     pub fn words(&self) -> usize {
         self.width.codes
     }
 
     /// The last word of a row with its counts; none where one of them is negative or too large.
+    #[inline]
     pub fn last_word(&self, row: &[u64]) -> Option<u64> {
         let (codes, counts) = row.split_at_checked(self.width.codes)?;
-        let (packed, all) =
-            counts.iter().rev().fold((0_u64, 0), |(packed, all), count| ((packed << self.bits) | count, all | count));
-        let codes = codes.last()?;
-        (all >> self.bits == 0).then_some(codes | (packed << self.shift))
+        let (mut word, mut all) = (*codes.last()?, 0);
+        for at in 0..counts.len() {
+            let count = *counts.get(at)?;
+            word |= self.bits_of(at, count);
+            all |= count;
+        }
+        self.fits(all).then_some(word)
+    }
+
+    /// The bits of a count of a row, in its last word.
+    #[inline]
+    pub fn bits_of(&self, count: usize, value: u64) -> u64 {
+        value.wrapping_shl(self.shift.wrapping_add(self.bits.wrapping_mul(count as u32)))
+    }
+
+    /// Whether counts can be packed of which these are the bits.
+    #[inline]
+    pub fn fits(&self, all: u64) -> bool {
+        all.wrapping_shr(self.bits) == 0
+    }
+
+    /// The last word of a packed row without its counts.
+    #[inline]
+    pub fn codes_of(&self, last: u64) -> u64 {
+        last & (IS_ROW | !u64::MAX.wrapping_shl(self.shift))
+    }
+
+    /// The hash of a packed row: that of its codes.
+    #[inline]
+    pub fn hash(&self, packed: &[u64]) -> u64 {
+        match packed.split_last() {
+            Some((last, codes)) => hash::and(hash::words(codes), self.codes_of(*last)),
+            None => hash::NONE,
+        }
     }
 
     /// Puts a packed row into words of its own.
+    #[inline]
     pub fn unpack(&self, packed: &[u64], row: &mut [u64]) {
         let Some((codes, counts)) = row.split_at_mut_checked(self.width.codes) else { return };
         codes.copy_from_slice(packed);
         let Some(last) = codes.last_mut() else { return };
-        let mut packed = (*last & !IS_ROW) >> self.shift;
-        *last &= IS_ROW | ((1 << self.shift) - 1);
+        let mut packed = (*last & !IS_ROW).wrapping_shr(self.shift);
+        *last = self.codes_of(*last);
         for count in counts {
-            *count = packed & ((1 << self.bits) - 1);
-            packed >>= self.bits;
+            *count = packed & !u64::MAX.wrapping_shl(self.bits);
+            packed = packed.wrapping_shr(self.bits);
         }
     }
 }

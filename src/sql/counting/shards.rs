@@ -13,6 +13,7 @@ use datafusion::common::{DataFusionError, Result, internal_datafusion_err, inter
 use datafusion::execution::disk_manager::DiskManager;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::execution::{SpillFile, SpillWriter};
+use datafusion::physical_plan::metrics::Count;
 
 use super::groups::{Added, Groups, Width};
 use super::hash;
@@ -24,7 +25,11 @@ pub const PARTS: usize = 256;
 /// So many small rows are kept for a part before they are added: a quarter of a gigabyte in all parts.
 const KEPT_ROWS: usize = 1 << 17;
 
+/// The rows kept for a part are added in so many pieces, each with a table of half a megabyte.
+const PIECES: usize = 4;
+
 /// The part of a hash: of bits by which no place within it is found.
+#[inline]
 pub fn part(hash: u64) -> usize {
     (hash >> (u64::BITS - PARTS.ilog2())) as usize
 }
@@ -36,6 +41,8 @@ pub struct Shards {
     parts: Vec<Mutex<Part>>,
     memory: MemoryReservation,
     disk: Arc<DiskManager>,
+    /// How often a part was written.
+    spills: Count,
 }
 
 struct Part {
@@ -53,20 +60,15 @@ struct Spilled {
 
 impl Shards {
     /// No groups of so many columns; their memory is asked of this reservation.
-    pub fn new(keys: usize, width: Width, memory: MemoryReservation, disk: Arc<DiskManager>) -> Self {
+    pub fn new(keys: usize, width: Width, memory: MemoryReservation, disk: Arc<DiskManager>, spills: Count) -> Self {
         let part = || Part { groups: Groups::new(width), kept: Vec::new(), kept_words: 0, spilled: None };
         let parts = (0..PARTS).map(|_| Mutex::new(part())).collect();
-        Shards { width, packing: Packing::of(keys, width), parts, memory, disk }
+        Shards { width, packing: Packing::of(keys, width), parts, memory, disk, spills }
     }
 
     /// How small rows are packed, if they can be.
     pub fn packing(&self) -> Option<Packing> {
         self.packing
-    }
-
-    /// Words of a row.
-    pub fn row_words(&self) -> usize {
-        self.width.row
     }
 
     /// Adds rows that all belong to this part.
@@ -79,41 +81,35 @@ impl Shards {
     pub fn keep(&self, part: usize, rows: Vec<u64>) -> Result<()> {
         let mut part = self.part(part)?;
         if self.memory.try_grow(bytes_of(&rows)).is_err() {
-            self.add_kept(&mut part, Room::Asked)?;
-            return self.add_packed(&mut part, &rows, Room::Asked);
+            self.add_kept(&mut part)?;
+            return self.add_packed(&mut part, &rows);
         }
         part.kept_words += rows.len();
         part.kept.push(rows);
         // A table that is much larger than its new rows is not visited for them.
         if part.kept_words > self.width.codes * KEPT_ROWS.max(part.groups.len() * 2) {
-            self.add_kept(&mut part, Room::Asked)?;
+            self.add_kept(&mut part)?;
         }
         Ok(())
     }
 
     /// Adds what was kept for a part.
-    fn add_kept(&self, part: &mut Part, room: Room) -> Result<()> {
+    fn add_kept(&self, part: &mut Part) -> Result<()> {
         part.kept_words = 0;
         for rows in std::mem::take(&mut part.kept) {
-            self.add_packed(part, &rows, room)?;
+            self.add_packed(part, &rows)?;
             self.memory.shrink(bytes_of(&rows));
         }
         Ok(())
     }
 
-    fn add_packed(&self, part: &mut Part, rows: &[u64], room: Room) -> Result<()> {
+    fn add_packed(&self, part: &mut Part, rows: &[u64]) -> Result<()> {
         let Some(packing) = self.packing else { return internal_err!("rows are packed, and nobody knows how") };
         let mut row = vec![0; self.width.row];
         for packed in rows.chunks_exact(packing.words()) {
             packing.unpack(packed, &mut row);
             if part.groups.is_full() {
-                match room {
-                    Room::Asked => self.make_room(part)?,
-                    Room::Taken => {
-                        self.memory.grow(part.groups.grown_bytes() - part.groups.bytes());
-                        part.groups.grow();
-                    }
-                }
+                self.make_room(part)?;
             }
             self.add_row(&mut part.groups, &row)?;
         }
@@ -163,6 +159,7 @@ impl Shards {
             part.spilled = Some(Spilled { file, writer });
         }
         let Some(spilled) = &mut part.spilled else { return Ok(()) };
+        self.spills.add(1);
         let as_bytes = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
         spilled.writer.write_all(&as_bytes(&part.groups.rows()))?;
         part.groups.clear();
@@ -190,28 +187,73 @@ impl Shards {
             let mut part = self.part(part)?;
             self.spill(&mut part)?;
             let groups = std::mem::replace(&mut part.groups, Groups::new(self.width));
-            self.forget(&groups);
+            self.memory.shrink(groups.bytes());
         }
         Ok(())
     }
 
-    /// Takes the groups of a part out. Their memory is given back with [`Shards::forget`]; or they are handed in here,
-    /// emptied, and their table serves the next part.
-    pub fn take(&self, part: usize, emptied: Groups) -> Result<Groups> {
+    /// Tells the groups of a part, some at a time, and forgets them. The table serves one part after the other: a new one
+    /// for each would have to be cleared by the system.
+    pub fn tell(&self, part: usize, table: &mut Groups, mut tell: impl FnMut(&Groups) -> Result<()>) -> Result<()> {
         let mut part = self.part(part)?;
-        let Some(mut spilled) = part.spilled.take() else {
-            if part.groups.len() == 0 {
-                self.forget(&part.groups);
-                part.groups = emptied;
-            } else {
-                self.forget(&emptied);
+        if part.spilled.is_some() {
+            self.read_again(&mut part)?;
+        }
+        if part.groups.len() > 0 {
+            self.add_kept(&mut part)?;
+            if part.spilled.is_some() {
+                // Memory has ended just now.
+                self.spill(&mut part)?;
+                self.read_again(&mut part)?;
             }
-            // What is kept for one part is little, and what has been told has given its memory back.
-            self.add_kept(&mut part, Room::Taken)?;
-            return Ok(std::mem::replace(&mut part.groups, Groups::new(self.width)));
-        };
-        self.forget(&emptied);
-        drop(emptied);
+            let groups = std::mem::replace(&mut part.groups, Groups::new(self.width));
+            tell(&groups)?;
+            self.memory.shrink(groups.bytes());
+            return Ok(());
+        }
+        for rows in self.pieces(&mut part) {
+            self.fill(table, &rows)?;
+            tell(table)?;
+            table.clear();
+        }
+        Ok(())
+    }
+
+    /// What was kept for a part, by bits of the hash that do not choose the part.
+    fn pieces(&self, part: &mut Part) -> Vec<Vec<u64>> {
+        let Some(packing) = self.packing else { return Vec::new() };
+        let mut pieces = vec![Vec::with_capacity(part.kept_words / PIECES + part.kept_words / 16); PIECES];
+        part.kept_words = 0;
+        for rows in std::mem::take(&mut part.kept) {
+            for row in rows.chunks_exact(packing.words()) {
+                let piece = (packing.hash(row) >> (u64::BITS - PARTS.ilog2() - PIECES.ilog2())) as usize % PIECES;
+                if let Some(piece) = pieces.get_mut(piece) {
+                    piece.extend_from_slice(row);
+                }
+            }
+            self.memory.shrink(bytes_of(&rows));
+        }
+        pieces
+    }
+
+    /// Adds packed rows to a table. They are few, and what has been told has given its memory back.
+    fn fill(&self, table: &mut Groups, rows: &[u64]) -> Result<()> {
+        let Some(packing) = self.packing else { return Ok(()) };
+        let mut row = vec![0; self.width.row];
+        for packed in rows.chunks_exact(packing.words()) {
+            packing.unpack(packed, &mut row);
+            if table.is_full() {
+                self.memory.grow(table.grown_bytes() - table.bytes());
+                table.grow();
+            }
+            self.add_row(table, &row)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the rows of a part that were written.
+    fn read_again(&self, part: &mut Part) -> Result<()> {
+        let Some(mut spilled) = part.spilled.take() else { return Ok(()) };
         spilled.writer.finish()?;
         let path = spilled.file.path().ok_or_else(|| internal_datafusion_err!("a spilled file has no path"))?;
         let mut file = std::fs::File::open(path)?;
@@ -222,7 +264,7 @@ impl Shards {
             let words = bytes.get(..read).unwrap_or_default().as_chunks::<8>().0;
             let rows: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
             if rows.is_empty() {
-                return Ok(std::mem::replace(&mut part.groups, Groups::new(self.width)));
+                return Ok(());
             }
             for row in rows.chunks_exact(self.width.row) {
                 if part.groups.is_full() {
@@ -236,22 +278,10 @@ impl Shards {
         }
     }
 
-    /// Gives back the memory of groups that were taken out.
-    pub fn forget(&self, groups: &Groups) {
-        self.memory.shrink(groups.bytes());
-    }
-
     fn part(&self, part: usize) -> Result<MutexGuard<'_, Part>> {
         let part = self.parts.get(part).ok_or_else(|| internal_datafusion_err!("no part {part}"))?;
         Ok(part.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// Whether memory is asked for, and a part is written where there is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Room {
-    Asked,
-    Taken,
 }
 
 fn bytes_of(rows: &Vec<u64>) -> usize {

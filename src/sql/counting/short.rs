@@ -12,6 +12,7 @@ const MOST_BYTES: usize = 15;
 pub type Number = u128;
 
 /// The number of the value that stands here in these bytes; none where it is too long.
+#[inline]
 pub fn of_text(bytes: &[u8], start: usize, end: usize) -> Option<Number> {
     let length = end.checked_sub(start).filter(|length| *length <= MOST_BYTES)?;
     // Behind a value stands the next one: both are read, and the next one is cut off.
@@ -23,6 +24,7 @@ pub fn of_text(bytes: &[u8], start: usize, end: usize) -> Option<Number> {
 }
 
 /// The number of a whole number.
+#[inline]
 pub fn of_number(value: i64) -> Number {
     Number::from(value.cast_unsigned()) | 1 << 120
 }
@@ -38,6 +40,7 @@ pub struct Short {
 
 impl Short {
     /// The code that was put here for this number.
+    #[inline]
     pub fn find(&self, number: Number) -> Option<u16> {
         let place = self.place(number)?;
         if *self.numbers.get(place)? == number { self.codes.get(place).copied() } else { None }
@@ -68,6 +71,7 @@ impl Short {
     }
 
     /// Where a number is, or would be.
+    #[inline]
     fn place(&self, number: Number) -> Option<usize> {
         let mask = self.numbers.len().checked_sub(1)?;
         let mut place = hash::words(&[number as u64, (number >> 64) as u64]) as usize & mask;
