@@ -70,12 +70,7 @@ impl Peers {
     }
 
     /// Dossiers and ratings of a nation, counted by cell. What was written is looked at, and removed.
-    pub fn figures(
-        &self,
-        how: &str,
-        nation: &Path,
-        look: impl FnOnce(&Path) -> Fallible<()>,
-    ) -> Fallible<Measured> {
+    pub fn figures(&self, how: &str, nation: &Path, look: impl FnOnce(&Path) -> Fallible<()>) -> Fallible<Measured> {
         let out = self.scratch();
         let found = measured(self.python("venv", "figures.py").arg(how).arg(nation).arg(&out));
         let found = found.and_then(|found| look(&out).map(|()| found));

@@ -121,6 +121,9 @@ async fn count(lane: usize, mut rows: SendableRecordBatchStream, spec: Arc<Spec>
             // Whoever does not listen any more has failed, and says so.
             let _ = sender.send(rest).await;
         }
+        // Lanes that have rows keep all threads busy; those that wait for the smaller side of a join have to get their
+        // turn, or else all wait for it in the end.
+        tokio::task::yield_now().await;
     }
     counting.finish()
 }

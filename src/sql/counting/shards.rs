@@ -53,6 +53,13 @@ struct Part {
     spilled: Option<Spilled>,
 }
 
+impl Part {
+    fn take_kept(&mut self) -> Vec<Vec<u64>> {
+        self.kept_words = 0;
+        std::mem::take(&mut self.kept)
+    }
+}
+
 struct Spilled {
     file: Arc<dyn SpillFile>,
     writer: Box<dyn SpillWriter>,
@@ -93,14 +100,11 @@ impl Shards {
         Ok(())
     }
 
-    /// Adds what was kept for a part.
+    /// Adds what was kept for a part. Its memory is given back first, for the table to grow into.
     fn add_kept(&self, part: &mut Part) -> Result<()> {
-        part.kept_words = 0;
-        for rows in std::mem::take(&mut part.kept) {
-            self.add_packed(part, &rows)?;
-            self.memory.shrink(bytes_of(&rows));
-        }
-        Ok(())
+        let kept = part.take_kept();
+        self.memory.shrink(kept.iter().map(bytes_of).sum());
+        kept.iter().try_for_each(|rows| self.add_packed(part, rows))
     }
 
     fn add_packed(&self, part: &mut Part, rows: &[u64]) -> Result<()> {
@@ -147,7 +151,12 @@ impl Shards {
                 self.memory.shrink(before);
                 Ok(())
             }
-            Err(error) if part.groups.len() == 0 => Err(error),
+            // The rows that are kept for other parts may take all memory: a table that can hold a few is made all the same.
+            Err(_) if part.groups.places() == 0 => {
+                self.memory.grow(part.groups.grown_bytes());
+                part.groups.grow();
+                Ok(())
+            }
             Err(_) => self.spill(part),
         }
     }
@@ -158,13 +167,13 @@ impl Shards {
             let writer = file.open_writer()?;
             part.spilled = Some(Spilled { file, writer });
         }
+        let kept = part.take_kept();
         let Some(spilled) = &mut part.spilled else { return Ok(()) };
         self.spills.add(1);
         let as_bytes = |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
         spilled.writer.write_all(&as_bytes(&part.groups.rows()))?;
         part.groups.clear();
-        part.kept_words = 0;
-        for rows in std::mem::take(&mut part.kept) {
+        for rows in kept {
             let Some(packing) = self.packing else { continue };
             let mut words = vec![0; rows.len() / packing.words() * self.width.row];
             for (packed, row) in rows.chunks_exact(packing.words()).zip(words.chunks_exact_mut(self.width.row)) {
@@ -200,13 +209,11 @@ impl Shards {
             self.read_again(&mut part)?;
         }
         if part.groups.len() > 0 {
-            self.add_kept(&mut part)?;
-            if part.spilled.is_some() {
-                // Memory has ended just now.
-                self.spill(&mut part)?;
-                self.read_again(&mut part)?;
+            let mut groups = std::mem::replace(&mut part.groups, Groups::new(self.width));
+            for rows in part.take_kept() {
+                self.fill(&mut groups, &rows)?;
+                self.memory.shrink(bytes_of(&rows));
             }
-            let groups = std::mem::replace(&mut part.groups, Groups::new(self.width));
             tell(&groups)?;
             self.memory.shrink(groups.bytes());
             return Ok(());
@@ -222,9 +229,9 @@ impl Shards {
     /// What was kept for a part, by bits of the hash that do not choose the part.
     fn pieces(&self, part: &mut Part) -> Vec<Vec<u64>> {
         let Some(packing) = self.packing else { return Vec::new() };
-        let mut pieces = vec![Vec::with_capacity(part.kept_words / PIECES + part.kept_words / 16); PIECES];
-        part.kept_words = 0;
-        for rows in std::mem::take(&mut part.kept) {
+        let words = part.kept_words / PIECES + part.kept_words / 16;
+        let mut pieces: Vec<_> = (0..PIECES).map(|_| Vec::with_capacity(words)).collect();
+        for rows in part.take_kept() {
             for row in rows.chunks_exact(packing.words()) {
                 let piece = (packing.hash(row) >> (u64::BITS - PARTS.ilog2() - PIECES.ilog2())) as usize % PIECES;
                 if let Some(piece) = pieces.get_mut(piece) {
@@ -236,7 +243,8 @@ impl Shards {
         pieces
     }
 
-    /// Adds packed rows to a table. They are few, and what has been told has given its memory back.
+    /// Adds packed rows to a table, whether or not there is memory left: they are those of one part, and have given
+    /// theirs back, or will.
     fn fill(&self, table: &mut Groups, rows: &[u64]) -> Result<()> {
         let Some(packing) = self.packing else { return Ok(()) };
         let mut row = vec![0; self.width.row];
