@@ -92,6 +92,7 @@ impl CountExec {
         let counted = Arc::new(Counted {
             codes: self.spec.keys.iter().map(|_| Mutex::default()).collect(),
             shards: Shards::new(keys, width, memory, Arc::clone(&runtime.disk_manager), spills),
+            rest: Rest::new(Arc::clone(&self.last), Arc::clone(&self.first), lanes, Arc::clone(context)),
         });
         let input = Arc::clone(self.first.input());
         let (spec, of_all, context) = (Arc::clone(&self.spec), Arc::clone(&counted), Arc::clone(context));
