@@ -4,7 +4,8 @@
 //!
 //! **aggregate**: 20 million dossiers and 5 million ratings of one year, counted by 3,321 communes × 300 procedure groups
 //! × 12 months into one Parquet file: dossiers, on time, online, rated, satisfied. DuckDB and Polars do the same
-//! over the same files. Ours is the engine of a night; it also makes its file durable.
+//! over the same files. Ours is the engine of a night; it also makes its file durable. In every round the files are
+//! read again, and must hold the same cells with the same counts.
 //!
 //! **release**: one month of the nation from staged files to published ones, with every measurement of the sample's policy:
 //! read, bounded, counted, drawn, fitted, examined, published as CSV, Parquet and JSON. Beside it the noise alone: OpenDP
@@ -17,6 +18,7 @@
 //! Every contender runs in a process of its own, so that its peak memory is its own; rounds alternate. Data and peers are
 //! kept in `CHUDONG_BENCH_DIR` (`target/bench` if not set). `CHUDONG_BENCH_DOSSIERS` makes it smaller.
 
+mod cells;
 #[path = "../sources/contest.rs"]
 #[expect(dead_code, reason = "the other benchmark counts rows in a range and memory in megabytes")]
 mod contest;
@@ -35,6 +37,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
+use cells::Cells;
 use contest::{Contender, Contest, Goal};
 use peers::Peers;
 
@@ -98,11 +101,18 @@ fn aggregate(folder: &Path, peers: &Peers, dossiers: u64, rounds: u32) -> Fallib
         let [dossiers, ratings] = [dossiers.to_string(), ratings.to_string()];
         peers.make("make_figures.py", &[dossiers.as_ref(), ratings.as_ref(), aside.as_ref()])
     })?;
-    let rows = peers.figures("duckdb", &data)?.rows;
-    let mut contenders = vec![Contender::new("chudong", rows, |_| ours::aggregate(&data))];
+    let mut right = None;
+    let rows = peers.figures("duckdb", &data, |file| Ok(right = Some(Cells::read(file)?)))?.rows;
+    let right = right.ok_or("there is nothing to compare with")?;
+    say(&format!("  {right}"))?;
+    let is_right = |file: &Path| {
+        let found = Cells::read(file)?;
+        if found == right { Ok(()) } else { Err(format!("other cells came: {found}, not {right}").into()) }
+    };
+    let mut contenders = vec![Contender::new("chudong", rows, |_| ours::aggregate(&data, is_right))];
     for (name, how) in [("DuckDB", "duckdb"), ("Polars", "polars")] {
         let data = &data;
-        contenders.push(Contender::new(name, rows, move |_| peers.figures(how, data)));
+        contenders.push(Contender::new(name, rows, move |_| peers.figures(how, data, is_right)));
     }
     let title = format!("{dossiers} dossiers and {ratings} ratings, counted in {rows} cells");
     let goals = vec![Goal::ratio("chudong", &["DuckDB", "Polars"], 1.0)];

@@ -19,12 +19,19 @@ use super::{Fallible, nation, release, tables};
 /// The first argument of the process that does the work.
 pub const CHILD: &str = "--child";
 
+/// The file that it writes, beside the data.
+const COUNTED: &str = "ours.parquet";
+
 /// The same question as that of the others, written as it is answered fastest here: one aggregation over both tables.
 const SELECT: &str = include_str!("figures.sql");
 
-/// Counts in a process of its own.
-pub fn aggregate(data: &Path) -> Fallible<Measured> {
-    measured(Command::new(std::env::current_exe()?).arg(CHILD).arg("aggregate").arg(data))
+/// Counts in a process of its own. What it wrote is looked at, and removed.
+pub fn aggregate(data: &Path, look: impl FnOnce(&Path) -> Fallible<()>) -> Fallible<Measured> {
+    let found = measured(Command::new(std::env::current_exe()?).arg(CHILD).arg("aggregate").arg(data))?;
+    let path = data.join(COUNTED);
+    look(&path)?;
+    std::fs::remove_file(path)?;
+    Ok(found)
 }
 
 /// The same for the other work: `WORK DATA OUT`.
@@ -84,9 +91,8 @@ async fn count(folder: &Path) -> Fallible<u64> {
     if std::env::var_os("CHUDONG_BENCH_EXPLAIN").is_some() {
         super::say(&engine.explain(SELECT).await?)?;
     }
-    let path = folder.join("ours.parquet");
+    let path = folder.join(COUNTED);
     landing::write_parquet(&found, &std::fs::File::create(&path)?, &path)?;
-    std::fs::remove_file(&path)?;
     Ok(found.rows() as u64)
 }
 

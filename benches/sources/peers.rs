@@ -69,10 +69,11 @@ impl Peers {
         found
     }
 
-    /// Dossiers and ratings of a nation, counted by cell.
-    pub fn figures(&self, how: &str, nation: &Path) -> Fallible<Measured> {
+    /// Dossiers and ratings of a nation, counted by cell. What was written is looked at, and removed.
+    pub fn figures(&self, how: &str, nation: &Path, look: impl FnOnce(&Path) -> Fallible<()>) -> Fallible<Measured> {
         let out = self.scratch();
         let found = measured(self.python("venv", "figures.py").arg(how).arg(nation).arg(&out));
+        let found = found.and_then(|found| look(&out).map(|()| found));
         remove(&out)?;
         found
     }

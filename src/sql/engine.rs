@@ -77,8 +77,13 @@ impl Engine {
     }
 
     /// An engine without tables whose functions know these working days.
-    #[expect(clippy::disallowed_methods, reason = "this is the one home of the session")]
     pub fn with_calendar(calendar: WorkingDays) -> Result<Self, Error> {
+        Engine::with_memory(calendar, MEMORY_BYTES)
+    }
+
+    /// The same with so many bytes of memory before operators write what they hold to the disk: 2 GiB is usual.
+    #[expect(clippy::disallowed_methods, reason = "this is the one home of the session")]
+    pub fn with_memory(calendar: WorkingDays, memory_bytes: usize) -> Result<Self, Error> {
         let engine = |error| Error::Engine { error: Box::new(error) };
         let mut config =
             SessionConfig::new().with_information_schema(false).with_create_default_catalog_and_schema(true);
@@ -91,7 +96,7 @@ impl Engine {
         options.sql_parser.map_string_types_to_utf8view = false;
         options.execution.parquet.schema_force_view_types = false;
         let five = std::num::NonZeroUsize::MIN.saturating_add(4);
-        let pool = TrackConsumersPool::new(FairSpillPool::new(MEMORY_BYTES), five);
+        let pool = TrackConsumersPool::new(FairSpillPool::new(memory_bytes), five);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc().map_err(engine)?;
         let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
         let state = state.with_optimizer_rules(rules()).with_physical_optimizer_rules(physical_rules()).build();

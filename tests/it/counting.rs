@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Date32Array, Int64Array, RecordBatch, StringArray};
+use chudong::calendar::WorkingDays;
 use chudong::sql::Engine;
 use chudong::tables::{Table, TableName};
 use proptest::collection::vec;
@@ -156,6 +157,36 @@ fn many_groups_of_few_values_are_counted() {
         })
         .collect();
     assert_eq!(found(&run(&rows, BY_ALL)), by_hand(&rows));
+}
+
+/// With so little memory, parts are written to the disk and read again: those of small counts, which wait packed, and
+/// those that need whole numbers.
+#[test]
+fn groups_that_do_not_fit_into_memory_are_written_and_counted() {
+    let rows = |fee: fn(i64) -> i64| -> Vec<Row> {
+        let row = |row: i64| {
+            let place = row * 7919 % 123_457;
+            (
+                Some((place % 331).to_string()),
+                Some((place / 331).to_string()),
+                Some((row % 2) as i32),
+                None,
+                (row % 5 > 0).then_some(fee(row)),
+            )
+        };
+        (0..200_000).map(row).collect()
+    };
+    for rows in
+        [rows(|row| row % 7), rows(|row| row % 7 - 3), rows(|row| if row % 999 == 0 { row << 24 } else { row % 7 })]
+    {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let engine = Engine::with_memory(WorkingDays::default(), 4 << 20).unwrap();
+        engine.register(&TableName::new("t", "rows"), &table(&rows)).unwrap();
+        let explained = runtime.block_on(engine.explain(BY_ALL)).unwrap();
+        let spills = explained.split_once("spill_count=").map(|(_, rest)| rest.split([',', ']']).next().unwrap());
+        assert!(spills.is_some_and(|spills| spills != "0"), "nothing was written: {spills:?}");
+        assert_eq!(found(&runtime.block_on(engine.query(BY_ALL, None)).unwrap()), by_hand(&rows));
+    }
 }
 
 /// DataFusion's own sum would go round to the other end.

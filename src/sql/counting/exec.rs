@@ -14,7 +14,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
@@ -87,9 +87,11 @@ impl CountExec {
         let lanes = self.first.input().output_partitioning().partition_count();
         let runtime = context.runtime_env();
         let memory = MemoryConsumer::new("CountExec").with_can_spill(true).register(&runtime.memory_pool);
+        let (keys, width) = (self.spec.keys.len(), self.spec.width());
+        let spills = MetricBuilder::new(&self.metrics).spill_count(0);
         let counted = Arc::new(Counted {
             codes: self.spec.keys.iter().map(|_| Mutex::default()).collect(),
-            shards: Shards::new(self.spec.width(), memory, Arc::clone(&runtime.disk_manager)),
+            shards: Shards::new(keys, width, memory, Arc::clone(&runtime.disk_manager), spills),
             rest: Rest::new(Arc::clone(&self.last), Arc::clone(&self.first), lanes, Arc::clone(context)),
         });
         let input = Arc::clone(self.first.input());
@@ -120,6 +122,9 @@ async fn count(lane: usize, mut rows: SendableRecordBatchStream, spec: Arc<Spec>
             // Whoever does not listen any more has failed, and says so.
             let _ = sender.send(rest).await;
         }
+        // Lanes that have rows keep all threads busy; those that wait for the smaller side of a join have to get their
+        // turn, or else all wait for it in the end.
+        tokio::task::yield_now().await;
     }
     counting.finish()
 }
@@ -205,6 +210,8 @@ struct Told {
     parts: std::iter::StepBy<std::ops::Range<usize>>,
     batch_rows: usize,
     ready: std::vec::IntoIter<RecordBatch>,
+    /// Where groups are put together.
+    table: Groups,
 }
 
 impl Told {
@@ -220,35 +227,43 @@ impl Told {
             codes.values(&key.kind)
         });
         let values = values.collect::<Result<_>>()?;
-        Ok(Told { spec, schema, counted, values, parts, batch_rows, ready: Vec::new().into_iter() })
+        let table = Groups::new(spec.width());
+        Ok(Told { spec, schema, counted, values, parts, batch_rows, ready: Vec::new().into_iter(), table })
     }
 
     /// The groups of a part, and its memory given back.
-    fn part(&self, part: usize) -> Result<Vec<RecordBatch>> {
-        let groups: Groups = self.counted.shards.take(part)?;
-        let words = groups.rows();
-        self.counted.shards.forget(&groups);
-        drop(groups);
-        let rows: Vec<&[u64]> = words.chunks_exact(self.counted.shards.row_words()).collect();
-        rows.chunks(self.batch_rows).map(|rows| self.batch(rows)).collect()
+    fn part(&mut self, part: usize) -> Result<Vec<RecordBatch>> {
+        let mut table = std::mem::replace(&mut self.table, Groups::new(self.spec.width()));
+        let mut batches = Vec::new();
+        self.counted.shards.tell(part, &mut table, |groups| {
+            if groups.len() > 0 {
+                let batch = self.batch(groups)?;
+                // As many batches as need be, none much smaller than the others.
+                let rows = batch.num_rows().div_ceil(batch.num_rows().div_ceil(self.batch_rows.max(1)));
+                for from in (0..batch.num_rows()).step_by(rows) {
+                    batches.push(batch.slice(from, rows.min(batch.num_rows() - from)));
+                }
+            }
+            Ok(())
+        })?;
+        self.table = table;
+        Ok(batches)
     }
 
-    fn batch(&self, rows: &[&[u64]]) -> Result<RecordBatch> {
-        let word = |row: &&[u64], place: usize| row.get(place).copied().unwrap_or_default();
+    fn batch(&self, groups: &Groups) -> Result<RecordBatch> {
         let mut columns = Vec::with_capacity(self.schema.fields().len());
-        for (column, values) in self.values.iter().enumerate() {
-            let (place, shift) = (column / CODES_PER_WORD, (column % CODES_PER_WORD) as u32 * CODE_BITS);
-            let codes = rows.iter().map(|row| u32::from((word(row, place) >> shift) as u16));
-            columns.push(take(values, &UInt32Array::from_iter_values(codes), None)?);
+        for (place, values) in self.values.chunks(CODES_PER_WORD).enumerate() {
+            let words = groups.codes(place);
+            for (column, values) in values.iter().enumerate() {
+                let shift = column as u32 * CODE_BITS;
+                let codes: Vec<u32> = words.iter().map(|word| u32::from((word >> shift) as u16)).collect();
+                columns.push(take(values, &UInt32Array::from(codes), None)?);
+            }
         }
         for (measure, place) in self.spec.measures.iter().zip(self.spec.places()) {
-            let count = |row: &&[u64]| word(row, place).cast_signed();
-            let counts: Int64Array = if measure.may_be_null {
-                rows.iter().map(|row| (word(row, place + 1) > 0).then(|| count(row))).collect()
-            } else {
-                Int64Array::from_iter_values(rows.iter().map(count))
-            };
-            columns.push(Arc::new(counts));
+            let counts = groups.counts(place);
+            let nulls = measure.may_be_null.then(|| groups.counts(place + 1).iter().map(|rows| *rows > 0).collect());
+            columns.push(Arc::new(Int64Array::new(counts.into(), nulls)));
         }
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|error| internal_datafusion_err!("counts are not what was planned: {error}"))

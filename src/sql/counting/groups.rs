@@ -53,6 +53,7 @@ impl Groups {
     }
 
     /// Whether three in four places are taken: it grows before it takes a row.
+    #[inline]
     pub fn is_full(&self) -> bool {
         self.len * 4 >= self.places * 3
     }
@@ -82,6 +83,7 @@ impl Groups {
     }
 
     /// Half words of a row, so many that a row lies in few lines of the cache.
+    #[inline]
     fn stride(&self, is_wide: bool) -> usize {
         let counts = self.width.row - self.width.codes;
         (self.width.codes * 2 + counts * if is_wide { 2 } else { 1 }).next_multiple_of(4)
@@ -134,9 +136,8 @@ impl Groups {
         let (row_codes, row_counts) = row.split_at(self.width.codes);
         while let Some(there) = self.cells.get_mut(place * stride..(place + 1) * stride) {
             let is_new = !is_row(there);
-            let (codes, counts) = there.split_at_mut(self.width.codes * 2);
-            let mut pairs = codes.as_chunks_mut::<2>().0.iter_mut().zip(row_codes);
-            if is_new || pairs.all(|(code, row_code)| *code == halves(row_code.cast_signed())) {
+            if is_new || has_codes(there, row_codes) {
+                let (codes, counts) = there.split_at_mut(self.width.codes * 2);
                 let added = if self.is_wide { add_wide(counts, row_counts)? } else { add_narrow(counts, row_counts) };
                 if is_new && added == Added::Yes {
                     for (code, row_code) in codes.as_chunks_mut::<2>().0.iter_mut().zip(row_codes) {
@@ -149,6 +150,33 @@ impl Groups {
             place = (place + 1) & mask;
         }
         internal_err!("a row was added before there was a place for it")
+    }
+
+    /// A word of codes of each group.
+    pub fn codes(&self, at: usize) -> Vec<u64> {
+        let mut words = Vec::with_capacity(self.len);
+        for row in self.cells.chunks_exact(self.stride(self.is_wide)) {
+            if is_row(row) {
+                words.push(word(row, at * 2));
+            }
+        }
+        words
+    }
+
+    /// A count of each group, in the same order: that of this word of a row.
+    pub fn counts(&self, at: usize) -> Vec<i64> {
+        let mut counts = Vec::with_capacity(self.len);
+        let (codes, count) = (self.width.codes * 2, at.saturating_sub(self.width.codes));
+        for row in self.cells.chunks_exact(self.stride(self.is_wide)) {
+            if is_row(row) {
+                counts.push(if self.is_wide {
+                    word(row, codes + count * 2).cast_signed()
+                } else {
+                    row.get(codes + count).map_or(0, |count| i64::from(count.cast_signed()))
+                });
+            }
+        }
+        counts
     }
 
     /// The groups, row after row.
@@ -175,17 +203,32 @@ impl Groups {
     }
 }
 
-/// Adds counts of four bytes, all or none.
-fn add_narrow(counts: &mut [u32], more: &[u64]) -> Added {
-    let sum = |count: &u32, more: &u64| {
-        let more = i32::try_from(more.cast_signed()).ok()?;
-        count.cast_signed().checked_add(more).map(i32::cast_unsigned)
-    };
-    if counts.iter().zip(more).any(|(count, more)| sum(count, more).is_none()) {
-        return Added::TooNarrow;
+/// Whether a row of the table has these codes. It is asked for every row: so it is a loop over places, here and below,
+/// and not one over pairs, which is made of calls.
+#[inline]
+fn has_codes(there: &[u32], codes: &[u64]) -> bool {
+    for at in 0..codes.len() {
+        if codes.get(at).is_none_or(|code| *code != word(there, at * 2)) {
+            return false;
+        }
     }
-    for (count, more) in counts.iter_mut().zip(more) {
-        *count = count.wrapping_add(*more as u32);
+    true
+}
+
+/// Adds counts of four bytes, all or none.
+#[inline]
+fn add_narrow(counts: &mut [u32], more: &[u64]) -> Added {
+    for at in 0..more.len() {
+        let (Some(count), Some(more)) = (counts.get(at), more.get(at)) else { return Added::TooNarrow };
+        let Ok(more) = i32::try_from(more.cast_signed()) else { return Added::TooNarrow };
+        if count.cast_signed().checked_add(more).is_none() {
+            return Added::TooNarrow;
+        }
+    }
+    for at in 0..more.len() {
+        if let (Some(count), Some(more)) = (counts.get_mut(at), more.get(at)) {
+            *count = count.wrapping_add(*more as u32);
+        }
     }
     Added::Yes
 }
@@ -203,16 +246,21 @@ fn add_wide(counts: &mut [u32], more: &[u64]) -> Result<Added> {
 }
 
 /// A word as its lower and its upper half.
+#[inline]
 fn halves(word: i64) -> [u32; 2] {
     [word as u32, (word >> 32) as u32]
 }
 
 /// The word whose lower half stands here.
+#[inline]
 fn word(row: &[u32], place: usize) -> u64 {
-    let half = |place: usize| row.get(place).copied().map_or(0, u64::from);
-    half(place) | half(place + 1) << 32
+    match row.get(place..place + 2) {
+        Some([lower, upper]) => u64::from(*lower) | u64::from(*upper) << 32,
+        _ => 0,
+    }
 }
 
+#[inline]
 fn is_row(row: &[u32]) -> bool {
     word(row, 0) != 0
 }

@@ -22,15 +22,22 @@ pub fn bytes(value: &[u8]) -> u64 {
 pub const NONE: u64 = FACTOR;
 
 /// The hash of the words so far and one more.
+#[inline]
 pub fn and(hash: u64, word: u64) -> u64 {
     mixed(hash ^ word)
 }
 
 /// The hash of a few words.
+#[inline]
 pub fn words(words: &[u64]) -> u64 {
-    words.iter().copied().fold(NONE, and)
+    let mut hash = NONE;
+    for word in words {
+        hash = and(hash, *word);
+    }
+    hash
 }
 
+#[inline]
 fn mixed(word: u64) -> u64 {
     let product = u128::from(word) * 0xd6e8_feb8_6659_fd93_u128;
     (product as u64) ^ ((product >> 64) as u64)

@@ -16,8 +16,10 @@ mod exec;
 mod groups;
 mod hash;
 mod lane;
+mod packing;
 mod rest;
 mod shards;
+mod short;
 mod spec;
 
 use std::sync::Arc;
