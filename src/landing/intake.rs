@@ -3,12 +3,14 @@
 //!
 //! Readers hand over batches from their own threads. Rows that come in the order of
 //! their key go into a lane and are encoded at once. Some batches together are a
-//! run, which is packed on a thread of its own, as many at once as there are cores;
-//! a reader that is faster waits. The first runs wait until there are some of them,
-//! and say where the buckets end. This module must not know what is made of the buckets.
+//! run, which its reader packs where readers are as many as the cores, and a thread of
+//! its own where they are fewer, as many at once as there are cores; a reader that is
+//! faster waits. The first runs wait until there are some of them, and say where the
+//! buckets end. This module must not know what is made of the buckets.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
-use std::thread::Scope;
+use std::thread::{Scope, ThreadId};
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::filter_record_batch;
@@ -27,12 +29,12 @@ use super::spill::Spill;
 use super::twins::{Hashes, Rising};
 use crate::tables::TableName;
 
-/// What a run holds before it is packed.
+/// What a run holds before it is packed; if several threads bring rows, each has its part of these bytes.
 const RUN_BYTES: usize = 20 << 20;
 const RUN_ROWS: usize = 1 << 16;
 
 /// So many runs are looked at before rows are divided: some of each of several readers.
-const FIRST_RUNS: usize = 8;
+const FIRST_RUNS: usize = 4;
 
 /// The column with the number of a row in the order read.
 const ROW: &str = "__row";
@@ -65,6 +67,14 @@ pub(super) struct Taken {
     pub(super) rises: bool,
 }
 
+/// What will be a run.
+#[derive(Default)]
+struct Pending {
+    entries: Vec<Entry>,
+    bytes: usize,
+    rows: usize,
+}
+
 /// What a run is made of.
 enum Entry {
     Judged(Judged),
@@ -91,7 +101,8 @@ pub(super) struct Intake<'a> {
     threads: usize,
     hashes: &'a Hashes<'a>,
     shed: Shed<'a>,
-    pending: Mutex<(Vec<Entry>, usize, usize)>,
+    /// What each thread that brings rows has brought and not packed.
+    pending: Mutex<HashMap<ThreadId, Pending>>,
     first: Mutex<Vec<Vec<Entry>>>,
     splitters: OnceLock<Splitters>,
     buckets: Mutex<Vec<Bucket>>,
@@ -126,7 +137,7 @@ impl<'a> Intake<'a> {
             threads,
             hashes,
             shed: Shed::new(name, order, layout, (spill, memory_bytes)),
-            pending: Mutex::new((Vec::new(), 0, 0)),
+            pending: Mutex::default(),
             first: Mutex::default(),
             splitters: OnceLock::new(),
             buckets: Mutex::default(),
@@ -224,13 +235,16 @@ impl<'a> Intake<'a> {
 
     fn push<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, entry: Entry) {
         let full = {
-            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-            pending.1 += entry.rows().get_array_memory_size();
-            pending.2 += entry.rows().num_rows();
-            pending.0.push(entry);
-            (pending.1 >= RUN_BYTES || pending.2 >= RUN_ROWS).then(|| std::mem::take(&mut *pending))
+            let mut threads = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = threads.len().max(1);
+            let pending = threads.entry(std::thread::current().id()).or_default();
+            pending.bytes += entry.rows().get_array_memory_size();
+            pending.rows += entry.rows().num_rows();
+            pending.entries.push(entry);
+            // What waits in all threads together is bounded, however many they are.
+            (pending.bytes * count >= RUN_BYTES || pending.rows >= RUN_ROWS).then(|| std::mem::take(pending))
         };
-        if let Some((entries, ..)) = full {
+        if let Some(Pending { entries, .. }) = full {
             self.begin(scope, entries, false);
         }
     }
@@ -246,20 +260,36 @@ impl<'a> Intake<'a> {
             }
             self.splitters.get().map(|splitters| (splitters, std::mem::take(&mut *first)))
         };
-        if let Some((splitters, runs)) = runs {
-            runs.into_iter().for_each(|entries| self.spawn(scope, move || self.run(entries, splitters)));
+        let Some((splitters, runs)) = runs else { return };
+        // Readers that are as many as the cores need no further threads, and have the rows in their caches.
+        let is_many = self.pending.lock().is_ok_and(|threads| threads.len() >= self.threads);
+        for entries in runs {
+            if !is_many {
+                self.spawn(scope, move || self.run(entries, splitters));
+            } else if let Err(error) = self.run(entries, splitters) {
+                self.fail(error);
+            }
         }
     }
 
     /// Encodes and packs what is left.
     pub(super) fn flush<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        // The readers have gone: what the lane still gives is packed by threads of ours.
+        self.put_down();
         if let Some(lane) = &self.lane
             && let Err(error) = self.leave(scope, lane)
         {
             self.fail(error);
         }
-        let (entries, ..) = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-        self.begin(scope, entries, true);
+        self.put_down();
+        self.begin(scope, Vec::new(), true);
+    }
+
+    /// What is left of each thread becomes a run by itself, so that all cores have some of it.
+    fn put_down(&self) {
+        let pending = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        let left = pending.into_values().map(|pending| pending.entries).filter(|entries| !entries.is_empty());
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
     }
 
     /// Ends the lane: what is in it goes into its file, or what its file holds goes the way of the others.

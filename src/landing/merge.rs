@@ -1,33 +1,28 @@
 //! Buckets become one sorted Parquet file.
 //!
-//! Buckets that make a few row groups are a part. Threads take the parts in turn:
-//! each sorts its buckets, leaves out the rows whose
-//! key stands in the table more than once, and encodes. Row groups are cut at
-//! fixed numbers of rows, and not where the parts are, so that the same rows give
-//! the same bytes in whatever order they were read: what a part has beyond its
-//! last whole row group is handed on to the next. This module must not know
-//! where rows come from.
+//! Row groups are cut at fixed numbers of rows, and not where the buckets are, so that
+//! the same rows give the same bytes in whatever order they were read. Threads take the
+//! row groups in turn: each sorts the buckets that a row group is made of, leaves out the
+//! rows whose key stands in the table more than once, and moves what is left piece by
+//! piece through the cache into the encoders. A bucket of which two row groups have some
+//! rows is sorted by whoever comes first. This module must not know where rows come from.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::AsArray;
 use arrow::datatypes::UInt64Type;
 use arrow::error::ArrowError;
 
 use super::Error;
 use super::buckets::{Bucket, Shed};
 use super::file::Digest;
-use super::group::{Groups, PIECE_ROWS, Plan};
+use super::group::{Group, Groups, PIECE_ROWS, Plan};
 use super::packed::Layout;
 use super::proof::Tally;
-use crate::tables::TableName;
-
-/// How many row groups a part makes: what it has beyond its last whole one is moved once more.
-const PART_GROUPS: u64 = 2;
 
 /// What is written, and how.
 pub(super) struct Job<'a> {
@@ -53,10 +48,8 @@ pub(super) struct Written {
 
 /// Writes the rows of all buckets into the file, in order. `path` is for messages.
 pub(super) fn write(job: &Job<'_>, buckets: Vec<Bucket>, file: &File, path: &Path) -> Result<Written, Error> {
-    let (line, groups) = encode(job, &buckets, file, path)?;
-    if let Some(error) = line.failure {
-        return Err(error);
-    }
+    let left_out = LeftOut::of(job, &buckets)?;
+    let groups = encode(job, &buckets, &left_out, file, path)?;
     // What is needed no more is given back while the rest of the file becomes durable, and nobody waits for the
     // memory: giving back a quarter of a gigabyte takes longer.
     let freeing = std::thread::Builder::new().name("landing memory".to_owned());
@@ -65,66 +58,117 @@ pub(super) fn write(job: &Job<'_>, buckets: Vec<Bucket>, file: &File, path: &Pat
         scope.spawn(|| job.shed.clear());
         groups.finish()
     })?;
-    Ok(Written { digest, tally, twins_tally: line.twins_tally, twins: line.twins })
+    Ok(Written { digest, tally, twins_tally: left_out.tally, twins: left_out.numbers })
+}
+
+/// Rows whose key stands in the table more than once.
+struct LeftOut {
+    tally: Tally,
+    numbers: Vec<u64>,
+    /// How many rows stand before each bucket without them; the last number is that of all rows.
+    starts: Vec<u64>,
+}
+
+impl LeftOut {
+    /// Counts them: where a row group begins is known only then.
+    fn of(job: &Job<'_>, buckets: &[Bucket]) -> Result<Self, Error> {
+        let mut kept: Vec<u64> = buckets.iter().map(|bucket| bucket.rows).collect();
+        let (mut tally, mut numbers) = (Tally::default(), Vec::new());
+        if !job.twins.is_empty() {
+            let found = Mutex::new((&mut kept, &mut tally, &mut numbers));
+            each(job, buckets.len(), &|at, scratch| {
+                let Some(bucket) = buckets.get(at) else { return Ok(()) };
+                let Some((of_bucket, mut rows)) = scratch.sorted.left_out(job, bucket)? else { return Ok(()) };
+                let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                let (kept, tally, numbers) = &mut *found;
+                if let Some(kept) = kept.get_mut(at) {
+                    *kept = kept.saturating_sub(of_bucket.rows);
+                }
+                tally.join(&of_bucket);
+                numbers.append(&mut rows);
+                Ok(())
+            })?;
+        }
+        numbers.sort_unstable();
+        let mut starts = Vec::with_capacity(kept.len() + 1);
+        let mut before = 0;
+        starts.push(before);
+        starts.extend(kept.iter().map(|rows| {
+            before += rows;
+            before
+        }));
+        Ok(LeftOut { tally, numbers, starts })
+    }
 }
 
 /// Encodes the rows of all buckets.
-fn encode<'j>(job: &Job<'j>, buckets: &[Bucket], file: &File, path: &Path) -> Result<(Line, Groups<'j>), Error> {
+fn encode<'j>(
+    job: &Job<'j>,
+    buckets: &[Bucket],
+    left_out: &LeftOut,
+    file: &File,
+    path: &Path,
+) -> Result<Groups<'j>, Error> {
     let groups = Groups::new(job.plan, file, path)?;
-    let parts = parts(buckets, job.group_rows * PART_GROUPS);
-    let floor = Floor {
-        job,
-        groups,
-        parts: &parts,
-        early: Early::default(),
-        next: AtomicUsize::new(0),
-        line: Mutex::new(Line {
-            start: 0,
-            start_of: 0,
-            carried: Vec::new(),
-            carried_to: 0,
-            twins_tally: Tally::default(),
-            twins: Vec::new(),
-            failure: None,
-        }),
-        moved: Condvar::new(),
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            if let Err(source) = floor.early.run(file) {
-                floor.fail(Some(Error::io(path, source)));
-            }
-        });
-        let workers: Vec<_> = (1..job.threads.min(parts.len())).map(|_| scope.spawn(|| floor.work())).collect();
-        floor.work();
-        // A thread that has panicked has left its failure.
-        workers.into_iter().for_each(|worker| drop(worker.join()));
+    let starts = left_out.starts.as_slice();
+    let rows = starts.last().copied().unwrap_or(0);
+    let shared = buckets.iter().map(|_| Mutex::default()).collect();
+    let floor = Floor { job, groups, buckets, starts, rows, shared, early: Early::default() };
+    let count = usize::try_from(rows.div_ceil(job.group_rows)).unwrap_or(usize::MAX);
+    let (encoded, early) = std::thread::scope(|scope| {
+        let early = scope.spawn(|| floor.early.run(file));
+        let encoded = each(job, count, &|index, scratch| floor.group(index as u64, scratch));
         floor.early.end();
+        (encoded, early.join())
     });
-    let Floor { line, groups, .. } = floor;
-    Ok((line.into_inner().unwrap_or_else(PoisonError::into_inner), groups))
+    encoded?;
+    match early {
+        Ok(early) => early.map_err(|source| Error::io(path, source))?,
+        Err(_) => return Err(crashed(job)),
+    }
+    Ok(floor.groups)
 }
 
-fn crashed(table: &TableName) -> Error {
-    Error::Crashed { source_name: table.schema.clone() }
+fn crashed(job: &Job<'_>) -> Error {
+    Error::Crashed { source_name: job.plan.name.schema.clone() }
 }
 
-/// Buckets that stand one behind the other and have about so many rows together; the last part is there even when
-/// nothing is in it.
-fn parts(buckets: &[Bucket], rows: u64) -> Vec<&[Bucket]> {
-    let mut parts = Vec::new();
-    let (mut from, mut so_far) = (0, 0);
-    for (at, bucket) in buckets.iter().enumerate() {
-        so_far += bucket.rows;
-        if so_far >= rows {
-            parts.extend(buckets.get(from..=at));
-            (from, so_far) = (at + 1, 0);
+/// Does so many pieces of work on several threads, each of which has some memory that it uses again, until one fails.
+fn each(
+    job: &Job<'_>,
+    count: usize,
+    work: &(dyn Fn(usize, &mut Scratch) -> Result<(), Error> + Sync),
+) -> Result<(), Error> {
+    let next = AtomicUsize::new(0);
+    let failure = Mutex::new(None);
+    let all = || {
+        let mut scratch = Scratch::default();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            if at >= count {
+                return;
+            }
+            if let Err(error) = work(at, &mut scratch) {
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                next.store(count, Ordering::Relaxed);
+            }
         }
+    };
+    let is_whole = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..job.threads.min(count)).map(|_| scope.spawn(all)).collect();
+        all();
+        // A thread that has panicked has left its work undone.
+        let mut is_whole = true;
+        for other in others {
+            is_whole &= other.join().is_ok();
+        }
+        is_whole
+    });
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None if is_whole => Ok(()),
+        None => Err(crashed(job)),
     }
-    if so_far > 0 || parts.is_empty() {
-        parts.extend(buckets.get(from..));
-    }
-    parts
 }
 
 /// Makes durable what was written while the rest is encoded, so that little is left to wait for.
@@ -169,194 +213,159 @@ impl Early {
 struct Floor<'a, 'f> {
     job: &'f Job<'a>,
     groups: Groups<'a>,
-    parts: &'f [&'f [Bucket]],
+    buckets: &'f [Bucket],
+    /// How many rows stand before each bucket.
+    starts: &'f [u64],
+    /// How many there are.
+    rows: u64,
+    /// Buckets of which several row groups have some rows.
+    shared: Vec<Mutex<Shared>>,
     early: Early,
-    next: AtomicUsize,
-    line: Mutex<Line>,
-    moved: Condvar,
 }
 
-/// What threads hand on to each other, part by part and row group by row group.
-struct Line {
-    /// How many rows stand before the part `start_of`.
-    start: u64,
-    start_of: usize,
-    /// Rows in front of the part `carried_to` that fill no row group by themselves.
-    carried: Vec<RecordBatch>,
-    carried_to: usize,
-    twins_tally: Tally,
-    twins: Vec<u64>,
-    failure: Option<Error>,
+/// A bucket that several row groups need.
+#[derive(Default)]
+struct Shared {
+    sorted: Option<Arc<Sorted>>,
+    /// How many have taken it.
+    taken: u64,
 }
 
-/// The rows of a part, packed. Each thread has one, and uses it again for its next part.
+/// The rows of a bucket as they came, and where each begins, in order.
 #[derive(Default)]
 struct Sorted {
-    /// The rows of one bucket as they came, and where each begins.
-    loaded: Vec<u8>,
-    begins: Vec<u32>,
-    /// The rows of all buckets in order, and where each begins.
     bytes: Vec<u8>,
     order: Vec<u32>,
-    /// The numbers of those that were left out.
-    twins: Vec<u64>,
 }
 
-/// Somebody else has failed.
-struct Over;
+/// What a thread uses again for its next work.
+#[derive(Default)]
+struct Scratch {
+    sorted: Sorted,
+    /// Rows that are unpacked together, one behind the other, where the last ends, and where each begins.
+    bytes: Vec<u8>,
+    end: usize,
+    begins: Vec<u32>,
+}
 
 impl Floor<'_, '_> {
-    fn work(&self) {
-        let mut sorted = Sorted::default();
-        loop {
-            let part = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(buckets) = self.parts.get(part) else { return };
-            // A panic would leave the others waiting for ever.
-            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.part(part, buckets, &mut sorted)));
-            match done.unwrap_or_else(|_| Err(Some(crashed(self.job.plan.name)))) {
-                Ok(()) => {}
-                Err(error) => return self.fail(error),
+    /// Encodes a row group.
+    fn group(&self, index: u64, scratch: &mut Scratch) -> Result<(), Error> {
+        let size = self.job.group_rows;
+        let (from, until) = (index * size, (index * size + size).min(self.rows));
+        let mut group = self.groups.begin(index)?;
+        let first = self.starts.partition_point(|start| *start <= from).saturating_sub(1);
+        let places = self.starts.iter().zip(self.starts.iter().skip(1)).enumerate().skip(first);
+        for (at, (start, end)) in places.take_while(|(_, (start, _))| **start < until) {
+            let Some(bucket) = self.buckets.get(at).filter(|_| start < end) else { continue };
+            let range = (from.max(*start) - start) as usize..(until.min(*end) - start) as usize;
+            let Scratch { sorted: own, bytes, end: filled, begins } = &mut *scratch;
+            let shared;
+            let sorted = if *start < from || *end > until {
+                shared = self.shared(at, bucket, (end - 1) / size - start / size + 1)?;
+                shared.as_ref()
+            } else {
+                own.sort(self.job, bucket)?;
+                &*own
+            };
+            let mut rows = sorted.order.get(range).unwrap_or_default();
+            while !rows.is_empty() {
+                let (fitting, behind) = rows.split_at(rows.len().min(PIECE_ROWS - begins.len()));
+                rows = behind;
+                let gathered = Layout::gather(&sorted.bytes, fitting.iter(), bytes, *filled, begins);
+                *filled = gathered.map_err(|source| self.arrow(source))?;
+                if begins.len() == PIECE_ROWS {
+                    self.piece(&mut group, bytes, begins)?;
+                    *filled = 0;
+                }
             }
         }
-    }
-
-    fn fail(&self, error: Option<Error>) {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        line.failure = line.failure.take().or(error);
-        self.moved.notify_all();
-    }
-
-    /// Waits for one's turn.
-    fn turn(&self, is_mine: impl Fn(&Line) -> bool) -> Result<MutexGuard<'_, Line>, Over> {
-        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        let waits = |line: &mut Line| line.failure.is_none() && !is_mine(line);
-        let line = self.moved.wait_while(line, waits).unwrap_or_else(PoisonError::into_inner);
-        if line.failure.is_some() { Err(Over) } else { Ok(line) }
-    }
-
-    fn part(&self, part: usize, buckets: &[Bucket], sorted: &mut Sorted) -> Result<(), Option<Error>> {
-        let over = |_: Over| None::<Error>;
-        self.sort(buckets, sorted).map_err(Some)?;
-        let Sorted { bytes, order, twins, .. } = sorted;
-        let (bytes, order) = (bytes.as_slice(), order.as_slice());
-        let rows = order.len() as u64;
-        let begin = {
-            let mut line = self.turn(|line| line.start_of == part).map_err(over)?;
-            let begin = line.start;
-            line.start += rows;
-            line.start_of += 1;
-            line.twins.append(twins);
-            self.moved.notify_all();
-            begin
-        };
-        let size = self.job.group_rows;
-        let end = begin + rows;
-        let is_last = part + 1 == self.parts.len();
-        // Rows before `whole` fill row groups that end in this part.
-        let whole = if is_last { end } else { (end / size * size).max(begin) };
-        let fills = is_last || end / size > begin / size;
-        let behind = order.get(if fills { (whole - begin) as usize } else { 0 }..).unwrap_or_default();
-        let mut behind = self.unpack(bytes, behind).map_err(Some)?;
-        let mut line = self.turn(|line| line.carried_to == part).map_err(over)?;
-        let mut carried = std::mem::take(&mut line.carried);
-        if fills {
-            line.carried = behind;
-        } else {
-            carried.append(&mut behind);
-            line.carried = std::mem::take(&mut carried);
-        }
-        line.carried_to += 1;
-        drop(line);
-        self.moved.notify_all();
-        let mut from = begin;
-        while fills && from < whole {
-            let until = ((from / size + 1) * size).min(whole);
-            let range = (from - begin) as usize..(until - begin) as usize;
-            let own = order.get(range).unwrap_or_default();
-            self.group(from / size, std::mem::take(&mut carried), bytes, own).map_err(Some)?;
-            from = until;
-        }
-        if is_last && from == begin && !carried.is_empty() {
-            self.group((begin - 1) / size, carried, bytes, &[]).map_err(Some)?;
-        }
-        Ok(())
-    }
-
-    /// Encodes a row group: what was carried into it, and rows of the part.
-    fn group(&self, index: u64, carried: Vec<RecordBatch>, bytes: &[u8], own: &[u32]) -> Result<(), Error> {
-        let mut group = self.groups.begin(index)?;
-        let before: usize = carried.iter().map(RecordBatch::num_rows).sum();
-        for rows in carried {
-            group.write(rows)?;
-        }
-        // So that what is gathered at once is encoded at once, and not moved together with what stands beside it.
-        let (first, rest) = own.split_at(own.len().min(before.next_multiple_of(PIECE_ROWS) - before));
-        for piece in [first].into_iter().filter(|first| !first.is_empty()).chain(rest.chunks(PIECE_ROWS)) {
-            self.unpack(bytes, piece)?.into_iter().try_for_each(|rows| group.write(rows))?;
-        }
+        let Scratch { bytes, end, begins, .. } = scratch;
+        self.piece(&mut group, bytes, begins)?;
+        *end = 0;
         group.end()?;
         self.early.tell();
         Ok(())
     }
 
-    /// The rows that begin there.
-    fn unpack(&self, bytes: &[u8], order: &[u32]) -> Result<Vec<RecordBatch>, Error> {
-        let layout = &self.job.shed.layout;
-        let piece = |piece| layout.rows(bytes, piece, self.job.plan.schema).map_err(|source| self.arrow(source));
-        order.chunks(PIECE_ROWS).map(piece).collect()
+    /// Encodes rows that stand one behind the other.
+    fn piece(&self, group: &mut Group<'_>, bytes: &[u8], begins: &mut Vec<u32>) -> Result<(), Error> {
+        let rows = self.job.shed.layout.rows(bytes, begins, self.job.plan.schema);
+        begins.clear();
+        group.write(rows.map_err(|source| self.arrow(source))?)
     }
 
-    /// The rows of buckets in order, without those whose key stands in the table more than once.
-    fn sort(&self, buckets: &[Bucket], sorted: &mut Sorted) -> Result<(), Error> {
-        let Job { shed, plan, .. } = self.job;
-        sorted.order.clear();
-        let mut end = 0;
-        for bucket in buckets {
-            sorted.loaded.clear();
-            sorted.begins.clear();
-            shed.load(bucket, &mut sorted.loaded, &mut sorted.begins)?;
-            if !self.job.twins.is_empty() {
-                self.leave_out(sorted)?;
+    /// A bucket that so many row groups need; the last to take it leaves nothing.
+    fn shared(&self, at: usize, bucket: &Bucket, users: u64) -> Result<Arc<Sorted>, Error> {
+        let Some(shared) = self.shared.get(at) else { return Err(crashed(self.job)) };
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let sorted = match shared.sorted.take() {
+            Some(sorted) => sorted,
+            None => {
+                let mut sorted = Sorted::default();
+                sorted.sort(self.job, bucket)?;
+                Arc::new(sorted)
             }
-            let Sorted { loaded, begins, bytes, order, .. } = &mut *sorted;
-            let sorting = shed.layout.sorting(loaded, begins).map_err(|source| self.arrow(source))?;
-            let rows = plan.order.sorted(&sorting).map_err(|source| self.arrow(source))?;
-            // While the bucket is in the cache: unpacking looks at each row once per column.
-            let begins = rows.iter().filter_map(|row| begins.get(*row as usize));
-            end = Layout::gather(loaded, begins, bytes, end, order).map_err(|source| self.arrow(source))?;
+        };
+        shared.taken += 1;
+        if shared.taken < users {
+            shared.sorted = Some(Arc::clone(&sorted));
         }
-        Ok(())
-    }
-
-    /// Leaves out the rows whose key stands in the table more than once, and counts them.
-    fn leave_out(&self, sorted: &mut Sorted) -> Result<(), Error> {
-        let Job { shed, plan, twins, .. } = self.job;
-        let failed = |source| self.arrow(source);
-        let Sorted { loaded, begins, .. } = &mut *sorted;
-        let keys = shed.layout.some(loaded, begins, plan.order.key()).map_err(failed)?;
-        let hashes = plan.order.hashes_of(&keys).map_err(failed)?;
-        let is_twin = |hash: &u128| twins.contains_key(&(*hash).max(1));
-        let mut left_out = Vec::new();
-        let mut each = hashes.iter();
-        begins.retain(|begin| {
-            let is_twin = each.next().is_some_and(is_twin);
-            left_out.extend(Some(*begin).filter(|_| is_twin));
-            !is_twin
-        });
-        if left_out.is_empty() {
-            return Ok(());
-        }
-        let columns = shed.layout.all(&sorted.loaded, &left_out).map_err(failed)?;
-        let hashes: Vec<u128> = hashes.into_iter().filter(is_twin).collect();
-        let mut tally = Tally::default();
-        tally.add(&columns, &hashes, plan.controls);
-        self.line.lock().unwrap_or_else(PoisonError::into_inner).twins_tally.join(&tally);
-        let numbers = columns.last().and_then(|numbers| numbers.as_primitive_opt::<UInt64Type>());
-        sorted.twins.extend(numbers.map_or(&[][..], |numbers| numbers.values()));
-        Ok(())
+        Ok(sorted)
     }
 
     fn arrow(&self, source: ArrowError) -> Error {
-        Error::Arrow { table: self.job.plan.name.clone(), source }
+        self.job.shed.arrow(source)
     }
+}
+
+impl Sorted {
+    /// Loads a bucket and puts its rows in order, without those whose key stands in the table more than once.
+    fn sort(&mut self, job: &Job<'_>, bucket: &Bucket) -> Result<(), Error> {
+        let failed = |source| job.shed.arrow(source);
+        self.load(job, bucket)?;
+        if !job.twins.is_empty() {
+            let hashes = self.hashes(job)?;
+            let mut each = hashes.iter();
+            self.order.retain(|_| !each.next().is_some_and(|hash| is_twin(job, hash)));
+        }
+        let sorting = job.shed.layout.sorting(&self.bytes, &self.order).map_err(failed)?;
+        let rows = job.plan.order.sorted(&sorting).map_err(failed)?;
+        self.order = rows.iter().filter_map(|row| self.order.get(*row as usize).copied()).collect();
+        Ok(())
+    }
+
+    fn load(&mut self, job: &Job<'_>, bucket: &Bucket) -> Result<(), Error> {
+        self.bytes.clear();
+        self.order.clear();
+        job.shed.load(bucket, &mut self.bytes, &mut self.order)
+    }
+
+    /// The hashes of the keys of all rows.
+    fn hashes(&self, job: &Job<'_>) -> Result<Vec<u128>, Error> {
+        let Job { shed, plan, .. } = job;
+        let keys = shed.layout.some(&self.bytes, &self.order, plan.order.key());
+        keys.and_then(|keys| plan.order.hashes_of(&keys)).map_err(|source| shed.arrow(source))
+    }
+
+    /// The rows of a bucket whose key stands in the table more than once, counted, and their numbers.
+    fn left_out(&mut self, job: &Job<'_>, bucket: &Bucket) -> Result<Option<(Tally, Vec<u64>)>, Error> {
+        let Job { shed, plan, .. } = job;
+        self.load(job, bucket)?;
+        let all = self.hashes(job)?;
+        let twins = self.order.iter().zip(all).filter(|(_, hash)| is_twin(job, hash));
+        let (begins, hashes): (Vec<u32>, Vec<u128>) = twins.unzip();
+        if begins.is_empty() {
+            return Ok(None);
+        }
+        let columns = shed.layout.all(&self.bytes, &begins).map_err(|source| shed.arrow(source))?;
+        let mut tally = Tally::default();
+        tally.add(&columns, &hashes, plan.controls);
+        let numbers = columns.last().and_then(|numbers| numbers.as_primitive_opt::<UInt64Type>());
+        Ok(Some((tally, numbers.map_or_else(Vec::new, |numbers| numbers.values().to_vec()))))
+    }
+}
+
+fn is_twin(job: &Job<'_>, hash: &u128) -> bool {
+    job.twins.contains_key(&(*hash).max(1))
 }

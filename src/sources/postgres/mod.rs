@@ -403,7 +403,9 @@ impl Job<'_> {
         let batch_rows = match self.division {
             // Few rows, which the server takes long to find: those that are here are landed meanwhile.
             Division::Sought { .. } => BATCH_ROWS / 16,
-            _ => BATCH_ROWS,
+            // So many rows are still in the cache of a core when they are packed by the thread that read them.
+            Division::Ranges(_) => BATCH_ROWS / 16,
+            Division::Whole => BATCH_ROWS,
         };
         let rows = CopyRows::new(self.table, &self.plans, batch_rows, first_row);
         Ok(connection.copy(&self.select(range), rows, halt, self.take)?.received)

@@ -15,7 +15,7 @@ use crate::sources::Request;
 const PAGES_MIN: i64 = 1_024;
 
 /// How many ranges each reader finds on the average, so that they end together.
-const RANGES_PER_READER: usize = 4;
+const RANGES_PER_READER: usize = 8;
 
 /// How a table is read.
 pub(super) enum Division {
