@@ -61,7 +61,7 @@ fn recorded(envelopes: &[&Envelope]) -> Vec<Recorded<Envelope>> {
 
 /// The headers of a message as lines, folded ones as they are.
 fn headers(envelope: &Envelope) -> String {
-    let text = String::from_utf8(envelope.bytes.clone()).unwrap();
+    let text = String::from_utf8(envelope.bytes.to_vec()).unwrap();
     text.split("\r\n\r\n").next().unwrap().replace("\r\n", "\n")
 }
 

@@ -130,7 +130,7 @@ pub fn verifies(message: &[u8]) -> bool {
 }
 
 fn text(envelope: &Envelope) -> String {
-    String::from_utf8(envelope.bytes.clone()).unwrap()
+    String::from_utf8(envelope.bytes.to_vec()).unwrap()
 }
 
 #[test]
