@@ -13,6 +13,10 @@ use rusqlite::{Connection, OpenFlags};
 /// Messages that are recorded or settled between two times of moving.
 const MESSAGES: usize = 4096;
 
+/// Bytes of the log beyond which the thread is asked no more: a disk on which it is always at work would let no commit
+/// take the last pages, and the log would not end. Commits move everything then, as they do otherwise.
+const LOG_BYTES_MAX: u64 = 512 << 20;
+
 /// The thread that moves, begun when there is enough to move: a short sending needs none. It has ended, and closed its connection, when this is dropped.
 #[derive(Debug, Default)]
 pub(super) struct Mover {
@@ -30,6 +34,9 @@ impl Mover {
             return;
         }
         self.messages = 0;
+        if std::fs::metadata(path.with_extension("sqlite-wal")).is_ok_and(|log| log.len() > LOG_BYTES_MAX) {
+            return;
+        }
         let asks = self.asks.get_or_insert_with(|| {
             let (asks, asked) = sync_channel(1);
             let path = path.to_path_buf();
