@@ -73,7 +73,7 @@ impl Folder {
     fn write_one(&self, envelope: &Envelope) -> io::Result<Outcome> {
         let path = self.path.join(format!("{}.eml", envelope.file_stem()));
         match fs::read(&path) {
-            Ok(bytes) if bytes == envelope.bytes => {
+            Ok(bytes) if bytes == *envelope.bytes => {
                 self.already_there.fetch_add(1, Ordering::Relaxed);
                 return Ok(Outcome::Accepted);
             }

@@ -54,8 +54,8 @@ pub struct Envelope {
     pub from: Address,
     /// The one recipient.
     pub to: Personal<Address>,
-    /// The whole message of RFC 5322, lines ended by CRLF.
-    pub bytes: Vec<u8>,
+    /// The whole message of RFC 5322, lines ended by CRLF; shared with the connection that sends it.
+    pub bytes: Arc<Vec<u8>>,
 }
 
 impl fmt::Debug for Envelope {

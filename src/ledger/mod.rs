@@ -33,6 +33,7 @@ mod lease;
 mod lock;
 mod mentions;
 mod migrate;
+mod mover;
 mod obligations;
 mod outbox;
 mod outcomes;
@@ -112,12 +113,17 @@ const TABLES: &[&str] = &[
 /// Bytes of a page of a new ledger.
 const PAGE_BYTES: i64 = 8192;
 
+/// Pages in the log after which the commit that wrote the last of them moves what is left of them into the file.
+const LOG_PAGES: i64 = 16 * 1024;
+
 /// Pages of the file that are kept in memory, in KiB.
 const CACHE_KIB: i64 = 64 * 1024;
 
 /// An open ledger.
 #[derive(Debug)]
 pub struct Ledger {
+    /// Moves what the log holds into the file while groups are committed.
+    mover: mover::Mover,
     connection: Connection,
     path: PathBuf,
     /// What was sent, in a second place; none where the ledger is only read.
@@ -146,11 +152,13 @@ impl Ledger {
         // Every row is written with the number of the entry that was appended before it in the same transaction, and
         // `verify` makes the tables again: asking once more at each change costs a copy of each page it touches.
         connection.pragma_update(None, "foreign_keys", false).map_err(at)?;
-        // Groups are committed many times a second: their pages are moved into the file less often.
-        connection.pragma_update(None, "wal_autocheckpoint", 8192).map_err(at)?;
+        // Groups are committed many times a second: their pages are moved into the file less often, and while groups
+        // are sent most of them by a thread of its own.
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(at)?;
         connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(at)?;
         connection.set_prepared_statement_cache_capacity(64);
         let mut ledger = Ledger {
+            mover: mover::Mover::default(),
             connection,
             path: path.clone(),
             journal: None,
@@ -186,7 +194,14 @@ impl Ledger {
         // Where not even the helper files can be made, as on an auditor's read-only copy, nobody writes either.
         let is_still = probe.is_err_and(|error| error.sqlite_error_code() == Some(ErrorCode::CannotOpen));
         let connection = if is_still && !is_log_left { open_still(&path).map_err(at)? } else { connection };
-        Ok(Ledger { connection, path, journal: None, lease: None, letters: together::Letters::default() })
+        Ok(Ledger {
+            mover: mover::Mover::default(),
+            connection,
+            path,
+            journal: None,
+            lease: None,
+            letters: together::Letters::default(),
+        })
     }
 
     /// The file it is in.

@@ -66,6 +66,8 @@ mod life;
 mod lineage;
 /// The signed addresses by which a person refuses.
 mod links;
+/// The log of the ledger while groups are sent.
+mod log;
 /// The lunar calendar against published tables.
 mod lookup;
 mod lunar;

@@ -130,7 +130,7 @@ pub fn verifies(message: &[u8]) -> bool {
 }
 
 fn text(envelope: &Envelope) -> String {
-    String::from_utf8(envelope.bytes.clone()).unwrap()
+    String::from_utf8(envelope.bytes.to_vec()).unwrap()
 }
 
 #[test]
@@ -185,11 +185,11 @@ fn one_click_is_offered_where_there_is_a_link() {
     let post = post(&[]).unwrap();
     let link = format!("https://nhac.anbinh.example/refuse/{}", "0123456789abcdef".repeat(12));
     let message = composed(&post, None, Some(&link));
-    let parsed = MessageParser::new().parse(&message.bytes).unwrap();
+    let parsed = MessageParser::new().parse(message.bytes.as_slice()).unwrap();
     assert_eq!(parsed.header_raw("List-Unsubscribe").unwrap().trim(), format!("<{link}>"));
     assert_eq!(parsed.header_raw("List-Unsubscribe-Post").unwrap().trim(), "List-Unsubscribe=One-Click");
     let without = composed(&post, None, None);
-    let parsed = MessageParser::new().parse(&without.bytes).unwrap();
+    let parsed = MessageParser::new().parse(without.bytes.as_slice()).unwrap();
     assert!(parsed.header_raw("List-Unsubscribe-Post").is_none());
     // It comes back to an address of its own, that says nothing about the person.
     let from = message.from.to_string();
@@ -266,7 +266,7 @@ proptest! {
     #[test]
     fn vietnamese_subjects_arrive_whole(subject in "[A-Za-zĐđàáảãạâấầẩẫậêếềểễệôốồổỗộơớờởỡợưứừửữựýỳỷỹỵ]{1,9}( [A-Za-zĐđàáảãạâấầẩẫậêếềểễệôốồổỗộơớờởỡợưứừửữựýỳỷỹỵ0-9/,.:]{1,9}){0,40}") {
         let message = composed(&post(&[]).unwrap(), Some(&subject), None);
-        let parsed = MessageParser::new().parse(&message.bytes).unwrap();
+        let parsed = MessageParser::new().parse(message.bytes.as_slice()).unwrap();
         prop_assert_eq!(parsed.subject(), Some(subject.as_str()));
         let text = text(&message);
         let field = text.split("\r\nSubject: ").nth(1).unwrap().split("\r\nDate: ").next().unwrap();

@@ -4,14 +4,12 @@
 //! it is, text of which more than a third needs escapes becomes base64, all other is quoted-printable. This module
 //! must not know what a part says.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use memchr::{memchr_iter, memmem};
 
 /// Characters of an encoded line without its end (RFC 2045, 6.7 and 6.8).
 const LINE_CHARACTERS: usize = 76;
-/// Bytes that one line of base64 holds.
-const LINE_BYTES: usize = LINE_CHARACTERS / 4 * 3;
-/// The digits of base64 (RFC 4648).
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// The digits of quoted-printable.
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
@@ -63,45 +61,24 @@ fn is_line_too_long(text: &[u8]) -> bool {
 
 /// The text with CRLF at the end of every line.
 fn with_line_ends(text: &[u8], out: &mut Vec<u8>) {
-    for line in text.split_inclusive(|byte| *byte == b'\n') {
-        match line.strip_suffix(b"\n") {
-            Some(words) => {
-                out.extend(words.strip_suffix(b"\r").unwrap_or(words));
-                out.extend(b"\r\n");
-            }
-            None => out.extend(line),
-        }
+    let mut from = 0;
+    for at in memchr_iter(b'\n', text) {
+        let words = text.get(from..at).unwrap_or_default();
+        out.extend_from_slice(words.strip_suffix(b"\r").unwrap_or(words));
+        out.extend_from_slice(b"\r\n");
+        from = at + 1;
     }
+    out.extend_from_slice(text.get(from..).unwrap_or_default());
 }
 
+/// All digits at once, and then the lines of them: whole lines hold whole groups of four, so the padding is at the end.
 fn base64(bytes: &[u8], out: &mut Vec<u8>) {
-    let digit = |number: u32, shift: u32| DIGITS.get((number >> shift) as usize & 63).copied().unwrap_or(b'=');
-    let digits = |number: u32| [digit(number, 18), digit(number, 12), digit(number, 6), digit(number, 0)];
-    for (index, line) in bytes.chunks(LINE_BYTES).enumerate() {
+    let digits = STANDARD.encode(bytes);
+    for (index, line) in digits.as_bytes().chunks(LINE_CHARACTERS).enumerate() {
         if index > 0 {
-            out.extend(b"\r\n");
+            out.extend_from_slice(b"\r\n");
         }
-        let (whole, rest) = line.as_chunks::<3>();
-        // A line is put together beside the buffer, which then grows once.
-        let mut written = [b'='; LINE_CHARACTERS];
-        let mut places = written.as_chunks_mut::<4>().0.iter_mut();
-        for ([a, b, c], place) in whole.iter().zip(&mut places) {
-            *place = digits(u32::from(*a) << 16 | u32::from(*b) << 8 | u32::from(*c));
-        }
-        if let Some(place) = places.next() {
-            match rest {
-                [a] => {
-                    let [first, second, ..] = digits(u32::from(*a) << 16);
-                    *place = [first, second, b'=', b'='];
-                }
-                [a, b] => {
-                    let [first, second, third, _] = digits(u32::from(*a) << 16 | u32::from(*b) << 8);
-                    *place = [first, second, third, b'='];
-                }
-                _ => {}
-            }
-        }
-        out.extend(written.get(..line.len().div_ceil(3) * 4).unwrap_or_default());
+        out.extend_from_slice(line);
     }
 }
 
@@ -110,7 +87,7 @@ fn quoted_printable(text: &[u8], out: &mut Vec<u8>) {
         let words = line.strip_suffix(b"\n");
         quoted_line(words.map_or(line, |words| words.strip_suffix(b"\r").unwrap_or(words)), out);
         if words.is_some() {
-            out.extend(b"\r\n");
+            out.extend_from_slice(b"\r\n");
         }
     }
 }
@@ -122,12 +99,13 @@ fn quoted_line(line: &[u8], out: &mut Vec<u8>) {
         Some((end @ (b' ' | b'\t'), line)) => (line, Some(*end)),
         _ => (line, None),
     };
-    let mut quoted = Quoted { out, column: 0, last: 0 };
+    let mut quoted = Quoted { out, written: [0; LINE_CHARACTERS], column: 0, last: 0 };
     let mut rest = line;
     while let Some(first) = rest.first() {
         if is_plain(*first) {
             let room = (LINE_CHARACTERS - quoted.column).max(1);
-            let run = rest.iter().take(room).take_while(|byte| is_plain(**byte)).count();
+            let seen = rest.get(..room).unwrap_or(rest);
+            let run = seen.iter().position(|byte| !is_plain(*byte)).unwrap_or(seen.len());
             let (run, after) = rest.split_at(run);
             quoted.plain(run);
             rest = after;
@@ -139,6 +117,7 @@ fn quoted_line(line: &[u8], out: &mut Vec<u8>) {
     if let Some(end) = end {
         quoted.escaped(end);
     }
+    quoted.end();
 }
 
 fn is_plain(byte: u8) -> bool {
@@ -148,6 +127,8 @@ fn is_plain(byte: u8) -> bool {
 /// A line that is being written.
 struct Quoted<'o> {
     out: &'o mut Vec<u8>,
+    /// It is put together beside the buffer, which then grows once for each line.
+    written: [u8; LINE_CHARACTERS],
     /// Characters on the line.
     column: usize,
     /// How many of them came last, together.
@@ -160,8 +141,7 @@ impl Quoted<'_> {
         if self.column + run.len() > LINE_CHARACTERS {
             self.soft_break();
         }
-        self.out.extend(run);
-        self.column += run.len();
+        self.put(run);
         self.last = 1;
     }
 
@@ -170,17 +150,30 @@ impl Quoted<'_> {
             self.soft_break();
         }
         let digit = |number: u8| HEX.get(usize::from(number & 15)).copied().unwrap_or(b'0');
-        self.out.extend([b'=', digit(byte >> 4), digit(byte)]);
-        self.column += 3;
+        self.put(&[b'=', digit(byte >> 4), digit(byte)]);
         self.last = 3;
+    }
+
+    /// Puts what the line has room for.
+    fn put(&mut self, bytes: &[u8]) {
+        if let Some(place) = self.written.get_mut(self.column..self.column + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+        self.column += bytes.len();
     }
 
     /// Breaks the line before what comes next; a full line, which has no room for the sign, before what came last.
     fn soft_break(&mut self) {
         let moved = if self.column == LINE_CHARACTERS { self.last } else { 0 };
-        let at = self.out.len() - moved;
-        self.out.splice(at..at, *b"=\r\n");
+        let from = self.column - moved;
+        self.out.extend_from_slice(self.written.get(..from).unwrap_or_default());
+        self.out.extend_from_slice(b"=\r\n");
+        self.written.copy_within(from..self.column, 0);
         self.column = moved;
+    }
+
+    fn end(self) {
+        self.out.extend_from_slice(self.written.get(..self.column).unwrap_or_default());
     }
 }
 

@@ -9,6 +9,8 @@ mod dkim;
 mod mime;
 mod verp;
 
+use std::sync::Arc;
+
 use lettre::message::header::{self, Header, HeaderName, HeaderValue, Headers};
 use lettre::message::{Mailbox, Mailboxes};
 use sha2::{Digest, Sha256};
@@ -87,7 +89,9 @@ impl Post {
             let signature = signer.sign(&envelope.bytes);
             signatures.push_str(&signature.ok_or(Error::Random)?);
         }
-        envelope.bytes.splice(0..0, signatures.into_bytes());
+        if !signatures.is_empty() {
+            Arc::make_mut(&mut envelope.bytes).splice(0..0, signatures.into_bytes());
+        }
         Ok(envelope)
     }
 }
@@ -133,7 +137,7 @@ fn unsigned(letter: &Letter, head: &Head<'_>, refuse: Option<&str>) -> Result<En
     bytes.extend(b"--=_");
     bytes.extend(boundary.as_bytes());
     bytes.extend(b"--\r\n");
-    Ok(Envelope { key: head.key.to_owned(), message_id, from, to: head.to.clone(), bytes })
+    Ok(Envelope { key: head.key.to_owned(), message_id, from, to: head.to.clone(), bytes: Arc::new(bytes) })
 }
 
 /// 128 bits of SHA-256, in hexadecimal. The key holds a pseudonym made under a secret, no identifier.

@@ -4,6 +4,7 @@
 //! together. This module must not know how a connection is made or who else has one.
 
 use std::error::Error as _;
+use std::sync::Arc;
 
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
@@ -31,10 +32,8 @@ pub(super) struct Parcel {
     rcpt: String,
     /// Whether an address has letters beyond ASCII, which not every server takes.
     is_international: bool,
-    /// The message with its dots stuffed, and its end; none where it is no text.
-    text: Option<String>,
-    /// The message as it is, where it is no text.
-    bytes: Vec<u8>,
+    /// The message as it is: its dots are stuffed by the connection that sends it.
+    bytes: Arc<Vec<u8>>,
 }
 
 impl Parcel {
@@ -48,19 +47,11 @@ impl Parcel {
         if !envelope.bytes.is_ascii() {
             parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
         }
-        let text = std::str::from_utf8(&envelope.bytes).ok().map(|message| {
-            // Room for the announcement of the next message too.
-            let mut text = String::with_capacity(message.len() + 512);
-            stuff(message, &mut text);
-            text
-        });
-        let bytes = if text.is_none() { envelope.bytes.clone() } else { Vec::new() };
         Parcel {
             mail: Mail::new(Some(from.clone()), parameters).to_string(),
             rcpt: Rcpt::new(to.clone(), Vec::new()).to_string(),
             is_international,
-            text,
-            bytes,
+            bytes: Arc::clone(&envelope.bytes),
         }
     }
 
@@ -141,14 +132,16 @@ impl Line {
     /// The message and its end in one packet, with the announcement of the next: lettre sends the end in one of its
     /// own.
     async fn contents(&mut self, parcel: &Parcel, next: Option<&Parcel>) -> Result<response::Response, smtp::Error> {
-        let Some(text) = &parcel.text else { return self.smtp.message(&parcel.bytes).await };
-        let Some(next) = next.filter(|next| self.pipelines && self.takes(next)) else {
-            return self.smtp.command(text.as_str()).await;
+        // What is no text is sent as the library sends it.
+        let Ok(message) = std::str::from_utf8(&parcel.bytes) else {
+            return self.smtp.message(&parcel.bytes).await;
         };
-        self.is_announced = true;
         self.buffer.clear();
-        self.buffer.push_str(text);
-        next.announce(&mut self.buffer);
+        stuff(message, &mut self.buffer);
+        if let Some(next) = next.filter(|next| self.pipelines && self.takes(next)) {
+            self.is_announced = true;
+            next.announce(&mut self.buffer);
+        }
         self.smtp.command(self.buffer.as_str()).await
     }
 

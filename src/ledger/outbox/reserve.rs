@@ -74,6 +74,7 @@ impl Ledger {
                 };
                 // Where one part was known, as in a second run of a night, the next is not taken for new.
                 is_new = fresh == messages;
+                self.mover.has_committed(&self.path, fresh);
                 reserved += fresh;
             }
             Ok(reserved)

@@ -96,6 +96,8 @@ impl Ledger {
         self.journal = journal;
         match written {
             Ok((recorded, letters)) => {
+                let messages = settlements.len().saturating_add(recorded.len());
+                self.mover.has_committed(&self.path, messages);
                 self.letters.ended(settlements);
                 letters.into_iter().for_each(|(first, others)| self.letters.left(&first, others));
                 Ok(recorded)

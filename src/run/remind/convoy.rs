@@ -1,5 +1,5 @@
 //! Groups of messages on their way: while one is on the wire, the one before it is settled, the next is recorded,
-//! and the one after that is written on all cores.
+//! and the one after that is written, on as many cores as it takes to be ready in time.
 //!
 //! What leaves in one turn was recorded in the turn before, so its intent is durable before the wire, and one commit
 //! serves two groups. After a crash at most three groups are uncertain: the one that waits for its settlement, the
@@ -58,6 +58,8 @@ pub struct Convoy<M, P = Message> {
     written: Vec<(Record, P)>,
     /// What the caller knows each message by, from its writing to its end.
     known: HashMap<String, M>,
+    /// How many threads write the next batch.
+    writers: usize,
 }
 
 /// What one turn has come to.
@@ -71,7 +73,13 @@ pub struct Turn<M, E> {
 
 impl<M, P> Default for Convoy<M, P> {
     fn default() -> Self {
-        Convoy { settled: Vec::new(), on_wire: Vec::new(), written: Vec::new(), known: HashMap::new() }
+        Convoy {
+            settled: Vec::new(),
+            on_wire: Vec::new(),
+            written: Vec::new(),
+            known: HashMap::new(),
+            writers: cores(),
+        }
     }
 }
 
@@ -114,7 +122,9 @@ impl<M: Send + Sync, P: Send + Sync> Convoy<M, P> {
                         group => handle.block_on(wire.carry(group)),
                     });
                     let book = scope.spawn(|| ledger.turn(run, &settled, written));
-                    let letters = write_all(&batch, write);
+                    let letters = write_all(&batch, write, self.writers);
+                    let is_awaited = sent.is_finished() && book.is_finished();
+                    self.writers = writers(self.writers, batch.len(), is_awaited);
                     (joined(sent), joined(book), letters)
                 })
             })
@@ -192,13 +202,31 @@ pub fn settlement(key: &str, outcome: Outcome) -> Settlement {
     }
 }
 
-/// Writes each letter, in the order of the batch, on all cores.
+/// How many threads write the next batch: one more where all waited for the letters, one less where they were done
+/// before the wire or the ledger. Writing needs no more of the machine than keeps it from holding up the turn; what it
+/// leaves, the wire has.
+fn writers(writers: usize, batch: usize, is_awaited: bool) -> usize {
+    match (batch, is_awaited) {
+        (0, _) => writers,
+        (_, true) => writers.saturating_add(1).min(cores()),
+        (_, false) => writers.saturating_sub(1).max(1),
+    }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, |cores| cores.get())
+}
+
+/// Writes each letter, in the order of the batch, on so many threads.
 fn write_all<M: Sync, P: Send, E: Send>(
     batch: &[M],
     write: &(impl Fn(&M) -> Result<(Record, P), E> + Sync),
+    writers: usize,
 ) -> Vec<Result<(Record, P), E>> {
-    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-    let part = batch.len().div_ceil(cores).max(1);
+    if writers <= 1 {
+        return batch.iter().map(write).collect();
+    }
+    let part = batch.len().div_ceil(writers).max(1);
     thread::scope(|scope| {
         let parts: Vec<_> =
             batch.chunks(part).map(|part| scope.spawn(move || part.iter().map(write).collect::<Vec<_>>())).collect();
