@@ -144,10 +144,8 @@ fn world(response_percent_most: u16) -> World {
     world.edit(PIPELINE, "first_month = 2026-07-01", "first_month = 2026-09-01");
     world.edit(PIPELINE, "min_count = 100", "min_count = 1");
     world.edit(PIPELINE, "min_count = 200", "min_count = 1");
-    let gates = format!(
-        "[publication.gates]\nresponse_percent_least = 0\nresponse_percent_most = {response_percent_most}\n\n[privacy]"
-    );
-    world.edit(PIPELINE, "[privacy]", &gates);
+    let most = format!("response_percent_most = {response_percent_most}");
+    world.edit(PIPELINE, "response_percent_most = 1000", &most);
     world
 }
 
