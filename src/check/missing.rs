@@ -12,7 +12,7 @@ use crate::fault::{Fault, Place};
 use crate::language::Language;
 use crate::pipeline::reader::Faults;
 use crate::pipeline::{Item, Pipeline};
-use crate::reminders::letter::several_path;
+use crate::reminders::letter::{several_path, unfiled_path};
 use crate::sql::cases::{self, Covers};
 
 /// What stands where a person has to say something.
@@ -62,6 +62,15 @@ pub(super) fn check(root: &Path, pipeline: &Pipeline, faults: &Faults) {
             Place::file(path),
             "letters of several obligations are switched on, and their template is not there",
             "put it there (the repository has one to begin from), or write digest = false in [attention]",
+        ));
+    }
+    let languages = Language::ALL.into_iter().filter(|_| !pipeline.dossiers.is_empty());
+    for path in languages.map(unfiled_path).filter(|path| !root.join(path).exists()) {
+        faults.push(Fault::new(
+            "letter.no-unfiled-template",
+            Place::file(path),
+            "dossiers are prepared, and there is no template that tells a person that theirs is not handed in",
+            "put it there (the repository has one to begin from), or leave out [dossiers]",
         ));
     }
     for item in &pipeline.items {

@@ -11,13 +11,16 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 
 use crate::check::Checked;
-use crate::dossiers::Confirmed;
+use crate::dossiers::{Basis, Confirmed};
 use crate::fault::{Explain, Fault, Place};
 use crate::files;
 use crate::ledger::submissions::{Departure, Outcome, Stage, Submission, sealed_words_name};
-use crate::ledger::{ConfirmedDossier, Ledger, Lock, WaitingDossier};
+use crate::ledger::{ConfirmedDossier, Ledger, Lock, Objection, WaitingDossier, Withdrawal};
 use crate::paper;
 use crate::personal::{SealingKey, sha256};
+use crate::pipeline::Pipeline;
+use crate::pipeline::form::Form;
+use crate::pipeline::options::Confidence;
 use crate::pipeline::publication::Submission as Terms;
 use crate::submission::{Becomes, Error, Known, Patience, Portal, Status};
 use crate::world::World;
@@ -40,6 +43,8 @@ pub struct Left {
     pub filed: Vec<(String, String)>,
     /// Dossiers that it refused now, or that cannot be written in its form, with a code: a person must look.
     pub refused: Vec<(String, String)>,
+    /// Dossiers that are held now because the code of their procedure has no source, or is another by now.
+    pub unsourced: Vec<String>,
 }
 
 /// What the portal said of the dossiers that it has.
@@ -62,6 +67,13 @@ impl Left {
         }
         if !self.refused.is_empty() {
             texts.push(format!("{} refused and left for a person", dossiers(self.refused.len())));
+        }
+        if !self.unsourced.is_empty() {
+            texts.push(format!(
+                "{} held: the code of the procedure has no source, or is another by now, and no portal takes it: write it \
+                 on paper with `chudong submit --paper DIR`",
+                dossiers(self.unsourced.len())
+            ));
         }
         texts
     }
@@ -130,7 +142,7 @@ pub async fn submit(
 ///
 /// As [`submit`]; one that cannot be opened is a fault beside the others.
 pub async fn submit_confirmed(
-    terms: &Terms,
+    (terms, pipeline): (&Terms, &Pipeline),
     ledger: &mut Ledger,
     (run, today): (&str, Date),
     key: &SealingKey,
@@ -147,11 +159,35 @@ pub async fn submit_confirmed(
                 continue;
             }
         };
+        // It may have been confirmed for paper, under a code that nobody had to look up then.
+        if one.can_be_held_for(Objection::Unsourced) && !has_sourced_code(pipeline, ledger, &leaving, &one.basis)? {
+            ledger.hold_dossier(run, &one, Objection::Unsourced).map_err(|error| error.fault())?;
+            way.left.unsourced.push(one.dossier);
+            continue;
+        }
         if !way.take(ledger, (run, today), &leaving, Some(&one)).await? {
             break;
         }
     }
     Ok((way.left, way.faults))
+}
+
+/// Whether the code of a dossier's procedure has a source: by the form as it is now, which must have the same code; where
+/// there is no such form any more, by the one that the person was shown.
+pub(super) fn has_sourced_code(
+    pipeline: &Pipeline,
+    ledger: &Ledger,
+    leaving: &Leaving,
+    basis: &str,
+) -> Result<bool, Fault> {
+    let Confirmed { item, procedure, .. } = &leaving.confirmed;
+    let is_sourced = |form: &Form| form.procedure == *procedure && form.confidence != Confidence::Unsourced;
+    if let Some(form) = pipeline.form(item) {
+        return Ok(is_sourced(form));
+    }
+    let shown = ledger.dossier_basis(basis).map_err(|error| error.fault())?;
+    let shown = shown.map(|text| Basis::read(&text)).transpose().map_err(|error| error.fault())?;
+    Ok(shown.is_some_and(|basis| is_sourced(&basis.form)))
 }
 
 /// The day that counts as the day of handing in.
@@ -161,7 +197,7 @@ fn filed_on(today: Date, waiting: Option<&WaitingDossier>) -> Date {
 }
 
 /// One of the dossiers that are to leave; none where it was erased since it was asked which there are.
-fn opened(ledger: &Ledger, key: &SealingKey, dossier: &str) -> Result<Option<Leaving>, Fault> {
+pub(super) fn opened(ledger: &Ledger, key: &SealingKey, dossier: &str) -> Result<Option<Leaving>, Fault> {
     let Some(kept) = ledger.dossier(dossier).map_err(|error| error.fault())? else { return Ok(None) };
     let parts = ledger.confirmed_parts(dossier).map_err(|error| error.fault())?;
     if parts.is_empty() {
@@ -363,21 +399,59 @@ pub async fn leave(
             return Err(Fault::new("submission.not-refused", Place::Thing("--again".into()), what, next));
         }
     }
-    let done = both(terms, &mut desk, today, patience).await;
+    let done = both((terms, &checked.pipeline), &mut desk, today, patience).await;
     desk.ledger.anchor().map_err(|error| error.fault())?;
     done
 }
 
 async fn both(
-    terms: &Terms,
+    way @ (terms, _): (&Terms, &Pipeline),
     desk: &mut Desk,
     today: Date,
     patience: Patience,
 ) -> Result<(Heard, Left, Vec<Fault>), Fault> {
     let (heard, fault) = follow(terms, &mut desk.ledger, "-", &desk.key, patience).await?;
-    let (left, mut faults) = submit_confirmed(terms, &mut desk.ledger, ("-", today), &desk.key, patience).await?;
+    let (left, mut faults) = submit_confirmed(way, &mut desk.ledger, ("-", today), &desk.key, patience).await?;
     faults.extend(fault);
     Ok((heard, left, faults))
+}
+
+/// Withdraws confirmed dossiers that have not left, by hand, and says how many were not withdrawn before. Their persons
+/// are told by the next night. `reason` is a sentence without personal data.
+///
+/// # Errors
+///
+/// Where the ledger cannot be written, where another run is at work, and where a dossier has left or is not confirmed:
+/// those before it are withdrawn.
+pub fn withdraw(
+    world: &World,
+    checked: &Checked,
+    dossiers: &[String],
+    by: (&str, &str),
+    today: Date,
+) -> Result<usize, Fault> {
+    let mut desk = Desk::open(world, checked)?;
+    let mut done = 0;
+    let mut refused = None;
+    for dossier in dossiers {
+        let (what, next) = match desk.ledger.withdraw_dossier(dossier, by, today).map_err(|error| error.fault())? {
+            Withdrawal::Done => {
+                done += 1;
+                continue;
+            }
+            Withdrawal::Before => continue,
+            Withdrawal::HasLeft => ("has left, or is leaving", "whoever has it can stop it there"),
+            Withdrawal::NotConfirmed => (
+                "is not one that its person confirmed, or is over",
+                "`chudong ledger list --kind dossier.decided` names those that were confirmed",
+            ),
+        };
+        let what = format!("dossier {dossier} {what}");
+        refused = Some(Fault::new("submission.not-withdrawn", Place::Thing("--withdraw".into()), what, next));
+        break;
+    }
+    desk.ledger.anchor().map_err(|error| error.fault())?;
+    refused.map_or(Ok(done), Err)
 }
 
 /// Writes every dossier that is to leave into a folder as an accessible PDF, readable by the service's account alone, and
@@ -399,7 +473,8 @@ pub fn write_papers(world: &World, checked: &Checked, folder: &Path, account: &s
     };
     files::private_folder(folder).map_err(|error| unwritable(folder, &error))?;
     let mut written = Vec::new();
-    for one in desk.ledger.dossiers_to_leave().map_err(|error| error.fault())? {
+    let waiting = desk.ledger.waiting_dossiers().map_err(|error| error.fault())?;
+    for one in waiting.into_iter().filter(WaitingDossier::may_be_printed) {
         let Some(leaving) = opened(&desk.ledger, &desk.key, &one.dossier)? else { continue };
         let paper = paper::dossier(&leaving.confirmed).map_err(|error| error.fault())?;
         // The number of a dossier is of hexadecimal digits: it is a name, and no path.

@@ -35,6 +35,8 @@ enum Stands {
     Held(Option<Objection>),
     /// The portal did not take it; a clerk looks at it.
     Refused,
+    /// A clerk withdrew it: nothing of it is handed in.
+    Withdrawn,
     /// The portal has it.
     Filed(Box<Submission>),
 }
@@ -137,6 +139,10 @@ impl Receipt {
                 "Cổng dịch vụ công chưa nhận hồ sơ này; cán bộ đang xem xét. Để chắc chắn kịp hạn, xin liên hệ với cơ quan.",
                 "The public service portal has not taken this dossier; a clerk is looking at it. To be sure of the due day, please contact the agency.",
             ),
+            Stands::Withdrawn => words.say(
+                "Cán bộ của cơ quan đã rút hồ sơ này, không có gì được nộp. Việc này nếu chưa làm thì vẫn phải làm đúng hạn; xin liên hệ với cơ quan.",
+                "A clerk of the agency withdrew this dossier, and nothing is handed in. What it was for stays due if it is not done; please contact the agency.",
+            ),
             Stands::Filed(filed) => {
                 let number = escaped(filed.number.as_deref().unwrap_or_default()).into_owned();
                 let on = filed.filed_on.map(|on| words.day(on)).unwrap_or_default();
@@ -217,6 +223,10 @@ fn held(words: Words, why: Option<Objection>) -> String {
             "dữ liệu của cơ quan không còn cho thấy nghĩa vụ này",
             "by the data of the agency there is no such duty any more",
         ),
+        Some(Objection::Unsourced) => words.pick(
+            "Cổng dịch vụ công không nhận được hồ sơ này qua mạng, cán bộ sẽ in và chuyển đi",
+            "the public service portal cannot take it online, a clerk prints it and takes it on",
+        ),
         // Nobody reads such a thing about themselves on a page.
         Some(Objection::Deceased) | None => {
             words.pick("dữ liệu cần được kiểm tra lại", "some data has to be checked first")
@@ -244,7 +254,11 @@ fn told(field: &FormField, words: Words, value: &str) -> String {
 fn stands(ledger: &Ledger, dossier: &str) -> Result<Stands, Closed> {
     let Some(waiting) = ledger.waiting_dossier(dossier)? else {
         let filed = ledger.submission_of(dossier)?;
-        return Ok(filed.map_or(Stands::Leaves, |filed| Stands::Filed(Box::new(filed))));
+        return Ok(match filed {
+            Some(one) if one.stage == Stage::Withdrawn => Stands::Withdrawn,
+            Some(filed) => Stands::Filed(Box::new(filed)),
+            None => Stands::Leaves,
+        });
     };
     let WaitingDossier { stage, number, code, is_printed, .. } = &waiting;
     Ok(match stage {
