@@ -7,13 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::Checked;
 use super::catalogue::Catalogue;
 use crate::fault::{Fault, Place};
 use crate::language::Language;
+use crate::pipeline::options::MARK as MARK_COLUMN;
 use crate::pipeline::reader::Faults;
 use crate::pipeline::{Item, Pipeline};
 use crate::reminders::letter::{several_path, unfiled_path};
 use crate::sql::cases::{self, Covers};
+use crate::tables::TableName;
 
 /// What stands where a person has to say something.
 pub const MARK: &str = "TODO";
@@ -50,6 +53,28 @@ pub fn unsigned(pipeline: &Pipeline) -> Option<Missing> {
     let is_unsigned = pipeline.privacy.is_some() && pipeline.publication.signing_key.is_none();
     let what = "published checksums are not signed: add signing_key to [publication], an Ed25519 key as a secret";
     is_unsigned.then(|| Missing { place: Place::file(&pipeline.path), what: what.into() })
+}
+
+/// The ways of outcomes that an agency watches and of which no dossier shows which one was taken: they are left out of the
+/// figures.
+pub fn alike(checked: &Checked) -> Vec<Missing> {
+    let pipeline = &checked.pipeline;
+    let is_watched = pipeline.exact.as_ref().is_some_and(|exact| !exact.options.is_empty());
+    let choices = checked.graph.reach(&TableName::new("quality", "choices"));
+    let has_marks =
+        choices.is_some_and(|choices| choices.lineage.columns.iter().any(|(column, _)| column == MARK_COLUMN));
+    let outcomes = pipeline.options.outcomes.iter().filter(|_| is_watched);
+    let alike = outcomes.flat_map(|outcome| outcome.alike(has_marks).into_iter().map(move |pair| (outcome, pair)));
+    let told = alike.map(|(outcome, (one, other))| Missing {
+        place: Place::file(format!("pipelines/options/{}.toml", outcome.id)),
+        what: format!(
+            "no dossier shows whether {} or {} was taken, which share a procedure and a channel: neither is counted \
+             among the options that were taken; declare mark = \"...\" of one of them, and give a column mark in \
+             sql/quality/choices.sql, where a source tells them apart",
+            one.id, other.id
+        ),
+    });
+    told.collect()
 }
 
 /// The items of an agency that hold a mark, and the templates of a letter of several where it sends such letters and

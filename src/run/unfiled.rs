@@ -88,6 +88,13 @@ impl Night<'_> {
         Ok(())
     }
 
+    /// Of the obligations of messages that only the journal knew, those without a dossier: what was prepared for them is
+    /// gone with the ledger that was restored, and the link that their persons have leads nowhere.
+    pub(super) fn unlinked(&self, ledger: &Ledger, adopted: Vec<String>) -> Result<HashSet<String>, Fault> {
+        let known = ledger.dossiers_of(adopted.iter().map(String::as_str)).map_err(|error| error.fault())?;
+        Ok(adopted.into_iter().filter(|obligation| !known.contains_key(obligation)).collect())
+    }
+
     /// Puts into the history what people are to learn about dossiers that are not handed in.
     pub(super) fn with_unfiled(&self, mut history: History) -> History {
         let told = self.unfiled.iter().filter_map(|(obligation, one)| Some((obligation.clone(), one.unfiled()?)));

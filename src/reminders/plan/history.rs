@@ -1,6 +1,6 @@
 //! What was recorded earlier, as far as planning cares. It does not know where that is kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::civil::Date;
 
@@ -37,6 +37,9 @@ pub struct History {
     pub known_on: HashMap<String, Date>,
     /// By obligation key: the day, not after tonight, on which the person wanted to be asked again about its dossier.
     pub wished: HashMap<String, Date>,
+    /// By obligation key: those whose person has a link to a dossier that nobody knows any more, since the ledger was
+    /// restored.
+    pub unlinked: HashSet<String>,
     /// By obligation key: what its person is to learn about the dossier that they confirmed. The obligation may be done, or
     /// no longer there.
     pub unfiled: HashMap<String, Unfiled>,

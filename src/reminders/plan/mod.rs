@@ -229,6 +229,12 @@ fn decide<'a>(
             decided => return decided,
         }
     }
+    if let Some((told, notice)) = unlinked(obligation, item, history, days_left) {
+        match decide_stage(obligation, item, people, history, now, (notice, Some(&told))) {
+            Err(Reason::AlreadySent) => {}
+            decided => return decided,
+        }
+    }
     let of_stage = |notice| decide_stage(obligation, item, people, history, now, (notice, None));
     // What would be held without looking ahead is held for the same reason where looking ahead finds nothing.
     let reason = match stage(&item.notice_days, days_left) {
@@ -283,6 +289,16 @@ fn wished(obligation: &Obligation, item: &Item, history: &History, days_left: i3
     let notice = stage(&item.notice_days, days_left).or_else(|| item.notice_days.iter().copied().max())?;
     // The day is part of the message's key: who puts it off once more gets another letter.
     Some((Told { due_on: obligation.due_on, message: format!("postponed until {on}") }, notice))
+}
+
+/// What a letter says anew because the link of an earlier one leads nowhere since the ledger was restored, and the stage
+/// whose letter it is. The key holds the stage, so that it leaves once.
+fn unlinked(obligation: &Obligation, item: &Item, history: &History, days_left: i32) -> Option<(Told, u16)> {
+    if !history.unlinked.contains(&*obligation.key) {
+        return None;
+    }
+    let notice = stage(&item.notice_days, days_left).or_else(|| item.notice_days.iter().copied().max())?;
+    Some((Told { due_on: obligation.due_on, message: "the link is made anew".to_owned() }, notice))
 }
 
 /// The next stage that an obligation comes into, if that is within so many days.

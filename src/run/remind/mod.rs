@@ -121,8 +121,17 @@ impl Night<'_> {
             obligation.is_open(self.as_of) || self.unfiled.contains_key(obligation.key.as_str())
         };
         let open: HashSet<&str> = obligations.iter().filter(is_told).map(|open| open.key.as_str()).collect();
-        let history = history(ledger, |row| open.contains(row.obligation.as_str()))?;
+        let has_form = |item: &str| self.checked.pipeline.form(item).is_some();
+        let mut adopted = Vec::new();
+        let mut history = history(ledger, |row| {
+            let is_open = open.contains(row.obligation.as_str());
+            if is_open && row.is_adopted() && has_form(&row.item) {
+                adopted.push(row.obligation.clone());
+            }
+            is_open
+        })?;
         drop(open);
+        history.unlinked = self.unlinked(ledger, adopted)?;
         Ok(self.with_unfiled(self.told(ledger, obligations, self.attended(ledger, history)?)?))
     }
 
@@ -463,7 +472,7 @@ fn state(outcome: Outcome) -> MessageState {
 }
 
 /// What became of every message that was ever recorded, of those to be counted; the others are passed over one by one.
-pub(super) fn history(ledger: &Ledger, counts: impl Fn(&OutboxRow) -> bool) -> Result<History, Fault> {
+pub(super) fn history(ledger: &Ledger, mut counts: impl FnMut(&OutboxRow) -> bool) -> Result<History, Fault> {
     let before = |state| match state {
         MessageState::Accepted => Some(Before::Sent),
         MessageState::Refused => Some(Before::Refused),

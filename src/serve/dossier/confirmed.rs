@@ -6,14 +6,13 @@ use super::super::page::escaped;
 use super::page::{begin, end};
 use super::words::{Words, write_to};
 use super::{Closed, Drawer, sealed_fault};
-use crate::dossiers::{Basis, Confirmed, read_confirmed};
+use crate::dossiers::{Basis, Confirmed, Reader, read_confirmed};
 use crate::fault::Explain;
 use crate::language::Language;
 use crate::ledger::submissions::{Stage, Submission};
 use crate::ledger::{KeptDossier, Ledger, Objection, WaitingDossier, confirmed_name};
 use crate::personal::Personal;
 use crate::pipeline::Agency;
-use crate::pipeline::form::{FieldKind, FormField};
 
 /// A confirmed dossier, opened.
 pub(super) struct Receipt {
@@ -166,14 +165,14 @@ impl Receipt {
     fn write_values(&self, out: &mut String, words: Words) {
         let heading = words.pick("Nội dung đã xác nhận", "What was confirmed");
         write_to(out, format_args!("<h2>{heading}</h2>\n<dl>\n"));
+        let reader = Reader(Some(&self.basis.form));
         for field in &self.confirmed.fields {
-            let of = self.basis.form.field(&field.id);
-            let title = of.map_or(field.title_vi.as_str(), |of| words.text(&of.title));
-            let value = of.map_or_else(|| field.value.reveal().clone(), |of| told(of, words, field.value.reveal()));
-            write_to(out, format_args!("<dt>{}</dt>\n<dd>{}</dd>\n", escaped(title), escaped(&value)));
+            let title = reader.title(&field.id).map_or(field.title_vi.as_str(), |title| words.text(title));
+            let value = reader.value(field);
+            write_to(out, format_args!("<dt>{}</dt>\n<dd>{}</dd>\n", escaped(title), escaped(words.text(&value))));
         }
         for file in &self.confirmed.attachments {
-            let title = self.basis.form.field(&file.field).map_or("", |of| words.text(&of.title));
+            let title = reader.title(&file.field).map_or("", |title| words.text(title));
             write_to(out, format_args!("<dt>{}</dt>\n<dd>{}</dd>\n", escaped(title), escaped(file.name.reveal())));
         }
         out.push_str("</dl>\n");
@@ -236,19 +235,6 @@ fn held(words: Words, why: Option<Objection>) -> String {
         &format!("Hồ sơ chưa được chuyển đi: {why}. Cán bộ sẽ xem xét. Nếu ông/bà vẫn cần nộp, xin liên hệ với cơ quan."),
         &format!("The dossier has not left: {why}. A clerk looks at it. If you still need it handed in, please contact the agency."),
     )
-}
-
-/// A value as people read it.
-fn told(field: &FormField, words: Words, value: &str) -> String {
-    let choice = field.rule.choices.iter().find(|choice| choice.value == value);
-    match (field.kind, value.parse::<Date>(), choice) {
-        (FieldKind::Date, Ok(day), _) => words.day(day),
-        (FieldKind::Boolean, ..) => {
-            words.say(if value == "true" { "Có" } else { "Không" }, if value == "true" { "Yes" } else { "No" })
-        }
-        (_, _, Some(choice)) => words.text(&choice.title).to_owned(),
-        _ => value.to_owned(),
-    }
 }
 
 fn stands(ledger: &Ledger, dossier: &str) -> Result<Stands, Closed> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chudong::ledger::submissions::Stage;
 use chudong::ledger::{DossierState, MessageState};
 use chudong::simulate::{DossierMood, Simulator};
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use tokio::runtime::Runtime;
 
 use super::decided::{newer_licence, register};
