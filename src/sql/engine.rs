@@ -325,10 +325,11 @@ fn files(
 ) -> Result<Arc<dyn TableProvider>, DataFusionError> {
     let mut urls = Vec::with_capacity(paths.len());
     for path in paths {
-        // A listing of a file that is gone is empty, and so would be the table.
-        std::fs::metadata(path)?;
+        // A listing of a file that is gone is empty, and so would be the table: it must be there. What leads to it may be
+        // relative, with `..` in it, which has no place in the address of a file.
+        let path = std::fs::canonicalize(path)?;
         // A path of ours may hold what a pattern is made of; encoded, it is a name and nothing else.
-        let path = object_store::path::Path::from_absolute_path(std::path::absolute(path)?)
+        let path = object_store::path::Path::from_absolute_path(path)
             .map_err(|error| DataFusionError::External(Box::new(error)))?;
         urls.push(ListingTableUrl::parse(format!("file:///{path}"))?);
     }
