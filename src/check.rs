@@ -77,6 +77,7 @@ pub async fn read(root: &Path, agency: &str) -> (Option<Checked>, Vec<Fault>) {
     exact::check(&pipeline, &library, &graph, &faults);
     dossiers::check(root, &pipeline, &library, |name| graph.written(name), &faults);
     options::check(root, &pipeline, &faults);
+    options::words(&pipeline, &library, &faults);
     rules::check(root, &pipeline, &faults);
     selects::check(&library, &faults);
     let letters = Letters::read(root, &pipeline.items, &facts, &faults);

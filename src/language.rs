@@ -1,4 +1,4 @@
-//! The two languages of the product, text that exists in both, and how both write a date.
+//! The two languages of the product, text that exists in both, and how both write a date or a number.
 //!
 //! It must not know what any text is about.
 
@@ -64,6 +64,26 @@ impl Text {
 pub fn date(date: Date) -> Text {
     let (day, month, year) = (date.day(), date.month(), date.year());
     Text::new(format!("{day:02}/{month:02}/{year}"), format!("{day} {} {year}", month_in_english(month)))
+}
+
+/// A whole number with its separators: "1.250.000", "1,250,000".
+pub fn number(number: i64, language: Language) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mark = match language {
+        Language::Vi => '.',
+        Language::En => ',',
+    };
+    let mut text = String::with_capacity(digits.len() + 8);
+    if number < 0 {
+        text.push('-');
+    }
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(mark);
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// A day of the week: "thứ Hai", "Monday".

@@ -1,7 +1,8 @@
 -- One row per temporary residence to be extended and way of extending it: whether it is open to the person.
 --
--- Whoever is under 14 has no electronic identity of their own to file with. Of a person of whom no source tells the
--- identity, the portal is taken to be open; the way that needs integrated documents is not.
+-- Of a person of whom no source tells the electronic identity, the portal is taken to be open; the way that needs
+-- integrated documents is not. That a child's parent would have to go to the counter has no source: nothing is closed
+-- by age.
 --
 -- grain:   subject_id, object_id, period, option_id
 -- private: subject_id, object_id, period, is_eligible, reason, fee_status
@@ -9,7 +10,6 @@ with
 due as (select subject_id, object_id, period from obligations.temporary_residence where fulfilled_on is null),
 ways as (select option_id, via from codes.options where outcome = 'temporary_residence'),
 identities as (select * from staging.electronic_identities),
-people as (select subject_id, birth_date from staging.people),
 
 known as (
     select
@@ -17,10 +17,8 @@ known as (
         due.object_id,
         due.period,
         identities.level,
-        (identities.level >= 2 and identities.documents >= 5) as is_integrated,
-        coalesce(age_on(people.birth_date, $as_of) < 14, false) as is_child
+        (identities.level >= 2 and identities.documents >= 5) as is_integrated
     from due
-    left join people on people.subject_id = due.subject_id
     left join identities on identities.subject_id = due.subject_id
 ),
 
@@ -31,7 +29,6 @@ offered as (
         known.period,
         ways.option_id,
         case
-            when ways.via = 'online' and known.is_child then 'under_14'
             when ways.via = 'online' and known.level < 2 then 'no_level_2'
             when ways.option_id = 'vneid' and known.is_integrated is null then 'identity_unknown'
             when ways.option_id = 'vneid' and not known.is_integrated then 'not_integrated'

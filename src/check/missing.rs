@@ -7,13 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::Checked;
 use super::catalogue::Catalogue;
 use crate::fault::{Fault, Place};
 use crate::language::Language;
+use crate::pipeline::options::MARK as MARK_COLUMN;
 use crate::pipeline::reader::Faults;
 use crate::pipeline::{Item, Pipeline};
-use crate::reminders::letter::several_path;
+use crate::reminders::letter::{several_path, unfiled_path};
 use crate::sql::cases::{self, Covers};
+use crate::tables::TableName;
 
 /// What stands where a person has to say something.
 pub const MARK: &str = "TODO";
@@ -52,6 +55,28 @@ pub fn unsigned(pipeline: &Pipeline) -> Option<Missing> {
     is_unsigned.then(|| Missing { place: Place::file(&pipeline.path), what: what.into() })
 }
 
+/// The ways of outcomes that an agency watches and of which no dossier shows which one was taken: they are left out of the
+/// figures.
+pub fn alike(checked: &Checked) -> Vec<Missing> {
+    let pipeline = &checked.pipeline;
+    let is_watched = pipeline.exact.as_ref().is_some_and(|exact| !exact.options.is_empty());
+    let choices = checked.graph.reach(&TableName::new("quality", "choices"));
+    let has_marks =
+        choices.is_some_and(|choices| choices.lineage.columns.iter().any(|(column, _)| column == MARK_COLUMN));
+    let outcomes = pipeline.options.outcomes.iter().filter(|_| is_watched);
+    let alike = outcomes.flat_map(|outcome| outcome.alike(has_marks).into_iter().map(move |pair| (outcome, pair)));
+    let told = alike.map(|(outcome, (one, other))| Missing {
+        place: Place::file(format!("pipelines/options/{}.toml", outcome.id)),
+        what: format!(
+            "no dossier shows whether {} or {} was taken, which share a procedure and a channel: neither is counted \
+             among the options that were taken; declare mark = \"...\" of one of them, and give a column mark in \
+             sql/quality/choices.sql, where a source tells them apart",
+            one.id, other.id
+        ),
+    });
+    told.collect()
+}
+
 /// The items of an agency that hold a mark, and the templates of a letter of several where it sends such letters and
 /// has none: each is a fault.
 pub(super) fn check(root: &Path, pipeline: &Pipeline, faults: &Faults) {
@@ -62,6 +87,15 @@ pub(super) fn check(root: &Path, pipeline: &Pipeline, faults: &Faults) {
             Place::file(path),
             "letters of several obligations are switched on, and their template is not there",
             "put it there (the repository has one to begin from), or write digest = false in [attention]",
+        ));
+    }
+    let languages = Language::ALL.into_iter().filter(|_| !pipeline.dossiers.is_empty());
+    for path in languages.map(unfiled_path).filter(|path| !root.join(path).exists()) {
+        faults.push(Fault::new(
+            "letter.no-unfiled-template",
+            Place::file(path),
+            "dossiers are prepared, and there is no template that tells a person that theirs is not handed in",
+            "put it there (the repository has one to begin from), or leave out [dossiers]",
         ));
     }
     for item in &pipeline.items {

@@ -258,6 +258,13 @@ enum Verb {
         /// Write the confirmed dossiers into this folder as accessible PDF instead, readable by this account alone.
         #[arg(long, value_name = "DIR", conflicts_with = "again")]
         paper: Option<PathBuf>,
+        /// Withdraw a confirmed dossier that has not left: nothing of it is handed in, and the next night tells its
+        /// person. May be given several times; nothing else is done then.
+        #[arg(long, value_name = "DOSSIER", conflicts_with_all = ["again", "paper"], requires = "reason")]
+        withdraw: Vec<String>,
+        /// Why it is withdrawn: one sentence for the ledger, without personal data.
+        #[arg(long, value_name = "TEXT", requires = "withdraw")]
+        reason: Option<String>,
         /// Try a dossier once more that the portal refused; may be given several times.
         #[arg(long, value_name = "DOSSIER")]
         again: Vec<String>,
@@ -582,8 +589,12 @@ async fn verb(cli: Cli) -> Result<Ended, Vec<Fault>> {
         Verb::Withdraw { asked } => restate::withdraw(root, &agency, state, asked).await,
         Verb::Push => push::push(root, &agency, state).await,
         Verb::Submit { paper: Some(folder), .. } => submit::paper(root, &agency, state, &folder).await,
-        Verb::Submit { paper: None, again, today } => {
+        Verb::Submit { paper: None, again, today, withdraw, reason } => {
             let today = today.unwrap_or_else(AsOf::today).date();
+            if !withdraw.is_empty() {
+                let why = (withdraw.as_slice(), reason.as_deref().unwrap_or_default());
+                return submit::withdraw(root, &agency, state, why, today).await;
+            }
             submit::submit(root, &agency, state, &again, today).await
         }
         Verb::Budget { format } => budget::budget(root, &agency, state, format).await,

@@ -25,7 +25,9 @@ pub(super) async fn check_all(root: &Path, as_of: Option<AsOf>) -> Result<Ended,
     // What an agency uses was said for the agency.
     faults.extend(found.into_iter().filter(|fault| !faults.contains(fault)).collect::<Vec<_>>());
     faults.sort_by(|a, b| (&a.place, a.code, &a.what).cmp(&(&b.place, b.code, &b.what)));
-    let unsigned: Vec<Missing> = agencies.iter().filter_map(|checked| missing::unsigned(&checked.pipeline)).collect();
+    let mut warnings: Vec<Missing> =
+        agencies.iter().filter_map(|checked| missing::unsigned(&checked.pipeline)).collect();
+    warnings.extend(agencies.iter().flat_map(missing::alike));
     for checked in agencies {
         print(&format!(
             "{}: {} sources, {} items, {} models\n",
@@ -37,7 +39,7 @@ pub(super) async fn check_all(root: &Path, as_of: Option<AsOf>) -> Result<Ended,
     }
     let marks = missing::marks(root);
     say("Not finished", &marks)?;
-    say("Warnings", &unsigned)?;
+    say("Warnings", &warnings)?;
     say("Cases that would prove more", &missing::cases(root, &catalogue))?;
     match (faults.is_empty(), marks.is_empty()) {
         (false, _) => Err(faults),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 
-use super::book::account;
+use super::book::{account, checked_reason};
 use super::{Ended, complain, one, print};
 use crate::check;
 use crate::fault::Fault;
@@ -38,6 +38,22 @@ pub(super) async fn submit(
         complain(&format!("{fault}\n"));
     }
     Ok(if faults.is_empty() { Ended::Done } else { Ended::Held })
+}
+
+/// Withdraws what is confirmed and has not left.
+pub(super) async fn withdraw(
+    root: PathBuf,
+    agency: &str,
+    state: PathBuf,
+    (dossiers, reason): (&[String], &str),
+    today: Date,
+) -> Result<Ended, Vec<Fault>> {
+    let reason = checked_reason(reason)?;
+    let checked = check::check(&root, agency).await?;
+    let world = World::new(root, state);
+    let done = leaving::withdraw(&world, &checked, dossiers, (&account(), &reason), today).map_err(one)?;
+    print(&format!("{done} withdrawn, {} before; the next night tells their persons\n", dossiers.len() - done))?;
+    Ok(Ended::Done)
 }
 
 /// Writes what is confirmed into a folder.

@@ -16,6 +16,7 @@ mod decide;
 mod error;
 mod kept;
 mod prepared;
+mod read;
 mod rows;
 mod sheet;
 
@@ -27,5 +28,6 @@ pub use decide::{Answers, Decided, Discrepancy, FieldFault, Meta, confirm, discr
 pub use error::Error;
 pub use kept::{confirmed_text, read_confirmed};
 pub use prepared::{Prepared, Said, Shown, Standing};
+pub use read::{Reader, as_read};
 pub use rows::wanted_rows;
 pub use sheet::Sheet;

@@ -3,7 +3,7 @@
 //!
 //! What a person confirmed is never dropped in silence. A dossier whose duty is done meanwhile, or whose person has died,
 //! is held with an entry that says why; when the reason is gone it may leave again, and a clerk may let it leave all the
-//! same. Until it leaves, its person may take the decision back: it stands then as it was prepared.
+//! same, or withdraw it. Until it leaves, its person may take the decision back: it stands then as it was prepared.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::prepared::DossierState;
 use super::said::Line;
-use super::submissions::{Departure, Stage, announce, step};
+use super::submissions::{Departure, Stage, Submission, announce, step};
 use super::{Error, Ledger, append, beside, one_row};
 use crate::obligations::life::State;
 
@@ -33,13 +33,16 @@ pub enum Objection {
     Withdrawn,
     /// The person has died.
     Deceased,
+    /// The code of its procedure has no source, or is another by now: no portal takes it under that code.
+    Unsourced,
 }
 
 impl Objection {
-    const WORDS: [(&'static str, Objection); 3] = [
+    const WORDS: [(&'static str, Objection); 4] = [
         ("obligation.fulfilled", Objection::Fulfilled),
         ("obligation.withdrawn", Objection::Withdrawn),
         ("person.deceased", Objection::Deceased),
+        ("procedure.unsourced", Objection::Unsourced),
     ];
 
     /// The word in the ledger.
@@ -66,6 +69,8 @@ pub struct WaitingDossier {
     pub subject: String,
     /// The obligation's day.
     pub due_on: Date,
+    /// The name of what it shares with others of its night: its form, and where its columns come from.
+    pub basis: String,
     /// The entry of the decision.
     pub decision: i64,
     /// The day of the decision, in Vietnam.
@@ -96,8 +101,22 @@ impl WaitingDossier {
 
     /// Whether it can be held for this: not where the portal or the agency may have it, nor where a clerk knows of it.
     pub fn can_be_held_for(&self, objection: Objection) -> bool {
+        // Under a code that nobody found a source for it goes to no portal, whatever a clerk says: it goes on paper.
+        if objection == Objection::Unsourced {
+            return self.number.is_none() && self.stage != Some(Stage::Refused);
+        }
         let is_here = self.number.is_none() && !self.is_printed && self.stage != Some(Stage::Refused);
         is_here && (self.stage == Some(Stage::Held) || self.code.as_deref() != Some(objection.word()))
+    }
+
+    /// Why it is held; none where it is not.
+    pub fn held_for(&self) -> Option<Objection> {
+        self.code.as_deref().and_then(Objection::from_word).filter(|_| self.stage == Some(Stage::Held))
+    }
+
+    /// Whether it may be written on paper: what no portal takes can be taken to whoever decides.
+    pub fn may_be_printed(&self) -> bool {
+        self.may_leave() || (self.held_for() == Some(Objection::Unsourced) && self.objection().is_none())
     }
 
     /// Whether it is to be handed in now.
@@ -114,6 +133,22 @@ pub enum TakenBack {
     /// It has left, or is leaving.
     HasLeft,
     /// There is nothing to take back: it is not confirmed, or another version is.
+    NotConfirmed,
+}
+
+/// The word in the ledger for why a dossier does not leave that a clerk withdrew.
+const WITHDRAWN: &str = "clerk.withdrawn";
+
+/// What became of a clerk's wish to withdraw a dossier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withdrawal {
+    /// It is withdrawn.
+    Done,
+    /// It was withdrawn before.
+    Before,
+    /// It has left, or is leaving: whoever has it can stop it there.
+    HasLeft,
+    /// No such dossier is confirmed.
     NotConfirmed,
 }
 
@@ -144,12 +179,12 @@ impl Ledger {
         let sql = format!(
             "select dossier.dossier, dossier.item, dossier.obligation, dossier.subject, dossier.due_on,
                  dossier.entry, entry.body ->> 'on', submission.stage, submission.number, submission.code,
-                 obligation.state
+                 obligation.state, dossier.basis
              from dossier join entry on entry.seq = dossier.entry
                  left join submission on submission.dossier = dossier.dossier
                  left join obligation on obligation.item = dossier.item and obligation.key = dossier.obligation
              where dossier.state = 'confirmed' and {which}
-                 and (submission.stage is null or submission.stage not in ('filed', 'ended'))
+                 and (submission.stage is null or submission.stage not in ('filed', 'ended', 'withdrawn'))
              order by dossier.entry, dossier.dossier"
         );
         let mut select = self.connection.prepare(&sql).map_err(failed)?;
@@ -276,6 +311,75 @@ impl Ledger {
         Ok(taken)
     }
 
+    /// Withdraws a confirmed dossier that neither the portal nor anybody on the way to it has, by a clerk: `account` is
+    /// the system account, `reason` a sentence without personal data. It is kept until its person has been told. Withdrawn
+    /// once more it is withdrawn as before, and nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written.
+    pub fn withdraw_dossier(
+        &mut self,
+        dossier: &str,
+        (account, reason): (&str, &str),
+        on: Date,
+    ) -> Result<Withdrawal, Error> {
+        self.write_said("withdraw a dossier", |transaction| {
+            let sql = "select dossier.item, dossier.obligation, dossier.subject, dossier.due_on, submission.stage
+                       from dossier left join submission on submission.dossier = dossier.dossier
+                       where dossier.dossier = ?1 and dossier.state = 'confirmed'";
+            let row = |row: &Row<'_>| {
+                let of: [String; 4] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?];
+                Ok((of, row.get::<_, Option<String>>(4)?))
+            };
+            let known = transaction.prepare_cached(sql)?.query_row([dossier], row).optional()?;
+            let Some(([item, obligation, subject, due_on], stage)) = known else {
+                return Ok(Withdrawal::NotConfirmed);
+            };
+            match stage.as_deref().and_then(Stage::from_word) {
+                Some(Stage::Withdrawn) => return Ok(Withdrawal::Before),
+                Some(Stage::Announced | Stage::Filed | Stage::Ended) => return Ok(Withdrawal::HasLeft),
+                Some(Stage::Waiting | Stage::Held | Stage::Refused) | None => {}
+            }
+            let body = json!({
+                "by": account, "code": WITHDRAWN, "due_on": due_on, "item": item, "obligation": obligation,
+                "on": on.to_string(), "reason": reason, "subject": subject
+            });
+            step(transaction, ("-", "submission.withdrawn", dossier), &body, None)?;
+            Ok(Withdrawal::Done)
+        })
+    }
+
+    /// Erases these dossiers, which a clerk withdrew and of which their persons have been told: another may be prepared.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be written.
+    pub fn forget_withdrawn(&mut self, run: &str, dossiers: &[String]) -> Result<usize, Error> {
+        self.remove_dossiers(run, dossiers, DossierState::Over, None)
+    }
+
+    /// The dossiers that a clerk withdrew and of which something is kept, each with the day on which.
+    ///
+    /// # Errors
+    ///
+    /// Where the ledger cannot be read.
+    pub fn withdrawn_dossiers(&self) -> Result<Vec<(Submission, Date)>, Error> {
+        let mut found = Vec::new();
+        for one in self.submissions(&[Stage::Withdrawn])? {
+            let sql = "select entry.body ->> 'on' from dossier
+                           join submission on submission.dossier = dossier.dossier
+                           join entry on entry.seq = submission.entry
+                       where dossier.dossier = ?1 and dossier.state = 'confirmed'";
+            let on = self.connection.prepare_cached(sql).and_then(|mut select| {
+                select.query_row([&one.dossier], |row| row.get::<_, Option<String>>(0)).optional()
+            });
+            let on = on.map_err(|source| self.failed("read which dossiers were withdrawn", source))?.flatten();
+            found.extend(on.and_then(|on| on.parse().ok()).map(|on| (one, on)));
+        }
+        Ok(found)
+    }
+
     /// Removes from the second place what was taken back. It is taken back whatever becomes of this: what stays is sealed,
     /// and goes when the dossier is over.
     fn forget_taken_back(&mut self, dossier: &str) {
@@ -318,7 +422,7 @@ fn take_back(transaction: &Transaction<'_>, run: &str, dossier: &str, body: &Val
 
 fn has_left(transaction: &Transaction<'_>, dossier: &str, decision: i64) -> rusqlite::Result<bool> {
     let sql = "select exists (select 1 from submission where dossier = ?1
-                       and (number is not null or stage in ('announced', 'filed', 'ended')))
+                       and (number is not null or stage in ('announced', 'filed', 'ended', 'withdrawn')))
                    or exists (select 1 from entry where seq > ?2 and kind = 'submission.printed' and key = ?1)";
     transaction.prepare_cached(sql)?.query_row(params![dossier, decision], |row| row.get(0))
 }
@@ -340,6 +444,7 @@ fn waiting(row: &Row<'_>) -> rusqlite::Result<WaitingDossier> {
         number: text(8)?,
         code: text(9)?,
         state: text(10)?.and_then(|word| State::from_word(&word)),
+        basis: row.get(11)?,
         is_printed: false,
     })
 }

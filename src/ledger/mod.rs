@@ -69,7 +69,7 @@ pub use chain::{Entry, Head};
 pub use checkpoint::Checkpoint;
 pub use decisions::{ConfirmedDossier, Decision, DecisionTaken, DossierAct, confirmed_name};
 pub use deferred::Deferred;
-pub use departing::{Objection, TakenBack, WaitingDossier};
+pub use departing::{Objection, TakenBack, WaitingDossier, Withdrawal};
 pub use error::Error;
 pub use lock::Lock;
 pub use obligations::{Followed, ObligationCount};

@@ -312,7 +312,7 @@ impl Ledger {
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
-    fn remove_dossiers(
+    pub(super) fn remove_dossiers(
         &mut self,
         run: &str,
         gone: &[String],

@@ -53,17 +53,20 @@ pub enum Stage {
     Refused,
     /// It does not leave before a clerk has looked: the duty is done meanwhile, or the person has died.
     Held,
+    /// A clerk withdrew it before it left: nothing of it is handed in.
+    Withdrawn,
     /// The portal has come to an end with it.
     Ended,
 }
 
 impl Stage {
-    const WORDS: [(&'static str, Stage); 6] = [
+    const WORDS: [(&'static str, Stage); 7] = [
         ("waiting", Stage::Waiting),
         ("announced", Stage::Announced),
         ("filed", Stage::Filed),
         ("refused", Stage::Refused),
         ("held", Stage::Held),
+        ("withdrawn", Stage::Withdrawn),
         ("ended", Stage::Ended),
     ];
 
@@ -375,6 +378,15 @@ pub(super) fn step(
                 ["item", "obligation", "subject", "due_on", "code"].map(text);
             transaction.execute(sql, params![dossier, item, obligation, subject, due_on, code, entry])?
         }
+        "submission.withdrawn" => {
+            let sql = "insert into submission (dossier, item, obligation, subject, due_on, stage, code, entry)
+                       values (?1, ?2, ?3, ?4, ?5, 'withdrawn', ?6, ?7)
+                       on conflict (dossier) do update set stage = 'withdrawn', code = ?6, entry = ?7
+                       where stage in ('waiting', 'held', 'refused')";
+            let [item, obligation, subject, due_on, code] =
+                ["item", "obligation", "subject", "due_on", "code"].map(text);
+            transaction.execute(sql, params![dossier, item, obligation, subject, due_on, code, entry])?
+        }
         "submission.released" => {
             let sql = "update submission set stage = 'waiting', code = null, entry = ?2
                        where dossier = ?1 and stage = 'held'";
@@ -403,7 +415,7 @@ pub(super) fn take_over(transaction: &Transaction<'_>, line: &Line) -> rusqlite:
     };
     let known: Option<Known> = transaction.prepare_cached(sql)?.query_row([&line.key], row).optional()?;
     let follows = match (line.kind.as_str(), &known) {
-        ("submission.announced" | "submission.held", None) => true,
+        ("submission.announced" | "submission.held" | "submission.withdrawn", None) => true,
         (_, None) => false,
         (kind, Some((stage, number, status, outcome))) => match (kind, Stage::from_word(stage)) {
             ("submission.announced", stage) => stage == Some(Stage::Waiting),
@@ -411,6 +423,9 @@ pub(super) fn take_over(transaction: &Transaction<'_>, line: &Line) -> rusqlite:
             ("submission.filed" | "submission.refused", stage) => stage == Some(Stage::Announced),
             ("submission.again", stage) => matches!(stage, Some(Stage::Refused | Stage::Held)),
             ("submission.held", stage) => matches!(stage, Some(Stage::Waiting | Stage::Announced)) && number.is_none(),
+            ("submission.withdrawn", stage) => {
+                matches!(stage, Some(Stage::Waiting | Stage::Held | Stage::Refused))
+            }
             ("submission.released", stage) => stage == Some(Stage::Held),
             ("submission.status", stage) => {
                 let said = (line.body.get("status").and_then(Value::as_i64), line.text("outcome"));

@@ -53,6 +53,9 @@ pub struct Offer {
     pub via: Via,
     /// The procedure whose dossiers show that it was taken.
     pub procedure_code: Option<String>,
+    /// What its dossiers bear, where another way shares that procedure and its channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
     /// How often the person goes somewhere.
     pub visits: u16,
     /// What the person does, in order.
@@ -377,6 +380,7 @@ fn offer(outcome: &Outcome, way: &WayThere, time: Time) -> Offer {
         title: way.title.clone(),
         via: way.via,
         procedure_code: way.procedure_code.clone(),
+        mark: way.mark.clone(),
         visits: way.visits,
         steps: way.steps.clone(),
         documents: way.documents.clone(),

@@ -10,7 +10,7 @@ mod face;
 mod page;
 mod story;
 
-use crate::dossiers::Confirmed;
+use crate::dossiers::{Confirmed, Reader};
 use crate::fault::{Explain, Place};
 use crate::personal::Personal;
 
@@ -50,14 +50,14 @@ impl Explain for Error {
     }
 }
 
-/// The dossier as a PDF/UA-1 in Vietnamese, with English beside it.
+/// The dossier as a PDF/UA-1 in Vietnamese, with English beside it; `reader` knows how its values read.
 ///
 /// # Errors
 ///
 /// [`Error::Font`] and [`Error::Pdf`]: neither can come from what a dossier says.
-pub fn dossier(confirmed: &Confirmed) -> Result<Personal<Vec<u8>>, Error> {
+pub fn dossier(confirmed: &Confirmed, reader: Reader<'_>) -> Result<Personal<Vec<u8>>, Error> {
     let fonts = face::Fonts::open()?;
-    let story = story::of(confirmed);
+    let story = story::of(confirmed, reader);
     let pages = page::set(&story, &fonts);
     draw::draw(confirmed, &story, &pages, &fonts).map(Personal::new)
 }

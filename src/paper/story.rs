@@ -2,7 +2,7 @@
 
 use super::face::{Face, Style};
 use crate::calendar::vietnam;
-use crate::dossiers::{Attachment, Confirmed, Field, Origin};
+use crate::dossiers::{Attachment, Confirmed, Field, Origin, Reader};
 
 /// A text that begins on a line of its own.
 pub(super) type Said = (Style, String);
@@ -36,7 +36,7 @@ pub(super) struct Story {
     pub(super) foot: String,
 }
 
-pub(super) fn of(confirmed: &Confirmed) -> Story {
+pub(super) fn of(confirmed: &Confirmed, reader: Reader<'_>) -> Story {
     let title = format!("Hồ sơ: {}", confirmed.procedure_title);
     let mut blocks = vec![
         Block::Heading { level: 1, said: vec![(TITLE, title.clone())] },
@@ -49,12 +49,12 @@ pub(super) fn of(confirmed: &Confirmed) -> Story {
         heading("Thông tin chung", "About this dossier"),
         about(confirmed),
         heading("Nội dung đã xác nhận", "What was confirmed"),
-        values(&confirmed.fields),
+        values(&confirmed.fields, reader),
         heading("Tệp đính kèm", "Attached files"),
     ];
     blocks.push(match confirmed.attachments.as_slice() {
         [] => Block::Paragraph(vec![vi("Không có tệp đính kèm."), en("No file is attached.")]),
-        files => Block::List(files.iter().map(file).collect()),
+        files => Block::List(files.iter().map(|one| file(one, reader)).collect()),
     });
     Story { title, blocks, foot: format!("Hồ sơ {}", confirmed.dossier) }
 }
@@ -102,16 +102,23 @@ fn about(confirmed: &Confirmed) -> Block {
     }
 }
 
-fn values(fields: &[Field]) -> Block {
+fn values(fields: &[Field], reader: Reader<'_>) -> Block {
     Block::Table {
         summary: "Mỗi dòng là một trường của biểu mẫu, giá trị đã xác nhận và nguồn gốc của giá trị.",
         widths: &[0.30, 0.36, 0.34],
         head: vec![title("Trường", "Field"), title("Giá trị", "Value"), title("Nguồn gốc", "Origin")],
         rows: fields
             .iter()
-            .map(|field| vec![title(&field.title_vi, &field.title_en), vec![vi(field.value.reveal())], origin(field)])
+            .map(|field| vec![title(&field.title_vi, &field.title_en), value(field, reader), origin(field)])
             .collect(),
     }
+}
+
+/// A value as people read it, in English too where that is another text.
+fn value(field: &Field, reader: Reader<'_>) -> Vec<Said> {
+    let read = reader.value(field);
+    let english = (read.en != read.vi).then(|| en(&read.en));
+    std::iter::once(vi(&read.vi)).chain(english).collect()
 }
 
 fn origin(field: &Field) -> Vec<Said> {
@@ -135,11 +142,12 @@ fn origin(field: &Field) -> Vec<Said> {
     }
 }
 
-fn file(file: &Attachment) -> Vec<Said> {
+fn file(file: &Attachment, reader: Reader<'_>) -> Vec<Said> {
+    let field = reader.title(&file.field).map_or(file.field.as_str(), |title| &title.vi);
     let bytes = file.bytes.reveal().len();
     vec![
         vi(file.name.reveal()),
-        (SMALL, format!("Cho trường {}: {}, {bytes} byte, SHA-256 {}", file.field, file.media_type, file.sha256)),
+        (SMALL, format!("Cho mục {field}: {}, {bytes} byte, SHA-256 {}", file.media_type, file.sha256)),
     ]
 }
 

@@ -186,6 +186,8 @@ pub struct WayThere {
     pub via: Via,
     /// The procedure in the national catalogue whose dossiers show how long it takes; none where no code is sourced.
     pub procedure_code: Option<String>,
+    /// What a dossier of this way bears in the column [`MARK`], where another way shares its procedure and channel.
+    pub mark: Option<String>,
     /// First day on which it is open.
     pub in_force_from: Date,
     /// Last day; none while no end is known.
@@ -212,6 +214,31 @@ pub struct WayThere {
     pub duties: Vec<Text>,
     /// What it costs: no two of one status hold on one day.
     pub fees: Vec<Fee>,
+}
+
+/// The column of `quality.choices` that tells ways apart which share a procedure and a channel.
+pub const MARK: &str = "mark";
+
+impl Outcome {
+    /// Ways of which a dossier cannot show which one was taken: they are filed by the same procedure and channel on some
+    /// day, and no mark tells them apart. `has_marks` is whether dossiers bear marks at all.
+    pub fn alike(&self, has_marks: bool) -> Vec<(&WayThere, &WayThere)> {
+        let is_alike = |one: &WayThere, other: &WayThere| {
+            let shares = |end: Option<Date>, from: Date| end.is_none_or(|end| from <= end);
+            one.procedure_code.is_some()
+                && one.procedure_code == other.procedure_code
+                && one.via == other.via
+                && (!has_marks || one.mark == other.mark)
+                && shares(one.in_force_to, other.in_force_from)
+                && shares(other.in_force_to, one.in_force_from)
+        };
+        let pairs = self
+            .ways
+            .iter()
+            .enumerate()
+            .flat_map(|(at, one)| self.ways.iter().skip(at + 1).map(move |other| (one, other)));
+        pairs.filter(|(one, other)| is_alike(one, other)).collect()
+    }
 }
 
 impl WayThere {

@@ -158,8 +158,9 @@ impl Night<'_> {
             }
             self.report.items.push(line);
         }
-        let is_asked = |found: &&Obligation| found.is_open(self.as_of) || self.waiting.contains(&*found.key);
-        let open = all.iter().flat_map(|(_, found)| found).filter(is_asked);
+        self.absent = self.absent(built, &all);
+        let is_asked = |found: &&Obligation| found.is_open(self.as_of) || self.waiting.contains_key(&*found.key);
+        let open = all.iter().flat_map(|(_, found)| found).filter(is_asked).chain(&self.absent);
         let mut due: Vec<&str> = open.map(|obligation| obligation.subject_id.reveal().as_str()).collect();
         let mut seen = HashSet::with_capacity(due.len());
         due.retain(|subject| seen.insert(*subject));

@@ -9,7 +9,7 @@ use jiff::ToSpan;
 
 use super::Night;
 use super::build::Built;
-use super::leaving::{dossiers, follow, submit_confirmed};
+use super::leaving::{dossiers, follow, has_sourced_code, opened, submit_confirmed};
 use crate::fault::{Explain, Fault};
 use crate::ledger::submissions::{Stage, Submission};
 use crate::ledger::{Ledger, Objection, WaitingDossier};
@@ -30,8 +30,7 @@ impl Night<'_> {
             self.report.notes.extend(heard.texts());
             self.report.faults.extend(fault.as_ref().map(FaultLine::from));
         }
-        let waiting = ledger.waiting_dossiers().map_err(|error| error.fault())?;
-        self.waiting = waiting.into_iter().map(|one| one.obligation).collect();
+        self.know_waiting(ledger)?;
         self.know_settled(ledger)
     }
 
@@ -48,8 +47,14 @@ impl Night<'_> {
         {
             self.world.progress.step("handing in dossiers");
             let key = self.world.sealing_key().map_err(|error| error.fault())?;
-            let (left, faults) =
-                submit_confirmed(terms, ledger, (&self.run, self.today), &key, Patience::default()).await?;
+            let (left, faults) = submit_confirmed(
+                (terms, &self.checked.pipeline),
+                ledger,
+                (&self.run, self.today),
+                &key,
+                Patience::default(),
+            )
+            .await?;
             self.report.notes.extend(left.texts());
             self.report.faults.extend(faults.iter().map(FaultLine::from));
         }
@@ -60,6 +65,7 @@ impl Night<'_> {
             self.report.notes.push(format!("{} erased: nothing is left to do with them", dossiers(gone)));
         }
         self.tell_waiting_dossiers(ledger)?;
+        self.know_unfiled(ledger)?;
         self.know_settled(ledger)
     }
 
@@ -72,18 +78,18 @@ impl Night<'_> {
         let people = self.recipients(built)?;
         let seen: HashMap<&str, &Obligation> = obligations
             .iter()
-            .filter(|obligation| self.waiting.contains(&*obligation.key))
+            .filter(|obligation| self.waiting.contains_key(&*obligation.key))
             .map(|obligation| (obligation.key.as_str(), obligation))
             .collect();
         for one in &waiting {
             let died = seen.get(one.obligation.as_str()).and_then(|seen| self.has_died(seen, people.as_ref()));
             let deceased = || Some(Objection::Deceased).filter(|why| died == Some(true) && one.can_be_held_for(*why));
             let objection = deceased().or_else(|| one.objection());
-            let held = one.code.as_deref().and_then(Objection::from_word).filter(|_| one.stage == Some(Stage::Held));
-            match (held, objection) {
+            match (one.held_for(), objection) {
                 (Some(held), Some(objection)) if held == objection => {}
                 // Where it is not known tonight whether the person lives, what is held stays so.
                 (Some(Objection::Deceased), None) if died.is_none() => {}
+                (Some(Objection::Unsourced), None) if self.is_unsourced(ledger, one)? => {}
                 (Some(_), None) => {
                     ledger.release_dossier(&self.run, &one.dossier).map_err(|error| error.fault())?;
                 }
@@ -95,6 +101,17 @@ impl Night<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the portal still cannot take a dossier that is held for the code of its procedure.
+    fn is_unsourced(&self, ledger: &Ledger, one: &WaitingDossier) -> Result<bool, Fault> {
+        if self.checked.pipeline.submission.is_none() {
+            return Ok(false);
+        }
+        let key = self.world.opening_key().map_err(|error| error.fault())?;
+        let leaving = opened(ledger, &key, &one.dossier)?;
+        let is_sourced = |leaving| has_sourced_code(&self.checked.pipeline, ledger, &leaving, &one.basis);
+        Ok(!leaving.map_or(Ok(true), is_sourced)?)
     }
 
     /// Whether registers say that the person of an obligation has died; none where they say nothing of the person.
@@ -110,9 +127,7 @@ impl Night<'_> {
             waiting.iter().filter(|one| !one.is_printed || !one.may_leave()).collect();
         self.report.waiting_dossiers = to_be_done.len() as u64;
         let count = |is_so: &dyn Fn(&WaitingDossier) -> bool| waiting.iter().filter(|one| is_so(one)).count();
-        let held = |why: Objection| {
-            count(&|one: &WaitingDossier| one.stage == Some(Stage::Held) && one.code.as_deref() == Some(why.word()))
-        };
+        let held = |why: Objection| count(&|one: &WaitingDossier| one.held_for() == Some(why));
         let how = match &self.checked.pipeline.submission {
             Some(_) => "not handed in to the portal yet: the next run or `chudong submit` tries again",
             None => "to be printed with `chudong submit --paper DIR` and taken to whoever decides",
@@ -124,6 +139,7 @@ impl Night<'_> {
             (held(Objection::Fulfilled), "held for a clerk: a register says that the duty is done"),
             (held(Objection::Withdrawn), "held for a clerk: registers no longer say that there is anything to do"),
             (held(Objection::Deceased), "held for a clerk: a register says that the person has died"),
+            (held(Objection::Unsourced), "held for a clerk: the code of the procedure has no source, to be printed"),
         ];
         let told: Vec<String> = told
             .into_iter()
@@ -132,7 +148,7 @@ impl Night<'_> {
             .collect();
         if let Some(first) = to_be_done.iter().map(|one| one.due_on).min() {
             let count = to_be_done.len();
-            let next = "`chudong submit --again DOSSIER` lets one leave that is held or was refused; \
+            let next = "`chudong submit --again DOSSIER` lets one leave that is held or was refused, `--withdraw` none; \
                         `chudong ledger list --kind submission` names them";
             self.report.notes.push(format!(
                 "{count} confirmed dossiers have not left, the first is due on {first}: {}; {next}",

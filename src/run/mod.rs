@@ -36,11 +36,12 @@ mod sealed;
 mod shelf;
 mod tokens;
 mod trace;
+mod unfiled;
 mod watched;
 mod weeks;
 mod window;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -52,6 +53,7 @@ use crate::fault::{Explain, Fault, Place};
 use crate::landing::Store;
 use crate::ledger::{Checkpoint, Ledger, Lock, RunOutcome, verify};
 use crate::lineage::{Ending, Job};
+use crate::obligations::Obligation;
 use crate::personal::PseudonymKey;
 use crate::pipeline::Rho;
 use crate::reminders::plan;
@@ -137,7 +139,9 @@ async fn run_for(
         spent: Vec::new(),
         closed: plan::Standing::default(),
         settled: HashMap::new(),
-        waiting: HashSet::new(),
+        waiting: unfiled::Waiting::new(),
+        absent: Vec::new(),
+        unfiled: BTreeMap::new(),
         accounts: explain::Accounts::default(),
         dossiers: dossiers::Links::new(),
         recommended: options::Recommended::default(),
@@ -197,6 +201,8 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     let mut landed = night.pull(&Store::beside(world.landing()));
     if let Some(ledger) = &ledger {
         night.weigh(ledger, &mut landed)?;
+        night.know_waiting(ledger)?;
+        night.know_unfiled(ledger)?;
         night.know_settled(ledger)?;
     }
     let answers = landed.take_answers();
@@ -204,8 +210,9 @@ pub async fn plan(world: &World, checked: &Checked, day: impl Into<Day>) -> Resu
     night.count_ratings(ledger.as_ref(), &mut built, &answers).await?;
     night.tabulate(&mut built).await;
     let obligations = night.obligations(&mut built, |_| true).await?;
-    let obligations = night.hold_changes(ledger.as_ref(), &mut built, obligations)?;
+    let mut obligations = night.hold_changes(ledger.as_ref(), &mut built, obligations)?;
     night.followed(ledger.as_ref(), &built, &obligations).await?;
+    obligations.append(&mut night.absent);
     night.preview(ledger.as_ref(), &built, &obligations).await?;
     night.foresee(ledger.as_ref(), &built)?;
     night.foresee_exact(ledger.as_ref())?;
@@ -258,7 +265,11 @@ struct Night<'a> {
     /// Obligations that a dossier has settled, by item and key, with the day on which it was handed in.
     settled: HashMap<(String, String), Date>,
     /// The obligations of which a confirmed dossier has not left: their persons are looked up, whatever is due.
-    waiting: HashSet<String>,
+    waiting: unfiled::Waiting,
+    /// Those of them that are not among tonight's obligations: nothing is due any more, and somebody waits to be told.
+    absent: Vec<Obligation>,
+    /// The confirmed dossiers that are not handed in, by the key of their obligation.
+    unfiled: BTreeMap<String, unfiled::NotFiled>,
     /// How the due dates of tonight's reminders came about.
     accounts: explain::Accounts,
     /// The dossiers that were prepared tonight, by the key of their obligation.
@@ -291,7 +302,9 @@ impl<'a> Night<'a> {
             spent: Vec::new(),
             closed: plan::Standing::default(),
             settled: HashMap::new(),
-            waiting: HashSet::new(),
+            waiting: unfiled::Waiting::new(),
+            absent: Vec::new(),
+            unfiled: BTreeMap::new(),
             accounts: explain::Accounts::default(),
             dossiers: dossiers::Links::new(),
             recommended: options::Recommended::default(),
@@ -347,8 +360,9 @@ impl Night<'_> {
         }
         drop(answers);
         let obligations = self.obligations(&mut built, |_| true).await?;
-        let obligations = self.hold_changes(Some(ledger), &mut built, obligations)?;
+        let mut obligations = self.hold_changes(Some(ledger), &mut built, obligations)?;
         self.follow(ledger, &built, &obligations).await?;
+        obligations.append(&mut self.absent);
         self.leave_dossiers(ledger, &built, &obligations).await?;
         self.send(ledger, &built, &obligations).await?;
         self.tell_requests(ledger)?;

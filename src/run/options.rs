@@ -64,7 +64,7 @@ impl Night<'_> {
         };
         let mut asked: HashMap<&str, Vec<&Reminder<'_>>> = HashMap::new();
         for reminder in reminders.flat_map(|one| std::iter::once(one).chain(&one.together)) {
-            if !wishes.refused.contains(&*reminder.subject) {
+            if reminder.unfiled.is_none() && !wishes.refused.contains(&*reminder.subject) {
                 asked.entry(&reminder.item.id).or_default().push(reminder);
             }
         }

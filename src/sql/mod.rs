@@ -25,9 +25,11 @@ mod look_up;
 mod misuse;
 pub mod steps;
 pub mod through;
+mod written;
 
 pub use engine::Engine;
 pub use error::Error;
 pub use library::{Library, Model};
 pub use lineage::{Graph, Lineage};
 pub use misuse::{Misuse, Units};
+pub use written::{WrittenWord, written_words};

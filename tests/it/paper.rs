@@ -4,9 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use chudong::dossiers::{Confirmed, Origin};
+use chudong::dossiers::{Confirmed, Origin, Reader, as_read};
+use chudong::language::Text;
 use chudong::paper;
 use chudong::personal::Personal;
+use chudong::pipeline::authorisation::Class;
+use chudong::pipeline::form::{AnswerRule, Choice, FieldKind, Form, FormField};
+use chudong::pipeline::options::Confidence;
 use serde_json::Value;
 
 use crate::submission::sample::{confirmed, field, with_files};
@@ -20,7 +24,7 @@ fn tool(name: &str) -> PathBuf {
 
 fn written(folder: &Path, name: &str, dossier: &Confirmed) -> PathBuf {
     let path = folder.join(name);
-    std::fs::write(&path, paper::dossier(dossier).unwrap().reveal()).unwrap();
+    std::fs::write(&path, paper::dossier(dossier, Reader(Some(&form()))).unwrap().reveal()).unwrap();
     path
 }
 
@@ -37,6 +41,74 @@ pub fn read(paths: &[PathBuf]) -> Vec<Value> {
     let output = Command::new(tool("python")).arg(script).args(paths).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A form of fields of every kind.
+fn form() -> Form {
+    let field = |id: &str, kind: FieldKind, choices: &[(&str, &str, &str)]| FormField {
+        id: id.into(),
+        portal: None,
+        title: Text::new(format!("Trường {id}"), format!("Field {id}")),
+        help: None,
+        kind,
+        is_required: true,
+        rule: AnswerRule {
+            choices: choices
+                .iter()
+                .map(|(value, vi, en)| Choice { value: (*value).into(), title: Text::new(*vi, *en) })
+                .collect(),
+            ..AnswerRule::default()
+        },
+        legal_ground: Text::new("", ""),
+        class: Class::Personal,
+        from: Vec::new(),
+        stale_after_days: None,
+    };
+    Form {
+        item: "driving_licence".into(),
+        procedure: "1.002809".into(),
+        confidence: Confidence::A,
+        title: Text::new("", ""),
+        version: String::new(),
+        identity: "identity_number".into(),
+        name: "name".into(),
+        fields: vec![
+            field("sex", FieldKind::Choice, &[("female", "Nữ", "Female"), ("male", "Nam", "Male")]),
+            field("issued_on", FieldKind::Date, &[]),
+            field("fee_vnd", FieldKind::Number, &[]),
+            field("days", FieldKind::Number, &[]),
+            field("is_first", FieldKind::Boolean, &[]),
+            field("photo", FieldKind::File, &[]),
+        ],
+    }
+}
+
+#[test]
+fn values_are_written_as_people_read_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dossier = with_files(confirmed(DOSSIER));
+    let kept = [
+        ("sex", "female", "Nữ", "Female"),
+        ("issued_on", "2026-12-15", "15/12/2026", "15 December 2026"),
+        ("fee_vnd", "1250000", "1.250.000 ₫", "1,250,000 ₫"),
+        ("days", "-12345", "-12.345", "-12,345"),
+        ("is_first", "false", "Không", "No"),
+    ];
+    for (id, value, ..) in kept {
+        dossier.fields.push(field(id, None, value, Origin::Person));
+    }
+    let text = squeezed(&text(&written(folder.path(), "one.pdf", &dossier)));
+    let form = form();
+    for (id, value, vi, en) in kept {
+        assert_eq!(as_read(form.field(id).unwrap(), value), Text::new(vi, en));
+        assert!(text.contains(&squeezed(vi)) && text.contains(&squeezed(en)), "{id}: {text}");
+        assert!(id == "is_first" || !text.contains(value), "{id}: {text}");
+    }
+    assert!(text.contains("ChomụcTrườngphoto:image/png"), "{text}");
+    // What no program could have written stands as it is: nothing of what somebody said is lost.
+    for (id, value) in [("sex", "other"), ("issued_on", "2026-02-30"), ("fee_vnd", "1e9"), ("is_first", "maybe")] {
+        assert_eq!(as_read(form.field(id).unwrap(), value), Text::new(value, value));
+    }
 }
 
 /// A text as it is compared: lines are broken where there is room.
@@ -86,11 +158,12 @@ fn a_reader_without_tags_finds_every_value_and_its_origin() {
 #[test]
 fn the_same_dossier_gives_the_same_bytes_and_another_one_others() {
     let dossier = with_files(confirmed(DOSSIER));
-    let first = paper::dossier(&dossier).unwrap();
-    assert_eq!(first, paper::dossier(&dossier).unwrap());
+    let reader = Reader(None);
+    let first = paper::dossier(&dossier, reader).unwrap();
+    assert_eq!(first, paper::dossier(&dossier, reader).unwrap());
     let mut other = dossier;
     other.fields[1].value = Personal::new("790123456780".into());
-    assert_ne!(first, paper::dossier(&other).unwrap());
+    assert_ne!(first, paper::dossier(&other, reader).unwrap());
     assert_eq!(format!("{first:?}"), "[personal]");
     assert!(first.reveal().len() < 200_000, "{} bytes", first.reveal().len());
 }

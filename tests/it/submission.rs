@@ -14,6 +14,8 @@ mod portal;
 mod restored;
 /// The dossiers that the tests hand in.
 pub mod sample;
+/// What is not handed in, and who learns of it.
+mod unfiled;
 /// The ledger and the night: what is announced, what is settled.
 mod way;
 /// From the letter to the settled obligation, through the real binary.

@@ -178,6 +178,13 @@ pub struct OutboxRow {
     pub message_id: String,
 }
 
+impl OutboxRow {
+    /// Whether it was sent and only the journal knew: the ledger was restored since.
+    pub fn is_adopted(&self) -> bool {
+        self.state == MessageState::Accepted && self.reason.as_deref() == Some(write::FROM_JOURNAL)
+    }
+}
+
 impl Ledger {
     /// How many messages went, or were to go, to a person: by the keyed pseudonym.
     pub fn messages_to(&self, subject: &str) -> Result<usize, Error> {

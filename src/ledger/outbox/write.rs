@@ -156,7 +156,7 @@ pub(in crate::ledger) const SETTLED: &str = "messages.settled";
 pub(in crate::ledger) const ADOPTED: &str = "messages.adopted";
 
 /// Why a message is in the state that the journal gave it.
-const FROM_JOURNAL: &str = "known from the journal";
+pub(super) const FROM_JOURNAL: &str = "known from the journal";
 
 pub(super) fn state_of(transaction: &Transaction<'_>, key: &MessageKey) -> rusqlite::Result<Option<(String, i64)>> {
     transaction

@@ -36,11 +36,11 @@ impl Submissions {
         if event == "erased" {
             return self.erase(text("subject"));
         }
-        if let Some(stage) = ["announced", "held"].into_iter().find(|stage| *stage == event) {
+        if let Some(stage) = ["announced", "held", "withdrawn"].into_iter().find(|stage| *stage == event) {
             let of = ["item", "obligation", "subject", "due_on"].map(text);
             let row = self.rows.entry(entry.key.clone()).or_default();
             (row.of, row.stage, row.entry) = (of, stage, entry.seq);
-            if stage == "held" {
+            if stage != "announced" {
                 row.code = text("code");
             }
             return;

@@ -181,18 +181,5 @@ impl<'a> Words<'a> {
 
 /// An amount as the language writes it: "40.000 ₫", "40,000 ₫".
 pub fn money(vnd: u32, language: Language) -> String {
-    let digits = vnd.to_string();
-    let mark = match language {
-        Language::Vi => '.',
-        Language::En => ',',
-    };
-    let mut text = String::with_capacity(digits.len() + 6);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(mark);
-        }
-        text.push(digit);
-    }
-    text.push_str(" ₫");
-    text
+    format!("{} ₫", language::number(vnd.into(), language))
 }

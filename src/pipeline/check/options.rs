@@ -203,6 +203,11 @@ fn way(node: &Node<'_>, statuses: &[Named]) -> Option<WayThere> {
         let next = "write it like 1.002755, or leave it out";
         node.fault("procedure_code", "pipeline.procedure-code", "this is not a procedure code", next);
     }
+    let mark = node.text_or_none("mark");
+    if mark.as_deref().is_some_and(|mark| !is_word(mark)) {
+        let next = "use lower-case letters, digits and _, beginning with a letter";
+        node.fault("mark", "pipeline.bad-name", "this cannot be the mark of an option", next);
+    }
     let (from, to) = term(node, "in_force_from", "in_force_to");
     let (confidence, source) = known(node);
     let working_days = node.int("working_days").and_then(|days| in_range(node, "working_days", days, 0, 730));
@@ -226,6 +231,7 @@ fn way(node: &Node<'_>, statuses: &[Named]) -> Option<WayThere> {
         title: title?,
         via: via?,
         procedure_code,
+        mark,
         in_force_from: from?,
         in_force_to: to,
         reference: reference?,

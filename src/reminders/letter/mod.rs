@@ -17,6 +17,7 @@ mod parts;
 mod proof;
 mod several;
 mod standing;
+mod unfiled;
 mod words;
 mod worst;
 
@@ -42,6 +43,7 @@ pub use document::Flaw;
 use form::Forms;
 pub use several::several_path;
 use standing::{assumed_year, told_before, with_change};
+pub use unfiled::unfiled_path;
 use words::{NOT_A_DATE, NOT_A_TEXT};
 pub use worst::Worst;
 

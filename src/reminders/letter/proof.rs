@@ -14,6 +14,7 @@ use jiff::civil::{Date, date};
 use super::document::{Flaw, is_shield};
 use super::fast;
 use super::several::{SEVERAL, several_path};
+use super::unfiled;
 use super::words::{date_in_words, environment};
 use super::{
     Advice, DOSSIER_URL, Error, Fact, FactNames, Letter, MESSAGE, Occasion, Reason, RuleReference, SHARED, Templates,
@@ -72,6 +73,7 @@ pub(super) fn read(root: &Path, items: &[Item], facts: &FactNames, language: Lan
     }
     several(root, &mut templates, language, faults);
     prove_several(&templates, items, facts, language, faults);
+    unfiled::read(root, items, &mut templates, language, faults);
     templates
 }
 
@@ -151,7 +153,7 @@ fn check_layout(templates: &mut Templates, path: &str, text: &str, faults: &Faul
     }
 }
 
-fn compile(templates: &mut Templates, path: &str, text: &str, faults: &Faults) {
+pub(super) fn compile(templates: &mut Templates, path: &str, text: &str, faults: &Faults) {
     let strange = |c: char| is_shield(c) || (c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
     if let Some(index) = text.lines().position(|line| line.contains(strange)) {
         faults.push(Fault::new(
@@ -172,7 +174,7 @@ fn compile(templates: &mut Templates, path: &str, text: &str, faults: &Faults) {
 }
 
 /// Names that the template asks for and nobody gives.
-fn unknown_names(templates: &Templates, path: &str, known: &BTreeSet<&str>, of: &str, faults: &Faults) {
+pub(super) fn unknown_names(templates: &Templates, path: &str, known: &BTreeSet<&str>, of: &str, faults: &Faults) {
     let Ok(template) = templates.environment.get_template(path) else { return };
     let globals: BTreeSet<&str> = templates.environment.globals().map(|(name, _)| name).collect();
     for name in template.undeclared_variables(false) {

@@ -1,6 +1,6 @@
 //! What was recorded earlier, as far as planning cares. It does not know where that is kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::civil::Date;
 
@@ -37,6 +37,12 @@ pub struct History {
     pub known_on: HashMap<String, Date>,
     /// By obligation key: the day, not after tonight, on which the person wanted to be asked again about its dossier.
     pub wished: HashMap<String, Date>,
+    /// By obligation key: those whose person has a link to a dossier that nobody knows any more, since the ledger was
+    /// restored.
+    pub unlinked: HashSet<String>,
+    /// By obligation key: what its person is to learn about the dossier that they confirmed. The obligation may be done, or
+    /// no longer there.
+    pub unfiled: HashMap<String, Unfiled>,
     /// The languages that subjects chose, where they are not the register's.
     pub languages: HashMap<String, Vec<Chosen>>,
 }
@@ -48,6 +54,47 @@ pub struct Told {
     pub due_on: Date,
     /// Its key.
     pub message: String,
+}
+
+/// A dossier that a person confirmed and that is not handed in, for which its person is written to once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfiled {
+    /// Why it is not.
+    pub why: WhyUnfiled,
+    /// What tells it from every other such occasion: part of the message's key.
+    pub message: String,
+}
+
+/// Why a dossier that a person confirmed is not handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WhyUnfiled {
+    /// The duty is done, by what a register says.
+    Fulfilled,
+    /// Registers no longer say that there is anything to do.
+    Gone,
+    /// The portal refused it.
+    Refused,
+    /// The portal cannot take it under the code of its procedure: the agency takes it on paper.
+    Unsourced,
+    /// A clerk withdrew it.
+    Withdrawn,
+}
+
+impl WhyUnfiled {
+    /// Every reason.
+    pub const ALL: [WhyUnfiled; 5] =
+        [WhyUnfiled::Fulfilled, WhyUnfiled::Gone, WhyUnfiled::Refused, WhyUnfiled::Unsourced, WhyUnfiled::Withdrawn];
+
+    /// The word by which a template knows it.
+    pub fn word(self) -> &'static str {
+        match self {
+            WhyUnfiled::Fulfilled => "fulfilled",
+            WhyUnfiled::Gone => "gone",
+            WhyUnfiled::Refused => "refused",
+            WhyUnfiled::Unsourced => "unsourced",
+            WhyUnfiled::Withdrawn => "withdrawn",
+        }
+    }
 }
 
 /// A language that a subject chose, of an item and a channel, or of [`ALL`] of them.

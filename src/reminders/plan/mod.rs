@@ -19,7 +19,7 @@ use std::thread;
 use jiff::ToSpan;
 use jiff::civil::Date;
 
-pub use history::{Before, Chosen, History, Told};
+pub use history::{Before, Chosen, History, Told, Unfiled, WhyUnfiled};
 pub use parts::Parts;
 pub use reason::Reason;
 pub use recipients::{Recipient, Recipients, recipients};
@@ -70,8 +70,24 @@ fn decide_all<'a>(
     now: &Circumstances<'a, '_>,
 ) -> Plan<'a> {
     let mut plan = Plan::default();
-    for obligation in obligations.iter().filter(|obligation| obligation.is_open(now.as_of)) {
+    for obligation in obligations {
+        let is_open = obligation.is_open(now.as_of);
+        let unfiled = history.unfiled.get(&*obligation.key);
+        if !is_open && unfiled.is_none() {
+            continue;
+        }
         let Some(item) = now.items.iter().find(|item| obligation.item == item.id) else { continue };
+        match unfiled.map(|unfiled| decide_unfiled(obligation, item, people, history, now, unfiled)) {
+            Some(Ok(reminder)) => {
+                plan.reminders.push(reminder);
+                continue;
+            }
+            Some(Err(reason)) => drop(plan.untold.insert(obligation.key, reason)),
+            None => {}
+        }
+        if !is_open {
+            continue;
+        }
         match decide(obligation, item, people, history, now) {
             Ok(reminder) => plan.reminders.push(reminder),
             Err(reason) => plan.hold_back(obligation, reason),
@@ -128,6 +144,8 @@ pub struct Plan<'a> {
     pub held: BTreeMap<(String, Reason), u64>,
     /// Which of those that were held say why nowhere else: item and reason, by the key of the obligation.
     pub unsent: BTreeMap<Digest, (SharedText, Reason)>,
+    /// Why nobody is told today that a dossier is not handed in, by the key of its obligation.
+    pub untold: BTreeMap<Digest, Reason>,
 }
 
 impl Plan<'_> {
@@ -158,6 +176,7 @@ impl<'a> Plan<'a> {
             *self.held.entry(what).or_default() += count;
         }
         self.unsent.extend(other.unsent);
+        self.untold.extend(other.untold);
     }
 }
 
@@ -179,10 +198,12 @@ pub fn objection(
     let decided = reminder.obligation;
     let obligation = match (seen, people) {
         (None, _) | (_, None) => return Some(Reason::NotRechecked),
+        // What became of the obligation is what it tells.
+        _ if reminder.unfiled.is_some() => decided,
         (Some(None), _) => return Some(Reason::Withdrawn),
         (Some(Some(obligation)), _) => obligation,
     };
-    if obligation.fulfilled_on.is_some() {
+    if obligation.fulfilled_on.is_some() && reminder.unfiled.is_none() {
         return Some(Reason::Fulfilled);
     }
     if (obligation.due_on, &obligation.rule_version) != (decided.due_on, &decided.rule_version) {
@@ -220,6 +241,12 @@ fn decide<'a>(
             decided => return decided,
         }
     }
+    if let Some((told, notice)) = unlinked(obligation, item, history, days_left) {
+        match decide_stage(obligation, item, people, history, now, (notice, Some(&told))) {
+            Err(Reason::AlreadySent) => {}
+            decided => return decided,
+        }
+    }
     let of_stage = |notice| decide_stage(obligation, item, people, history, now, (notice, None));
     // What would be held without looking ahead is held for the same reason where looking ahead finds nothing.
     let reason = match stage(&item.notice_days, days_left) {
@@ -232,6 +259,27 @@ fn decide<'a>(
     let ahead = upcoming(&item.notice_days, days_left, item.lead_days);
     ahead.and_then(|notice| of_stage(notice).ok()).ok_or(reason)
 }
+
+/// The message that tells a person, once, that the dossier which they confirmed is not handed in.
+fn decide_unfiled<'a>(
+    obligation: &'a Obligation,
+    item: &'a Item,
+    people: &'a Recipients,
+    history: &History,
+    now: &Circumstances<'a, '_>,
+    unfiled: &Unfiled,
+) -> Result<Reminder<'a>, Reason> {
+    // It counts as the first stage, which was sent before there was a dossier to confirm.
+    let notice = item.notice_days.iter().copied().max().unwrap_or_default();
+    let told = Told { due_on: obligation.due_on, message: unfiled.message.clone() };
+    let today = now.as_of.date();
+    let valid_until = today.saturating_add(UNFILED_DAYS.days());
+    let reminder = decide_stage(obligation, item, people, history, now, (notice, Some(&told)))?;
+    Ok(Reminder { unfiled: Some(unfiled.why), planned_on: today, valid_until, is_alone: true, ..reminder })
+}
+
+/// For how many days it is worth saying that a dossier is not handed in; each night says it anew until it was said.
+const UNFILED_DAYS: i64 = 7;
 
 /// What was told of an obligation whose due day has moved since, and the stage whose letter tells the new day: the one
 /// that it is in now, or the first where that is far off. None where the letter of a later stage tells it anyway.
@@ -253,6 +301,16 @@ fn wished(obligation: &Obligation, item: &Item, history: &History, days_left: i3
     let notice = stage(&item.notice_days, days_left).or_else(|| item.notice_days.iter().copied().max())?;
     // The day is part of the message's key: who puts it off once more gets another letter.
     Some((Told { due_on: obligation.due_on, message: format!("postponed until {on}") }, notice))
+}
+
+/// What a letter says anew because the link of an earlier one leads nowhere since the ledger was restored, and the stage
+/// whose letter it is. The key holds the stage, so that it leaves once.
+fn unlinked(obligation: &Obligation, item: &Item, history: &History, days_left: i32) -> Option<(Told, u16)> {
+    if !history.unlinked.contains(&*obligation.key) {
+        return None;
+    }
+    let notice = stage(&item.notice_days, days_left).or_else(|| item.notice_days.iter().copied().max())?;
+    Some((Told { due_on: obligation.due_on, message: "the link is made anew".to_owned() }, notice))
 }
 
 /// The next stage that an obligation comes into, if that is within so many days.
@@ -328,9 +386,10 @@ fn decide_stage<'a>(
         channel,
         otherwise: ways.collect(),
         is_late,
-        told_before: told.map(|told| told.due_on),
+        told_before: told.map(|told| told.due_on).filter(|told| *told != obligation.due_on),
         together: Rare::default(),
         is_alone: false,
+        unfiled: None,
     })
 }
 

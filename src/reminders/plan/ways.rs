@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use jiff::civil::Date;
 
-use super::{Before, History, Reason, Recipient, Told};
+use super::{Before, History, Reason, Recipient, Told, WhyUnfiled};
 use crate::language::Language;
 use crate::obligations::Obligation;
 use crate::personal::{Digest, PseudonymKey};
@@ -49,6 +49,8 @@ pub struct Reminder<'a> {
     pub together: Rare<Reminder<'a>>,
     /// Whether it has to leave by itself: a letter of several could not be written.
     pub is_alone: bool,
+    /// Why the dossier is not handed in that the person confirmed, where the message tells that and reminds of nothing.
+    pub unfiled: Option<WhyUnfiled>,
 }
 
 impl<'a> Reminder<'a> {

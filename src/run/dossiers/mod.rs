@@ -46,7 +46,8 @@ impl Night<'_> {
     ) {
         for form in &self.checked.pipeline.dossiers {
             let all = reminders.iter().flat_map(|reminder| std::iter::once(reminder).chain(&reminder.together));
-            let of_item = all.filter(|reminder| reminder.item.id == form.item && reminder.channel.carries_links());
+            let is_asked = |reminder: &&Reminder<'_>| reminder.channel.carries_links() && reminder.unfiled.is_none();
+            let of_item = all.filter(|reminder| reminder.item.id == form.item).filter(is_asked);
             let due: BTreeMap<&str, &Obligation> =
                 of_item.map(|reminder| (reminder.obligation.key.as_str(), reminder.obligation)).collect();
             let due = self.without_closed(&form.item, due);

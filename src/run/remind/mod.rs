@@ -65,6 +65,7 @@ impl Night<'_> {
         let history = self.history_of(ledger, obligations)?;
         let mut plan = self.decide(obligations, people.as_ref(), &history)?;
         drop(history);
+        let telling = super::unfiled::telling(&plan);
         self.count_reminders(built, &plan.reminders)?;
         self.give_up(ledger, built, obligations, people.as_ref(), &plan)?;
         let mut reminders = VecDeque::from(std::mem::take(&mut plan.reminders));
@@ -107,6 +108,7 @@ impl Night<'_> {
             senders.close().await;
         }
         self.remember_unsent(ledger, built, &plan)?;
+        self.list_unfiled(ledger, &plan, &telling)?;
         self.tell_waiting(ledger)?;
         self.count_held(&plan);
         Ok(())
@@ -115,11 +117,22 @@ impl Night<'_> {
     /// What was recorded earlier of the obligations that are open tonight: of all others nothing is asked, however many
     /// years of nights lie in the ledger.
     fn history_of(&self, ledger: &Ledger, obligations: &[Obligation]) -> Result<History, Fault> {
-        let open = obligations.iter().filter(|obligation| obligation.is_open(self.as_of));
-        let open: HashSet<&str> = open.map(|obligation| obligation.key.as_str()).collect();
-        let history = history(ledger, |row| open.contains(row.obligation.as_str()))?;
+        let is_told = |obligation: &&Obligation| {
+            obligation.is_open(self.as_of) || self.unfiled.contains_key(obligation.key.as_str())
+        };
+        let open: HashSet<&str> = obligations.iter().filter(is_told).map(|open| open.key.as_str()).collect();
+        let has_form = |item: &str| self.checked.pipeline.form(item).is_some();
+        let mut adopted = Vec::new();
+        let mut history = history(ledger, |row| {
+            let is_open = open.contains(row.obligation.as_str());
+            if is_open && row.is_adopted() && has_form(&row.item) {
+                adopted.push(row.obligation.clone());
+            }
+            is_open
+        })?;
         drop(open);
-        self.told(ledger, obligations, self.attended(ledger, history)?)
+        history.unlinked = self.unlinked(ledger, adopted)?;
+        Ok(self.with_unfiled(self.told(ledger, obligations, self.attended(ledger, history)?)?))
     }
 
     /// Reads the keys of signatures, once for a run and before anything is reserved.
@@ -470,7 +483,7 @@ fn state(outcome: Outcome) -> MessageState {
 }
 
 /// What became of every message that was ever recorded, of those to be counted; the others are passed over one by one.
-pub(super) fn history(ledger: &Ledger, counts: impl Fn(&OutboxRow) -> bool) -> Result<History, Fault> {
+pub(super) fn history(ledger: &Ledger, mut counts: impl FnMut(&OutboxRow) -> bool) -> Result<History, Fault> {
     let before = |state| match state {
         MessageState::Accepted => Some(Before::Sent),
         MessageState::Refused => Some(Before::Refused),

@@ -8,7 +8,7 @@ use crate::delivery::{self, Envelope, Form, Message};
 use crate::fault::{Explain, Fault};
 use crate::ledger::{MessageKey, Record};
 use crate::personal::{Personal, PseudonymKey, hex};
-use crate::pipeline::{Agency, Reach};
+use crate::pipeline::{Agency, ChannelKind, Reach};
 use crate::reminders::letter::{Letter, Occasion, RuleReference};
 use crate::reminders::phone::Phone;
 use crate::reminders::plan::{Plan, Reason, Reminder};
@@ -102,7 +102,11 @@ impl Night<'_> {
         let agency = self.agency_to(reminder).map_err(Unwritten::Fault)?;
         let mut facts = obligation.facts.by_name();
         facts.extend(self.dossier_fact(reminder));
-        let advice = self.advice(reminder);
+        let advice = self.advice(reminder).filter(|_| reminder.unfiled.is_none());
+        // What its template says was approved for reminding, and for nothing else.
+        if reminder.unfiled.is_some() && matches!(reminder.channel.kind, ChannelKind::Zns(_)) {
+            return Err(Unwritten::Held(Reason::DoesNotFit));
+        }
         let occasion = Occasion {
             item: reminder.item,
             agency: &agency,
@@ -117,9 +121,13 @@ impl Night<'_> {
             is_late: reminder.is_late,
             options: advice.as_ref(),
             told_before: reminder.told_before,
-            assumed_year: self.assumed_year(obligation),
+            assumed_year: self.assumed_year(obligation).filter(|_| reminder.unfiled.is_none()),
         };
-        let letter = self.checked.letters.render(&occasion).map_err(|error| Unwritten::Fault(error.fault()))?;
+        let letter = match reminder.unfiled {
+            Some(why) => self.checked.letters.render_unfiled(&occasion, why),
+            None => self.checked.letters.render(&occasion),
+        };
+        let letter = letter.map_err(|error| Unwritten::Fault(error.fault()))?;
         let form = if reminder.channel.carries_letters() {
             self.envelope(reminder, &letter, &agency).map(Form::Letter)?
         } else {

@@ -6,14 +6,13 @@ use super::super::page::escaped;
 use super::page::{begin, end};
 use super::words::{Words, write_to};
 use super::{Closed, Drawer, sealed_fault};
-use crate::dossiers::{Basis, Confirmed, read_confirmed};
+use crate::dossiers::{Basis, Confirmed, Reader, read_confirmed};
 use crate::fault::Explain;
 use crate::language::Language;
 use crate::ledger::submissions::{Stage, Submission};
 use crate::ledger::{KeptDossier, Ledger, Objection, WaitingDossier, confirmed_name};
 use crate::personal::Personal;
 use crate::pipeline::Agency;
-use crate::pipeline::form::{FieldKind, FormField};
 
 /// A confirmed dossier, opened.
 pub(super) struct Receipt {
@@ -35,6 +34,8 @@ enum Stands {
     Held(Option<Objection>),
     /// The portal did not take it; a clerk looks at it.
     Refused,
+    /// A clerk withdrew it: nothing of it is handed in.
+    Withdrawn,
     /// The portal has it.
     Filed(Box<Submission>),
 }
@@ -137,6 +138,10 @@ impl Receipt {
                 "Cổng dịch vụ công chưa nhận hồ sơ này; cán bộ đang xem xét. Để chắc chắn kịp hạn, xin liên hệ với cơ quan.",
                 "The public service portal has not taken this dossier; a clerk is looking at it. To be sure of the due day, please contact the agency.",
             ),
+            Stands::Withdrawn => words.say(
+                "Cán bộ của cơ quan đã rút hồ sơ này, không có gì được nộp. Việc này nếu chưa làm thì vẫn phải làm đúng hạn; xin liên hệ với cơ quan.",
+                "A clerk of the agency withdrew this dossier, and nothing is handed in. What it was for stays due if it is not done; please contact the agency.",
+            ),
             Stands::Filed(filed) => {
                 let number = escaped(filed.number.as_deref().unwrap_or_default()).into_owned();
                 let on = filed.filed_on.map(|on| words.day(on)).unwrap_or_default();
@@ -160,14 +165,14 @@ impl Receipt {
     fn write_values(&self, out: &mut String, words: Words) {
         let heading = words.pick("Nội dung đã xác nhận", "What was confirmed");
         write_to(out, format_args!("<h2>{heading}</h2>\n<dl>\n"));
+        let reader = Reader(Some(&self.basis.form));
         for field in &self.confirmed.fields {
-            let of = self.basis.form.field(&field.id);
-            let title = of.map_or(field.title_vi.as_str(), |of| words.text(&of.title));
-            let value = of.map_or_else(|| field.value.reveal().clone(), |of| told(of, words, field.value.reveal()));
-            write_to(out, format_args!("<dt>{}</dt>\n<dd>{}</dd>\n", escaped(title), escaped(&value)));
+            let title = reader.title(&field.id).map_or(field.title_vi.as_str(), |title| words.text(title));
+            let value = reader.value(field);
+            write_to(out, format_args!("<dt>{}</dt>\n<dd>{}</dd>\n", escaped(title), escaped(words.text(&value))));
         }
         for file in &self.confirmed.attachments {
-            let title = self.basis.form.field(&file.field).map_or("", |of| words.text(&of.title));
+            let title = reader.title(&file.field).map_or("", |title| words.text(title));
             write_to(out, format_args!("<dt>{}</dt>\n<dd>{}</dd>\n", escaped(title), escaped(file.name.reveal())));
         }
         out.push_str("</dl>\n");
@@ -217,6 +222,10 @@ fn held(words: Words, why: Option<Objection>) -> String {
             "dữ liệu của cơ quan không còn cho thấy nghĩa vụ này",
             "by the data of the agency there is no such duty any more",
         ),
+        Some(Objection::Unsourced) => words.pick(
+            "Cổng dịch vụ công không nhận được hồ sơ này qua mạng, cán bộ sẽ in và chuyển đi",
+            "the public service portal cannot take it online, a clerk prints it and takes it on",
+        ),
         // Nobody reads such a thing about themselves on a page.
         Some(Objection::Deceased) | None => {
             words.pick("dữ liệu cần được kiểm tra lại", "some data has to be checked first")
@@ -228,23 +237,14 @@ fn held(words: Words, why: Option<Objection>) -> String {
     )
 }
 
-/// A value as people read it.
-fn told(field: &FormField, words: Words, value: &str) -> String {
-    let choice = field.rule.choices.iter().find(|choice| choice.value == value);
-    match (field.kind, value.parse::<Date>(), choice) {
-        (FieldKind::Date, Ok(day), _) => words.day(day),
-        (FieldKind::Boolean, ..) => {
-            words.say(if value == "true" { "Có" } else { "Không" }, if value == "true" { "Yes" } else { "No" })
-        }
-        (_, _, Some(choice)) => words.text(&choice.title).to_owned(),
-        _ => value.to_owned(),
-    }
-}
-
 fn stands(ledger: &Ledger, dossier: &str) -> Result<Stands, Closed> {
     let Some(waiting) = ledger.waiting_dossier(dossier)? else {
         let filed = ledger.submission_of(dossier)?;
-        return Ok(filed.map_or(Stands::Leaves, |filed| Stands::Filed(Box::new(filed))));
+        return Ok(match filed {
+            Some(one) if one.stage == Stage::Withdrawn => Stands::Withdrawn,
+            Some(filed) => Stands::Filed(Box::new(filed)),
+            None => Stands::Leaves,
+        });
     };
     let WaitingDossier { stage, number, code, is_printed, .. } = &waiting;
     Ok(match stage {

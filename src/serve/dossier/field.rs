@@ -4,7 +4,7 @@ use jiff::civil::Date;
 
 use super::super::page::escaped;
 use super::words::{Words, write_to};
-use crate::dossiers::{Answers, Said, Shown, Standing};
+use crate::dossiers::{Answers, Said, Shown, Standing, as_read};
 use crate::language::Language;
 use crate::pipeline::form::{FieldKind, FormField, Pattern, Unsound};
 
@@ -201,7 +201,7 @@ impl FieldView<'_> {
                 out,
                 format_args!(
                     "<div class=\"choice\"><input type=\"radio\" id=\"f-{id}-{at}\" name=\"{id}.choice\" value=\"{at}\" aria-describedby=\"o-{id}-{at}\"{checked}>\n<label for=\"f-{id}-{at}\">{}</label>\n<div class=\"origin\" id=\"o-{id}-{at}\">\n",
-                    escaped(&self.told(value))
+                    escaped(words.text(&as_read(self.field(), value)))
                 ),
             );
             self.write_origin(said, out);
@@ -220,17 +220,6 @@ impl FieldView<'_> {
                 escaped(other.unwrap_or_default())
             ),
         );
-    }
-
-    /// A value as people read it.
-    fn told(&self, value: &str) -> String {
-        let day = (self.field().kind == FieldKind::Date).then(|| value.parse().ok()).flatten();
-        let choice = self.field().rule.choices.iter().find(|choice| choice.value == value);
-        match (day, choice) {
-            (Some(day), _) => self.words.day(day),
-            (None, Some(choice)) => self.words.text(&choice.title).to_owned(),
-            _ => value.to_owned(),
-        }
     }
 
     /// Where a value comes from: the register, who keeps it, on what ground it was read, and of which day it is.

@@ -329,6 +329,8 @@ pub(super) enum Told {
     DeclinedBefore,
     /// Its day went by.
     Expired,
+    /// The ledger does not know it any more: it was restored.
+    Unknown,
     /// This is no link of ours.
     NoLink,
     /// The form was not understood.
@@ -387,6 +389,13 @@ impl Told {
                 (
                     "Hồ sơ đã chuẩn bị không còn nữa. Hãy dùng đường dẫn trong tin nhắc gần nhất, hoặc liên hệ với cơ quan.",
                     "What was prepared is no longer there. Please use the link of your newest reminder, or contact the agency.",
+                ),
+            ),
+            Told::Unknown => say(
+                ("Đường dẫn này không còn dùng được", "This link no longer works"),
+                (
+                    "Cơ quan đã phải khôi phục dữ liệu từ bản sao lưu, nên hồ sơ chuẩn bị sẵn ở đây không còn. Nếu việc này chưa làm xong, cơ quan sẽ gửi thư mới có đường dẫn mới, thường trong một hoặc hai ngày. Nếu ông/bà đã xác nhận hồ sơ, quyết định đó được lưu riêng và sẽ được lấy lại trong đợt chạy đêm kế tiếp. Nếu sắp đến hạn, xin liên hệ với cơ quan hoặc tự nộp trên Cổng dịch vụ công hoặc tại Trung tâm.",
+                    "The agency had to restore its data from a backup, and what was prepared here is gone. If this is not done yet, a new letter with a new link comes, usually within a day or two. If you had confirmed the dossier, that is kept apart and comes back with the next night's run. If the due day is near, please contact the agency, or hand it in yourself on the public service portal or at the centre.",
                 ),
             ),
             Told::NoLink => say(

@@ -170,7 +170,8 @@ fn tampered_and_foreign_links_open_nothing() {
     let before = world.entries("").len();
     for link in &tampered {
         for (status, _, page) in [desk.get(link), desk.post(link, &sent(&agreeing(&shown)), &[])] {
-            assert!((400..=405).contains(&status), "{status} {}", path(link));
+            // 410 is said of a link of ours to what the ledger does not know.
+            assert!((400..=405).contains(&status) || status == 410, "{status} {}", path(link));
             assert!(!page.contains("population.citizens"), "{page}");
         }
     }

@@ -20,6 +20,8 @@ mod prefill;
 mod registers;
 /// In a real browser.
 mod seen;
+/// In a letter of several.
+mod together;
 /// From the message to the confirmed dossier, and what else a person may decide.
 mod whole;
 

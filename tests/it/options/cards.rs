@@ -187,6 +187,7 @@ fn way(at: usize, card: &Card) -> Offer {
         title: text(format!("Way {at}")),
         via: Via::Online,
         procedure_code: None,
+        mark: None,
         visits: card.visits,
         steps: Vec::new(),
         documents: (0..card.documents).map(|n| text(format!("paper {n}"))).collect(),

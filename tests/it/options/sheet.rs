@@ -37,6 +37,7 @@ fn way(id: &str, via: Via) -> WayThere {
         title: text(id),
         via,
         procedure_code: Some("1.000001".into()),
+        mark: None,
         in_force_from: date(2025, 3, 1),
         in_force_to: None,
         reference: text("article"),

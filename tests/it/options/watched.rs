@@ -78,7 +78,7 @@ fn everybody_files(world: &World, day: &str, online_in_ten: usize) {
 fn by_hand(world: &World, month: &str) -> BTreeMap<String, [u64; 2]> {
     let key = std::fs::read(world.state().join("keys/pseudonym.key")).unwrap();
     let key = PseudonymKey::new(key.try_into().unwrap());
-    // The night, and the channel of what was recommended: a child's parent goes to the counter.
+    // The night, and the channel of what was recommended.
     let mut told: BTreeMap<String, (String, &str)> = BTreeMap::new();
     for entry in world.entries("options.recommended") {
         let body: serde_json::Value = serde_json::from_str(&entry.body).unwrap();
@@ -111,9 +111,11 @@ fn by_hand(world: &World, month: &str) -> BTreeMap<String, [u64; 2]> {
     counts
 }
 
-#[test]
-fn the_share_taken_is_published_by_group_and_drifts_from_month_to_month() {
-    let world = World::small(500);
+const OUTCOME: &str = "pipelines/options/temporary_residence.toml";
+
+/// The agency with so many people, who have nothing due but their residence, and whose options are watched.
+fn watched(people: u64) -> World {
+    let world = World::small(people);
     world.without_figures();
     let text = std::fs::read_to_string(world.root().join(PIPELINE)).unwrap();
     let text = text.replace(
@@ -127,6 +129,41 @@ fn the_share_taken_is_published_by_group_and_drifts_from_month_to_month() {
     // Everybody's residence ends at once.
     world.put(PIPELINE, format!("{text}{EXACT}").replace("[items]\n", "[items]\nhold_change = \"never\"\n").as_bytes());
     residences_end(&world, "2026-10-15");
+    world
+}
+
+#[test]
+fn what_no_dossier_tells_apart_is_not_counted_until_a_mark_does() {
+    for is_marked in [false, true] {
+        let world = watched(300);
+        if is_marked {
+            world.edit(OUTCOME, "id = \"vneid\"\n", "id = \"vneid\"\nmark = \"vneid\"\n");
+            let mark = "        filed.channel,\n        case when filed.dossier_id like '%3' then 'vneid' end as mark\n    from filed";
+            world.edit("sql/quality/choices.sql", "        filed.channel\n    from filed", mark);
+        }
+        world.night("2026-10-05").with(0);
+        everybody_files(&world, "08/10/2026", 7);
+        world.night("2026-11-15");
+        let found = rows(&world, "options_taken", "2026-10");
+        let sum = |column: &str| found.iter().filter_map(|row| row[column].parse::<f64>().ok()).sum::<f64>();
+        let (acted, taken) = (sum("acted"), sum("taken"));
+        if is_marked {
+            // Of seven in ten who filed online, one did so by VNeID, which was recommended to nobody.
+            assert!(acted > 100.0 && (taken / acted - 0.6).abs() < 0.05, "{taken} of {acted}");
+        } else {
+            // The portal was recommended, and VNeID has the same procedure and channel.
+            assert!(acted < 1.0, "{found:?}");
+        }
+        world.ledger_is_sound();
+    }
+}
+
+#[test]
+fn the_share_taken_is_published_by_group_and_drifts_from_month_to_month() {
+    let world = watched(500);
+    // VNeID is filed by the same procedure and channel as the portal: here no dossier shows that it was taken.
+    let vneid = "via = \"online\"\nprocedure_code = \"1.002755\"\nin_force_from = 2026-08-15";
+    world.edit(OUTCOME, vneid, "via = \"online\"\nin_force_from = 2026-08-15");
     world.night("2026-10-05").with(0);
     everybody_files(&world, "08/10/2026", 7);
     // November's dossiers reach to its end.

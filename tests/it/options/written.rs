@@ -112,15 +112,88 @@ fn two_fees_of_one_status_do_not_hold_on_one_day() {
 #[test]
 fn data_that_was_not_granted_for_recommendations_is_not_compared() {
     let world = World::of("an-binh");
-    // The population database, which tells ages.
+    // The population database, which tells whose residence ends.
     world.edit(PIPELINE, "\"service_quality\", \"recommendations\"]", "\"service_quality\"]");
     let faults = faults(&world);
     let refused: Vec<&Fault> = faults.iter().filter(|fault| fault.code == "sql.purpose").collect();
     assert!(!refused.is_empty() && refused.len() == faults.len(), "{faults:?}");
     assert!(refused.iter().all(|fault| fault.place.to_string().starts_with("sql/options/")), "{faults:?}");
     assert!(
-        refused.iter().any(|fault| fault.what.contains("people") && fault.what.contains("the purpose recommendations"))
+        refused
+            .iter()
+            .any(|fault| fault.what.contains("temporary_residence")
+                && fault.what.contains("the purpose recommendations"))
     );
+}
+
+/// Every word that a select gives or asks for is one that its outcome declares: known before the night, by file and line.
+#[test]
+fn each_word_of_a_select_that_no_outcome_declares_is_named_by_its_line() {
+    let edits = [
+        ("then 'no_level_2'", "then 'no_level_3'", "gives the reason 'no_level_3'"),
+        ("ways.option_id = 'vneid' and known", "ways.option_id = 'vnied' and known", "asks for the option_id 'vnied'"),
+        ("ways.via = 'online' and known.level", "ways.via = 'on-line' and known.level", "asks for the via 'on-line'"),
+        (
+            "then 'digital_citizen' else 'standard' end",
+            "then 'digital_citizen' else 'ordinary' end",
+            "gives the fee_status 'ordinary'",
+        ),
+        (
+            "where outcome = 'temporary_residence'",
+            "where outcome = 'temporary_residences'",
+            "asks for the outcome 'temporary_residences'",
+        ),
+        ("    cast(null as varchar) as loses", "    coalesce(null, 'a_right') as loses", "gives the loses 'a_right'"),
+        (
+            "    option_id,\n    reason is null",
+            "    cast('counted' as varchar) as option_id,\n    reason is null",
+            "gives the option_id 'counted'",
+        ),
+    ];
+    let world = World::of("an-binh");
+    let text = std::fs::read_to_string(world.root().join(SELECT)).unwrap();
+    for (from, to, what) in edits {
+        assert!(text.contains(from), "the select does not hold {from}");
+        world.put(SELECT, text.replacen(from, to, 1).as_bytes());
+        let (file, line) = at(&world, "options.unknown-word");
+        assert!(file == SELECT && to.contains(line.trim()) || line.contains(to.trim()), "{file}: {line}");
+        let said = faults(&world).into_iter().find(|fault| fault.code == "options.unknown-word").unwrap();
+        assert!(said.what.contains(what) && !said.next.is_empty(), "{}", said.what);
+    }
+    // A reason that the outcome no longer declares is found in the select that gives it.
+    world.put(SELECT, text.as_bytes());
+    let outcome = std::fs::read_to_string(world.root().join(OUTCOME)).unwrap();
+    let lacks: String =
+        outcome.lines().filter(|line| !line.starts_with("not_integrated")).map(|line| format!("{line}\n")).collect();
+    world.put(OUTCOME, lacks.as_bytes());
+    assert!(at(&world, "options.unknown-word").1.contains("then 'not_integrated'"));
+}
+
+/// Ways that share a procedure and a channel cannot be told apart by dossiers, unless these bear a mark.
+#[test]
+fn ways_that_no_dossier_tells_apart_are_said() {
+    let world = World::of("an-binh");
+    let watched = "\n[[exact.options]]\ntable = \"options_taken\"\ntitle = { vi = \"x\", en = \"x\" }\n";
+    let pipeline = std::fs::read_to_string(world.root().join(PIPELINE)).unwrap();
+    let exact = if pipeline.contains("[exact]") {
+        watched.to_owned()
+    } else {
+        format!("\n[exact]\npolicy = \"an-binh-exact-1\"\nfirst_month = 2026-10-01\n{watched}")
+    };
+    let says =
+        |world: &World| world.chudong(&["check"]).out.contains("no dossier shows whether online or vneid was taken");
+    assert!(!says(&world), "nothing is watched");
+    world.put(PIPELINE, format!("{pipeline}{exact}").as_bytes());
+    assert!(says(&world));
+    world.edit(OUTCOME, "id = \"vneid\"\n", "id = \"vneid\"\nmark = \"vneid\"\n");
+    assert!(says(&world), "dossiers bear no mark yet");
+    let choices = "sql/quality/choices.sql";
+    world.edit(
+        choices,
+        "        filed.channel\n    from filed",
+        "        filed.channel,\n        case when filed.dossier_id like '%7' then 'vneid' end as mark\n    from filed",
+    );
+    assert!(!says(&world));
 }
 
 #[test]

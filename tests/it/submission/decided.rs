@@ -14,7 +14,7 @@ use super::whole::{confirm, standing};
 use crate::dossiers::{Desk, NIGHT, PIPELINE, agreeing, confirmed, links, opened, sent};
 use crate::support::world::World;
 
-fn register(world: &World, name: &str) -> Connection {
+pub fn register(world: &World, name: &str) -> Connection {
     Connection::open(world.root().join(format!("data-samples/an-binh/{name}.sqlite"))).unwrap()
 }
 
@@ -43,7 +43,7 @@ fn without_a_portal_each_night_says_what_waits_until_it_is_printed() {
 }
 
 /// The register of drivers has a newer licence of the same class of this person.
-fn newer_licence(world: &World, number: &str) {
+pub fn newer_licence(world: &World, number: &str) {
     let sql = "insert into driving_licences
                select 'N' || licence_number, citizen_id, class, '2026-11-21', holder_name, holder_birth_date
                from driving_licences where citizen_id = ?1";

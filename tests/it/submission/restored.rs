@@ -147,12 +147,13 @@ fn a_ledger_that_is_older_than_the_dossier_learns_whose_it_was() {
         says.is_ok_and(|says| before.dossier(&says.dossier).unwrap().is_none())
     };
     let new: Vec<String> = links(&world).into_iter().filter(is_new).collect();
-    let [one, two, lost, ..] = new.as_slice() else { panic!("too few new dossiers: {}", new.len()) };
+    let [one, two, lost, idle, ..] = new.as_slice() else { panic!("too few new dossiers: {}", new.len()) };
     let desk = Desk::start(&world);
     let one = decide(&desk, &world, one, "confirm");
     let two = decide(&desk, &world, two, "decline");
     let lost = decide(&desk, &world, lost, "confirm");
     drop(desk);
+    let undecided = world.ledger().dossier(&opened(&world, idle).dossier).unwrap().unwrap();
     let said = confirmed(&world).into_iter().find(|kept| kept.dossier == one).unwrap();
     let kept = world.ledger().dossier(&one).unwrap().unwrap();
     // Of one, what was confirmed did not survive either.
@@ -165,6 +166,9 @@ fn a_ledger_that_is_older_than_the_dossier_learns_whose_it_was() {
 
     restore(&world, old.path());
     assert!(world.ledger().dossier(&one).unwrap().is_none());
+    // The link that somebody has leads nowhere, and the page says what comes.
+    let (status, _, page) = Desk::start(&world).get(idle);
+    assert!(status == 410 && page.contains("khôi phục") && page.contains("thư mới có đường dẫn mới"), "{page}");
     let night = world.night("2026-11-22").with(1);
     assert!(night.out.contains("dossiers.contents-lost"), "{}", night.out);
     assert!(night.out.contains("1 dossier handed in to the portal"), "{}", night.out);
@@ -178,5 +182,19 @@ fn a_ledger_that_is_older_than_the_dossier_learns_whose_it_was() {
     assert_eq!(at_portal.len(), 1);
     let text = at_portal.values().next().unwrap().dossier.to_string();
     assert!(text.contains(said.identity_number.reveal().as_str()));
+    // What nobody had decided is prepared anew, and its person has a new letter with a link that works: once.
+    let (again, state) =
+        world.ledger().dossiers_of([undecided.obligation.as_str()]).unwrap().remove(&undecided.obligation).unwrap();
+    assert!(again != undecided.dossier && state == DossierState::Prepared);
+    let made_anew = || {
+        let found = links(&world)
+            .into_iter()
+            .filter(|link| made.open(link, NIGHT.parse().unwrap()).is_ok_and(|says| says.dossier == again));
+        found.collect::<Vec<_>>()
+    };
+    let [link] = made_anew().try_into().unwrap();
+    assert_eq!(Desk::on(&world, "2026-11-22").get(&link).0, 200);
+    world.night("2026-11-23");
+    assert_eq!(made_anew().len(), 1);
     world.ledger_is_sound();
 }

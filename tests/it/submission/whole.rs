@@ -1,5 +1,6 @@
 //! From the letter to the settled obligation, through the real binary.
 
+use chudong::dossiers::{Basis, as_read};
 use chudong::ledger::DossierState;
 use chudong::ledger::submissions::Stage;
 use chudong::obligations::life::{Standing, State};
@@ -66,8 +67,11 @@ fn from_the_letter_to_the_settled_obligation() {
         let read = crate::paper::read(&[path]).remove(0);
         let text = crate::paper::squeezed(read["text"].as_str().unwrap());
         assert_eq!((read["ua_part"].as_str(), read["untagged"].as_u64()), (Some("1"), Some(0)));
+        let basis = world.ledger().dossier_basis(&kept(&one.dossier).basis).unwrap().unwrap();
+        let basis = Basis::read(&basis).unwrap();
         for field in &one.fields {
-            assert!(text.contains(&crate::paper::squeezed(field.value.reveal())), "{}", field.id);
+            let read = as_read(basis.form.field(&field.id).unwrap(), field.value.reveal());
+            assert!(text.contains(&crate::paper::squeezed(&read.vi)), "{}", field.id);
         }
     }
     assert_eq!(world.entries("submission.printed").len(), 3);

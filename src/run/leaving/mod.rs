@@ -5,22 +5,24 @@
 //! gave before. A dossier that the portal has decided settles its obligation in the same night, before anybody is written
 //! to about it; one that was not accepted, taken back or stopped leaves the obligation as it was, open.
 
+mod by_hand;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 
-use crate::check::Checked;
-use crate::dossiers::Confirmed;
+use crate::dossiers::{Basis, Confirmed};
 use crate::fault::{Explain, Fault, Place};
-use crate::files;
 use crate::ledger::submissions::{Departure, Outcome, Stage, Submission, sealed_words_name};
-use crate::ledger::{ConfirmedDossier, Ledger, Lock, WaitingDossier};
-use crate::paper;
-use crate::personal::{SealingKey, sha256};
+use crate::ledger::{ConfirmedDossier, Ledger, Objection, WaitingDossier};
+use crate::personal::SealingKey;
+use crate::pipeline::Pipeline;
+use crate::pipeline::form::Form;
+use crate::pipeline::options::Confidence;
 use crate::pipeline::publication::Submission as Terms;
 use crate::submission::{Becomes, Error, Known, Patience, Portal, Status};
-use crate::world::World;
+
+pub use by_hand::{leave, withdraw, write_papers};
 
 /// A confirmed dossier, and which obligation it answers.
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ pub struct Left {
     pub filed: Vec<(String, String)>,
     /// Dossiers that it refused now, or that cannot be written in its form, with a code: a person must look.
     pub refused: Vec<(String, String)>,
+    /// Dossiers that are held now because the code of their procedure has no source, or is another by now.
+    pub unsourced: Vec<String>,
 }
 
 /// What the portal said of the dossiers that it has.
@@ -62,6 +66,13 @@ impl Left {
         }
         if !self.refused.is_empty() {
             texts.push(format!("{} refused and left for a person", dossiers(self.refused.len())));
+        }
+        if !self.unsourced.is_empty() {
+            texts.push(format!(
+                "{} held: the code of the procedure has no source, or is another by now, and no portal takes it: write it \
+                 on paper with `chudong submit --paper DIR`",
+                dossiers(self.unsourced.len())
+            ));
         }
         texts
     }
@@ -130,7 +141,7 @@ pub async fn submit(
 ///
 /// As [`submit`]; one that cannot be opened is a fault beside the others.
 pub async fn submit_confirmed(
-    terms: &Terms,
+    (terms, pipeline): (&Terms, &Pipeline),
     ledger: &mut Ledger,
     (run, today): (&str, Date),
     key: &SealingKey,
@@ -147,11 +158,35 @@ pub async fn submit_confirmed(
                 continue;
             }
         };
+        // It may have been confirmed for paper, under a code that nobody had to look up then.
+        if one.can_be_held_for(Objection::Unsourced) && !has_sourced_code(pipeline, ledger, &leaving, &one.basis)? {
+            ledger.hold_dossier(run, &one, Objection::Unsourced).map_err(|error| error.fault())?;
+            way.left.unsourced.push(one.dossier);
+            continue;
+        }
         if !way.take(ledger, (run, today), &leaving, Some(&one)).await? {
             break;
         }
     }
     Ok((way.left, way.faults))
+}
+
+/// Whether the code of a dossier's procedure has a source: by the form as it is now, which must have the same code; where
+/// there is no such form any more, by the one that the person was shown.
+pub(super) fn has_sourced_code(
+    pipeline: &Pipeline,
+    ledger: &Ledger,
+    leaving: &Leaving,
+    basis: &str,
+) -> Result<bool, Fault> {
+    let Confirmed { item, procedure, .. } = &leaving.confirmed;
+    let is_sourced = |form: &Form| form.procedure == *procedure && form.confidence != Confidence::Unsourced;
+    if let Some(form) = pipeline.form(item) {
+        return Ok(is_sourced(form));
+    }
+    let shown = ledger.dossier_basis(basis).map_err(|error| error.fault())?;
+    let shown = shown.map(|text| Basis::read(&text)).transpose().map_err(|error| error.fault())?;
+    Ok(shown.is_some_and(|basis| is_sourced(&basis.form)))
 }
 
 /// The day that counts as the day of handing in.
@@ -161,7 +196,7 @@ fn filed_on(today: Date, waiting: Option<&WaitingDossier>) -> Date {
 }
 
 /// One of the dossiers that are to leave; none where it was erased since it was asked which there are.
-fn opened(ledger: &Ledger, key: &SealingKey, dossier: &str) -> Result<Option<Leaving>, Fault> {
+pub(super) fn opened(ledger: &Ledger, key: &SealingKey, dossier: &str) -> Result<Option<Leaving>, Fault> {
     let Some(kept) = ledger.dossier(dossier).map_err(|error| error.fault())? else { return Ok(None) };
     let parts = ledger.confirmed_parts(dossier).map_err(|error| error.fault())?;
     if parts.is_empty() {
@@ -334,99 +369,4 @@ fn outcome(status: Status) -> Option<Outcome> {
 fn no_random() -> Fault {
     let what = "the system gives no random bytes, and what the portal writes is kept sealed or not at all";
     Fault::new("submission.no-random", Place::Thing("the operating system".into()), what, "look after /dev/urandom")
-}
-
-/// Asks the portal how dossiers stand, and hands in what is confirmed, by hand. `again` are dossiers that were refused or
-/// are held, and leave all the same, by the system account `account`.
-///
-/// # Errors
-///
-/// As [`follow`] and [`submit_confirmed`], where no portal is named, where another run is at work, and where a dossier of
-/// `again` was not refused.
-pub async fn leave(
-    world: &World,
-    checked: &Checked,
-    (again, account): (&[String], &str),
-    today: Date,
-    patience: Patience,
-) -> Result<(Heard, Left, Vec<Fault>), Fault> {
-    let Some(terms) = &checked.pipeline.submission else {
-        let next = "add the table [submission], or write the dossiers on paper with --paper";
-        let place = Place::file(&checked.pipeline.path);
-        return Err(Fault::new("submission.none", place, "the pipeline names no portal that takes dossiers", next));
-    };
-    let mut desk = Desk::open(world, checked)?;
-    for dossier in again {
-        if !desk.ledger.submit_again(dossier, account).map_err(|error| error.fault())? {
-            let what = format!("dossier {dossier} is neither one that was refused nor one that is held");
-            let next = "see `chudong ledger list --kind submission` for those that are";
-            return Err(Fault::new("submission.not-refused", Place::Thing("--again".into()), what, next));
-        }
-    }
-    let done = both(terms, &mut desk, today, patience).await;
-    desk.ledger.anchor().map_err(|error| error.fault())?;
-    done
-}
-
-async fn both(
-    terms: &Terms,
-    desk: &mut Desk,
-    today: Date,
-    patience: Patience,
-) -> Result<(Heard, Left, Vec<Fault>), Fault> {
-    let (heard, fault) = follow(terms, &mut desk.ledger, "-", &desk.key, patience).await?;
-    let (left, mut faults) = submit_confirmed(terms, &mut desk.ledger, ("-", today), &desk.key, patience).await?;
-    faults.extend(fault);
-    Ok((heard, left, faults))
-}
-
-/// Writes every dossier that is to leave into a folder as an accessible PDF, readable by the service's account alone, and
-/// says into which files. The dossiers go on waiting: whoever takes them on paper tells the register.
-///
-/// # Errors
-///
-/// Where the ledger or the folder cannot be written, or what is sealed cannot be opened.
-pub fn write_papers(world: &World, checked: &Checked, folder: &Path, account: &str) -> Result<Vec<PathBuf>, Fault> {
-    let mut desk = Desk::open(world, checked)?;
-    let unwritable = |path: &Path, error: &std::io::Error| {
-        let next = "make room, let the service's account write there, or name another folder";
-        Fault::new(
-            "submission.paper-not-writable",
-            Place::file(path),
-            format!("no paper can be written: {error}"),
-            next,
-        )
-    };
-    files::private_folder(folder).map_err(|error| unwritable(folder, &error))?;
-    let mut written = Vec::new();
-    for one in desk.ledger.dossiers_to_leave().map_err(|error| error.fault())? {
-        let Some(leaving) = opened(&desk.ledger, &desk.key, &one.dossier)? else { continue };
-        let paper = paper::dossier(&leaving.confirmed).map_err(|error| error.fault())?;
-        // The number of a dossier is of hexadecimal digits: it is a name, and no path.
-        let path = folder.join(format!("{}.pdf", leaving.confirmed.dossier));
-        files::replace(&path, paper.reveal()).map_err(|error| unwritable(&path, &error))?;
-        let digest = sha256(paper.reveal());
-        desk.ledger.submission_printed(&leaving.confirmed.dossier, account, &digest).map_err(|error| error.fault())?;
-        written.push(path);
-    }
-    desk.ledger.anchor().map_err(|error| error.fault())?;
-    Ok(written)
-}
-
-/// The ledger and its key, while no run is at work.
-struct Desk {
-    ledger: Ledger,
-    key: SealingKey,
-    _lock: Lock,
-}
-
-impl Desk {
-    fn open(world: &World, checked: &Checked) -> Result<Desk, Fault> {
-        Ledger::read(&world.state).map_err(|error| error.fault())?;
-        let _lock = Lock::take(&world.state).map_err(|error| error.fault())?;
-        super::refuse_broken(world)?;
-        let key = world.sealing_key().map_err(|error| error.fault())?;
-        let ledger = Ledger::open(&world.state, &checked.pipeline.id).map_err(|error| error.fault())?;
-        Ok(Desk { ledger, key, _lock })
-    }
 }
