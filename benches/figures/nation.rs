@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema};
 use chudong::calendar::AsOf;
 use chudong::disclosure::{Month, Request};
@@ -81,6 +82,16 @@ pub async fn records(folder: &Path) -> Fallible<(Table, Table)> {
             &stored(&folder.join(format!("{name}.parquet")), columns),
         )?;
     }
+    // Nobody asked for a supplement and no progress is known, as where an agency fills neither table.
+    let none = |kinds: &[(&str, DataType)]| {
+        let fields: Vec<Field> = kinds.iter().map(|(name, kind)| Field::new(*name, kind.clone(), true)).collect();
+        Table::from_batch(RecordBatch::new_empty(Arc::new(Schema::new(fields))))
+    };
+    let (text, day) = (DataType::Utf8, DataType::Date32);
+    let steps = none(&[("dossier_id", text.clone()), ("status", DataType::Int64), ("happened_on", day.clone())]);
+    engine.register(&TableName::new("staging", "dossier_steps"), &steps)?;
+    let supplements = none(&[("dossier_id", text), ("requested_on", day.clone()), ("completed_on", day)]);
+    engine.register(&TableName::new("staging", "dossier_supplements"), &supplements)?;
     let dossiers = engine.query(include_str!("../../sql/quality/dossiers.sql"), None).await?;
     let ratings = engine.query(include_str!("../../sql/satisfaction/ratings.sql"), None).await?;
     Ok((ratings, dossiers))

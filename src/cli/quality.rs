@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::book::account;
 use super::{Ended, ReportFormat, json, one, print};
 use crate::calendar::{AsOf, Span};
 use crate::check;
@@ -62,6 +63,8 @@ pub(super) async fn quality(root: PathBuf, agency: &str, state: PathBuf, asked: 
         night: asked.as_of,
     };
     let sheet = run::quality(&world, &checked, &asked_for).await.map_err(one)?;
+    // Exact figures are not shown before it is noted who sees them.
+    run::note_look(&world, &checked, &sheet, &account()).map_err(one)?;
     match asked.format {
         ReportFormat::Text => print(&sheet.text(language)),
         ReportFormat::Json => print(&json(&sheet)),

@@ -7,7 +7,8 @@
 //! One month is drawn once, or once in each of its declared parts. [`Ledger::reserve`] commits the cost before the
 //! noise is drawn; [`Ledger::store_draws`] commits what was drawn before anything
 //! is shown. A crash between the two leaves the reservation spent: somebody may
-//! have seen the draw. Sums are exact fractions.
+//! have seen the draw. Sums are exact fractions. Both are in `drawn.journal` as
+//! well, which a restored ledger takes over (see `drawn`).
 //!
 //! What is drawn is named by its month and, where the policy declares parts, the
 //! part after a space: `2026-10`, `2026-10 second`. What is spent on a month is the
@@ -16,7 +17,8 @@
 use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
-use super::{Error, Ledger, append, one_row};
+use super::drawn::{self, DRAWN, Drawn, RESERVED};
+use super::{Error, Ledger, append, one_row, said};
 use crate::pipeline::{Rho, add_rho};
 
 /// What [`Ledger::reserve`] answers.
@@ -78,7 +80,12 @@ pub struct Publication {
 }
 
 impl Ledger {
-    /// Asks for `cost` on `period`, a month or a part of one, in one transaction with the look at what is spent on the month.
+    /// Asks for `cost` on `period`, a month or a part of one, in one transaction with the look at what is spent on the
+    /// month. The reservation is in the ledger and in the journal beside it when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DrawsLost`] where the journal says that the period was drawn and nobody has what was drawn.
     pub fn reserve(
         &mut self,
         run: &str,
@@ -89,14 +96,18 @@ impl Ledger {
         cap: Rho,
     ) -> Result<Reservation, Error> {
         let (release_id, spec_id) = ids;
-        self.write("reserve the privacy budget", |transaction| {
+        let reservation = self.write_drawn("reserve the privacy budget", |transaction, drawn, _| {
+            let without = |reservation| Ok((Some(reservation), Vec::new()));
             if let Some(stored) = stored(transaction, period)? {
                 let is_same = stored.release_id == release_id;
-                return Ok(if is_same { Reservation::Stored(stored) } else { Reservation::Changed(stored) });
+                return without(if is_same { Reservation::Stored(stored) } else { Reservation::Changed(stored) });
+            }
+            if drawn.is_drawn(period) {
+                return Ok((None, Vec::new()));
             }
             let spent = spent(transaction, period)?;
             if add_rho(spent, cost).is_none_or(|total| total > cap) || cost < Rho::from_integer(0) {
-                return Ok(Reservation::Refused { spent });
+                return without(Reservation::Refused { spent });
             }
             let attempt: i64 = transaction.query_row(
                 "select coalesce(max(attempt), 0) + 1 from release where release_id = ?1",
@@ -107,27 +118,30 @@ impl Ledger {
                 "attempt": attempt, "cap": cap.to_string(), "period": period, "policy": policy,
                 "rho": cost.to_string(), "spec_id": spec_id,
             });
-            let entry = append(transaction, run, "release.reserved", release_id, &body)?;
+            let entry = append(transaction, run, RESERVED, release_id, &body)?;
             transaction.execute(
                 "insert into release (release_id, attempt, period, spec_id, policy, rho, state, draws, entry)
                  values (?1, ?2, ?3, ?4, ?5, ?6, 'reserved', null, ?7)",
                 params![release_id, attempt, period, spec_id, policy, cost.to_string(), entry],
             )?;
-            Ok(Reservation::Reserved { attempt })
-        })
+            Ok((Some(Reservation::Reserved { attempt }), vec![drawn::line(run, RESERVED, release_id, &body)]))
+        })?;
+        reservation.ok_or_else(|| Error::DrawsLost { path: drawn::folder(self.path()), period: period.to_owned() })
     }
 
     /// Commits what was drawn. From here on the month is what it is.
     pub fn store_draws(&mut self, run: &str, release_id: &str, attempt: i64, draws: &[u8]) -> Result<(), Error> {
-        self.write("store what was drawn", |transaction| {
+        drawn::keep(self.path(), draws)?;
+        self.write_drawn("store what was drawn", |transaction, _, _| {
             let body = json!({ "attempt": attempt, "sha256": crate::personal::sha256(draws) });
-            let entry = append(transaction, run, "release.drawn", release_id, &body)?;
+            let entry = append(transaction, run, DRAWN, release_id, &body)?;
             // Drawn once: a second draw of the same reservation would cost and be counted as nothing.
             one_row(transaction.execute(
                 "update release set state = 'drawn', draws = ?3, entry = ?4
                  where release_id = ?1 and attempt = ?2 and state = 'reserved'",
                 params![release_id, attempt, draws, entry],
-            )?)
+            )?)?;
+            Ok(((), vec![drawn::line(run, DRAWN, release_id, &body)]))
         })
     }
 
@@ -187,7 +201,7 @@ impl Ledger {
         rows.collect::<rusqlite::Result<Vec<_>>>().map_err(failed)
     }
 
-    /// Every reservation that was ever made, in order.
+    /// Every reservation that was ever made, in order; those too that a restored ledger has not taken over yet.
     pub fn reservations(&self) -> Result<Vec<Reserved>, Error> {
         let failed = |source| self.failed("read the budget", source);
         let select = "select period, policy, release_id, attempt, rho, state from release order by period, entry";
@@ -208,7 +222,18 @@ impl Ledger {
             })
         };
         let rows = select.query_map([], read).map_err(failed)?;
-        rows.collect::<rusqlite::Result<Vec<_>>>().map_err(failed)
+        let mut all = rows.collect::<rusqlite::Result<Vec<_>>>().map_err(failed)?;
+        let journal = Drawn::read(self.path())?;
+        let is_known = |all: &[Reserved], line: &said::Line| {
+            all.iter().any(|known| known.release_id == line.key && Some(known.attempt) == drawn::attempt(line))
+        };
+        let unknown: Vec<Reserved> =
+            journal.reserved().filter(|line| !is_known(&all, line)).map(|line| reserved_of(&journal, line)).collect();
+        if !unknown.is_empty() {
+            all.extend(unknown);
+            all.sort_by(|one, other| one.month.cmp(&other.month));
+        }
+        Ok(all)
     }
 
     /// What is spent on each month, in order.
@@ -223,6 +248,22 @@ impl Ledger {
             all.push((period, spent));
         }
         Ok(all)
+    }
+}
+
+/// A reservation that only the journal knows.
+fn reserved_of(journal: &Drawn, line: &said::Line) -> Reserved {
+    let text = |name: &str| line.text(name).unwrap_or_default();
+    let (month, part) = text("period").split_once(' ').unwrap_or((text("period"), "whole"));
+    Reserved {
+        month: month.to_owned(),
+        part: part.to_owned(),
+        policy: text("policy").to_owned(),
+        release_id: line.key.clone(),
+        attempt: drawn::attempt(line).unwrap_or_default(),
+        // A cost that cannot be read must not look like room for another draw.
+        rho: text("rho").parse().unwrap_or(Rho::from_integer(i64::MAX)),
+        state: if journal.drawn(line).is_some() { "drawn" } else { "reserved" }.to_owned(),
     }
 }
 

@@ -110,6 +110,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A period was drawn, and what was drawn is neither in the ledger nor beside it.
+    #[error("{period} was drawn before, and what was drawn is not there any more: it is not drawn a second time")]
+    DrawsLost {
+        /// The folder in which it would be.
+        path: PathBuf,
+        /// The month, or a part of one.
+        period: String,
+    },
     /// A process on another machine may write to the outbox.
     #[error("a process on another machine is sending from this state folder, until {until} at least")]
     Leased {
@@ -195,6 +203,7 @@ impl Explain for Error {
             Error::Failed { .. } => "ledger.failed",
             Error::Anchor { .. } => "ledger.anchor",
             Error::Journal { .. } => "ledger.journal",
+            Error::DrawsLost { .. } => "ledger.draws-lost",
             Error::Leased { .. } => "ledger.leased",
             Error::Fenced { .. } => "ledger.fenced",
             Error::Locked { .. } => "ledger.locked",
@@ -218,6 +227,7 @@ impl Explain for Error {
             | Error::Anchor { path, .. }
             | Error::Locked { path }
             | Error::Journal { path, .. }
+            | Error::DrawsLost { path, .. }
             | Error::Leased { path, .. }
             | Error::Fenced { path }
             | Error::NotUncertain { path, .. }
@@ -236,6 +246,9 @@ impl Explain for Error {
             }
             Error::Full { .. } => MAKE_ROOM.into(),
             Error::Anchor { source, .. } | Error::Journal { source, .. } if is_full(source) => MAKE_ROOM.into(),
+            Error::DrawsLost { .. } => {
+                "restore this folder or a newer backup of the ledger: one of them has what was drawn".into()
+            }
             Error::Leased { .. } => "wait until then, and see to it that only one machine sends".into(),
             Error::Fenced { .. } => {
                 "let the other process finish: what this one had on the wire is uncertain there and settled by it".into()

@@ -25,6 +25,7 @@ mod checkpoint;
 mod decisions;
 mod deferred;
 mod departing;
+mod drawn;
 mod error;
 mod explanations;
 mod history;

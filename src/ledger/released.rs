@@ -128,6 +128,14 @@ impl Ledger {
         rows.map_err(failed)?.collect::<rusqlite::Result<_>>().map_err(failed)
     }
 
+    /// Commits that somebody is about to see exact figures: the account, and of what, `unit 97001, 2026-10, decision_766`.
+    pub fn record_look(&mut self, account: &str, unit: &str, period: &str, decision: &str) -> Result<(), Error> {
+        self.write("record who sees exact figures", |transaction| {
+            let body = json!({ "decision": decision, "period": period, "unit": unit });
+            append(transaction, "-", "quality.seen", account, &body).map(drop)
+        })
+    }
+
     /// Commits that an analyst asked: the account, and the question in its canonical form, which names columns and codes;
     /// none where it was refused, since nobody knows what stood in it.
     pub fn record_question(&mut self, analyst: &str, question: Option<&str>) -> Result<(), Error> {

@@ -155,7 +155,7 @@ fn unknown(
 }
 
 /// A whole line; none where a crash has cut it off.
-fn parse(line: &[u8]) -> Option<Line> {
+pub(super) fn parse(line: &[u8]) -> Option<Line> {
     let (digest, json) = std::str::from_utf8(line).ok()?.split_once(' ')?;
     if digest != sha256(json.as_bytes()) {
         return None;
@@ -235,7 +235,7 @@ fn said_since(transaction: &Transaction<'_>, known: i64) -> rusqlite::Result<Str
 }
 
 /// Appends lines and waits until they are on the disk. Says where the journal ends then.
-fn append_lines(path: &Path, lines: &str) -> io::Result<u64> {
+pub(super) fn append_lines(path: &Path, lines: &str) -> io::Result<u64> {
     let is_new = !path.exists();
     let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
     if is_new && let Some(folder) = path.parent() {

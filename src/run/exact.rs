@@ -121,7 +121,12 @@ impl Night<'_> {
                 ));
                 return Ok(Vec::new());
             }
-            outcomes.push(closing.decide(period, &cube, &before, &self.provenance(built, &counted())));
+            outcomes.push(closing.decide(
+                period,
+                &cube,
+                &before,
+                &self.provenance(built, &counted(), &period.months()),
+            ));
             if left_out > 0 {
                 let what = "with a commune or procedure outside the public lists";
                 self.report.notes.push(format!("{period}: {left_out} dossiers not in exact tables: {what}"));

@@ -149,6 +149,8 @@ impl Night<'_> {
             }
         };
         self.tell_left_out(&request, month);
+        let edition = if part == Part::First { Edition::Preliminary } else { Edition::Final };
+        self.refuse_drawn_before(ledger, &edition.folder(Period::Month(month)))?;
         let ids = (request.release_id(), request.spec_id());
         let reservation = ledger
             .reserve(&self.run, &name_of(month, part), ids, &policy.policy, request.cost(), policy.rho_cap)
@@ -169,6 +171,22 @@ impl Night<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// Refuses to draw what stands on the shelf already: the ledger is older than the shelf, and another noise beside the
+    /// one that was shown would tell more than the budget counts.
+    pub(super) fn refuse_drawn_before(&self, ledger: &Ledger, name: &str) -> Result<(), Fault> {
+        let place = self.world.published().join(name);
+        let is_known = ledger.publication(name).map_err(|error| error.fault())?.is_some();
+        if is_known || std::fs::symlink_metadata(&place).is_err() {
+            return Ok(());
+        }
+        Err(Fault::new(
+            "publication.not-in-ledger",
+            Place::file(place),
+            format!("{name} stands on the shelf and this ledger knows nothing of it: it is not drawn a second time"),
+            "restore the ledger that published it, or drawn.journal with drawn.parts; move the folder away only if it was never public",
+        ))
     }
 
     fn hold(&mut self, month: Month) {
@@ -279,7 +297,8 @@ impl Night<'_> {
             Request::new(asked, policy, &pipeline.unit, &pipeline.procedure_groups, ratings, dossiers, &self.key)
                 .map_err(|error| error.fault())?;
         let request = request.with_invariants(self.invariants(asked.0));
-        let with = |request: Request, (of, table)| request.with_provenance(of, self.provenance(built, table));
+        let with =
+            |request: Request, (of, table)| request.with_provenance(of, self.provenance(built, table, &[asked.0]));
         let tables = [(Counted::Ratings, &satisfaction::table()), (Counted::Dossiers, &quality::table())];
         Ok(Some(tables.into_iter().fold(request, with)))
     }

@@ -70,7 +70,7 @@ pub use erase::{Erased, erase};
 pub use explain::{explain, is_taken, stored};
 pub use options::{Regenerated, recommended};
 pub use push::{Pushed, push};
-pub use quality::{Asked, judge, prove, quality};
+pub use quality::{Asked, judge, note_look, prove, quality};
 pub use shelf::{Asked as AskedTable, let_pass, restate, withdraw};
 pub use tokens::{issue_tokens, rating_texts};
 pub use trace::{NightAnswer, Opened, Question, Story, Whom, trace};
@@ -331,6 +331,12 @@ impl Night<'_> {
         if said > 0 {
             self.report.notes.push(format!(
                 "{said} refusals, wishes, decisions, suppressions or stops were not known to this ledger: the journal knew them"
+            ));
+        }
+        let drawn = ledger.take_over_drawn().map_err(|error| error.fault())?;
+        if drawn > 0 {
+            self.report.notes.push(format!(
+                "{drawn} draws of figures were not known to this ledger: the journal knew them, and they count as spent"
             ));
         }
         let recovered = ledger.recover(&self.run).map_err(|error| error.fault())?;

@@ -2,7 +2,7 @@
 
 use super::Night;
 use super::build::Built;
-use crate::disclosure::{Hashed, Provenance};
+use crate::disclosure::{Hashed, Month, Provenance};
 use crate::personal::{hex, sha256};
 use crate::satisfaction::standard_table;
 use crate::tables::TableName;
@@ -11,8 +11,9 @@ use crate::tables::TableName;
 const DEFINITION_VERSION: &str = "2026-1";
 
 impl Night<'_> {
-    /// Where the records of a table come from tonight: every query on the way, and every generation that they read.
-    pub(super) fn provenance(&self, built: &Built, table: &TableName) -> Provenance {
+    /// Where the records of a table come from tonight: every query on the way, and every generation that they read. Ratings
+    /// are taken in month by month; named are those of `months`, of which the figures are.
+    pub(super) fn provenance(&self, built: &Built, table: &TableName, months: &[Month]) -> Provenance {
         let mut names = vec![table.clone()];
         let mut queries = Vec::new();
         // The list grows while it is walked; a table is on it once.
@@ -35,7 +36,10 @@ impl Night<'_> {
         };
         let mut inputs: Vec<Hashed> = read.map(hashed).collect();
         if names.contains(&standard_table()) {
-            inputs.extend(built.rated.iter().map(|(part, digest)| {
+            let months: Vec<String> = months.iter().map(Month::to_string).collect();
+            let is_meant =
+                |part: &str| months.iter().any(|month| part.split([' ', '/', '.']).any(|word| word == month));
+            inputs.extend(built.rated.iter().filter(|(part, _)| is_meant(part)).map(|(part, digest)| {
                 let keyed = self.key.digest("provenance", &[part.as_bytes(), digest.as_bytes()]);
                 Hashed { name: format!("{} {part}", standard_table()), sha256: hex(&keyed) }
             }));

@@ -8,9 +8,10 @@ use crate::check::Checked;
 use crate::disclosure::exact::scores;
 use crate::disclosure::{Month, Provenance};
 use crate::fault::{Explain, Fault, Place};
-use crate::pipeline::Pipeline;
+use crate::ledger::Ledger;
 use crate::pipeline::exact::{ExactPolicy, ExactScores};
 use crate::pipeline::indices::Definition;
+use crate::pipeline::{Counted, Pipeline};
 use crate::quality::index::{Counts, Scope, Sheet, flags, score};
 use crate::satisfaction::standard_table;
 use crate::sql::cases::{Bench, Case, Difference};
@@ -83,6 +84,10 @@ pub async fn quality(world: &World, checked: &Checked, asked: &Asked) -> Result<
     let first = pipeline.privacy.as_ref().map(|policy| policy.first_month);
     let first = first.filter(|first| period.first_day() < *first && !counts.unfilled.contains(&standard_table().table));
     counts.ratings_from = first.map(|first| Month::of(first).to_string());
+    if !scope.is_root && few_ratings(pipeline).is_some_and(|least| counts.total("rated") < u64::from(least)) {
+        counts.few_ratings = few_ratings(pipeline);
+        counts.unfilled.insert(standard_table().table);
+    }
     if !counts.is_any && !is_known(pipeline, &scope) {
         return Err(unknown_unit(pipeline, &scope));
     }
@@ -93,6 +98,19 @@ pub async fn quality(world: &World, checked: &Checked, asked: &Asked) -> Result<
         counts.put("acted_in_time", outcomes.acted_in_time);
     }
     score(definition, period, night.date(), &scope, &counts).map_err(|error| error.fault())
+}
+
+/// Notes in the ledger who is about to see a sheet of exact figures. Call it before the sheet is shown.
+pub fn note_look(world: &World, checked: &Checked, sheet: &Sheet, account: &str) -> Result<(), Fault> {
+    let mut ledger = Ledger::open(&world.state, &checked.pipeline.id).map_err(|error| error.fault())?;
+    ledger.record_look(account, &sheet.unit, &sheet.period, &sheet.version).map_err(|error| error.fault())
+}
+
+/// The smallest count of ratings that the policy shows of a cell: below the province nobody is told of fewer, by whom
+/// they were given being easy to guess.
+fn few_ratings(pipeline: &Pipeline) -> Option<u32> {
+    let measures = pipeline.privacy.iter().flat_map(|policy| &policy.measures);
+    measures.filter(|measure| measure.of == Counted::Ratings).map(|measure| measure.min_count).min()
 }
 
 /// Whether a case gives the sheet that it expects; none when it does.
@@ -228,7 +246,7 @@ impl super::Night<'_> {
         }
         let mut source = Provenance::default();
         for (name, _) in &tables {
-            let own = self.provenance(built, name);
+            let own = self.provenance(built, name, &[month]);
             source.inputs.extend(own.inputs);
             source.queries.extend(own.queries);
         }

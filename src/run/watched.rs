@@ -94,7 +94,7 @@ impl Night<'_> {
                     let what = "with a commune outside the public list";
                     self.report.notes.push(format!("{month}: {left_out} people not in tables of options: {what}"));
                 }
-                closing.decide_choices(month, &cube, before, &self.provenance(built, &filed_table()))
+                closing.decide_choices(month, &cube, before, &self.provenance(built, &filed_table(), &[month]))
             }
             Err(fault) => {
                 let held = closing.policy.options.iter().map(|table| (table.table.clone(), fault.clone())).collect();

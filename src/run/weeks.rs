@@ -122,6 +122,7 @@ impl Night<'_> {
             return Ok(None);
         }
         self.world.progress.step(format!("closing {week}"));
+        self.refuse_drawn_before(ledger, &Edition::Final.folder(Period::Week(week)))?;
         let name = name_of(week.month(), Part::of_week(week));
         let ids = (request.release_id(), request.spec_id());
         let reservation = ledger.reserve(&self.run, &name, ids, &weekly.policy, request.cost(), weekly.rho_cap);
@@ -155,7 +156,7 @@ impl Night<'_> {
         let none = no_ratings();
         let asked = Request::new(week, weekly, &pipeline.unit, &pipeline.procedure_groups, &none, &dossiers, &self.key);
         let request = asked.map_err(|error| error.fault())?.with_invariants(self.invariants(week.month()));
-        let provenance = self.provenance(built, &quality::weekly_table());
+        let provenance = self.provenance(built, &quality::weekly_table(), &[week.month()]);
         Ok(Some(request.with_provenance(Counted::Dossiers, provenance)))
     }
 }

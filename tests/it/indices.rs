@@ -17,11 +17,11 @@ use chudong::calendar::AsOf;
 use chudong::check::{self, Checked};
 use chudong::fault::Fault;
 use chudong::language::Language;
-use chudong::ledger::{Followed, Ledger, MessageKey, MessageState, Outcomes, Record, Settlement};
+use chudong::ledger::{Entry, Followed, Ledger, MessageKey, MessageState, Outcomes, Record, Settlement};
 use chudong::obligations::life::{Change, Event, Standing, State};
-use chudong::pipeline::Pipeline;
 use chudong::pipeline::indices::Definition;
 use chudong::pipeline::reader::Faults;
+use chudong::pipeline::{Counted, Pipeline};
 use chudong::quality::index::{Counts, Scope, Sheet, score};
 use chudong::run::{self, Asked};
 use jiff::civil::date;
@@ -141,6 +141,24 @@ async fn the_sheets_of_the_sample_province() {
     let gone = Asked { procedure: None, night: Some(AsOf::new(date(2026, 10, 31))), ..october.clone() };
     assert_eq!(office.by(&gone).await.unwrap_err().code, "quality.not-kept");
 
+    // Below the province nothing is said of fewer ratings than the policy shows.
+    let least = pipeline().privacy.unwrap().measures.iter().filter(|measure| measure.of == Counted::Ratings);
+    let least = i64::from(least.map(|measure| measure.min_count).min().unwrap());
+    let mut few = 0;
+    for commune in pipeline().unit.communes {
+        let sheet = ask("224", Some(&commune.code), "2026-10").await;
+        let line = sheet.metric("RATINGS_SATISFIED").unwrap();
+        if sheet.few_ratings.is_some() {
+            assert_eq!((line.numerator, line.denominator, line.percent), (None, None, None));
+            assert!(sheet.text(Language::En).contains("nothing is said of fewer ratings than 100"));
+            few += 1;
+        } else {
+            assert!(counts(&sheet, "RATINGS_SATISFIED")[1] >= least, "{}", commune.code);
+        }
+    }
+    assert!(few > 0, "the sample has communes with few ratings");
+    assert_eq!(ask("224", None, "2026-10").await.few_ratings, None);
+
     // The verb gives the same, to a person and to a program.
     let said = office.world.chudong(&["quality", "--period", "2026-10", "--unit", "97", "--language", "en"]).with(0);
     insta::assert_snapshot!("sheet_766_en", said.out);
@@ -148,6 +166,15 @@ async fn the_sheets_of_the_sample_province() {
     let json: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!((&json["total"], &json["known_maximum"]), (&province.total.unwrap().to_string().into(), &100.into()));
     office.world.chudong(&["quality", "--period", "October"]).with(2);
+    // Who saw exact figures stands in the ledger, each time: which account, which unit, which period.
+    let seen = office.world.entries("quality.seen");
+    let told = |name: &str| -> Vec<String> {
+        let body = |entry: &Entry| serde_json::from_str::<serde_json::Value>(&entry.body).unwrap();
+        seen.iter().map(|entry| body(entry)[name].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!((told("unit"), told("period")), (vec!["97".to_owned(); 2], vec!["2026-10".to_owned(); 2]));
+    assert!(seen.iter().all(|entry| !entry.key.is_empty()));
+    office.world.ledger_is_sound();
 }
 
 #[test]

@@ -4,10 +4,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use chudong::disclosure::{Draws, release};
+use chudong::fault::Explain;
 use chudong::ledger::{Ledger, Reservation};
 use chudong::pipeline::reader::Faults;
 use chudong::pipeline::{self, Rho};
@@ -281,4 +283,116 @@ fn a_select_sees_the_newest_edition_and_a_withdrawal_takes_all() {
     assert_eq!(page(&world), renewed);
     assert_eq!(of_folder(&shelf, "2026-10"), of_folder(&world.published(), "2026-10"));
     world.ledger_is_sound();
+}
+
+/// What a backup holds: the ledger and its head, without the journals.
+const BACKED_UP: [&str; 2] = ["ledger.sqlite", "ledger.head"];
+
+fn back_up(state: &Path) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in BACKED_UP {
+        std::fs::copy(state.join(name), folder.path().join(name)).unwrap();
+    }
+    folder
+}
+
+fn restore(backup: &Path, state: &Path) {
+    for name in BACKED_UP {
+        std::fs::copy(backup.join(name), state.join(name)).unwrap();
+    }
+    for name in ["ledger.sqlite-wal", "ledger.sqlite-shm"] {
+        let _ = std::fs::remove_file(state.join(name));
+    }
+}
+
+#[test]
+fn a_restored_ledger_draws_no_month_a_second_time() {
+    let world = one_month();
+    world.night("2026-11-05").with(0);
+    let backup = back_up(&world.state());
+    world.night("2026-11-21").with(0);
+    let october = of_folder(&world.published(), "2026-10");
+    let cost = spent(&world);
+    assert_eq!(cost, [("2026-10".to_owned(), Rho::new(3, 16))]);
+    let drawn = world.ledger().stored_release("2026-10").unwrap().unwrap();
+
+    // As the README says: the ledger comes back, the journals stay.
+    restore(backup.path(), &world.state());
+    assert!(spent(&world).is_empty(), "the ledger has forgotten");
+    let said = world.chudong(&["budget"]).with(0).out;
+    assert!(said.contains("2026-10  3/16"), "the journal has not: {said}");
+    let night = world.night("2026-11-21").with(0);
+    assert!(night.out.contains("1 draws of figures were not known to this ledger"), "{}", night.out);
+    assert_eq!(world.ledger().stored_release("2026-10").unwrap().unwrap().draws, drawn.draws);
+    assert_eq!(of_folder(&world.published(), "2026-10"), october);
+    assert_eq!(spent(&world), cost);
+    world.ledger_is_sound();
+
+    // Where the figures are gone as well, the same are made again.
+    restore(backup.path(), &world.state());
+    std::fs::remove_dir_all(world.state().join("published").join("2026-10")).unwrap();
+    world.night("2026-11-21").with(0);
+    assert_eq!(of_folder(&world.published(), "2026-10"), october);
+    assert_eq!(spent(&world), cost);
+
+    // Without the journal nothing is drawn either while the figures stand there.
+    restore(backup.path(), &world.state());
+    std::fs::remove_file(world.state().join("drawn.journal")).unwrap();
+    std::fs::remove_dir_all(world.state().join("drawn.parts")).unwrap();
+    let night = world.night("2026-11-21").with(1);
+    assert!(night.out.contains("publication.not-in-ledger"), "{}", night.out);
+    assert!(spent(&world).is_empty() && world.entries("release.reserved").is_empty());
+    assert_eq!(of_folder(&world.published(), "2026-10"), october);
+}
+
+/// The ledger by itself: what another ledger reserved and drew is spent, and comes back as it was.
+#[test]
+fn a_new_ledger_takes_over_what_the_journal_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path();
+    let cap = Rho::new(3, 8);
+    let reserve = |ledger: &mut Ledger, period: &str, id: &str, cost: Rho| {
+        ledger.reserve("run", period, (id, "spec"), "policy", cost, cap)
+    };
+    let mut ledger = Ledger::open(state, "an-binh").unwrap();
+    reserve(&mut ledger, "2026-09", "a", Rho::new(3, 16)).unwrap();
+    reserve(&mut ledger, "2026-10", "b", Rho::new(3, 16)).unwrap();
+    ledger.store_draws("run", "b", 1, b"noise").unwrap();
+    let known = ledger.reservations().unwrap();
+    drop(ledger);
+    let forget = || {
+        for name in ["ledger.sqlite", "ledger.head", "ledger.sqlite-wal", "ledger.sqlite-shm"] {
+            let _ = std::fs::remove_file(state.join(name));
+        }
+    };
+    forget();
+    let mut ledger = Ledger::open(state, "an-binh").unwrap();
+    assert_eq!(ledger.reservations().unwrap(), known, "before it is taken over too");
+    assert_eq!(ledger.take_over_drawn().unwrap(), 2);
+    assert_eq!(ledger.take_over_drawn().unwrap(), 0);
+    assert_eq!(ledger.reservations().unwrap(), known);
+    let stored = reserve(&mut ledger, "2026-10", "b", Rho::new(3, 16)).unwrap();
+    assert!(matches!(stored, Reservation::Stored(release) if release.draws == b"noise"));
+    // What was reserved and not drawn is spent: a second attempt fits, a third does not.
+    let again = reserve(&mut ledger, "2026-09", "a", Rho::new(3, 16)).unwrap();
+    assert!(matches!(again, Reservation::Reserved { attempt: 2 }));
+    let third = reserve(&mut ledger, "2026-09", "a", Rho::new(1, 1_000_000)).unwrap();
+    assert!(matches!(third, Reservation::Refused { spent } if spent == cap));
+    assert_eq!(chudong::ledger::verify::verify(state).unwrap().faults.len(), 0);
+    // A journal that was lost is written anew from the ledger.
+    std::fs::remove_file(state.join("drawn.journal")).unwrap();
+    assert_eq!(ledger.take_over_drawn().unwrap(), 0);
+    let known = ledger.reservations().unwrap();
+    drop(ledger);
+    forget();
+    let mut ledger = Ledger::open(state, "an-binh").unwrap();
+    assert_eq!(ledger.take_over_drawn().unwrap(), 3);
+    assert_eq!(ledger.reservations().unwrap(), known);
+    drop(ledger);
+    // Where what was drawn is nowhere, it is not drawn again.
+    forget();
+    std::fs::remove_dir_all(state.join("drawn.parts")).unwrap();
+    let mut ledger = Ledger::open(state, "an-binh").unwrap();
+    let lost = reserve(&mut ledger, "2026-10", "b", Rho::new(1, 1_000_000)).unwrap_err();
+    assert_eq!(lost.fault().code, "ledger.draws-lost");
 }

@@ -1,16 +1,19 @@
 -- One row per dossier that counts in the period, with when it ended and whether that was in time.
 --
 -- The rules are those of the description of Decision 766's formulas, 2.1. $since is the first day of the
--- period, $until its last, or the day for which the sheet is made where that is earlier: what happened
--- afterwards is not seen, so that a month reads the same whenever it is asked for.
+-- period, $until its last, or the day for which the sheet is made where that is earlier: what has a day afterwards
+-- is not seen, so that these judgements of a month read the same whenever it is asked for. How a dossier was served,
+-- its fees and what a procedure offers have no day in the standard tables: they are read as they stand.
 --
 -- * A dossier counts in the period in which it was received; one that was withdrawn (status 7) only if it had
---   been accepted before.
+--   been accepted before. A header that says so without a day (finished_on) is not believed: nobody could tell
+--   whether it was so by the end of the period.
 -- * It ends when processing was done (9, NgayKetThucXuLy), else when the result was returned (10), else when it was
 --   stopped (8) or refused (3), else when it was withdrawn; one that waits for its only supplement ends on the day
 --   of the request; one without any of these on the last day of the period.
--- * The working days between a request for a supplement and its completion do not count.
--- * More than one request for a supplement is late, whatever the days.
+-- * The working days between a request for a supplement and its completion do not count, as far as the dossier's
+--   end: a supplement that is completed later, or never, has kept nobody waiting any longer.
+-- * More than one request for a supplement is late, whatever the days. A request after the end is none of it.
 -- * Without an appointed day (NgayHenTra) the most that the law gives counts, in working days; a dossier
 --   without either (has_term) cannot be shown to be in time, and is not.
 --
@@ -54,17 +57,8 @@ progress as (
     group by dossier_id
 ),
 
-pauses as (
-    select
-        dossier_id,
-        count(*) as requests,
-        max(case when completed_on is null or completed_on > $until then requested_on end) as waits_since,
-        sum(case when completed_on <= $until then greatest(working_days_between(requested_on, completed_on), 0) else 0 end) as paused_days
-    from supplements
-    group by dossier_id
-),
-
-gathered as (
+-- What a header says has happened by the end of the period, or it has not been seen.
+seen as (
     select
         dossiers.dossier_id,
         coalesce(services.handled_by, dossiers.commune_code) as unit_code,
@@ -73,9 +67,9 @@ gathered as (
         dossiers.received_on,
         dossiers.due_on,
         dossiers.status,
-        -- What a header says has happened by the end of the period, or it has not been seen.
         case when dossiers.finished_on <= $until then dossiers.finished_on end as finished_on,
-        dossiers.status = 7 or progress.withdrawn_on is not null as is_withdrawn,
+        coalesce(dossiers.status = 7 and dossiers.finished_on <= $until, false)
+            or progress.withdrawn_on is not null as is_withdrawn,
         progress.done_on,
         progress.returned_on,
         progress.stopped_on,
@@ -85,14 +79,10 @@ gathered as (
             when progress.dossier_id is null then dossiers.due_on is not null
             else progress.accepted_on is not null
                 and progress.accepted_on <= coalesce(progress.withdrawn_on, $until)
-        end as is_accepted,
-        coalesce(pauses.requests, 0) as requests,
-        pauses.waits_since,
-        coalesce(pauses.paused_days, 0) as paused_days
+        end as is_accepted
     from dossiers
     left join services on dossiers.dossier_id = services.dossier_id
     left join progress on dossiers.dossier_id = progress.dossier_id
-    left join pauses on dossiers.dossier_id = pauses.dossier_id
 ),
 
 ended as (
@@ -100,16 +90,45 @@ ended as (
         *,
         coalesce(done_on, finished_on, returned_on, stopped_on, withdrawn_on) as ended_on,
         coalesce(done_on, returned_on, case when status in (9, 10) then finished_on end) is not null as is_settled
-    from gathered
+    from seen
     where not is_withdrawn or is_accepted
+),
+
+-- Until when each supplement was waited for; none while the dossier still waits.
+waits as (
+    select
+        supplements.dossier_id,
+        supplements.requested_on,
+        case
+            when supplements.completed_on <= coalesce(ended.ended_on, $until) then supplements.completed_on
+            else ended.ended_on
+        end as waited_until
+    from supplements
+    join ended on supplements.dossier_id = ended.dossier_id
+    where supplements.requested_on <= coalesce(ended.ended_on, $until)
+),
+
+pauses as (
+    select
+        dossier_id,
+        count(*) as requests,
+        max(case when waited_until is null then requested_on end) as waits_since,
+        sum(case
+            when waited_until is null then 0 else greatest(working_days_between(requested_on, waited_until), 0)
+        end) as paused_days
+    from waits
+    group by dossier_id
 ),
 
 timed as (
     select
         ended.*,
         procedures.statutory_days,
-        coalesce(ended.ended_on, case when ended.requests = 1 then ended.waits_since end, $until) as end_on
+        coalesce(pauses.requests, 0) as requests,
+        coalesce(pauses.paused_days, 0) as paused_days,
+        coalesce(ended.ended_on, case when pauses.requests = 1 then pauses.waits_since end, $until) as end_on
     from ended
+    left join pauses on ended.dossier_id = pauses.dossier_id
     left join procedures
         on ended.procedure_code = procedures.procedure_code and ended.unit_code = procedures.unit_code
 ),

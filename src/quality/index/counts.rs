@@ -64,6 +64,8 @@ pub struct Counts {
     pub unfilled: BTreeSet<String>,
     /// The first month of which ratings are known, `2026-07`, where the period begins before it.
     pub ratings_from: Option<String>,
+    /// The smallest number of ratings of which anything is said, where there are fewer: they count as not known.
+    pub few_ratings: Option<u32>,
 }
 
 impl Counts {

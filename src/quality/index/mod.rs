@@ -81,6 +81,10 @@ pub fn score(
         class,
         groups,
         without_term: u64::try_from(counts.sum("without_term")).unwrap_or(0),
+        few_ratings: counts.few_ratings.filter(|_| {
+            let metrics = version.groups.iter().flat_map(|group| &group.metrics);
+            metrics.into_iter().any(|metric| metric.needs.iter().any(|table| table == "ratings"))
+        }),
         ratings_from: counts.ratings_from.clone().filter(|_| {
             let metrics = version.groups.iter().flat_map(|group| &group.metrics);
             metrics.into_iter().any(|metric| metric.needs.iter().any(|table| table == "ratings"))

@@ -41,6 +41,9 @@ pub struct Sheet {
     pub without_term: u64,
     /// The first month of which ratings are known, where the period begins before it and something is counted of them.
     pub ratings_from: Option<String>,
+    /// The smallest number of ratings of which anything is said of a unit, where it has fewer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub few_ratings: Option<u32>,
 }
 
 /// The metrics of a group, and their sum.
@@ -166,7 +169,11 @@ impl Sheet {
             .flat_map(|group| &group.metrics)
             .flat_map(|metric| &metric.lacks)
             .map(String::as_str)
+            .filter(|table| self.few_ratings.is_none() || *table != "ratings")
             .collect();
+        if let Some(least) = self.few_ratings {
+            line(format_args!("{} {least}\n", words.few_ratings));
+        }
         if !lacking.is_empty() {
             let tables: Vec<&str> = lacking.into_iter().collect();
             line(format_args!("{}: {}\n", words.lacking, tables.join(", ")));
@@ -216,6 +223,7 @@ struct Words {
     lacking: &'static str,
     without_term: &'static str,
     ratings_from: &'static str,
+    few_ratings: &'static str,
 }
 
 impl Words {
@@ -235,6 +243,7 @@ impl Words {
                 known: "Điểm tối đa của các chỉ số có dữ liệu",
                 lacking: "? là chưa có dữ liệu; các bảng còn thiếu",
                 without_term: "Hồ sơ không có ngày hẹn trả và thời hạn theo luật, tính là không đúng hạn",
+                few_ratings: "? là chưa thể cho biết mức độ hài lòng: số đánh giá ít hơn",
                 ratings_from: "Đánh giá của các tháng trước không được tính; có số liệu từ tháng",
             },
             Language::En => Words {
@@ -251,6 +260,7 @@ impl Words {
                 known: "The most that the metrics give of which something is known",
                 lacking: "? is not known; tables that are not filled",
                 without_term: "Dossiers with neither an appointed day nor a time by law, which count as not in time",
+                few_ratings: "? of satisfaction: nothing is said of fewer ratings than",
                 ratings_from: "No ratings of earlier months are counted; they are known from",
             },
         }

@@ -6,10 +6,10 @@ use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray}
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::util::pretty::pretty_format_batches;
-use chudong::tables::Table;
-use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
-use datafusion::datasource::MemTable;
-use datafusion::prelude::SessionContext;
+use chudong::pipeline::reader::Faults;
+use chudong::sql::Engine;
+use chudong::tables::{Table, TableName};
+use jiff::civil::date;
 
 /// Dossiers of October: on time, a day late, unfinished, refused, withdrawn, without a due day, of an unknown procedure.
 fn dossiers() -> RecordBatch {
@@ -69,31 +69,39 @@ fn dates(values: &[&str]) -> ArrayRef {
     cast(&texts(values), &DataType::Date32).unwrap()
 }
 
-/// Runs a file of `sql/` on the tables above.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the test reads two plain files, in a session of its own without functions of ours"
-)]
-fn run(file: &str) -> Table {
-    let order = if file.ends_with("ratings.sql") { "level" } else { "record_id" };
-    let session = SessionContext::new();
-    let catalog = session.catalog("datafusion").unwrap();
-    let (staging, codes) = (MemorySchemaProvider::new(), MemorySchemaProvider::new());
-    for (schema, name, rows) in
-        [(&staging, "dossiers", dossiers()), (&staging, "ratings", ratings()), (&codes, "procedures", procedures())]
-    {
-        let table = MemTable::try_new(rows.schema(), vec![vec![rows]]).unwrap();
-        schema.register_table(name.to_owned(), Arc::new(table)).unwrap();
+/// Steps of these dossiers: none.
+fn steps() -> RecordBatch {
+    batch(vec![("dossier_id", texts(&[])), ("status", ints(&[])), ("happened_on", dates(&[]))])
+}
+
+/// Runs a file of `sql/` on the tables above, with these requests for supplements: dossier, asked on, completed on.
+fn run_with(file: &str, supplements: &[[&str; 3]]) -> Table {
+    let column = |place: usize| supplements.iter().map(|row| row[place]).collect::<Vec<_>>();
+    let supplements = batch(vec![
+        ("dossier_id", texts(&column(0))),
+        ("requested_on", dates(&column(1))),
+        ("completed_on", dates(&column(2))),
+    ]);
+    let faults = Faults::default();
+    let pipeline = chudong::pipeline::read(crate::root(), "an-binh", &faults).unwrap();
+    let engine = Engine::with_calendar(pipeline.calendar.known_on(date(2026, 11, 20))).unwrap();
+    for (schema, name, rows) in [
+        ("staging", "dossiers", dossiers()),
+        ("staging", "dossier_steps", steps()),
+        ("staging", "dossier_supplements", supplements),
+        ("staging", "ratings", ratings()),
+        ("codes", "procedures", procedures()),
+    ] {
+        engine.register(&TableName::new(schema, name), &Table::from_batch(rows)).unwrap();
     }
-    catalog.register_schema("staging", Arc::new(staging)).unwrap();
-    catalog.register_schema("codes", Arc::new(codes)).unwrap();
     let text = std::fs::read_to_string(crate::root().join(file)).unwrap();
+    let order = if file.ends_with("ratings.sql") { "level" } else { "record_id" };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let batches = runtime.block_on(async {
-        session.sql(&text).await.unwrap().sort_by(vec![datafusion::prelude::col(order)]).unwrap().collect().await
-    });
-    let batches = batches.unwrap();
-    Table { schema: batches[0].schema(), batches }
+    runtime.block_on(engine.query(&format!("select * from ({text}) as made order by {order}"), None)).unwrap()
+}
+
+fn run(file: &str) -> Table {
+    run_with(file, &[])
 }
 
 #[test]
@@ -106,6 +114,29 @@ fn ratings_sql_gives_the_counted_ratings_of_five_levels_by_month_and_cell() {
 fn dossiers_sql_gives_each_due_dossier_its_handling() {
     let table = run("sql/quality/dossiers.sql");
     insta::assert_snapshot!(pretty_format_batches(&table.batches).unwrap());
+}
+
+/// On time is what it is on the sheet of Decision 766: a pause moves the due day as far as the end, two requests are late.
+#[test]
+fn a_published_dossier_is_on_time_as_the_business_rules_say() {
+    let on_time = |supplements: &[[&str; 3]]| -> Vec<String> {
+        let table = run_with("sql/quality/dossiers.sql", supplements);
+        let ids = table.texts("record_id").unwrap().into_iter().flatten();
+        let is_on_time = table.bools("is_on_time").unwrap();
+        ids.zip(is_on_time).filter(|(_, is_it)| *is_it == Some(true)).map(|(id, _)| id).collect()
+    };
+    // d7 is due in November; d2 was finished on 6 October, a day late; d3 is open.
+    assert_eq!(on_time(&[]), ["d1", "d7"]);
+    assert_eq!(on_time(&[["d2", "2026-10-02", "2026-10-05"]]), ["d1", "d2", "d7"], "one working day of waiting");
+    assert_eq!(on_time(&[["d2", "2026-10-06", "2026-10-27"]]), ["d1", "d7"], "asked for when it was late");
+    assert_eq!(on_time(&[["d2", "2026-10-07", "2026-10-27"]]), ["d1", "d7"], "asked for after its end");
+    let twice = [["d1", "2026-10-01", "2026-10-02"], ["d1", "2026-10-02", "2026-10-05"]];
+    assert_eq!(on_time(&twice), ["d7"], "more than one request is late");
+    let after = [["d1", "2026-10-01", "2026-10-02"], ["d1", "2026-10-06", "2026-10-27"]];
+    assert_eq!(on_time(&after), ["d1", "d7"], "the second came after the end");
+    assert_eq!(on_time(&[["d3", "2026-10-30", ""]]), ["d1", "d3", "d7"], "it waits for its only supplement");
+    assert_eq!(on_time(&[["d3", "2026-10-30", "2026-11-09"]]), ["d1", "d3", "d7"], "November is not seen");
+    assert_eq!(on_time(&[["d3", "2026-11-02", "2026-11-09"]]), ["d1", "d7"], "asked for after its month");
 }
 
 /// From the files to the counts: in October three ratings, one of two dossiers of p1 on time, one of p2 late.
