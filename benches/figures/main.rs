@@ -102,7 +102,11 @@ fn aggregate(folder: &Path, peers: &Peers, dossiers: u64, rounds: u32) -> Fallib
         peers.make("make_figures.py", &[dossiers.as_ref(), ratings.as_ref(), aside.as_ref()])
     })?;
     let mut right = None;
-    let rows = peers.figures("duckdb", &data, |file| Ok(right = Some(Cells::read(file)?)))?.rows;
+    let first = peers.figures("duckdb", &data, |file| {
+        right = Some(Cells::read(file)?);
+        Ok(())
+    });
+    let rows = first?.rows;
     let right = right.ok_or("there is nothing to compare with")?;
     say(&format!("  {right}"))?;
     let is_right = |file: &Path| {
