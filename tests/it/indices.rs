@@ -142,7 +142,8 @@ async fn the_sheets_of_the_sample_province() {
     assert_eq!(office.by(&gone).await.unwrap_err().code, "quality.not-kept");
 
     // Below the province nothing is said of fewer ratings than the policy shows.
-    let least = pipeline().privacy.unwrap().measures.iter().filter(|measure| measure.of == Counted::Ratings);
+    let policy = pipeline().privacy.unwrap();
+    let least = policy.measures.iter().filter(|measure| measure.of == Counted::Ratings);
     let least = i64::from(least.map(|measure| measure.min_count).min().unwrap());
     let mut few = 0;
     for commune in pipeline().unit.communes {
