@@ -10,12 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Stdio;
 
+use chudong::calendar::WorkingDays;
 use chudong::disclosure::attack::{attack, bounds};
 use chudong::disclosure::cells::{Cells, Cube, Earlier, Tree as Codes};
 use chudong::disclosure::exact::Decided;
 use chudong::ledger::Ledger;
 use chudong::pipeline;
 use chudong::pipeline::reader::Faults;
+use jiff::civil::{Date, date};
 
 use crate::support::world::{Tree, World, differences, run, tree};
 
@@ -76,6 +78,43 @@ fn decided(world: &World) -> Vec<Decided> {
     kept.iter().map(|kept| Decided::from_bytes(&kept.bytes).unwrap()).collect()
 }
 
+/// A day as the samples write it.
+fn day(text: &str) -> Option<Date> {
+    let parts: Vec<&str> = text.trim().split('/').collect();
+    (parts.len() == 3).then(|| format!("{}-{}-{}", parts[2], parts[1], parts[0]).parse().unwrap())
+}
+
+/// The requests for supplements of each dossier, with the day on which they were completed.
+fn requested(world: &World) -> BTreeMap<String, Vec<(Date, Option<Date>)>> {
+    let path = world.root().join(DOSSIERS).with_file_name("supplements.csv");
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut all: BTreeMap<String, Vec<(Date, Option<Date>)>> = BTreeMap::new();
+    for line in text.trim_start_matches('\u{feff}').lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        all.entry(cells[1].to_owned()).or_default().push((day(cells[2]).unwrap(), day(cells[3])));
+    }
+    all
+}
+
+/// Whether a dossier was on time by the business rules, as far as one sees when the month of its due day ends: the
+/// samples know no steps.
+fn is_on_time(calendar: &WorkingDays, due: Date, finished: Option<Date>, supplements: &[(Date, Option<Date>)]) -> bool {
+    let last = due.last_of_month();
+    let ended = finished.filter(|finished| *finished <= last);
+    let seen = ended.unwrap_or(last);
+    let asked: Vec<_> = supplements.iter().filter(|(asked, _)| *asked <= seen).collect();
+    let &[&(asked, completed)] = asked.as_slice() else {
+        return asked.is_empty() && ended.is_some_and(|ended| ended <= due);
+    };
+    let number = |day: Date| (day - date(1970, 1, 1)).get_days();
+    let Some(waited_until) = completed.filter(|completed| *completed <= seen).or(ended) else {
+        return asked <= due;
+    };
+    let paused_days = calendar.between(number(asked), number(waited_until)).unwrap().max(0);
+    let due = calendar.add(number(due), paused_days).unwrap();
+    ended.map_or(number(last) < due, |ended| number(ended) <= due)
+}
+
 /// What the samples say: dossiers of a month by commune and group, with those on time and online, counted again by hand.
 fn recount(world: &World, month: &str) -> BTreeMap<(String, String), [u64; 4]> {
     let groups = std::fs::read_to_string(world.root().join("pipelines/procedure-groups.toml")).unwrap();
@@ -87,19 +126,20 @@ fn recount(world: &World, month: &str) -> BTreeMap<(String, String), [u64; 4]> {
         }
     }
     let text = std::fs::read_to_string(world.root().join(DOSSIERS)).unwrap();
-    let day = |text: &str| {
-        let parts: Vec<&str> = text.split('/').collect();
-        (parts.len() == 3).then(|| format!("{}-{}-{}", parts[2], parts[1], parts[0]))
-    };
+    let supplements = requested(world);
+    let faults = Faults::default();
+    let calendar = pipeline::read(crate::root(), "an-binh", &faults).unwrap().calendar.known_on(date(2026, 11, 15));
     let mut counts: BTreeMap<(String, String), [u64; 4]> = BTreeMap::new();
     for line in text.trim_start_matches('\u{feff}').lines().skip(1) {
         let cells: Vec<&str> = line.split(',').collect();
         let (due, finished) = (day(cells[7]), day(cells[8]));
-        let Some(due) = due.filter(|due| due.starts_with(month) && !["3", "7"].contains(&cells[5])) else { continue };
+        let is_of_month = |due: &Date| due.to_string().starts_with(month);
+        let Some(due) = due.filter(|due| is_of_month(due) && !["3", "7"].contains(&cells[5])) else { continue };
         let Some(group) = group_of.get(cells[2]) else { continue };
         let sums = counts.entry((cells[3].to_owned(), group.clone())).or_default();
         sums[0] += 1;
-        let is_on_time = finished.is_some_and(|finished| finished <= due);
+        let none = Vec::new();
+        let is_on_time = is_on_time(&calendar, due, finished, supplements.get(cells[0]).unwrap_or(&none));
         sums[1] += u64::from(is_on_time);
         sums[2] += u64::from(cells[4] == "2");
         sums[3] += u64::from(is_on_time && cells[4] == "2");

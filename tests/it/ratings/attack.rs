@@ -134,7 +134,12 @@ fn without_the_keys_nothing_that_is_left_depends_on_any_answer() {
     let control = with_keys_of(&one);
     nights(&control);
     let files = [&one, &control, &other].map(left_behind);
-    let names = files.each_ref().map(|files| files.keys().collect::<Vec<_>>());
+    // What was drawn is named by its hash, which is another one with each noise; how many there are is compared.
+    let named = |path: &PathBuf| match path.starts_with("drawn.parts") && path.components().count() > 1 {
+        true => PathBuf::from("drawn.parts/what was drawn"),
+        false => path.clone(),
+    };
+    let names = files.each_ref().map(|files| files.keys().map(named).collect::<Vec<_>>());
     assert_eq!(names[0], names[2], "which files there are depends on the answers");
     // Figures have noise, and those of a small place may be the same twice by chance.
     let has_figures = |path: &PathBuf| {
@@ -142,7 +147,7 @@ fn without_the_keys_nothing_that_is_left_depends_on_any_answer() {
         path.starts_with("published") && !name.ends_with("codes.json") && !name.ends_with(".csv-metadata.json")
     };
     let kept = files[0].keys().filter(|path| !has_figures(path));
-    let steady: Vec<&PathBuf> = kept.filter(|path| files[0][*path] == files[1][*path]).collect();
+    let steady: Vec<&PathBuf> = kept.filter(|path| files[1].get(*path) == Some(&files[0][*path])).collect();
     let differ: Vec<&&PathBuf> = steady.iter().filter(|path| files[0][**path] != files[2][**path]).collect();
     assert_eq!(differ, Vec::<&&PathBuf>::new(), "these files depend on the answers");
     let is_steady = |folder: &str| steady.iter().any(|path| path.starts_with(folder));
