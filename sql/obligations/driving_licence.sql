@@ -1,7 +1,9 @@
 -- One row per driving licence whose term ends inside the window.
 --
 -- Classes without a term (A1, A, B1) have no row in the rule and so no row here.
--- A newer licence of the same class fulfils the obligation on the day it is issued.
+-- A newer licence of the same class fulfils the obligation on the day it is issued. A class that is no longer issued is
+-- exchanged for one of today's (Law 36/2024/QH15, Art. 89(3), of which B1 and B2 for B or C1 was read): any newer licence
+-- for motor cars is the exchange.
 --
 -- grain:   object_id
 -- private: subject_id, object_id, period, due_on, fulfilled_on, licence_class, issued_on
@@ -42,8 +44,6 @@ followed_up as (
     left join licences as newer
         on newer.subject_id = ends_in_window.subject_id
         and newer.issued_on > ends_in_window.issued_on
-        -- A class that is no longer issued is exchanged for one of today's (Law 36/2024/QH15, Art. 89(3), of which B1 and
-        -- B2 for B or C1 was read): any newer licence for motor cars is the exchange.
         and (
             newer.licence_class = ends_in_window.licence_class
             or (

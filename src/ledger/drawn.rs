@@ -121,6 +121,7 @@ impl Ledger {
     ///
     /// Where the journal cannot be read or written, or the ledger cannot be written.
     pub fn take_over_drawn(&mut self) -> Result<usize, Error> {
+        self.sweep()?;
         // The journal of an earlier version, or one that was lost, has less than the ledger.
         let drawn = Drawn::read(&self.path)?;
         let mut lacking = Vec::new();
@@ -136,6 +137,23 @@ impl Ledger {
             }
         }
         self.write_drawn("take over what was drawn", |_, _, taken| Ok((taken, lacking)))
+    }
+
+    /// Takes away what a killed run had begun to write and nobody will write again: what is drawn has other bytes each time.
+    fn sweep(&self) -> Result<(), Error> {
+        let folder = folder(&self.path);
+        let failed = |source| Error::Journal { path: folder.clone(), source };
+        let entries = match std::fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            read => read.map_err(failed)?,
+        };
+        for entry in entries {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|ending| ending == "part") {
+                std::fs::remove_file(&path).map_err(failed)?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs `act` in one transaction, after what the journal knows better, and journals the lines that it gives: all of

@@ -133,7 +133,15 @@ fn copied(from: &Path) -> tempfile::TempDir {
     let to = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
-        fs::copy(entry.path(), to.path().join(entry.file_name())).unwrap();
+        let there = to.path().join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            fs::create_dir(&there).unwrap();
+            for part in fs::read_dir(entry.path()).unwrap().map(Result::unwrap) {
+                fs::copy(part.path(), there.join(part.file_name())).unwrap();
+            }
+        } else {
+            fs::copy(entry.path(), there).unwrap();
+        }
     }
     to
 }

@@ -180,8 +180,8 @@ fn ways_that_no_dossier_tells_apart_are_said() {
     } else {
         format!("\n[exact]\npolicy = \"an-binh-exact-1\"\nfirst_month = 2026-10-01\n{watched}")
     };
-    let says =
-        |world: &World| world.chudong(&["check"]).out.contains("no dossier shows whether online or vneid was taken");
+    let said = "temporary_residence.toml: no dossier shows whether online or vneid was taken";
+    let says = |world: &World| world.chudong(&["check"]).out.contains(said);
     assert!(!says(&world), "nothing is watched");
     world.put(PIPELINE, format!("{pipeline}{exact}").as_bytes());
     assert!(says(&world));
