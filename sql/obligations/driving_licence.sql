@@ -1,9 +1,7 @@
 -- One row per driving licence whose term ends inside the window.
 --
 -- Classes without a term (A1, A, B1) have no row in the rule and so no row here.
--- A newer licence of the same class fulfils the obligation on the day it is issued. A class that is no longer issued is
--- exchanged for one of today's (Law 36/2024/QH15, Art. 89(3), of which B1 and B2 for B or C1 was read): any newer licence
--- for motor cars is the exchange.
+-- A newer licence of the same class, of a former class any newer one for cars (Art. 89), fulfils it on the day of issue.
 --
 -- grain:   object_id
 -- private: subject_id, object_id, period, due_on, fulfilled_on, licence_class, issued_on
