@@ -79,7 +79,7 @@ NUMBERS = {
     "financial_year_end_month": (1, 12), "month": (6, 1), "year": (2024, 3), "benefit_month": (1, 12), "level": (1, 5),
     "monthly_vnd": (300_000, 5_000_000), "assessed_revenue_vnd": (100_000_000, 3_000_000_000),
     "revenue_vnd": (20_000_000, 800_000_000), "returns_a_year": (1, 2), "extensions": (0, 2), "channel": (1, 3),
-    "status": (1, 10),
+    "status": (1, 10), "scale": (5, 1), "ratings": (1, 3),
 }
 
 
