@@ -29,7 +29,7 @@ SHARES = {
     "land_tax_bills": (0.8, "notice_issued_on"), "taxable_events": (0.03, "occurred_on"),
     "household_businesses": (0.15, "started_on"), "household_tax_years": (0.3, None),
     "household_revenues": (0.6, None), "employers": (0.03, None), "labour_reports": (0.1, "sent_on"),
-    "ratings": (0.1, "rated_on"), "food_certificates": (0.01, "issued_on"), "work_permits": (0.003, "expires_on"),
+    "food_certificates": (0.01, "issued_on"), "work_permits": (0.003, "expires_on"),
     "construction_permits": (0.005, "valid_from"), "enterprise_registrations": (0.045, "certificate_issued_on"),
     "enterprise_changes": (0.03, "changed_on"), "business_suspensions": (0.01, "starts_on"),
 }
@@ -43,7 +43,7 @@ REFERENCES = {
     ("vehicle_inspections", "vehicle_id"): "vehicles", ("motor_insurance_contracts", "vehicle_id"): "vehicles",
     ("licence_points_exhausted", "licence_number"): "driving_licences",
     ("licence_points_tests", "licence_number"): "driving_licences", ("vaccinations", "child_id"): "children",
-    ("job_search_notices", "benefit_id"): "unemployment_benefits", ("ratings", "dossier_id"): "dossiers",
+    ("job_search_notices", "benefit_id"): "unemployment_benefits",
     ("household_tax_years", "business_id"): "household_businesses",
     ("household_revenues", "business_id"): "household_businesses",
 }
@@ -79,7 +79,7 @@ NUMBERS = {
     "financial_year_end_month": (1, 12), "month": (6, 1), "year": (2024, 3), "benefit_month": (1, 12), "level": (1, 5),
     "monthly_vnd": (300_000, 5_000_000), "assessed_revenue_vnd": (100_000_000, 3_000_000_000),
     "revenue_vnd": (20_000_000, 800_000_000), "returns_a_year": (1, 2), "extensions": (0, 2), "channel": (1, 3),
-    "status": (1, 10), "scale": (5, 1), "ratings": (1, 3),
+    "status": (1, 10),
 }
 
 
