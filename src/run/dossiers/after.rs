@@ -60,9 +60,10 @@ impl Night<'_> {
     pub(in crate::run) fn settle_dossiers(&mut self, ledger: &mut Ledger) -> Result<(), Fault> {
         let expired = ledger.expire_dossiers(&self.run, self.today).map_err(|error| error.fault())?;
         if expired > 0 {
+            let (what, day) = if expired == 1 { ("dossier is", "its day") } else { ("dossiers are", "their day") };
             self.report
                 .notes
-                .push(format!("{expired} prepared dossiers are erased: their day is over, or nothing is due any more"));
+                .push(format!("{expired} prepared {what} erased: {day} is over, or nothing is due any more"));
         }
         ledger.tidy_beside().map_err(|error| error.fault())?;
         // A list that cannot be written is said; what it would say is kept in the ledger, and written tomorrow.

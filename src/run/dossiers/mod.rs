@@ -137,7 +137,12 @@ impl Night<'_> {
             .into_iter()
             .map(|(_, obligation, dossier)| (obligation.key.to_string(), (dossier, obligation.due_on)));
         self.dossiers.extend(links);
-        self.report.notes.push(format!("{count} dossiers of {} are prepared for their persons", form.item));
+        let (are, whose) = if count == 1 {
+            ("dossier of", "is prepared for its person")
+        } else {
+            ("dossiers of", "are prepared for their persons")
+        };
+        self.report.notes.push(format!("{count} {are} {} {whose}", form.item));
         Ok(())
     }
 
