@@ -55,6 +55,26 @@ struct Wishes {
     faults: Vec<Fault>,
 }
 
+impl Wishes {
+    /// A refusal that was done before stays done on that day: whoever takes its row again, to say when its receipt was
+    /// confirmed, does not do it again.
+    fn keep_days(&mut self, known: &[Request]) {
+        for request in &mut self.requests {
+            let is_same = |other: &&Request| {
+                other.subject == request.subject
+                    && other.kind == request.kind
+                    && other.item == request.item
+                    && other.channel == request.channel
+                    && other.received_on == request.received_on
+            };
+            let before = known.iter().find(is_same).and_then(|other| other.done_on);
+            if request.kind == Asked::Refuse.word() {
+                request.done_on = before.into_iter().chain(request.done_on).min();
+            }
+        }
+    }
+}
+
 fn import(world: &World, pipeline: &Pipeline, file: &Path) -> Result<Ended, Vec<Fault>> {
     let bytes = std::fs::read(file).map_err(|error| {
         let next = "name a file that this account may read";
@@ -62,12 +82,13 @@ fn import(world: &World, pipeline: &Pipeline, file: &Path) -> Result<Ended, Vec<
     })?;
     let key = world.opening_pseudonym_key().map_err(explained)?;
     let reader = Reader { file, pipeline, key: &key, today: AsOf::today().date() };
-    let wishes = reader.read(&bytes);
+    let mut wishes = reader.read(&bytes);
     if !wishes.faults.is_empty() {
         return Err(wishes.faults);
     }
     // The head of the ledger is noted when a run ends; until then these entries lie after it.
     let mut ledger = Ledger::open(&world.state, &pipeline.id).map_err(explained)?;
+    wishes.keep_days(&ledger.requests(Date::MIN).map_err(explained)?);
     let added = ledger.prefer(&wishes.preferences, &wishes.requests).map_err(explained)?;
     let rows = wishes.preferences.len() + wishes.requests.len();
     let late = wishes.requests.iter().filter(|request| request.is_late(reader.today)).count();
@@ -177,9 +198,8 @@ impl Reader<'_> {
                 if is_refusal {
                     wishes.preferences.push(prefer(Some(Stance::Refused)));
                 }
-                // A refusal is done by being written down.
-                let now = (asked == Asked::Refuse).then_some(self.today);
-                let (acknowledged_on, done_on) = (acknowledged_on.or(now), done_on.or(now));
+                // A refusal is done by being written down. That nobody has told the person so stays open.
+                let done_on = done_on.or((asked == Asked::Refuse).then_some(self.today));
                 wishes.requests.push(Request { acknowledged_on, done_on, ..open });
             }
             _ => return Err(("request is not known, or language is empty".into(), REQUEST)),
@@ -208,7 +228,7 @@ fn requests(state: &Path, pipeline: &Pipeline, format: ReportFormat) -> Result<E
     ledger.belongs_to(&pipeline.id).map_err(explained)?;
     let today = AsOf::today().date();
     let requests: Vec<Request> = ledger.requests(today).map_err(explained)?;
-    let open: Vec<&Request> = requests.iter().filter(|request| request.done_on.is_none()).collect();
+    let open: Vec<&Request> = requests.iter().filter(|request| request.is_open()).collect();
     let late = open.iter().filter(|request| request.is_late(today)).count();
     match format {
         ReportFormat::Json => {
@@ -217,6 +237,7 @@ fn requests(state: &Path, pipeline: &Pipeline, format: ReportFormat) -> Result<E
                     "subject": request.subject, "request": request.kind, "item": request.item,
                     "channel": request.channel, "received_on": request.received_on.to_string(),
                     "acknowledge_by": request.acknowledge_by.to_string(), "due_on": request.due_on.to_string(),
+                    "done_on": request.done_on.map(|on| on.to_string()),
                     "acknowledged_on": request.acknowledged_on.map(|on| on.to_string()),
                     "is_late": request.is_late(today),
                 })
@@ -226,8 +247,9 @@ fn requests(state: &Path, pipeline: &Pipeline, format: ReportFormat) -> Result<E
         ReportFormat::Text => {
             for request in &open {
                 let late = if request.is_late(today) { "  LATE" } else { "" };
+                let done = request.done_on.map_or_else(String::new, |on| format!("  done {on}, receipt not confirmed"));
                 print(&format!(
-                    "{}  {:<8} received {}  acknowledge by {}  due {}{late}\n",
+                    "{}  {:<8} received {}  acknowledge by {}  due {}{done}{late}\n",
                     request.subject, request.kind, request.received_on, request.acknowledge_by, request.due_on
                 ))?;
             }

@@ -37,7 +37,7 @@ impl Slip {
         }
     }
 
-    /// SHA-256 of what is said, in hexadecimal.
+    /// SHA-256 of what is said, in hexadecimal. It can be tried for a name: it is stored under a key only.
     pub fn rendered_hash(&self) -> String {
         let said = match &self.body {
             Body::Template { id, data } => serde_json::json!({ "template": id, "data": data }),

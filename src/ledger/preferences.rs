@@ -206,6 +206,18 @@ impl Request {
         }
     }
 
+    /// Whether something is still to be done about it: it is not done, or nobody has told the person that it came in.
+    pub fn is_open(&self) -> bool {
+        self.done_on.is_none() || self.acknowledged_on.is_none()
+    }
+
+    /// The day of the first clock that still runs; none once it is answered.
+    pub fn next_on(&self) -> Option<Date> {
+        let acknowledge = self.acknowledged_on.is_none().then_some(self.acknowledge_by);
+        let done = self.done_on.is_none().then_some(self.due_on);
+        acknowledge.into_iter().chain(done).min()
+    }
+
     /// Whether one of its clocks has run out on a day: it is, or was, answered too late.
     pub fn is_late(&self, today: Date) -> bool {
         self.acknowledged_on.unwrap_or(today) > self.acknowledge_by || self.done_on.unwrap_or(today) > self.due_on
@@ -273,7 +285,7 @@ impl Ledger {
         let sql = "select subject, kind, item, channel, received_on, acknowledge_by, due_on, acknowledged_on, done_on
                    from request order by due_on, subject, kind, item, channel";
         let requests = self.each("read the requests", sql, request)?;
-        Ok(requests.into_iter().filter(|request| request.done_on.is_none_or(|done| done >= since)).collect())
+        Ok(requests.into_iter().filter(|request| request.is_open() || request.done_on >= Some(since)).collect())
     }
 
     /// A ledger that is only read, and was begun before there were preferences, has no table of them.

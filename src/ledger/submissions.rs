@@ -276,14 +276,15 @@ impl Ledger {
         })
     }
 
-    /// Records that a dossier was written on paper, by the system account that asked for it. It goes on waiting.
+    /// Records that a dossier was written on paper, by the system account that asked for it, with the keyed mark of the
+    /// paper. It goes on waiting.
     ///
     /// # Errors
     ///
     /// Where the ledger cannot be written.
-    pub fn submission_printed(&mut self, dossier: &str, account: &str, digest: &str) -> Result<(), Error> {
+    pub fn submission_printed(&mut self, dossier: &str, account: &str, mark: &str) -> Result<(), Error> {
         self.write("record that a dossier was printed", |transaction| {
-            let body = json!({ "by": account, "sha256": digest });
+            let body = json!({ "by": account, "mark": mark });
             append(transaction, "-", "submission.printed", dossier, &body).map(drop)
         })
     }

@@ -20,7 +20,7 @@ pub struct Decided {
     ways: Vec<u8>,
     /// Which explanation.
     explained: Vec<u32>,
-    /// SHA-256 of the explanations.
+    /// SHA-256 of the explanations, or the marks made of them.
     digests: Vec<String>,
 }
 
@@ -32,7 +32,14 @@ impl Decided {
         self.ways.get(at).filter(|way| **way != Self::NONE).map(|way| usize::from(*way))
     }
 
-    /// The SHA-256 of the explanation of a case.
+    /// The same, with a mark in place of the SHA-256 of each explanation.
+    #[must_use]
+    pub fn marked(mut self, mark: impl Fn(&str) -> String) -> Self {
+        self.digests.iter_mut().for_each(|digest| *digest = mark(digest));
+        self
+    }
+
+    /// The SHA-256 of the explanation of a case, or the mark that was made of it.
     pub fn digest(&self, at: usize) -> &str {
         let place = self.explained.get(at).and_then(|place| usize::try_from(*place).ok());
         place.and_then(|place| self.digests.get(place)).map(String::as_str).unwrap_or_default()

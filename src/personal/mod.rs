@@ -69,6 +69,13 @@ impl PseudonymKey {
         mac.finalize().into_bytes().into()
     }
 
+    /// The mark of text about a person, by the SHA-256 of that text: what a ledger keeps so that the text can be held
+    /// against it later. A hash without a key would tell whoever has the ledger alone whom it is about: they need only
+    /// try the names and dates that they know.
+    pub fn mark(&self, purpose: &str, sha256: &str) -> String {
+        hex(&self.digest(purpose, &[sha256.as_bytes()]))
+    }
+
     /// The pseudonym of a person: 16 bytes of the digest, in lower-case hexadecimal.
     pub fn pseudonym(&self, subject_id: &Personal<String>) -> String {
         self.subject(subject_id).into()

@@ -148,9 +148,9 @@ impl Night<'_> {
     pub(super) fn tell_requests(&mut self, ledger: &Ledger) -> Result<(), Fault> {
         let today = self.today;
         let requests = ledger.requests(today).map_err(|error| error.fault())?;
-        let open = requests.iter().filter(|request| request.done_on.is_none());
+        let open = requests.iter().filter(|request| request.is_open());
         let late = open.clone().filter(|request| request.is_late(today)).count();
-        let Some(next) = open.clone().map(|request| request.due_on).min() else { return Ok(()) };
+        let Some(next) = open.clone().filter_map(|request| request.next_on()).min() else { return Ok(()) };
         let late = if late > 0 { format!("; {late} past their day") } else { String::new() };
         let count = open.count();
         self.report.notes.push(format!(

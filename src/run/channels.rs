@@ -20,7 +20,7 @@ use crate::delivery::{
 };
 use crate::fault::{Explain, Fault};
 use crate::ledger::{Ledger, Recorded};
-use crate::personal::Personal;
+use crate::personal::{Personal, PseudonymKey};
 use crate::pipeline::{Channel, ChannelKind, Reach};
 use crate::reminders::letter::{Letter, Occasion};
 use crate::reminders::plan::{Plan, Reason, Reminder};
@@ -418,10 +418,17 @@ fn body(channel: &Channel, letter: &Letter, occasion: &Occasion<'_>) -> Result<B
     }
 }
 
-/// What the ledger keeps of a message that was rendered: the version of its template, and the digest of what leaves.
-pub(super) fn rendered(message: &Message, letter: &Letter) -> (String, String) {
+/// What the ledger keeps of a message that was rendered: the version of its template, and the mark of what leaves.
+pub(super) fn rendered(message: &Message, letter: &Letter, key: &PseudonymKey) -> (String, String) {
     match &message.form {
-        Form::Letter(_) => (letter.template_version.clone(), letter.rendered_hash.clone()),
-        Form::Slip(slip) => (slip.template_version(&letter.template_version), slip.rendered_hash()),
+        Form::Letter(_) => (letter.template_version.clone(), rendered_mark(&letter.rendered_hash, key)),
+        Form::Slip(slip) => {
+            (slip.template_version(&letter.template_version), rendered_mark(&slip.rendered_hash(), key))
+        }
     }
+}
+
+/// The mark of a rendered message, by its SHA-256.
+pub(super) fn rendered_mark(sha256: &str, key: &PseudonymKey) -> String {
+    key.mark("rendered", sha256)
 }

@@ -18,7 +18,7 @@ use crate::lineage::{Ending, Job};
 use crate::obligations::key_of;
 use crate::options::told::{Explained, tell};
 use crate::options::{self, Cases, Cell, Decided, Measured, Scales, Sheet, Weighed, decide_all};
-use crate::personal::SealingKey;
+use crate::personal::{PseudonymKey, SealingKey};
 use crate::pipeline::options::{Criterion, Outcome, Via};
 use crate::reminders::letter::Advice;
 use crate::reminders::plan::Reminder;
@@ -154,7 +154,8 @@ impl Night<'_> {
         let mut counts = (0, 0);
         for compared in &recommended.outcomes {
             let (digest, sheet) = (compared.sheet.digest(), compared.sheet.json());
-            let decided = decide_all(&compared.sheet, &compared.scales, &compared.cases);
+            let decided = decide_all(&compared.sheet, &compared.scales, &compared.cases)
+                .marked(|sha256| explained_mark(sha256, &self.key));
             let mut order: Vec<usize> = (0..compared.keys.len()).collect();
             order.sort_unstable_by_key(|at| compared.keys.get(*at).map(|(obligation, _)| obligation));
             let key = self.accounts.key();
@@ -247,6 +248,11 @@ impl Wishes {
     }
 }
 
+/// The mark of an explanation, by its SHA-256.
+fn explained_mark(sha256: &str, key: &PseudonymKey) -> String {
+    key.mark("explained", sha256)
+}
+
 /// A recommendation that was made again from what the ledger keeps of it.
 #[derive(Debug)]
 pub struct Regenerated {
@@ -288,7 +294,12 @@ fn regenerate(world: &World, ledger: &Ledger, kept: KeptRecommendation) -> Resul
     let decision = Scales::of(&sheet).decide(&case);
     let explained = Explained::of(&sheet, &case, &decision);
     let way = decision.recommended().and_then(|at| sheet.ways.get(at)).map(|way| way.id.clone());
-    if explained.sha256 != kept.explained || way != kept.recommended {
+    // Earlier versions kept the hash itself.
+    let is_the_same = explained.sha256 == kept.explained || {
+        let key = world.opening_pseudonym_key().map_err(|error| error.fault())?;
+        explained_mark(&explained.sha256, &key) == kept.explained
+    };
+    if !is_the_same || way != kept.recommended {
         let what = "this version of the program would not say what was said then: the explanation has another hash";
         return Err(fault("explain.not-the-same", what));
     }

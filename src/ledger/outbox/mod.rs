@@ -60,7 +60,8 @@ pub struct Record {
     pub rule_version: String,
     /// Hash of the templates.
     pub template_version: String,
-    /// Hash of what was rendered.
+    /// Mark of what was rendered: HMAC-SHA-256 of its SHA-256, under the key of the pseudonyms. In ledgers of earlier
+    /// versions the SHA-256 itself.
     pub rendered_hash: String,
     /// Why it is sent, sealed under the message's key; none where it could not be told.
     pub explanation: Option<Vec<u8>>,

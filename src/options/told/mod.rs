@@ -35,7 +35,7 @@ impl Told {
     }
 }
 
-/// What a person is told, in both languages, and the SHA-256 of all of it: what the ledger keeps of an explanation.
+/// What a person is told, in both languages, and the SHA-256 of all of it. The ledger keeps a mark of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explained {
     /// In Vietnamese.

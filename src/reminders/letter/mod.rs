@@ -168,7 +168,7 @@ pub struct Letter {
     pub language: Language,
     /// SHA-256 of the template and its layout, first 12 hexadecimal digits.
     pub template_version: String,
-    /// SHA-256 of subject, text and HTML, in hexadecimal.
+    /// SHA-256 of subject, text and HTML, in hexadecimal. It can be tried for a name: it is stored under a key only.
     pub rendered_hash: String,
 }
 

@@ -117,6 +117,7 @@ pub fn write_papers(world: &World, checked: &Checked, folder: &Path, account: &s
             next,
         )
     };
+    let key = world.opening_pseudonym_key().map_err(|error| error.fault())?;
     files::private_folder(folder).map_err(|error| unwritable(folder, &error))?;
     let mut written = Vec::new();
     let waiting = desk.ledger.waiting_dossiers().map_err(|error| error.fault())?;
@@ -129,8 +130,8 @@ pub fn write_papers(world: &World, checked: &Checked, folder: &Path, account: &s
         // The number of a dossier is of hexadecimal digits: it is a name, and no path.
         let path = folder.join(format!("{}.pdf", leaving.confirmed.dossier));
         files::replace(&path, paper.reveal()).map_err(|error| unwritable(&path, &error))?;
-        let digest = sha256(paper.reveal());
-        desk.ledger.submission_printed(&leaving.confirmed.dossier, account, &digest).map_err(|error| error.fault())?;
+        let mark = key.mark("paper", &sha256(paper.reveal()));
+        desk.ledger.submission_printed(&leaving.confirmed.dossier, account, &mark).map_err(|error| error.fault())?;
         written.push(path);
     }
     desk.ledger.anchor().map_err(|error| error.fault())?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Night;
+use super::super::{Night, channels};
 use super::{Standing, Unwritten};
 use crate::delivery::{self, Address, Envelope, Form, Message};
 use crate::fault::Explain;
@@ -56,7 +56,7 @@ impl Night<'_> {
         let from: Address = reminder.channel.from.parse().map_err(|_| Unwritten::Held(Reason::NotWritten))?;
         let record = |member: &Reminder<'_>| Record {
             template_version: letter.template_version.clone(),
-            rendered_hash: letter.rendered_hash.clone(),
+            rendered_hash: channels::rendered_mark(&letter.rendered_hash, &self.key),
             explanation: self.sealed(member),
             sealed_address: self.sealed_address(member),
             message: Some(envelope.message_id.clone()),

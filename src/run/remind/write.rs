@@ -134,7 +134,7 @@ impl Night<'_> {
             channels::slip(reminder, &letter, &occasion).map(Form::Slip).map_err(Unwritten::Held)?
         };
         let message = Message { channel: reminder.channel.name.clone(), valid_until: reminder.last_day(), form };
-        let (template_version, rendered_hash) = channels::rendered(&message, &letter);
+        let (template_version, rendered_hash) = channels::rendered(&message, &letter, &self.key);
         let record = Record {
             template_version,
             rendered_hash,

@@ -1,6 +1,7 @@
 //! A search for people: values that occur nowhere else are put into the sources, everything is done with them that this
 //! program does, and then they are looked for wherever no person may be.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
@@ -323,4 +324,41 @@ fn a_run_that_is_aborted_on_the_wire_leaves_no_person_behind() {
     copy(&world.state(), stolen.path());
     let rows = chudong::ledger::Ledger::read(stolen.path()).unwrap().outbox().unwrap();
     assert!(rows.len() > 5);
+}
+
+/// Every hexadecimal text of 32 characters and more in what an entry says.
+fn marks(value: &serde_json::Value, found: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::String(text) => {
+            if text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                found.insert(text.clone());
+            }
+        }
+        serde_json::Value::Array(all) => all.iter().for_each(|value| marks(value, found)),
+        serde_json::Value::Object(all) => all.values().for_each(|value| marks(value, found)),
+        _ => {}
+    }
+}
+
+/// A mark that is the same under every key is one that anybody can try names against.
+#[test]
+fn what_the_ledger_keeps_of_messages_and_recommendations_means_nothing_without_the_keys() {
+    let one = World::small(400);
+    one.without_figures();
+    let other = World::beside(&one);
+    let kept = |world: &World| {
+        world.night("2026-11-21").with(0);
+        let mut found = BTreeSet::new();
+        for entry in ["messages.recorded", "options.recommended"].iter().flat_map(|kind| world.entries(kind)) {
+            let mut body: serde_json::Value = serde_json::from_str(&entry.body).unwrap();
+            // What all are compared by is the same for everybody, and about nobody.
+            body.as_object_mut().unwrap().remove("sheet");
+            marks(&body, &mut found);
+        }
+        found
+    };
+    let (one, other) = (kept(&one), kept(&other));
+    assert!(one.len() > 20 && other.len() > 20, "{} and {}", one.len(), other.len());
+    let shared: Vec<&String> = one.intersection(&other).collect();
+    assert!(shared.is_empty(), "{shared:?}");
 }
