@@ -348,6 +348,12 @@ impl Explain for Error {
                 Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
                     "another program holds the file; run again when it has finished".into()
                 }
+                // A writer that was interrupted has left a journal, which whoever only reads may not roll back.
+                Some(rusqlite::ErrorCode::ReadOnly) => {
+                    "its writer was interrupted: let the owner's program open the file again, or ask for a copy that is \
+                     made when nobody writes"
+                        .into()
+                }
                 _ => "ask the owner for an undamaged copy of the file".into(),
             },
             Error::NoHeader { .. } => "ask the owner for the file again; its first line names the columns".into(),
