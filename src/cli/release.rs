@@ -12,7 +12,7 @@ use crate::world::World;
 /// A held period, and why it may pass.
 #[derive(Debug, clap::Args)]
 pub(super) struct Asked {
-    /// The month or the quarter, for example: 2026-10
+    /// The month, the quarter or the year, for example: 2026-10
     period: String,
     /// Why, for whoever reads the ledger later; without names, numbers and addresses of people.
     #[arg(long, value_name = "TEXT")]

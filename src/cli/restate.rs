@@ -13,7 +13,7 @@ use crate::world::World;
 /// A published table, and why it is to change.
 #[derive(Debug, clap::Args)]
 pub(super) struct Asked {
-    /// The month or the quarter, for example: 2026-10
+    /// The month, the quarter or the year, for example: 2026-10
     period: String,
     /// The table, for example: satisfaction_by_commune
     table: String,

@@ -1,5 +1,6 @@
 //! What each column of a released table means, in both languages.
 
+use super::Period;
 use super::bins::{meaning, names, shares};
 use crate::language::Text;
 use crate::pipeline::{Bins, Counted, Dimension};
@@ -70,7 +71,7 @@ pub(super) fn title(of: Counted, by: &[Dimension]) -> Text {
 /// The columns of a table of noisy counts, in their order. `is_measured` tables show what was drawn, `ranked` ones
 /// put their rows into bands.
 pub(super) fn sheets(
-    of: Counted,
+    (of, period): (Counted, Period),
     by: &[Dimension],
     bins: Bins,
     is_measured: bool,
@@ -80,7 +81,8 @@ pub(super) fn sheets(
         Counted::Ratings => Text::new("lượt đánh giá", "ratings"),
         Counted::Dossiers => Text::new("hồ sơ", "dossiers"),
     };
-    let mut sheets = vec![plain("period", ColumnKind::Dimension, ("Kỳ", "Period"), PERIOD)];
+    let about = if matches!(period, Period::Year(_)) { YEAR } else { PERIOD };
+    let mut sheets = vec![plain("period", ColumnKind::Dimension, ("Kỳ", "Period"), about)];
     for dimension in by {
         let (title, words) = match dimension {
             Dimension::Commune => (("Xã, phường", "Commune"), COMMUNE),
@@ -181,6 +183,7 @@ impl IntoText for Words {
 const LOW: Words = ("Đầu dưới", "Low");
 const HIGH: Words = ("Đầu trên", "High");
 const PERIOD: Words = ("Tháng (2026-10) hoặc quý (2026-Q3)", "Month (2026-10) or quarter (2026-Q3)");
+const YEAR: Words = ("Năm (2026)", "Year (2026)");
 const COMMUNE: Words =
     ("Mã xã, phường, đặc khu tiếp nhận hồ sơ", "Code of the commune, ward or special zone that received the dossier");
 const GROUP: Words = ("Nhóm thủ tục hành chính", "Group of administrative procedures");

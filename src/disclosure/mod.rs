@@ -49,7 +49,7 @@ pub use budget::{cost, cost_of, delta, epsilon, total};
 pub use columns::{ColumnKind, ColumnSheet};
 pub use draws::Draws;
 pub use editions::{Asked, Part, weekly};
-pub use period::{Month, Period, Quarter, Week, closed_months, closed_weeks, whole_quarters};
+pub use period::{Month, Period, Quarter, Week, Year, closed_months, closed_weeks, whole_quarters, whole_years};
 pub use release::{fits, release};
 pub use released::{Account, Edition, ExactAccount, Hashed, Measurement, NoiseAccount, Provenance, Released};
 pub use request::Request;

@@ -1,4 +1,4 @@
-//! Months and quarters, and which of them have closed.
+//! Months, quarters and years, and which of them have closed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,6 +24,12 @@ pub struct Quarter {
     first: Month,
 }
 
+/// A calendar year, `2026`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Year {
+    first: Month,
+}
+
 /// A week of a month, `2026-10-w2`: days 1 to 7, 8 to 14, 15 to 21, and the rest. Weeks lie within their month, whose
 /// budget they spend, and share no day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +47,8 @@ pub enum Period {
     Month(Month),
     /// `2026-Q3`
     Quarter(Quarter),
+    /// `2026`
+    Year(Year),
     /// `2026-10-w2`
     Week(Week),
 }
@@ -80,6 +88,15 @@ pub fn whole_quarters(months: &[Month]) -> Vec<Quarter> {
     quarters
 }
 
+/// The years of which all twelve months are among these, in order.
+pub fn whole_years(months: &[Month]) -> Vec<Year> {
+    let mut years: Vec<Year> = months.iter().map(|month| month.year()).collect();
+    years.sort_unstable();
+    years.dedup();
+    years.retain(|year| year.months().iter().all(|month| months.contains(month)));
+    years
+}
+
 impl Month {
     /// The month in which a day lies.
     pub fn of(date: Date) -> Self {
@@ -106,6 +123,11 @@ impl Month {
         let back = i64::from((self.first.month() - 1) % 3);
         // A quarter begins in the same year, so that going back cannot leave the calendar.
         Quarter { first: Month { first: self.first.saturating_sub(back.months()) } }
+    }
+
+    /// The year in which it lies.
+    pub fn year(self) -> Year {
+        Year { first: Month { first: self.first.first_of_year() } }
     }
 }
 
@@ -150,12 +172,20 @@ impl Quarter {
     }
 }
 
+impl Year {
+    /// Its twelve months; fewer only where the calendar ends, which no year before 9999 reaches.
+    pub fn months(self) -> Vec<Month> {
+        std::iter::successors(Some(self.first), |month| month.next()).take(12).collect()
+    }
+}
+
 impl Period {
     /// Its months, in order; of a week the month in which it lies.
     pub fn months(self) -> Vec<Month> {
         match self {
             Period::Month(month) => vec![month],
             Period::Quarter(quarter) => quarter.months(),
+            Period::Year(year) => year.months(),
             Period::Week(week) => vec![week.month],
         }
     }
@@ -174,11 +204,18 @@ impl fmt::Display for Quarter {
     }
 }
 
+impl fmt::Display for Year {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}", self.first.first.year())
+    }
+}
+
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Period::Month(month) => month.fmt(f),
             Period::Quarter(quarter) => quarter.fmt(f),
+            Period::Year(year) => year.fmt(f),
             Period::Week(week) => week.fmt(f),
         }
     }
@@ -205,12 +242,17 @@ impl FromStr for Month {
 impl FromStr for Period {
     type Err = Error;
 
-    /// From `2026-10`, `2026-Q3` or `2026-10-w2`.
+    /// From `2026-10`, `2026-Q3`, `2026` or `2026-10-w2`.
     fn from_str(text: &str) -> Result<Self, Error> {
         if let Some((month, place)) = text.split_once("-w") {
             let week =
                 place.parse().ok().filter(|_| place.len() == 1).and_then(|place| Week::new(month.parse().ok()?, place));
             return week.map(Period::Week).ok_or_else(|| Error::Period { text: text.chars().take(20).collect() });
+        }
+        if !text.contains('-') {
+            let wrong = |_| Error::Period { text: text.chars().take(20).collect() };
+            let january: Month = format!("{text}-01").parse().map_err(wrong)?;
+            return Ok(Period::Year(january.year()));
         }
         let Some((year, quarter)) = text.split_once("-Q") else { return Ok(Period::Month(text.parse()?)) };
         let wrong = || Error::Period { text: text.chars().take(20).collect() };

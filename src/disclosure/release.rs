@@ -1,10 +1,10 @@
 //! From noisy counts to tables for everybody: pure post-processing, which costs no budget.
 //!
 //! All measurements of the same records are fitted to each other ([`fit`]): what is published adds up, and every figure
-//! uses all that was measured. **Quarters** are fitted to the sums of their three months; **a month in two parts** to
+//! uses all that was measured. **Quarters** and **years** are fitted to the sums of their months; **a month in two parts** to
 //! the mean of both, weighted by precision. **Counts** are non-negative whole numbers: the bins of a row add up to its
 //! total, the communes to the unit, the groups to the unit, the cells of a commune to the commune. Over months they add
-//! up to the quarter but for that rounding. What was measured stands beside them, untouched. **Rolling up**: a cell whose
+//! up to the quarter and the year but for that rounding. What was measured stands beside them, untouched. **Rolling up**: a cell whose
 //! total is below the policy's `min_count` keeps its row and loses its figures; a reader finds them included in the
 //! quarter, and for a quarter in the parent table. That serves legibility alone: the raw measurements stay.
 
@@ -23,11 +23,11 @@ use super::released::{Account, Edition, Facts, Hashed, Measurement, NoiseAccount
 use super::{Error, Month, Period, Week, budget, request};
 use crate::pipeline::{Counted, Dimension, Measure, PrivacyPolicy, ProcedureGroup, Rho, Unit};
 
-/// The tables of one month, of one week, or of a quarter from the draws of its three months: for each measure of the policy, in its
+/// The tables of one month, of one week, or of a quarter or a year from the draws of its months: for each measure of the policy, in its
 /// order, the measured table, and before it that of the whole unit where this was not measured itself.
 ///
-/// A month of two parts is final with both of them and preliminary with the first alone. A quarter is made of final
-/// months only.
+/// A month of two parts is final with both of them and preliminary with the first alone. A quarter and a year
+/// are made of final months only.
 ///
 /// # Errors
 ///
@@ -94,6 +94,7 @@ fn period_of(draws: &[&Draws]) -> Result<(Period, Edition), Error> {
         [first, _, _] if is_final && first.quarter().months() == months => {
             Ok((Period::Quarter(first.quarter()), Edition::Final))
         }
+        [first, ..] if is_final && first.year().months() == months => Ok((Period::Year(first.year()), Edition::Final)),
         _ => Err(not_a_period(draws)),
     }
 }
@@ -215,9 +216,9 @@ impl Release<'_> {
         let (is_measured, is_ranked) = (raw.is_some(), by.len() == 1);
         let rolled_up_to = match (self.period, is_measured) {
             (Period::Month(_), _) => Some("quarter".to_owned()),
-            (Period::Quarter(_), true) => parent(measure, self.policy),
-            // A quarter's unit stands above nothing, and a week's records are counted in its month.
-            (Period::Quarter(_), false) | (Period::Week(_), _) => None,
+            (Period::Quarter(_) | Period::Year(_), true) => parent(measure, self.policy),
+            // Their unit stands above nothing, and a week's records are counted in its month.
+            (Period::Quarter(_) | Period::Year(_), false) | (Period::Week(_), _) => None,
         };
         let figures = Figures {
             bins: measure.bins,
@@ -232,7 +233,7 @@ impl Release<'_> {
             min_count: measure.min_count,
             rolled_up_to: rolled_up_to.clone(),
         };
-        // A quarter of months that were drawn under either wording takes the newer one.
+        // A quarter or a year of months that were drawn under either wording takes the newer one.
         let wording = self.draws.iter().map(|draws| draws.wording()).max().filter(|_| is_ranked);
         let account = self.account(&figures, is_measured)?;
         let failed = |source| Error::Build { table: name.clone(), period: self.period, source };
@@ -241,7 +242,7 @@ impl Release<'_> {
             title: columns::title(measure.of, by),
             period: self.period,
             edition: self.edition,
-            columns: columns::sheets(measure.of, by, measure.bins, is_measured, wording),
+            columns: columns::sheets((measure.of, self.period), by, measure.bins, is_measured, wording),
             table,
             account: Account::Noise(Box::new(account)),
             provenance: provenance(measure.of, self.draws),

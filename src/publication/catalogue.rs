@@ -78,7 +78,8 @@ fn common(labels: &Labels, place: &Place, table: &str) -> Map<String, Value> {
     let frequency = match kind {
         "week" => "WEEKLY",
         "month" => "MONTHLY",
-        _ => "QUARTERLY",
+        "quarter" => "QUARTERLY",
+        _ => "ANNUAL",
     };
     let day = |day: &str| json!({ "@type": "xsd:date", "@value": day });
     let fields = [

@@ -14,8 +14,8 @@ pub enum Error {
         /// The name.
         name: String,
     },
-    /// The period is neither a month nor a quarter.
-    #[error("the period {period:?} is neither a month (2026-10) nor a quarter (2026-Q3)")]
+    /// The period is no month, no quarter and no year.
+    #[error("the period {period:?} is no month (2026-10), no quarter (2026-Q3) and no year (2026)")]
     Period {
         /// The table.
         table: String,

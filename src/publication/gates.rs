@@ -12,6 +12,7 @@ use std::fmt;
 use arrow::array::RecordBatch;
 use jiff::civil::Date;
 
+use super::period::Period;
 use super::{Error, Labels, derived};
 use crate::calendar::{WorkingDays, to_days};
 use crate::disclosure::{ColumnKind, Released};
@@ -40,7 +41,7 @@ impl fmt::Display for Concern {
 pub struct Examined {
     /// Its name.
     pub table: String,
-    /// Its period: months and quarters are not compared with each other.
+    /// Its period: months, quarters and years are not compared with each other.
     pub period: String,
     /// Its rows.
     pub rows: RecordBatch,
@@ -153,13 +154,11 @@ fn missing_keys(table: &Examined, labels: &Labels) -> Result<Option<Concern>, Er
 /// A share of a cell that was the same to the last digit in as many periods before as the bound says.
 fn same_value(table: &Examined, earlier: &[Examined], gates: &Gates) -> Result<Option<Concern>, Error> {
     let most = usize::from(gates.same_periods);
-    let is_quarter = |period: &str| period.contains('Q');
+    let kind = |period: &str| Period::parse(period).map(|period| period.number().0);
     let mut before: Vec<&Examined> = earlier
         .iter()
         .filter(|other| {
-            other.table == table.table
-                && is_quarter(&other.period) == is_quarter(&table.period)
-                && other.period < table.period
+            other.table == table.table && kind(&other.period) == kind(&table.period) && other.period < table.period
         })
         .collect();
     before.sort_by(|a, b| b.period.cmp(&a.period));

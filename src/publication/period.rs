@@ -1,4 +1,4 @@
-//! The month, quarter or week of a released table, as a folder name and in words.
+//! The month, quarter, year or week of a released table, as a folder name and in words.
 //!
 //! It must not know which periods are closed.
 
@@ -6,13 +6,13 @@ use std::fmt;
 
 use crate::language::{Language, month_in_english};
 
-/// A month, a quarter, or a week of a month. The order is that of its last month; of two that end together the longer comes first.
+/// A month, a quarter, a year, or a week of a month. The order is that of its last month; of two that end together the longer comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Period {
     year: u16,
     /// 1 to 12.
     last_month: u8,
-    /// A quarter sorts before its last month, so that the finer of two equally recent periods is the later one.
+    /// A year sorts before its last quarter, and a quarter before its last month, so that the finer of two equally recent periods is the later one.
     span: Span,
 }
 
@@ -20,19 +20,24 @@ pub(super) struct Period {
 enum Span {
     /// By its place in the month, from 1.
     Week(u8),
+    Year,
     Quarter,
     Month,
 }
 
 impl Period {
-    /// From `2026-10`, `2026-Q3` or `2026-10-w2`, and nothing else: the text becomes a folder's name.
+    /// From `2026-10`, `2026-Q3`, `2026` or `2026-10-w2`, and nothing else: the text becomes a folder's name.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let (year, rest) = text.split_once('-')?;
         let digits = |text: &str, length: usize| text.len() == length && text.bytes().all(|b| b.is_ascii_digit());
+        let (year, rest) = text.split_once('-').unwrap_or((text, ""));
         if !digits(year, 4) {
             return None;
         }
+        let is_year = year.len() == text.len();
         let year = year.parse().ok()?;
+        if is_year {
+            return Some(Period { year, last_month: 12, span: Span::Year });
+        }
         let (last_month, span) = match rest.strip_prefix('Q') {
             Some(quarter) if digits(quarter, 1) => (quarter.parse::<u8>().ok()? * 3, Span::Quarter),
             None if digits(rest, 2) => (rest.parse::<u8>().ok()?, Span::Month),
@@ -54,7 +59,7 @@ impl Period {
         self.span == Span::Month
     }
 
-    /// In words: "tháng 10/2026", "quý III/2026"; "October 2026", "third quarter of 2026".
+    /// In words: "tháng 10/2026", "quý III/2026", "năm 2026"; "October 2026", "third quarter of 2026", "2026".
     pub(super) fn words(self, language: Language) -> String {
         let year = self.year;
         match (language, self.span) {
@@ -62,6 +67,8 @@ impl Period {
             (Language::En, Span::Month) => format!("{} {year}", self.month_name()),
             (Language::Vi, Span::Week(place)) => format!("tuần {place}, tháng {}/{year}", self.last_month),
             (Language::En, Span::Week(place)) => format!("week {place} of {} {year}", self.month_name()),
+            (Language::Vi, Span::Year) => format!("năm {year}"),
+            (Language::En, Span::Year) => year.to_string(),
             (Language::Vi, Span::Quarter) => format!("quý {}/{year}", self.quarter(["I", "II", "III", "IV"])),
             (Language::En, Span::Quarter) => {
                 format!("{} quarter of {year}", self.quarter(["first", "second", "third", "fourth"]))
@@ -88,17 +95,20 @@ impl Period {
             }
             Span::Month => 1,
             Span::Quarter => 3,
+            Span::Year => 12,
         };
         let first = self.last_month.saturating_sub(months - 1);
         (format!("{year:04}-{first:02}-01"), format!("{year:04}-{:02}-{last:02}", self.last_month))
     }
 
-    /// In the words of the national portal: the kind of the period and its number, `month` and 10 or `quarter` and 3.
+    /// In the words of the national portal: the kind of the period and its number, `month` and 10, `quarter` and 3,
+    /// `year` and 1.
     pub(super) fn number(self) -> (&'static str, u16, u8) {
         match self.span {
             Span::Week(place) => ("week", self.year, place),
             Span::Month => ("month", self.year, self.last_month),
             Span::Quarter => ("quarter", self.year, self.last_month / 3),
+            Span::Year => ("year", self.year, 1),
         }
     }
 
@@ -134,6 +144,7 @@ impl fmt::Display for Period {
         match self.span {
             Span::Week(place) => write!(f, "{:04}-{:02}-w{place}", self.year, self.last_month),
             Span::Month => write!(f, "{:04}-{:02}", self.year, self.last_month),
+            Span::Year => write!(f, "{:04}", self.year),
             Span::Quarter => write!(f, "{:04}-Q{}", self.year, self.last_month / 3),
         }
     }

@@ -11,7 +11,7 @@ use crate::language::Text;
 pub(super) struct Sheet<'a> {
     /// Letters, digits and underscores: safe as a file name and in a link.
     pub(super) name: &'a str,
-    /// Month or quarter.
+    /// Month, quarter, year or week.
     pub(super) period: Period,
     /// Where it is published: the period, and a mark of its edition where that is not the final one.
     pub(super) folder: String,

@@ -12,13 +12,13 @@ use super::{Error, Period};
 /// What is published for one period.
 #[derive(Debug, Clone)]
 pub struct Standing {
-    /// `2026-10` or `2026-Q3`.
+    /// `2026-10`, `2026-Q3` or `2026`.
     pub period: String,
-    /// `month` or `quarter`.
+    /// `month`, `quarter` or `year`.
     pub kind: &'static str,
     /// The year.
     pub year: u16,
-    /// The month or the quarter.
+    /// The month or the quarter; 1 of a year.
     pub number: u8,
     /// The newest restatement among its tables; 0 where there is none.
     pub restated: u32,

@@ -10,7 +10,9 @@ use super::{Night, shelf};
 use crate::check::Checked;
 use crate::disclosure::exact::Closing;
 use crate::disclosure::gate::Invariant;
-use crate::disclosure::{self, Draws, Edition, Month, Part, Period, Released, Request, closed_months, whole_quarters};
+use crate::disclosure::{
+    self, Draws, Edition, Month, Part, Period, Released, Request, closed_months, whole_quarters, whole_years,
+};
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{Ledger, Publication, Reservation};
 use crate::pipeline::{Counted, PrivacyPolicy, Rho, add_rho};
@@ -335,17 +337,17 @@ impl Night<'_> {
         let name = period.to_string();
         let now = self.spent.iter().find(|(month, _)| *month == name).map_or(Rho::from_integer(0), |(_, cost)| *cost);
         let all = ledger.spent().map_err(|error| error.fault())?;
-        // A quarter is of no one month's budget; a week spends its month's.
+        // A quarter and a year are of no one month's budget; a week spends its month's.
         let month = match period {
             Period::Week(week) => week.month().to_string(),
-            Period::Month(_) | Period::Quarter(_) => name.clone(),
+            Period::Month(_) | Period::Quarter(_) | Period::Year(_) => name.clone(),
         };
         let total = all.iter().find(|(of, _)| *of == month).map(|(_, rho)| *rho);
         self.report.releases.push(ReleaseLine {
             period: edition.folder(period),
             status: if is_new { "published" } else { "unchanged" }.into(),
             tables,
-            // A quarter is computed from its months and costs nothing of its own.
+            // A quarter and a year are computed from their months and cost nothing of their own.
             rho_spent: now.to_string(),
             rho_total: total.map(|total| format!("{total} of {}", policy.rho_cap)).unwrap_or_default(),
             epsilon: total.map_or(0.0, |total| disclosure::epsilon(total, policy.delta)),
@@ -461,7 +463,7 @@ pub(super) fn name_of(month: Month, part: Part) -> String {
     }
 }
 
-/// The latest edition of each month, then of each quarter of final months. `shown` is in order of month and part.
+/// The latest edition of each month, then of each quarter and of each year of final months. `shown` is in order of month and part.
 fn made_from(shown: &[Draws]) -> Vec<MadeFrom<'_>> {
     let mut all: Vec<MadeFrom<'_>> = Vec::new();
     for of_month in shown.chunk_by(|one, other| one.month() == other.month()) {
@@ -472,10 +474,11 @@ fn made_from(shown: &[Draws]) -> Vec<MadeFrom<'_>> {
     }
     let is_final = |made: &&MadeFrom<'_>| made.1 == Edition::Final;
     let months: Vec<Month> = all.iter().filter(is_final).flat_map(|(period, _, _)| period.months()).collect();
-    for quarter in whole_quarters(&months) {
-        let months = quarter.months();
+    let quarters = whole_quarters(&months).into_iter().map(Period::Quarter);
+    for period in quarters.chain(whole_years(&months).into_iter().map(Period::Year)) {
+        let months = period.months();
         let draws = shown.iter().filter(|draws| months.contains(&draws.month())).collect();
-        all.push((Period::Quarter(quarter), Edition::Final, draws));
+        all.push((period, Edition::Final, draws));
     }
     all
 }

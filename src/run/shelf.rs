@@ -314,7 +314,7 @@ fn released(ledger: &Ledger, checked: &Checked, period: &str) -> Result<Vec<Rele
     let period: Period = period.parse().map_err(|error: disclosure::Error| error.fault())?;
     let (week, weekly) = match period {
         Period::Week(week) => (Some(week.place()), disclosure::weekly(policy)),
-        Period::Month(_) | Period::Quarter(_) => (None, None),
+        Period::Month(_) | Period::Quarter(_) | Period::Year(_) => (None, None),
     };
     let policy = weekly.as_ref().unwrap_or(policy);
     let mut draws = Vec::new();

@@ -12,7 +12,7 @@ mod rows;
 mod sql;
 
 use chudong::calendar::AsOf;
-use chudong::disclosure::{self, Month, Period, closed_months, cost, epsilon, total, whole_quarters};
+use chudong::disclosure::{self, Month, Period, closed_months, cost, epsilon, total, whole_quarters, whole_years};
 use chudong::fault::Explain;
 use chudong::pipeline::{self, Rho};
 use num_rational::Ratio;
@@ -127,13 +127,33 @@ fn a_quarter_is_whole_with_its_three_months() {
 }
 
 #[test]
+fn a_year_is_whole_with_its_twelve_months() {
+    let months: Vec<Month> = closed_months("2024-11".parse().unwrap(), "2026-12-20".parse().unwrap(), 10);
+    let years = whole_years(&months);
+    assert_eq!(years.iter().map(ToString::to_string).collect::<Vec<_>>(), ["2025"]);
+    assert_eq!(years[0].months(), months[2..14]);
+    assert_eq!(whole_years(&months[2..13]), []);
+}
+
+#[test]
 fn periods_are_read_as_they_are_written() {
-    for text in ["2026-10", "2025-02", "2026-Q3", "0001-Q1", "9999-12", "9999-Q4"] {
+    for text in ["2026", "0001", "9999", "2026-10", "2025-02", "2026-Q3", "0001-Q1", "9999-12", "9999-Q4"] {
         assert_eq!(text.parse::<Period>().unwrap().to_string(), text);
     }
-    for text in
-        ["", "2026", "2026-13", "2026-00", "2026-1", "0000-01", "2026-Q5", "2026-Q", "20260-10", "-001-10", "2026-１０"]
-    {
+    for text in [
+        "",
+        "26",
+        "2026-",
+        "2026-13",
+        "2026-00",
+        "2026-1",
+        "0000-01",
+        "2026-Q5",
+        "2026-Q",
+        "20260-10",
+        "-001-10",
+        "2026-１０",
+    ] {
         assert_eq!(text.parse::<Period>().unwrap_err().code(), "disclosure.period", "{text}");
     }
 }

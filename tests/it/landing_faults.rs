@@ -125,7 +125,10 @@ fn a_pull_killed_at_any_moment_leaves_whole_generations() {
         nights = after.into_iter().map(|(name, _)| name).collect();
     }
     // The last kill may have hit the owner's own writing. Then its journal waits for somebody who may write.
-    Connection::open(folder.path().join("register.sqlite")).unwrap().execute_batch("begin immediate; rollback").unwrap();
+    Connection::open(folder.path().join("register.sqlite"))
+        .unwrap()
+        .execute_batch("begin immediate; rollback")
+        .unwrap();
     // The next night finishes, and what killed runs left is gone.
     let last = NIGHT.saturating_add(jiff::Span::new().days(50));
     let pulled = landing::pull(&register(folder.path()), crate::root(), on(last), &store(folder.path()));

@@ -136,6 +136,30 @@ print("ok")
 }
 
 #[test]
+fn a_year_stands_on_the_shelf_beside_its_months() {
+    let (_folder, shelf, labels) = full_shelf();
+    let pipeline = pipeline();
+    let months: Vec<String> = (1..=12).map(|month| format!("2025-{month:02}")).collect();
+    let months: Vec<&str> = months.iter().map(String::as_str).collect();
+    let mut released = released(&pipeline, &months);
+    released.retain(|table| ["2025", "2025-12"].contains(&table.period().to_string().as_str()));
+    assert_eq!(released.len(), 16);
+    publication::publish(&shelf, &released, &labels).unwrap();
+    let issued: Issued = [("2025".to_owned(), "2026-02-11".to_owned())].into();
+    publication::catalogue(&shelf, &labels, &issued).unwrap();
+    let catalogue = std::fs::read_to_string(shelf.join("catalog.jsonld")).unwrap();
+    assert_eq!(catalogue.matches("frequency/ANNUAL").count(), 8);
+    for said in ["\"2025-01-01\"", "\"2025-12-31\"", "2025/satisfaction_by_commune#dataset", "2026-02-11"] {
+        assert!(catalogue.contains(said), "{said}");
+    }
+    let table = std::fs::read_to_string(shelf.join("2025/service_quality_in_province.csv")).unwrap();
+    assert!(table.contains("\n2025,"), "{table}");
+    runs(&shelf.join("2025"), "frictionless", &["validate", "datapackage.json"]);
+    let standing = publication::standing(&shelf, "2025").unwrap().unwrap();
+    assert_eq!((standing.kind, standing.year, standing.number, standing.tables.len()), ("year", 2025, 1, 8));
+}
+
+#[test]
 fn search_engines_find_each_table_once_in_the_words_of_schema_org() {
     let (_folder, shelf, _) = full_shelf();
     let text = fs::read_to_string(shelf.join("dataset.jsonld")).unwrap();

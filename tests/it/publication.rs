@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use chudong::disclosure::{self, Draws, Released};
+use chudong::disclosure::{self, Draws, Month, Released, whole_years};
 use chudong::fault::Explain;
 use chudong::pipeline::{self, Bins, Dimension, Pipeline, reader::Faults};
 use chudong::publication::{self, Error, Labels, Published, Status};
@@ -37,6 +37,12 @@ pub fn released(pipeline: &Pipeline, months: &[&str]) -> Vec<Released> {
     }
     for quarter in quarters.values().filter(|draws| draws.len() == 3) {
         released.extend(release(quarter));
+    }
+    let months: Vec<Month> = draws.iter().map(Draws::month).collect();
+    for year in whole_years(&months) {
+        let of_year: Vec<Draws> =
+            draws.iter().filter(|draws| year.months().contains(&draws.month())).cloned().collect();
+        released.extend(release(&of_year));
     }
     released
 }

@@ -31,7 +31,7 @@ impl Closing<'_> {
     pub fn frame(period: Period, decided: &[Decided]) -> Period {
         let quarter = match period {
             Period::Month(month) => Period::Quarter(month.quarter()),
-            Period::Quarter(_) | Period::Week(_) => return period,
+            Period::Quarter(_) | Period::Year(_) | Period::Week(_) => return period,
         };
         let is_out = decided.iter().any(|known| known.scope() == DUE && known.period() == quarter);
         if is_out { quarter } else { period }
@@ -77,7 +77,7 @@ impl Closing<'_> {
     pub(super) fn due_trees(&self, period: Period) -> Result<Vec<Tree>, super::super::cells::Error> {
         let groups: Vec<&str> = self.groups.iter().map(|group| group.id.as_str()).collect();
         let months: Vec<String> = match period {
-            Period::Month(_) | Period::Week(_) => Vec::new(),
+            Period::Month(_) | Period::Year(_) | Period::Week(_) => Vec::new(),
             Period::Quarter(quarter) => quarter.months().iter().map(ToString::to_string).collect(),
         };
         let months: Vec<&str> = months.iter().map(String::as_str).collect();
@@ -189,7 +189,8 @@ pub fn is_made(table: &ExactTable, period: Period) -> bool {
     match period {
         Period::Month(_) => true,
         Period::Quarter(_) => table.has_quarters,
-        Period::Week(_) => false,
+        // A year would be decided over the tree of all its months: there is no such table yet.
+        Period::Year(_) | Period::Week(_) => false,
     }
 }
 
@@ -272,7 +273,7 @@ fn columns(table: &ExactTable, period: Period) -> Vec<Column> {
     let none = || Text::new("", "");
     let words = |vi: &str, en: &str| Text::new(vi, en);
     let (title, meaning) = match period {
-        Period::Month(_) | Period::Week(_) => (
+        Period::Month(_) | Period::Year(_) | Period::Week(_) => (
             words("Tháng", "Month"),
             words("Tháng mà hồ sơ đến hạn (2026-10)", "The month in which the dossiers were due (2026-10)"),
         ),

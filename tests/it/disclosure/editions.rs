@@ -100,6 +100,39 @@ fn a_month_that_is_not_whole_makes_no_quarter_and_no_other_period() {
 }
 
 #[test]
+fn twelve_final_months_make_a_year_that_costs_nothing_of_its_own() {
+    let (policy, unit, groups) = sample();
+    let people: Vec<Row> = (0..400).map(|person| row(person, person, "97001", "civil_status", 5)).collect();
+    let draw = |month: u8| {
+        let (ratings, dossiers) = (rows::ratings(&people), rows::dossiers(&[]));
+        let asked = (format!("2026-{month:02}").parse().unwrap(), Part::Whole);
+        Request::new(asked, &policy, &unit, &groups, &ratings, &dossiers, &rows::key()).unwrap().draw().unwrap()
+    };
+    let months: Vec<Draws> = (1..=12).map(draw).collect();
+    let year = released(&months, &policy).unwrap();
+    assert!(year.iter().all(|table| table.period().to_string() == "2026" && table.folder() == "2026"));
+    assert!(year.iter().all(|table| table.edition() == Edition::Final));
+    let account = year[1].noise().unwrap();
+    assert_eq!((account.months.len(), account.release_ids.len()), (12, 12));
+    // What one month costs, and no more for the year.
+    assert_eq!(account.rho_month, released(&months[..1], &policy).unwrap()[1].noise().unwrap().rho_month);
+    // Nobody's month is told twice: the measurements are summed. Eight deviations of twelve draws.
+    let table = "satisfaction_by_commune";
+    let sum: i64 = months
+        .iter()
+        .map(|draws| raw(&released(std::slice::from_ref(draws), &policy).unwrap(), table, "level_5_measured")[0])
+        .sum();
+    assert_eq!(raw(&year, table, "level_5_measured")[0], sum);
+    assert!((raw(&year, table, "level_5")[0] - 4800).abs() < 250, "{}", raw(&year, table, "level_5")[0]);
+    // Its period is explained as a year.
+    let period = year[1].columns().iter().find(|column| column.name == "period").unwrap();
+    assert_eq!(period.meaning.en, "Year (2026)");
+    for wrong in [&months[..11], &months[1..]] {
+        assert_eq!(released(wrong, &policy).unwrap_err().code(), "disclosure.not-a-period");
+    }
+}
+
+#[test]
 fn a_part_that_the_policy_does_not_declare_is_refused() {
     let (one, _, _) = sample();
     for (policy, part) in [(one.clone(), Part::First), (one.clone(), Part::Second), (two(30), Part::Whole)] {
