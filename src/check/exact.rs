@@ -7,7 +7,7 @@ use crate::disclosure::exact::Closing;
 use crate::disclosure::{Month, Week, cost, total};
 use crate::fault::{Fault, Place};
 use crate::pipeline::authorisation::Class;
-use crate::pipeline::exact::AnalystTable;
+use crate::pipeline::exact::{AnalystTable, Beside};
 use crate::pipeline::reader::Faults;
 use crate::pipeline::{Counted, Measure, Pipeline};
 use crate::quality::index::flags;
@@ -22,6 +22,31 @@ pub(super) fn check(pipeline: &Pipeline, library: &Library, graph: &Graph, fault
     check_scores(pipeline, faults);
     for table in pipeline.analysts.iter().flat_map(|analysts| &analysts.tables) {
         check_table(pipeline, library, graph, table, faults);
+        check_beside(pipeline, table, faults);
+    }
+}
+
+/// Answers by cell key are a further view of records that are published otherwise: an analyst could take away what the
+/// other engine hides. What overlaps is refused unless somebody has decided that it may. Tables for analysts hold
+/// dossiers, since no rating lands.
+fn check_beside(pipeline: &Pipeline, table: &AnalystTable, faults: &Faults) {
+    let counts_dossiers = |measure: &Measure| measure.of == Counted::Dossiers;
+    let has_noise = pipeline.privacy.as_ref().is_some_and(|policy| policy.measures.iter().any(counts_dossiers));
+    let published = [(Beside::Noise, has_noise), (Beside::Exact, pipeline.exact.is_some())];
+    for (engine, _) in published.into_iter().filter(|(engine, is_there)| *is_there && !table.beside.contains(engine)) {
+        let (how, word) = match engine {
+            Beside::Noise => ("with noise", engine.word()),
+            Beside::Exact => ("exactly, without the small ones", engine.word()),
+        };
+        let what = format!(
+            "analysts could count by cell key in analysts.tables.{} the dossiers whose figures are published {how}",
+            table.name
+        );
+        let next = format!(
+            "take the table out, or write \"{word}\" into its `beside` where somebody has decided that analysts may; each \
+             question then says so in the ledger"
+        );
+        faults.push(Fault::new("disclosure.two-engines", Place::file(&pipeline.path), what, next));
     }
 }
 

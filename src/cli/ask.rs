@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Ended, PLANNER_STACK_BYTES, QueryFormat, explained, one, print, thread_fault};
+use super::{Ended, PLANNER_STACK_BYTES, QueryFormat, complain, explained, one, print, thread_fault};
 use crate::fault::{Fault, Place};
 use crate::sql::Engine;
 use crate::tables::Table;
@@ -68,10 +68,13 @@ pub(super) async fn inquire(
     // One row more than is printed tells that there are more.
     let most = limits.rows.map(|rows| rows.saturating_add(1));
     let answer = run::inquire(&world, &checked, asked.analyst, &select, most);
-    let table = match tokio::time::timeout(limits.time, answer).await {
-        Ok(table) => within(table.map_err(one)?, limits.rows)?,
+    let (table, night) = match tokio::time::timeout(limits.time, answer).await {
+        Ok(answer) => answer.map_err(one)?,
         Err(_) => return Err(too_late(limits.time)),
     };
+    let table = within(table, limits.rows)?;
+    // Beside the answer, which may go to a program: figures of a month that is still open change from night to night.
+    complain(&format!("counted from what the night of {} landed\n", night.date()));
     show(&table, format)
 }
 

@@ -5,7 +5,8 @@
 //! that is to be released at once ([`Offer`]) and refuses it when two engines would show cells that share records,
 //! unless the policy names the cells as an [`Invariant`], which every account then prints. What engine E releases is
 //! attacked here again, whoever made it, together with the earlier releases that it carries; the attacker's report is
-//! part of what is admitted. What engine K answers is for analysts and never released.
+//! part of what is admitted. What engine K answers is for analysts and never released; `check` refuses it beside the others
+//! unless the table says `beside`.
 //!
 //! The gate trusts no engine. It must not know a ledger, a clock, a file.
 

@@ -138,10 +138,11 @@ impl Ledger {
 
     /// Commits that an analyst asked: the account, and the question in its canonical form, which names columns and codes;
     /// none where it was refused, since nobody knows what stood in it.
-    pub fn record_question(&mut self, analyst: &str, question: Option<&str>) -> Result<(), Error> {
+    pub fn record_question(&mut self, analyst: &str, question: Option<(&str, &[&str])>) -> Result<(), Error> {
         self.write("record the question of an analyst", |transaction| {
             let (kind, body) = match question {
-                Some(question) => ("analyst.asked", json!({ "question": question })),
+                Some((question, [])) => ("analyst.asked", json!({ "question": question })),
+                Some((question, beside)) => ("analyst.asked", json!({ "beside": beside, "question": question })),
                 None => ("analyst.refused", json!({})),
             };
             append(transaction, "-", kind, analyst, &body).map(drop)

@@ -197,4 +197,25 @@ pub struct AnalystTable {
     pub of: String,
     /// The columns by which may be counted.
     pub dimensions: Vec<String>,
+    /// What is published of the same records, and may be answered beside.
+    pub beside: Vec<Beside>,
+}
+
+/// What is published of records about which analysts ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Beside {
+    /// Noisy figures, `[privacy]`.
+    Noise,
+    /// Exact counts of which some are withheld, `[exact]`.
+    Exact,
+}
+
+impl Beside {
+    /// The words of the pipeline and of the ledger.
+    pub const WORDS: [(&'static str, Beside); 2] = [("noise", Beside::Noise), ("exact", Beside::Exact)];
+
+    /// The word.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, known)| *known == self).map_or("", |(word, _)| word)
+    }
 }

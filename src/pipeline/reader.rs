@@ -229,7 +229,8 @@ impl<'d> Node<'d> {
         }
     }
 
-    fn one_of<T: Copy>(&self, key: &str, text: &str, words: &[(&str, T)]) -> Option<T> {
+    /// The value of a word that was read; a fault where it is none of them.
+    pub fn one_of<T: Copy>(&self, key: &str, text: &str, words: &[(&str, T)]) -> Option<T> {
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
             let list: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();

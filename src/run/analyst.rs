@@ -12,6 +12,7 @@ use arrow::compute::{cast, filter_record_batch, is_not_null};
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::explain::{Kept, last_night, none_yet};
+use crate::calendar::AsOf;
 use crate::check::{Checked, contract};
 use crate::disclosure::cell_key::{NoiseTable, record_key};
 use crate::fault::{Explain, Fault, Place};
@@ -26,7 +27,8 @@ use crate::world::World;
 /// The schema under which analysts know their tables.
 const SCHEMA: &str = "analyst";
 
-/// Answers one question. It stands in the ledger before it is answered; so does one that is refused, without its text.
+/// Answers one question, and says from the rows of which night. It stands in the ledger before it is answered, with what is
+/// published beside it; so does one that is refused, without its text.
 ///
 /// # Errors
 ///
@@ -38,7 +40,7 @@ pub async fn inquire(
     analyst: &str,
     select: &str,
     most: Option<usize>,
-) -> Result<Table, Fault> {
+) -> Result<(Table, AsOf), Fault> {
     let analysts = admitted(checked, analyst)?;
     let listed = analysts
         .tables
@@ -59,7 +61,6 @@ pub async fn inquire(
         }
     };
     let key = key(analysts)?;
-    ledger.record_question(analyst, Some(&question.to_string())).map_err(|error| error.fault())?;
     let Some(table) = analysts.tables.iter().find(|table| is_about(&question, table)) else {
         return Err(Fault::new(
             "sql.analyst",
@@ -68,12 +69,14 @@ pub async fn inquire(
             "ask about one that is",
         ));
     };
+    let beside: Vec<&str> = table.beside.iter().map(|engine| engine.word()).collect();
+    ledger.record_question(analyst, Some((&question.to_string(), &beside))).map_err(|error| error.fault())?;
     let kept = Kept::new(world, checked, night)?;
     let rows = private(&kept, checked, table).await?;
     let keyed = keyed(&rows, table, &key)?;
     session.register(question.table(), &keyed).map_err(|error| error.fault())?;
     let answer = session.answer(&question, most).await.map_err(|error| error.fault())?;
-    told(&answer).map_err(|error| arrow(&error))
+    Ok((told(&answer).map_err(|error| arrow(&error))?, night))
 }
 
 /// What may be asked about, for whoever lists it: tables with their dimensions.

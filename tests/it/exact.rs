@@ -578,6 +578,7 @@ key = { env = "CHUDONG_TEST_ANALYSTS_KEY" }
 [analysts.tables.dossiers]
 of = "quality.dossiers"
 dimensions = ["month", "commune_code", "procedure_group", "is_on_time"]
+beside = ["noise", "exact"]
 "#;
 
 #[test]
@@ -620,6 +621,8 @@ fn an_analyst_asks_by_cell_key_and_every_question_is_written_down() {
     }
     let asked = world.entries("analyst.asked");
     assert_eq!(asked.len(), 3);
+    assert!(first.err.contains(&format!("counted from what the night of {NIGHT} landed")), "{}", first.err);
+    assert!(asked[0].body.contains("\"beside\":[\"noise\",\"exact\"]"), "{}", asked[0].body);
     assert!(
         asked[0].body.contains("analyst.dossiers by [commune_code] where [month = '2026-10']"),
         "{}",
@@ -633,6 +636,28 @@ fn an_analyst_asks_by_cell_key_and_every_question_is_written_down() {
     );
     let mut command = world.command(&["query", "--analyst", "ha", select]);
     assert!(run(command.env("CHUDONG_TEST_ANALYSTS_KEY", "short")).with(1).err.contains("analyst.key"));
+}
+
+/// The same records through two engines: whoever may ask could take away what the other one hides.
+#[test]
+fn what_analysts_may_ask_beside_published_figures_has_to_be_decided() {
+    let world = World::of("an-binh");
+    let pipeline = std::fs::read_to_string(world.root().join(PIPELINE)).unwrap();
+    let check = |exact: &str, beside: &str, code| {
+        let analysts = ANALYSTS.replace("beside = [\"noise\", \"exact\"]", beside);
+        world.put(PIPELINE, format!("{pipeline}{exact}{analysts}").as_bytes());
+        world.chudong(&["check"]).with(code).said()
+    };
+    // The exact tables of these tests could not leave beside the noisy ones: that is told as well, whatever analysts may.
+    let asked = "error[disclosure.two-engines]: analysts could count by cell key";
+    let both = check(EXACT, "", 1);
+    assert_eq!(both.matches(asked).count(), 2, "{both}");
+    assert!(both.contains("published with noise") && both.contains("published exactly"), "{both}");
+    assert_eq!(check(EXACT, "beside = [\"noise\"]", 1).matches(asked).count(), 1);
+    assert_eq!(check(EXACT, "beside = [\"noise\", \"exact\"]", 1).matches(asked).count(), 0);
+    check("", "beside = [\"noise\"]", 0);
+    assert_eq!(check("", "", 1).matches(asked).count(), 1);
+    assert!(check("", "beside = [\"everything\"]", 1).contains("toml.unknown-word"));
 }
 
 /// Columns that name a person or a record are refused before anybody asks, and so are shares that hang together otherwise.

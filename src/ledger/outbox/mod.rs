@@ -169,6 +169,8 @@ pub struct OutboxRow {
     pub obligation: String,
     /// The item.
     pub item: String,
+    /// The channel.
+    pub channel: String,
     /// The stage, by its notice.
     pub stage_notice_days: u16,
     /// The run that last touched it.
@@ -208,8 +210,9 @@ impl Ledger {
         let failed = |source| self.failed("read the outbox", source);
         // A ledger of an earlier layout, opened for reading, has no reasons beside its messages.
         let reason = if self.version()?.as_deref() == Some("1") { "null" } else { "reason" };
-        let sql =
-            format!("select key, state, attempts, item, run, obligation, stage, {reason}, message_id from outbox");
+        let sql = format!(
+            "select key, state, attempts, item, run, obligation, stage, {reason}, message_id, channel from outbox"
+        );
         let mut select = self.connection.prepare(&sql).map_err(failed)?;
         let mut rows = select.query([]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
@@ -232,5 +235,6 @@ fn message(row: &rusqlite::Row<'_>) -> rusqlite::Result<OutboxRow> {
         stage_notice_days: row.get(6)?,
         reason: row.get(7)?,
         message_id: row.get(8)?,
+        channel: row.get(9)?,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::super::Dimension;
 use super::super::exact::{
-    AnalystTable, Analysts, ExactDimension, ExactMeasure, ExactOptions, ExactPolicy, ExactRules, ExactScores,
+    AnalystTable, Analysts, Beside, ExactDimension, ExactMeasure, ExactOptions, ExactPolicy, ExactRules, ExactScores,
     ExactTable, OptionGroup,
 };
 use super::super::indices::{Definition, Formula};
@@ -247,8 +247,10 @@ pub(super) fn analysts(node: &Node<'_>) -> Option<Analysts> {
         }
         let of = table.text("of");
         let dimensions = table.texts("dimensions");
+        let beside = table.texts_or_none("beside").unwrap_or_default();
+        let beside = beside.iter().filter_map(|word| table.one_of("beside", word, &Beside::WORDS)).collect();
         table.done();
-        tables.push(AnalystTable { name, of: of?, dimensions: dimensions? });
+        tables.push(AnalystTable { name, of: of?, dimensions: dimensions?, beside });
     }
     Some(Analysts { names: names?, key: key?, tables })
 }

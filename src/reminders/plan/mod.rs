@@ -352,18 +352,22 @@ fn decide_stage<'a>(
     let subject = now.key.subject(&obligation.subject_id);
     let mut closed = None;
     ways.retain(|way| {
+        let said = now.standing.objection(&subject, &item.id, &way.channel.name);
         let objection = match recipient.address(way.channel.reach()) {
+            // What somebody said weighs more than what is missing.
+            _ if said == Some(Reason::Refuses) => said,
             None => Some(Reason::NoAddress),
             // It would take a place of the channel's quota on every night, and never leave.
             Some(number) if way.channel.reach() == Reach::Phone && number.reveal().parse::<Phone>().is_err() => {
                 Some(Reason::BadAddress)
             }
-            Some(_) => now.standing.objection(&subject, &item.id, &way.channel.name),
+            Some(_) => said,
         };
-        closed = closed.or(objection);
+        closed = if objection == Some(Reason::Refuses) { objection } else { closed.or(objection) };
         objection.is_none()
     });
-    // The reason of the first channel is told: it is the one that the agency would rather use.
+    // A refusal is told before anything else; of other reasons that of the first channel, which is the one that the agency
+    // would rather use.
     let mut ways = ways.into_iter();
     let way = ways.next().ok_or(closed.unwrap_or(Reason::RefusedByServer))?;
     // The notices fall: the longest is the first stage. There are at most 730 of them.

@@ -223,7 +223,7 @@ pub const ALL: &str = "*";
 
 impl Standing {
     /// Why a channel is closed for this person and item; none where it is open.
-    pub(super) fn objection(&self, subject: &str, item: &str, channel: &str) -> Option<Reason> {
+    pub fn objection(&self, subject: &str, item: &str, channel: &str) -> Option<Reason> {
         let is_in = |set: &HashSet<(String, String, String)>| {
             let holds =
                 |item: &str, channel: &str| set.contains(&(subject.to_owned(), item.to_owned(), channel.to_owned()));

@@ -62,11 +62,15 @@ impl Night<'_> {
         }
         let item = self.checked.pipeline.item(&row.item)?;
         let recipient = people?.get(&obligation.subject_id, item.audience)?;
+        let subject = self.key.subject(&obligation.subject_id);
+        let refused = self.closed.objection(&subject, &row.item, &row.channel) == Some(plan::Reason::Refuses);
+        // Whether there is an address is asked of the channel by which it waits.
+        let reach = self.checked.pipeline.channel(&row.channel)?.reach();
         let reasons = [
             (recipient.is_deceased(), "deceased"),
             (recipient.is_closed(), "business is closed"),
-            (recipient.refuses_reminders(), "refuses reminders"),
-            (recipient.email().is_none(), "no address"),
+            (refused || recipient.refuses_reminders(), "refuses reminders"),
+            (recipient.address(reach).is_none(), "no address"),
         ];
         if let Some((_, why)) = reasons.into_iter().find(|(holds, _)| *holds) {
             return Some(why);
