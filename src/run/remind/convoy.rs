@@ -273,9 +273,9 @@ pub fn settlement(key: &str, outcome: Outcome) -> Settlement {
     }
 }
 
-/// How many threads write the next batch: one more where all waited for the letters, one less where they were done
-/// before the wire or the ledger. Writing needs no more of the machine than keeps it from holding up the turn; what it
-/// leaves, the wire has.
+/// How many threads write the next batch: one more where the turn waited for the letters and for nothing else, one less
+/// where they were done before the commit or did not matter because the wire had no room. Writing needs no more of the
+/// machine than keeps it from holding up the turn; what it leaves, the wire has.
 fn writers(writers: usize, batch: usize, is_awaited: bool) -> usize {
     match (batch, is_awaited) {
         (0, _) => writers,
