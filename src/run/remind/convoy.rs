@@ -1,10 +1,10 @@
 //! Groups of messages on their way: while the wire is at work, the ends of some are settled and others recorded in one
 //! commit, and the group after them is written, on as many cores as it takes to be ready in time.
 //!
-//! What is given to the wire was recorded before, so its intent is durable. The wire is never without work for want of a
-//! commit: it has up to two groups while the next one is recorded, and gives back what ended as it ends. After a crash at
-//! most three groups are uncertain: those that were recorded and whose end is not settled yet. It knows neither items nor
-//! obligations: `M` is whatever the caller knows a message by.
+//! What is given to the wire was recorded before, so its intent is durable. The wire is seldom without work for want of
+//! a commit: it has up to two groups while the next one is recorded, and gives back what ended as it ends. After a crash
+//! at most three groups are uncertain: those that were recorded and whose end is not settled yet. It knows neither items
+//! nor obligations: `M` is whatever the caller knows a message by.
 
 use std::collections::HashMap;
 use std::panic::resume_unwind;
@@ -49,7 +49,8 @@ pub trait Wire<P>: Send {
     /// How many of the messages that it was fed have not ended, as far as that is known.
     fn under_way(&self) -> usize;
 
-    /// Works until at most so many are under way, and says what became of those that have ended since this was last asked.
+    /// Works until at most so many are under way, and says what became of those that have ended since this was last
+    /// asked.
     fn collect(&mut self, left: usize) -> impl Future<Output = Vec<(MessageKey, Outcome)>> + Send;
 
     /// Lets nothing more begin to leave: it ends as [`Code::Recalled`].

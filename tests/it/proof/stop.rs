@@ -114,8 +114,8 @@ fn what_was_on_its_way_when_it_was_stopped_does_not_leave() {
     let server = Server::start("220 test.example", &["PIPELINING"], usize::MAX);
     let people = from() * 5 / 2;
     let world = town_of(&server, people, "printf('m%05d@example.com', {n})", "'vi'");
-    // A group before the run is sure to have heard of enough refusals, the server waits until two are recorded behind it;
-    // after it, until the stop is in the ledger.
+    // A group before the run is sure to have heard of enough refusals, the server waits until two are recorded behind
+    // it; after it, until the stop is in the ledger.
     let (enough, asked, state) = (from().next_multiple_of(GROUP), Mutex::<BTreeSet<String>>::default(), world.state());
     let awaits = move |is_so: &dyn Fn(&Ledger) -> bool| {
         let begun = Instant::now();
