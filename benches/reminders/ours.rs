@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use arrow::array::{ArrayRef, BooleanArray, Date32Array, RecordBatch, StringArray};
 use chudong::calendar::{AsOf, to_days};
-use chudong::delivery::{self, Address, Envelope, Head, Outcome, Sender, Timeouts};
-use chudong::ledger::{Ledger, MessageKey, MessageState, Record, Recorded};
+use chudong::delivery::{self, Address, Envelope, Head, Sender, Timeouts};
+use chudong::ledger::{Ledger, MessageKey, MessageState, Record};
 use chudong::obligations::Obligation;
 use chudong::personal::{Personal, PseudonymKey, SealingKey, hex};
 use chudong::pipeline::law::Law;
@@ -18,7 +18,7 @@ use chudong::reminders::attention::{self, Sent};
 use chudong::reminders::letter::{FactNames, Letters, Occasion, Reason, RuleReference};
 use chudong::reminders::plan::{self, Circumstances, History, Parts, Recipients, Reminder, Standing};
 use chudong::reminders::window::Window;
-use chudong::run::remind::convoy::{self, Convoy, Wire, settlement};
+use chudong::run::remind::convoy::{self, Convoy, settlement};
 use chudong::tables::Table;
 use jiff::civil::{Date, date};
 use serde::{Deserialize, Serialize};
@@ -273,21 +273,6 @@ fn recipients(numbers: &[u64]) -> Fallible<Recipients> {
     Ok(plan::recipients(&Table::from_batch(RecordBatch::try_from_iter(columns)?))?)
 }
 
-/// The way out, with a look at the clock before and behind it: what the turns take beyond it is the ledger's.
-struct Watched {
-    sender: Sender,
-    seconds: f64,
-}
-
-impl Wire<Envelope> for Watched {
-    async fn carry(&mut self, group: &[Recorded<Envelope>]) -> Vec<Outcome> {
-        let begun = Instant::now();
-        let outcomes = self.sender.carry(group).await;
-        self.seconds += begun.elapsed().as_secs_f64();
-        outcomes
-    }
-}
-
 fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
     let nation = Nation::of(messages, port)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -307,12 +292,11 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
 
     let begun = Instant::now();
     let mut sent = 0;
-    let (mut reserved, mut on_wire) = (0.0, 0.0);
+    let mut reserved = 0.0;
     let mut went = Ok(());
     runtime.block_on(async {
         went = async {
-            let sender = Sender::open(&nation.channel, state, Timeouts::default()).await?;
-            let mut wire = Watched { sender, seconds: 0.0 };
+            let mut sender = Sender::open(&nation.channel, state, Timeouts::default()).await?;
             let group = convoy::group(&nation.channel);
             ledger.reserve_made(RUN, &reminders, &|reminder| nation.record(reminder, &from))?;
             reserved = begun.elapsed().as_secs_f64();
@@ -324,7 +308,7 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
                 if batch.is_empty() && convoy.is_empty() {
                     break;
                 }
-                let turn = convoy.turn(&mut ledger, &mut wire, RUN, batch, &write).await?;
+                let turn = convoy.turn(&mut ledger, &mut sender, RUN, batch, &write).await?;
                 if let Some((_, error)) = turn.unwritten.first() {
                     return Err(error.clone().into());
                 }
@@ -334,8 +318,7 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
                     convoy.settle(settlement);
                 }
             }
-            on_wire = wire.seconds;
-            wire.sender.close().await;
+            sender.close().await;
             Fallible::Ok(())
         }
         .await;
@@ -345,8 +328,7 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
     if sent != messages {
         return Err(format!("{sent} of {messages} messages were accepted").into());
     }
-    let told =
-        format!("{letter_us:.0} µs a letter on one core, reserved in {reserved:.1} s, on the wire {on_wire:.1} s");
+    let told = format!("{letter_us:.0} µs a letter on one core, reserved in {reserved:.1} s");
     Ok(Done { messages, seconds, bytes, peak_mb: peak_mb()?, told })
 }
 

@@ -13,6 +13,7 @@ mod eml;
 mod folder;
 pub mod pace;
 mod permit;
+mod sender;
 pub(crate) mod service;
 pub mod signature;
 mod slip;
@@ -24,15 +25,13 @@ mod webhook;
 pub mod zns;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::{Explain, Place};
-use crate::ledger::Recorded;
 use crate::personal::Personal;
 use crate::pipeline::secret;
-use crate::pipeline::{Channel, ChannelKind};
 
 pub use bearer::Patience;
 pub use code::{Class, Code, TemplateState};
@@ -40,6 +39,7 @@ pub use eml::{BadAddress, Head, Post, Sign, build, envelope_sender, message_id, 
 /// A mail address of RFC 5321, checked when it is made.
 pub use lettre::Address;
 pub use permit::Permit;
+pub use sender::{Rooms, Sender};
 pub use slip::{Body, Destination, Form, Message, Outgoing, Slip, slip_id};
 pub use vault::Vault;
 
@@ -318,162 +318,4 @@ impl Explain for Error {
             Error::Date(_) => "run with a date of 1970 or later".into(),
         }
     }
-}
-
-/// Where a channel may keep things.
-#[derive(Debug, Clone)]
-pub struct Rooms<'a> {
-    /// The folder of the folder channel.
-    pub outbox: &'a Path,
-    /// Where tokens are kept; the channels that have some need it.
-    pub vault: Option<Vault>,
-}
-
-impl<'a, P: AsRef<Path> + ?Sized> From<&'a P> for Rooms<'a> {
-    fn from(outbox: &'a P) -> Self {
-        Rooms { outbox: outbox.as_ref(), vault: None }
-    }
-}
-
-/// The way out by one channel, opened once per run.
-#[derive(Debug)]
-pub struct Sender {
-    route: Route,
-    trouble: Option<Error>,
-    permit: Arc<Permit>,
-}
-
-#[derive(Debug)]
-enum Route {
-    Folder(folder::Folder),
-    Smtp(Box<smtp::Server>),
-    Zns(Box<zns::Account>),
-    Sms(Box<sms::Sms>),
-    Webhook(Box<webhook::Hook>),
-}
-
-impl Sender {
-    /// Opens the channel: makes the folder and proves that it can be written to, makes the first connection and logs
-    /// in, or gets an access token. What is wrong with the channel as a whole is an error here, before any message is
-    /// in flight.
-    ///
-    /// A path in place of [`Rooms`] is the folder of the folder channel; a mail server does not use it.
-    pub async fn open<'a>(channel: &Channel, rooms: impl Into<Rooms<'a>>, timeouts: Timeouts) -> Result<Sender, Error> {
-        let rooms = rooms.into();
-        let route = match &channel.kind {
-            ChannelKind::Folder => Route::Folder(folder::Folder::open(rooms.outbox)?),
-            ChannelKind::Smtp(settings) => {
-                let from: Address = channel.from.parse().map_err(Error::From)?;
-                Route::Smtp(Box::new(smtp::Server::open(settings, from.domain(), timeouts).await?))
-            }
-            ChannelKind::Zns(settings) => {
-                let vault = rooms.vault.ok_or(Error::NoVault)?;
-                Route::Zns(Box::new(zns::Account::open(&channel.name, settings, vault, timeouts).await?))
-            }
-            ChannelKind::Sms(settings) => Route::Sms(Box::new(sms::Sms::open(settings, timeouts)?)),
-            ChannelKind::Webhook(settings) => Route::Webhook(Box::new(webhook::Hook::open(settings, timeouts)?)),
-        };
-        Ok(Sender { route, trouble: None, permit: Arc::default() })
-    }
-
-    /// From now on each message leaves only while this permit holds; what is left is given back as
-    /// [`Code::Recalled`].
-    pub fn under(&mut self, permit: Arc<Permit>) {
-        self.permit = permit;
-    }
-
-    /// Sends messages and says, in their order, what became of each.
-    ///
-    /// Where the channel itself fails on the way, the messages that had not begun to leave are
-    /// deferred, and [`Sender::trouble`] explains it.
-    pub async fn send<M: Outgoing>(&mut self, recorded: &[Recorded<M>]) -> Vec<Outcome> {
-        self.send_these(&recorded.iter().collect::<Vec<_>>()).await
-    }
-
-    /// Like [`Sender::send`], for those of a group that go by this channel.
-    pub async fn send_these<M: Outgoing>(&mut self, recorded: &[&Recorded<M>]) -> Vec<Outcome> {
-        let letters = || -> Vec<Option<&Envelope>> { recorded.iter().map(|one| one.value().letter()).collect() };
-        let slips: Vec<Option<&Slip>> = recorded.iter().map(|one| one.value().slip()).collect();
-        let (outcomes, trouble) = match &mut self.route {
-            Route::Folder(folder) => {
-                let letters = letters();
-                let (outcomes, trouble) = folder.write(&present(&letters), &self.permit);
-                (spread(&letters, outcomes), trouble)
-            }
-            Route::Smtp(server) => {
-                let letters = letters();
-                let (outcomes, trouble) = server.send(&present(&letters), &self.permit).await;
-                (spread(&letters, outcomes), trouble)
-            }
-            Route::Zns(account) => {
-                let (outcomes, trouble) = account.send(&present(&slips), &self.permit).await;
-                (spread(&slips, outcomes), trouble)
-            }
-            Route::Sms(sms) => post(&**sms, &slips, (sms.connections(), sms.name()), &self.permit).await,
-            Route::Webhook(hook) => post(&**hook, &slips, (hook.connections(), hook.name()), &self.permit).await,
-        };
-        self.trouble = self.trouble.take().or(trouble);
-        outcomes
-    }
-
-    /// The first failure of the channel as a whole since this was last asked.
-    pub fn trouble(&mut self) -> Option<Error> {
-        self.trouble.take()
-    }
-
-    /// The numbers that the peer gave to messages that it took, by their keys, since this was last asked: what comes back
-    /// may name them by these.
-    pub fn numbers(&mut self) -> Vec<(String, String)> {
-        match &self.route {
-            Route::Zns(account) => account.numbers(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// How many messages the channel may still carry today; none where there is no such number.
-    pub async fn quota(&self) -> Option<zns::Quota> {
-        match &self.route {
-            Route::Zns(account) => account.quota().await,
-            _ => None,
-        }
-    }
-
-    /// How many messages were found already in the folder, with the same bytes, and left alone.
-    pub fn already_there(&self) -> u64 {
-        match &self.route {
-            Route::Folder(folder) => folder.already_there(),
-            _ => 0,
-        }
-    }
-
-    /// Takes leave of the mail server; dropping the sender without it breaks the connections off.
-    pub async fn close(self) {
-        if let Route::Smtp(server) = self.route {
-            server.close().await;
-        }
-    }
-}
-
-fn present<'m, T>(messages: &[Option<&'m T>]) -> Vec<&'m T> {
-    messages.iter().copied().flatten().collect()
-}
-
-/// Outcomes in the places of the messages that were of the channel's form; the others are refused.
-fn spread<T>(messages: &[Option<&T>], outcomes: Vec<Outcome>) -> Vec<Outcome> {
-    let mut outcomes = outcomes.into_iter();
-    let wrong = Outcome::Refused { code: Code::WrongForm };
-    let outcome = |message: &Option<&T>| message.and_then(|_| outcomes.next()).unwrap_or(wrong);
-    messages.iter().map(outcome).collect()
-}
-
-/// Sends by a service of short messages; a failure of the service as a whole is given beside the outcomes.
-async fn post<P: service::Peer>(
-    peer: &P,
-    slips: &[Option<&Slip>],
-    (lanes, service): (usize, &str),
-    permit: &Permit,
-) -> (Vec<Outcome>, Option<Error>) {
-    let (outcomes, stopper) = service::send_all(peer, &present(slips), lanes, permit).await;
-    let trouble = stopper.map(|code| Error::Provider { service: service.to_owned(), code });
-    (spread(slips, outcomes), trouble)
 }

@@ -125,43 +125,42 @@ impl Message {
     }
 }
 
-/// What a [`super::Sender`] can be given: each says which of the two forms it is.
-pub trait Outgoing {
-    /// The letter, if it is one.
-    fn letter(&self) -> Option<&Envelope> {
-        None
-    }
-
-    /// The short message, if it is one.
-    fn slip(&self) -> Option<&Slip> {
-        None
-    }
-}
-
-impl Outgoing for Envelope {
-    fn letter(&self) -> Option<&Envelope> {
-        Some(self)
-    }
-}
-
-impl Outgoing for Slip {
-    fn slip(&self) -> Option<&Slip> {
-        Some(self)
-    }
-}
-
-impl Outgoing for Message {
-    fn letter(&self) -> Option<&Envelope> {
-        match &self.form {
+impl Form {
+    pub(super) fn as_letter(&self) -> Option<&Envelope> {
+        match self {
             Form::Letter(envelope) => Some(envelope),
             Form::Slip(_) => None,
         }
     }
 
-    fn slip(&self) -> Option<&Slip> {
-        match &self.form {
+    pub(super) fn as_slip(&self) -> Option<&Slip> {
+        match self {
             Form::Letter(_) => None,
             Form::Slip(slip) => Some(slip),
         }
+    }
+}
+
+/// What a [`super::Sender`] can be given: each says which of the two forms it is.
+pub trait Outgoing {
+    /// The message in its form.
+    fn form(self) -> Form;
+}
+
+impl Outgoing for Envelope {
+    fn form(self) -> Form {
+        Form::Letter(self)
+    }
+}
+
+impl Outgoing for Slip {
+    fn form(self) -> Form {
+        Form::Slip(self)
+    }
+}
+
+impl Outgoing for Message {
+    fn form(self) -> Form {
+        self.form
     }
 }

@@ -1,14 +1,15 @@
 //! The channels of a night: opened when they are first needed, left when they fail, shared by what they have room for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
+use tokio::task::AbortHandle;
 
 use super::Night;
 use super::remind::convoy::{self, Wire};
@@ -19,7 +20,7 @@ use crate::delivery::{
     self, Body, Class, Code, Destination, Form, Message, Outcome, Permit, Rooms, Sender, Slip, Timeouts, Vault,
 };
 use crate::fault::{Explain, Fault};
-use crate::ledger::{Ledger, Recorded};
+use crate::ledger::{Ledger, MessageKey, Recorded};
 use crate::personal::{Personal, PseudonymKey};
 use crate::pipeline::{Channel, ChannelKind, Reach};
 use crate::reminders::letter::{Letter, Occasion};
@@ -47,33 +48,95 @@ pub(super) struct Senders {
     /// Until when what is given to a channel may leave.
     permit: Arc<Permit>,
     ear: Option<Ear>,
+    /// What became of messages that no channel has, as far as nobody has fetched it.
+    ended: Vec<(MessageKey, Outcome)>,
 }
 
-/// Listens for what people refuse while messages are on the wire.
+/// Listens for what people refuse, until it is dropped.
 #[derive(Debug)]
 struct Ear {
-    ledger: Ledger,
-    heard_until: i64,
+    /// The newest preference that was heard of otherwise.
+    heard_until: Arc<AtomicI64>,
+    task: AbortHandle,
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// How often is listened.
 const LISTENS_EVERY: Duration = Duration::from_millis(250);
 
 /// Withdraws the permit when somebody says something. It does not end by itself.
-async fn listen(ear: &mut Option<Ear>, permit: &Permit) -> Infallible {
+async fn listen(ledger: Ledger, heard_until: Arc<AtomicI64>, permit: Arc<Permit>) {
     loop {
         tokio::time::sleep(LISTENS_EVERY).await;
         // Where it cannot be asked, the look before the next group does.
-        let is_news = |ear: &mut Ear| ear.ledger.newest_preference().is_ok_and(|newest| newest != ear.heard_until);
-        if ear.as_mut().is_some_and(is_news) {
+        if ledger.newest_preference().is_ok_and(|newest| newest != heard_until.load(Ordering::Acquire)) {
             permit.withdraw();
         }
     }
 }
 
 impl Wire<Message> for Senders {
-    async fn carry(&mut self, group: &[Recorded<Message>]) -> Vec<Outcome> {
-        self.send(group).await
+    /// Each message is given to its channel. What goes by one that is not open is deferred.
+    fn feed(&mut self, group: Vec<Recorded<Message>>) {
+        let mut groups: BTreeMap<String, Vec<Recorded<Message>>> = BTreeMap::new();
+        let day = self.day();
+        for message in group {
+            let Message { channel, valid_until, .. } = message.value();
+            let why = match self.open.contains_key(channel) {
+                // It was written and recorded in good time, and waited behind others: this is the last look before
+                // the wire.
+                _ if *valid_until < day => Code::Expired,
+                false => Code::Stopped,
+                true => {
+                    groups.entry(channel.clone()).or_default().push(message);
+                    continue;
+                }
+            };
+            self.ended.push((message.key().clone(), Outcome::Deferred { code: why }));
+        }
+        for (channel, group) in groups {
+            if let Some(places) = self.places.get_mut(&channel) {
+                places.today = places.today.saturating_sub(u32::try_from(group.len()).unwrap_or(u32::MAX));
+            }
+            if let Some(sender) = self.open.get_mut(&channel) {
+                sender.feed(group);
+            }
+        }
+    }
+
+    async fn carry(&mut self) {
+        join_all(self.open.values_mut().map(Sender::carry)).await;
+    }
+
+    fn under_way(&self) -> usize {
+        self.open.values().map(Sender::under_way).sum::<usize>().saturating_add(self.ended.len())
+    }
+
+    /// All channels at once: of what may be left, each has its share.
+    async fn collect(&mut self, left: usize) -> Vec<(MessageKey, Outcome)> {
+        let at_work = self.open.values().filter(|sender| sender.under_way() > 0).count();
+        let share = left / at_work.max(1);
+        let collecting = self.open.iter_mut().map(async |(name, sender)| (name.clone(), sender.collect(share).await));
+        let collected = join_all(collecting).await;
+        let mut ended = std::mem::take(&mut self.ended);
+        for (channel, of_channel) in collected {
+            let recalled = of_channel.iter().filter(|(_, outcome)| outcome.code() == Some(Code::Recalled)).count();
+            // They took no place after all.
+            if let Some(places) = self.places.get_mut(&channel) {
+                places.today = places.today.saturating_add(u32::try_from(recalled).unwrap_or(u32::MAX));
+            }
+            ended.extend(of_channel);
+        }
+        ended
+    }
+
+    fn withdraw(&mut self) {
+        self.permit.withdraw();
     }
 }
 
@@ -91,6 +154,7 @@ impl Senders {
             places: HashMap::new(),
             permit: Arc::default(),
             ear: None,
+            ended: Vec::new(),
         }
     }
 
@@ -99,51 +163,14 @@ impl Senders {
         let passed = (today() - self.began_on).get_days().max(0);
         self.as_of.saturating_add(i64::from(passed).days())
     }
-    /// Sends a group, each message by its channel and all channels at once; outcomes are in the order of the messages.
-    /// What goes by a channel that is not open is deferred.
-    pub(super) async fn send(&mut self, recorded: &[Recorded<Message>]) -> Vec<Outcome> {
-        let mut groups: BTreeMap<&str, Vec<(usize, &Recorded<Message>)>> = BTreeMap::new();
-        let day = self.day();
-        let mut outcomes = vec![Outcome::Deferred { code: Code::Stopped }; recorded.len()];
-        for ((place, message), outcome) in recorded.iter().enumerate().zip(&mut outcomes) {
-            // It was written and recorded in good time, and waited behind others: this is the last look before the wire.
-            if message.value().valid_until < day {
-                *outcome = Outcome::Deferred { code: Code::Expired };
-                continue;
-            }
-            groups.entry(message.value().channel.as_str()).or_default().push((place, message));
-        }
-        for (channel, group) in &groups {
-            if let Some(places) = self.places.get_mut(*channel) {
-                places.today = places.today.saturating_sub(u32::try_from(group.len()).unwrap_or(u32::MAX));
-            }
-        }
-        let sending =
-            self.open.iter_mut().filter_map(|(name, sender)| Some(send_group(sender, groups.get(name.as_str())?)));
-        let mut ear = self.ear.take();
-        let sent = tokio::select! {
-            sent = join_all(sending) => sent,
-            never = listen(&mut ear, &self.permit) => match never {},
-        };
-        self.ear = ear;
-        for (place, outcome) in sent.into_iter().flatten() {
-            if let Some(known) = outcomes.get_mut(place) {
-                *known = outcome;
-            }
-        }
-        let is_recalled = |outcome: &Outcome| outcome.code() == Some(delivery::Code::Recalled);
-        for (message, _) in recorded.iter().zip(&outcomes).filter(|(_, outcome)| is_recalled(outcome)) {
-            // It took no place after all.
-            if let Some(places) = self.places.get_mut(&message.value().channel) {
-                places.today = places.today.saturating_add(1);
-            }
-        }
-        outcomes
-    }
 
     /// Listens to what people refuse, from now on, in the ledger of this state folder.
     pub(super) fn listen_to(&mut self, state: &Path) {
-        self.ear = Ledger::read(state).ok().map(|ledger| Ear { ledger, heard_until: 0 });
+        let heard_until = Arc::new(AtomicI64::new(0));
+        self.ear = Ledger::read(state).ok().map(|ledger| {
+            let listening = listen(ledger, Arc::clone(&heard_until), Arc::clone(&self.permit));
+            Ear { heard_until, task: tokio::spawn(listening).abort_handle() }
+        });
     }
 
     /// Whether and until when messages may leave.
@@ -153,7 +180,7 @@ impl Senders {
 
     /// Messages may leave until an instant, or until something is said after the preference that was heard last.
     pub(super) fn renew_permit(&mut self, until: Option<Timestamp>, heard_until: i64) {
-        self.ear.iter_mut().for_each(|ear| ear.heard_until = heard_until);
+        self.ear.iter().for_each(|ear| ear.heard_until.store(heard_until, Ordering::Release));
         self.permit.renew(until);
     }
 
@@ -222,22 +249,20 @@ impl Senders {
     }
 
     /// Takes the channels that have failed out of use, and says why.
-    fn leave_failed(&mut self) -> Vec<delivery::Error> {
-        let found: Vec<(String, delivery::Error)> =
-            self.open.iter_mut().filter_map(|(name, sender)| Some((name.clone(), sender.trouble()?))).collect();
-        found.iter().for_each(|(name, trouble)| self.fails(name, trouble));
-        let troubles = found.into_iter().map(|(_, trouble)| trouble).collect();
+    async fn leave_failed(&mut self) -> Vec<delivery::Error> {
+        let mut troubles = Vec::new();
+        for (name, sender) in &mut self.open {
+            if let Some(trouble) = sender.trouble() {
+                // What it was given last finds no way either, or the last one.
+                self.ended.extend(sender.collect(0).await);
+                troubles.push((name.clone(), trouble));
+            }
+        }
+        troubles.iter().for_each(|(name, trouble)| self.fails(name, trouble));
         // A connection that failed has nobody to take leave of.
         self.open.retain(|name, _| !self.down.contains(name));
-        troubles
+        troubles.into_iter().map(|(_, trouble)| trouble).collect()
     }
-}
-
-/// The messages of one channel, with their places in the group.
-async fn send_group(sender: &mut Sender, group: &[(usize, &Recorded<Message>)]) -> Vec<(usize, Outcome)> {
-    let messages: Vec<&Recorded<Message>> = group.iter().map(|(_, message)| *message).collect();
-    let outcomes = sender.send_these(&messages).await;
-    group.iter().map(|(place, _)| *place).zip(outcomes).collect()
 }
 
 impl Night<'_> {
@@ -338,7 +363,7 @@ impl Night<'_> {
         plan: &mut Plan<'_>,
         retries: &mut Retries<Reminder<'r>>,
     ) -> Result<VecDeque<Reminder<'r>>, Fault> {
-        let troubles = senders.leave_failed();
+        let troubles = senders.leave_failed().await;
         if troubles.is_empty() {
             return Ok(reminders);
         }

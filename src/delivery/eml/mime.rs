@@ -100,19 +100,9 @@ fn quoted_line(line: &[u8], out: &mut Vec<u8>) {
         _ => (line, None),
     };
     let mut quoted = Quoted { out, written: [0; LINE_CHARACTERS], column: 0, last: 0 };
-    let mut rest = line;
-    while let Some(first) = rest.first() {
-        if is_plain(*first) {
-            let room = (LINE_CHARACTERS - quoted.column).max(1);
-            let seen = rest.get(..room).unwrap_or(rest);
-            let run = seen.iter().position(|byte| !is_plain(*byte)).unwrap_or(seen.len());
-            let (run, after) = rest.split_at(run);
-            quoted.plain(run);
-            rest = after;
-        } else {
-            quoted.escaped(*first);
-            rest = rest.get(1..).unwrap_or_default();
-        }
+    // One after the other: in Vietnamese what stands for itself is seldom longer than a few letters.
+    for byte in line {
+        if is_plain(*byte) { quoted.plain(*byte) } else { quoted.escaped(*byte) }
     }
     if let Some(end) = end {
         quoted.escaped(end);
@@ -136,12 +126,15 @@ struct Quoted<'o> {
 }
 
 impl Quoted<'_> {
-    /// Characters that stand for themselves, no more than the line has room for, or one.
-    fn plain(&mut self, run: &[u8]) {
-        if self.column + run.len() > LINE_CHARACTERS {
+    /// A character that stands for itself.
+    fn plain(&mut self, byte: u8) {
+        if self.column >= LINE_CHARACTERS {
             self.soft_break();
         }
-        self.put(run);
+        if let Some(place) = self.written.get_mut(self.column) {
+            *place = byte;
+        }
+        self.column += 1;
         self.last = 1;
     }
 
@@ -150,16 +143,11 @@ impl Quoted<'_> {
             self.soft_break();
         }
         let digit = |number: u8| HEX.get(usize::from(number & 15)).copied().unwrap_or(b'0');
-        self.put(&[b'=', digit(byte >> 4), digit(byte)]);
-        self.last = 3;
-    }
-
-    /// Puts what the line has room for.
-    fn put(&mut self, bytes: &[u8]) {
-        if let Some(place) = self.written.get_mut(self.column..self.column + bytes.len()) {
-            place.copy_from_slice(bytes);
+        if let Some(place) = self.written.get_mut(self.column..self.column + 3) {
+            place.copy_from_slice(&[b'=', digit(byte >> 4), digit(byte)]);
         }
-        self.column += bytes.len();
+        self.column += 3;
+        self.last = 3;
     }
 
     /// Breaks the line before what comes next; a full line, which has no room for the sign, before what came last.

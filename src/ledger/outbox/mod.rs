@@ -100,6 +100,11 @@ impl<T> Recorded<T> {
     pub fn key(&self) -> &MessageKey {
         &self.key
     }
+
+    /// Key and value, for whoever sends it: it is sent once.
+    pub fn into_parts(self) -> (MessageKey, T) {
+        (self.key, self.value)
+    }
 }
 
 /// The state of a message.

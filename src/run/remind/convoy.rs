@@ -1,10 +1,10 @@
-//! Groups of messages on their way: while one is on the wire, the one before it is settled, the next is recorded,
-//! and the one after that is written, on as many cores as it takes to be ready in time.
+//! Groups of messages on their way: while the wire is at work, the ends of some are settled and others recorded in one
+//! commit, and the group after them is written, on as many cores as it takes to be ready in time.
 //!
-//! What leaves in one turn was recorded in the turn before, so its intent is durable before the wire, and one commit
-//! serves two groups. After a crash at most three groups are uncertain: the one that waits for its settlement, the
-//! one on the wire, and the one that was recorded for the next turn. It knows neither items nor obligations: `M` is
-//! whatever the caller knows a message by.
+//! What is given to the wire was recorded before, so its intent is durable. The wire is seldom without work for want of
+//! a commit: it has up to two groups while the next one is recorded, and gives back what ended as it ends. After a crash
+//! at most three groups are uncertain: those that were recorded and whose end is not settled yet. It knows neither items
+//! nor obligations: `M` is whatever the caller knows a message by.
 
 use std::collections::HashMap;
 use std::panic::resume_unwind;
@@ -13,7 +13,7 @@ use std::thread;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::delivery::{Code, Message, Outcome, Outgoing, Sender};
-use crate::ledger::{self, Ledger, Record, Recorded, Settlement};
+use crate::ledger::{self, Ledger, MessageKey, Record, Recorded, Settlement};
 use crate::pipeline::{Channel, ChannelKind};
 
 /// Messages for each connection in one group.
@@ -22,7 +22,7 @@ const PER_CONNECTION: usize = 32;
 /// Messages in one group of the folder channel, which can be looked into after a crash.
 const FOLDER_GROUP: usize = 500;
 
-/// How many groups can be on their way at once.
+/// How many groups can be recorded and not settled at once.
 pub const GROUPS_IN_FLIGHT: usize = 3;
 
 /// How many messages leave together by a channel: what a crash can leave uncertain is [`GROUPS_IN_FLIGHT`] times as
@@ -38,15 +38,44 @@ pub fn group(channel: &Channel) -> usize {
     connections.max(1).saturating_mul(PER_CONNECTION)
 }
 
-/// What takes a group of recorded messages and says, in their order, what became of each.
+/// What takes recorded messages and says what became of each.
 pub trait Wire<P>: Send {
-    /// Sends a group.
-    fn carry(&mut self, group: &[Recorded<P>]) -> impl Future<Output = Vec<Outcome>> + Send;
+    /// Takes a group, behind those that it has.
+    fn feed(&mut self, group: Vec<Recorded<P>>);
+
+    /// Works on what it leaves undone while nobody waits for it.
+    fn carry(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// How many of the messages that it was fed have not ended, as far as that is known.
+    fn under_way(&self) -> usize;
+
+    /// Works until at most so many are under way, and says what became of those that have ended since this was last
+    /// asked.
+    fn collect(&mut self, left: usize) -> impl Future<Output = Vec<(MessageKey, Outcome)>> + Send;
+
+    /// Lets nothing more begin to leave: it ends as [`Code::Recalled`].
+    fn withdraw(&mut self);
 }
 
-impl<P: Outgoing + Send + Sync> Wire<P> for Sender {
-    async fn carry(&mut self, group: &[Recorded<P>]) -> Vec<Outcome> {
-        self.send(group).await
+impl<P: Outgoing + Send> Wire<P> for Sender {
+    fn feed(&mut self, group: Vec<Recorded<P>>) {
+        Sender::feed(self, group);
+    }
+
+    async fn carry(&mut self) {
+        Sender::carry(self).await;
+    }
+
+    fn under_way(&self) -> usize {
+        Sender::under_way(self)
+    }
+
+    async fn collect(&mut self, left: usize) -> Vec<(MessageKey, Outcome)> {
+        Sender::collect(self, left).await
+    }
+
+    fn withdraw(&mut self) {
+        self.permit().withdraw();
     }
 }
 
@@ -54,19 +83,25 @@ impl<P: Outgoing + Send + Sync> Wire<P> for Sender {
 #[derive(Debug)]
 pub struct Convoy<M, P = Message> {
     settled: Vec<Settlement>,
-    on_wire: Vec<Recorded<P>>,
+    /// How many were given to the wire whose end was not heard of.
+    on_wire: usize,
     written: Vec<(Record, P)>,
     /// What the caller knows each message by, from its writing to its end.
     known: HashMap<String, M>,
     /// How many threads write the next batch.
     writers: usize,
+    /// The messages of the largest batch so far.
+    group: usize,
 }
+
+/// A message that is no longer on the wire, its key, and what became of it.
+pub type Ended<M> = (M, String, Outcome);
 
 /// What one turn has come to.
 #[derive(Debug)]
 pub struct Turn<M, E> {
-    /// What became of those on the wire, with their keys. The caller settles each.
-    pub ended: Vec<(M, String, Outcome)>,
+    /// What became of those of which the wire said so. The caller settles each.
+    pub ended: Vec<Ended<M>>,
     /// Those that could not be written, and why.
     pub unwritten: Vec<(M, E)>,
 }
@@ -75,10 +110,11 @@ impl<M, P> Default for Convoy<M, P> {
     fn default() -> Self {
         Convoy {
             settled: Vec::new(),
-            on_wire: Vec::new(),
+            on_wire: 0,
             written: Vec::new(),
             known: HashMap::new(),
             writers: cores(),
+            group: 0,
         }
     }
 }
@@ -86,12 +122,12 @@ impl<M, P> Default for Convoy<M, P> {
 impl<M: Send + Sync, P: Send + Sync> Convoy<M, P> {
     /// Whether nothing is on its way any more and everything is settled.
     pub fn is_empty(&self) -> bool {
-        self.settled.is_empty() && self.on_wire.is_empty() && self.written.is_empty()
+        self.settled.is_empty() && self.on_wire == 0 && self.written.is_empty()
     }
 
-    /// How many will be on the wire in the next turn.
+    /// How many are on the wire.
     pub fn on_wire(&self) -> usize {
-        self.on_wire.len()
+        self.on_wire
     }
 
     /// Says what became of a message; it is committed with the next turn.
@@ -99,9 +135,11 @@ impl<M: Send + Sync, P: Send + Sync> Convoy<M, P> {
         self.settled.push(settlement);
     }
 
-    /// One turn: sends, settles, records and writes at once, and ends when all four are done.
+    /// One turn: settles and records in one commit, and writes at once; gives what was recorded to the wire, and ends
+    /// when the wire has room for what was written.
     ///
-    /// `write` runs on several threads. Where the ledger fails, what became of those on the wire is still journaled.
+    /// `write` runs on several threads. Where the ledger fails, what has not begun to leave comes back, and what became
+    /// of the others is still journaled.
     pub async fn turn<E: Send>(
         &mut self,
         ledger: &mut Ledger,
@@ -110,32 +148,39 @@ impl<M: Send + Sync, P: Send + Sync> Convoy<M, P> {
         batch: Vec<M>,
         write: &(impl Fn(&M) -> Result<(Record, P), E> + Sync),
     ) -> Result<Turn<M, E>, ledger::Error> {
-        let on_wire = std::mem::take(&mut self.on_wire);
         let settled = std::mem::take(&mut self.settled);
         let written = std::mem::take(&mut self.written);
+        let is_idle = written.is_empty() && batch.is_empty();
+        self.group = self.group.max(batch.len());
         let handle = Handle::current();
-        let (outcomes, recorded, letters) = if handle.runtime_flavor() == RuntimeFlavor::MultiThread {
+        let (recorded, letters, are_letters_late) = if handle.runtime_flavor() == RuntimeFlavor::MultiThread {
             tokio::task::block_in_place(|| {
                 thread::scope(|scope| {
-                    let sent = scope.spawn(|| match on_wire.as_slice() {
-                        [] => Vec::new(),
-                        group => handle.block_on(wire.carry(group)),
-                    });
+                    let carried = scope.spawn(|| handle.block_on(wire.carry()));
                     let book = scope.spawn(|| ledger.turn(run, &settled, written));
                     let letters = write_all(&batch, write, self.writers);
-                    let is_awaited = sent.is_finished() && book.is_finished();
-                    self.writers = writers(self.writers, batch.len(), is_awaited);
-                    (joined(sent), joined(book), letters)
+                    let are_late = carried.is_finished() && book.is_finished();
+                    joined(carried);
+                    (joined(book), letters, are_late)
                 })
             })
         } else {
-            let outcomes = if on_wire.is_empty() { Vec::new() } else { wire.carry(&on_wire).await };
-            (outcomes, ledger.turn(run, &settled, written), batch.iter().map(write).collect())
+            wire.carry().await;
+            (ledger.turn(run, &settled, written), batch.iter().map(write).collect(), false)
         };
-        let ended = self.ended(on_wire, outcomes);
-        // The caller gives up with the error: what the wire said is kept for the next run.
-        self.on_wire = recorded.inspect_err(|_| drop(keep(ledger, run, &ended)))?;
-        let mut unwritten = Vec::new();
+        match recorded {
+            Ok(recorded) => {
+                self.on_wire = self.on_wire.saturating_add(recorded.len());
+                wire.feed(recorded);
+            }
+            Err(error) => {
+                // The caller gives up with the error: what the wire said is kept for the next run.
+                let ended = self.halt(wire).await;
+                drop(keep(ledger, run, &ended));
+                return Err(error);
+            }
+        }
+        let (size, mut unwritten) = (batch.len(), Vec::new());
         for (message, letter) in batch.into_iter().zip(letters) {
             match letter {
                 Ok((record, message_of)) => {
@@ -145,50 +190,77 @@ impl<M: Send + Sync, P: Send + Sync> Convoy<M, P> {
                 Err(error) => unwritten.push((message, error)),
             }
         }
-        Ok(Turn { ended, unwritten })
+        // Where there is nothing else to do, it waits for the wire.
+        let left = if is_idle { 0 } else { self.room() };
+        // Where the wire is what everything waits for, letters that come late hold up nothing.
+        self.writers = writers(self.writers, size, are_letters_late && wire.under_way() <= left);
+        let ended = wire.collect(left).await;
+        Ok(Turn { ended: self.ended(ended), unwritten })
     }
 
-    /// How many are on their way and not on the wire yet.
+    /// How many may be on the wire for those that are written to be recorded.
+    fn room(&self) -> usize {
+        GROUPS_IN_FLIGHT.saturating_mul(self.group).saturating_sub(self.written.len())
+    }
+
+    /// How many are on their way whose end was not heard of.
     pub fn waiting(&self) -> usize {
-        self.on_wire.len().saturating_add(self.written.len())
+        self.on_wire.saturating_add(self.written.len())
     }
 
-    /// Takes back everything that is not on the wire, in its order: what was recorded is written down as deferred, and
-    /// so is what became of those before, so that whatever is decided next is decided about what the ledger says.
-    pub fn recall(&mut self, ledger: &mut Ledger, run: &str) -> Result<Vec<M>, ledger::Error> {
-        let recalled = Outcome::Deferred { code: Code::Recalled };
-        let mut settlements = self.settled.clone();
-        settlements.extend(self.on_wire.iter().map(|message| settlement(&message.key().0, recalled)));
-        ledger.settle(run, &settlements)?;
-        self.settled.clear();
-        let recorded = self.on_wire.drain(..).map(|message| message.key().0.clone());
-        let written = self.written.drain(..).map(|(record, _)| record.key.0);
+    /// Lets nothing more leave, and says what became of everything that was on the wire: what had not begun to leave
+    /// comes back as [`Code::Recalled`].
+    pub async fn halt(&mut self, wire: &mut impl Wire<P>) -> Vec<Ended<M>> {
+        wire.withdraw();
+        let ended = wire.collect(0).await;
+        self.ended(ended)
+    }
+
+    /// Takes back what is written and not recorded, in its order.
+    pub fn take_back(&mut self) -> Vec<M> {
         let known = &mut self.known;
-        Ok(recorded.chain(written).filter_map(|key| known.remove(&key)).collect())
+        self.written.drain(..).filter_map(|(record, _)| known.remove(&record.key.0)).collect()
+    }
+
+    /// Commits now what became of messages, so that whatever is decided next is decided about what the ledger says.
+    pub fn commit(&mut self, ledger: &mut Ledger, run: &str) -> Result<(), ledger::Error> {
+        ledger.settle(run, &self.settled)?;
+        self.settled.clear();
+        Ok(())
     }
 
     /// Writes down what is certain when the sender gives up: what became of those that were sent, and that those
-    /// which were recorded and never given to the wire have not left.
-    pub fn leave(&mut self, ledger: &mut Ledger, run: &str) -> Result<(), ledger::Error> {
+    /// which were recorded and had not begun to leave have not left.
+    pub async fn leave(
+        &mut self,
+        ledger: &mut Ledger,
+        wire: &mut impl Wire<P>,
+        run: &str,
+    ) -> Result<(), ledger::Error> {
+        let ended = self.halt(wire).await;
         let mut settled = std::mem::take(&mut self.settled);
-        let stopped = Outcome::Deferred { code: Code::Stopped };
-        settled.extend(self.on_wire.drain(..).map(|message| settlement(&message.key().0, stopped)));
+        settled.extend(ended.iter().map(|(_, key, outcome)| settlement(key, given_up(*outcome))));
         ledger.settle(run, &settled)
     }
 
-    fn ended(&mut self, on_wire: Vec<Recorded<P>>, outcomes: Vec<Outcome>) -> Vec<(M, String, Outcome)> {
-        let ends = on_wire.iter().zip(outcomes);
-        ends.filter_map(|(message, outcome)| {
-            let key = message.key().0.clone();
-            Some((self.known.remove(&key)?, key, outcome))
-        })
-        .collect()
+    fn ended(&mut self, ended: Vec<(MessageKey, Outcome)>) -> Vec<Ended<M>> {
+        self.on_wire = self.on_wire.saturating_sub(ended.len());
+        let known = &mut self.known;
+        ended.into_iter().filter_map(|(key, outcome)| Some((known.remove(&key.0)?, key.0, outcome))).collect()
+    }
+}
+
+/// What came back from the wire does not leave in this run.
+fn given_up(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Deferred { code: Code::Recalled } => Outcome::Deferred { code: Code::Stopped },
+        known => known,
     }
 }
 
 /// Writes down what is certain, after the ledger has failed: at least the journal may still take it.
-fn keep<M>(ledger: &mut Ledger, run: &str, ended: &[(M, String, Outcome)]) -> Result<(), ledger::Error> {
-    let settlements = ended.iter().map(|(_, key, outcome)| settlement(key, *outcome));
+fn keep<M>(ledger: &mut Ledger, run: &str, ended: &[Ended<M>]) -> Result<(), ledger::Error> {
+    let settlements = ended.iter().map(|(_, key, outcome)| settlement(key, given_up(*outcome)));
     ledger.settle(run, &settlements.collect::<Vec<_>>())
 }
 
@@ -202,9 +274,9 @@ pub fn settlement(key: &str, outcome: Outcome) -> Settlement {
     }
 }
 
-/// How many threads write the next batch: one more where all waited for the letters, one less where they were done
-/// before the wire or the ledger. Writing needs no more of the machine than keeps it from holding up the turn; what it
-/// leaves, the wire has.
+/// How many threads write the next batch: one more where the turn waited for the letters and for nothing else, one less
+/// where they were done before the commit or did not matter because the wire had no room. Writing needs no more of the
+/// machine than keeps it from holding up the turn; what it leaves, the wire has.
 fn writers(writers: usize, batch: usize, is_awaited: bool) -> usize {
     match (batch, is_awaited) {
         (0, _) => writers,

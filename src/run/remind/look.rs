@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::Night;
 use super::super::channels::Senders;
-use super::admit::{Gate, put_back};
+use super::admit::Gate;
 use super::{OTHER_CHANNEL, Way, end_of};
 use crate::fault::{Explain, Fault};
 use crate::ledger::{Ledger, MessageKey};
@@ -25,22 +25,19 @@ const LEAST: SignedDuration = SignedDuration::from_secs(15);
 type Waiting<'o> = (VecDeque<Reminder<'o>>, HashMap<String, Timestamp>);
 
 impl Night<'_> {
-    /// Looks at everything that has not begun to leave, where something has happened since it was last looked at.
+    /// Looks at everything that has not begun to leave, where something has happened since it was last looked at: by
+    /// then it is in the line again. `is_news` says whether somebody has said something.
+    #[expect(clippy::too_many_arguments, reason = "what the loop of sending is made of, each on loan from its caller")]
     pub(super) async fn last_look<'o>(
         &mut self,
         ledger: &mut Ledger,
         senders: &mut Senders,
         gate: &mut Gate,
+        is_news: bool,
         line: &mut VecDeque<Reminder<'o>>,
         plan: &mut Plan<'o>,
         way: &mut Way<'o>,
     ) -> Result<(), Fault> {
-        let is_news = self.hears(ledger)?;
-        if is_news || !senders.permit().holds() {
-            let recalled = way.convoy.recall(ledger, &self.run).map_err(|error| error.fault())?;
-            // They were before all that is left in the line.
-            recalled.into_iter().rev().for_each(|message| put_back(line, message));
-        }
         self.hold_for_window(line, plan);
         let is_new_day = gate.is_new_day();
         let is_due = self.is_stale() && way.convoy.is_empty() && !line.is_empty();
@@ -76,7 +73,7 @@ impl Night<'_> {
     }
 
     /// Whether somebody has said something since this was last asked; what was refused is known then.
-    fn hears(&mut self, ledger: &Ledger) -> Result<bool, Fault> {
+    pub(super) fn hears(&mut self, ledger: &Ledger) -> Result<bool, Fault> {
         let newest = ledger.newest_preference().map_err(|error| error.fault())?;
         if newest == self.heard_until {
             return Ok(false);

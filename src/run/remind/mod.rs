@@ -4,6 +4,7 @@ mod admit;
 mod again;
 pub mod convoy;
 mod give_up;
+mod land;
 mod look;
 pub mod retry;
 mod several;
@@ -16,14 +17,14 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use self::convoy::{Convoy, settlement};
+use self::convoy::{Convoy, Ended, settlement};
 use self::retry::Retries;
 use super::Night;
 use super::build::Built;
 use super::channels::Senders;
 use crate::calendar::{now, vietnam};
 use crate::delivery::breaker::Breakers;
-use crate::delivery::{self, Address, Class, Code, Outcome, Post};
+use crate::delivery::{self, Address, Class, Code, Outcome, Permit, Post};
 use crate::fault::{Explain, Fault};
 use crate::ledger::{self, Ledger, MessageKey, MessageState, OutboxRow, Preference, Stance};
 use crate::obligations::Obligation;
@@ -41,9 +42,6 @@ struct Way<'o> {
     convoy: Convoy<Reminder<'o>>,
     retries: Retries<Reminder<'o>>,
 }
-
-/// A message that is no longer on its way, its key, and what became of it.
-type Ended<'o> = (Reminder<'o>, String, Outcome);
 
 /// What is the same in every letter of an item.
 pub(super) struct Standing {
@@ -101,7 +99,7 @@ impl Night<'_> {
             if sent.is_err() {
                 // The first error is the one to report. What the wire said is kept, or it would leave again, and what
                 // is known of the others.
-                drop(way.convoy.leave(ledger, &self.run));
+                drop(way.convoy.leave(ledger, &mut senders, &self.run).await);
                 drop(self.remember_unsent(ledger, built, &plan));
             }
             sent?;
@@ -179,19 +177,17 @@ impl Night<'_> {
     ) -> Result<(), Fault> {
         let mut gate = self.gate();
         senders.listen_to(&self.world.state);
-        let mut stopped = breakers.stopped();
+        let (mut stopped, mut looked_at) = (breakers.stopped(), now());
         loop {
             self.try_again(senders, breakers, reminders, plan, &mut way.retries).await?;
             let is_stale = self.is_stale();
-            self.last_look(ledger, senders, &mut gate, reminders, plan, way).await?;
-            let Way { convoy, retries } = &mut *way;
-            if breakers.stopped() != stopped {
+            let is_news = self.hears(ledger)?;
+            if is_news || !senders.permit().holds() || breakers.stopped() != stopped {
+                self.recall(ledger, senders, breakers, reminders, plan, way).await?;
                 stopped = breakers.stopped();
-                // What is on its way and has not begun to leave is held like the rest: it may be of what was stopped.
-                let recalled = convoy.recall(ledger, &self.run).map_err(|error| error.fault())?;
-                recalled.into_iter().rev().for_each(|message| admit::put_back(reminders, message));
-                stop::hold_stopped(breakers, reminders, plan);
             }
+            self.last_look(ledger, senders, &mut gate, is_news, reminders, plan, way).await?;
+            let Way { convoy, retries } = &mut *way;
             // What is stale is looked at again when those before it have left.
             let most = senders.group(&self.checked.pipeline.channels);
             let room = gate.room(self.may_leave_until(&gate), convoy.waiting());
@@ -216,26 +212,18 @@ impl Night<'_> {
                 }
                 Ok(written)
             };
-            let began_at = now();
+            // Where nothing was on the wire, it begins now; otherwise it goes on since the last look.
+            let began_at = if convoy.on_wire() == 0 { now() } else { looked_at };
             let turn = convoy.turn(ledger, senders, &run, batch, &write).await.map_err(|error| error.fault())?;
             let is_sent = |(_, _, outcome): &&(_, _, Outcome)| outcome.code() != Some(Code::Recalled);
             gate.has_sent(turn.ended.iter().filter(is_sent).count(), began_at);
+            looked_at = now();
             let left = left.into_inner().unwrap_or_else(PoisonError::into_inner);
             if !left.is_empty() {
                 ledger.drop_messages(&run, &left).map_err(|error| error.fault())?;
             }
             turn.unwritten.into_iter().for_each(|(reminder, why)| self.not_written(reminder, why, reminders, plan));
-            let numbers = senders.numbers();
-            let (recalled, again) = self.ended(ledger, (turn.ended, numbers), convoy, retries, breakers)?;
-            let mut again = VecDeque::from(again);
-            stop::hold_stopped(breakers, &mut again, plan);
-            if !again.is_empty() {
-                reminders.extend(self.prepare(senders, again.into(), plan).await?);
-            }
-            // They were before all that is left in the line.
-            recalled.into_iter().rev().for_each(|message| admit::put_back(reminders, message));
-            let waiting = std::mem::take(reminders);
-            *reminders = self.after_trouble(senders, waiting, plan, retries).await?;
+            self.land(ledger, senders, breakers, reminders, plan, way, turn.ended).await?;
         }
     }
 
@@ -253,10 +241,10 @@ impl Night<'_> {
     fn ended<'o>(
         &mut self,
         ledger: &mut Ledger,
-        (ended, numbers): (Vec<Ended<'o>>, HashMap<String, String>),
+        (ended, numbers): (Vec<Ended<Reminder<'o>>>, HashMap<String, String>),
         convoy: &mut Convoy<Reminder<'o>>,
         retries: &mut Retries<Reminder<'o>>,
-        breakers: &mut Breakers,
+        (breakers, permit): (&mut Breakers, &Permit),
     ) -> Result<(Vec<Reminder<'o>>, Vec<Reminder<'o>>), Fault> {
         let (mut again, mut opted_out, mut unreached) = (Vec::new(), Vec::new(), Vec::new());
         let (mut recalled, mut back) = (Vec::new(), Vec::new());
@@ -277,7 +265,7 @@ impl Night<'_> {
             settlement.reason = number.and_then(|number| ledger::accepted_as(number)).unwrap_or(settlement.reason);
             convoy.settle(settlement);
             if let Some(end) = stop::end(outcome, state) {
-                self.count_end(ledger, breakers, &stop::scopes_of_message(&reminder, &key), end)?;
+                self.count_end(ledger, (breakers, permit), &stop::scopes_of_message(&reminder, &key), end)?;
             }
             if let Some(at) = retry_at {
                 retries.wait(at, reminder);

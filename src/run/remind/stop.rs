@@ -8,7 +8,7 @@ use super::super::Night;
 use super::address_index;
 use crate::calendar::now;
 use crate::delivery::breaker::{Breakers, Change, Count, End, Scope};
-use crate::delivery::{Class, Code, Outcome};
+use crate::delivery::{Class, Code, Outcome, Permit};
 use crate::fault::{Explain, Fault, Place};
 use crate::language::Language;
 use crate::ledger::{Ledger, MessageState, Stop};
@@ -81,15 +81,19 @@ impl Night<'_> {
         known.collect()
     }
 
-    /// Counts the end of a message; what is stopped by it is in the ledger before anything else is sent.
+    /// Counts the end of a message. Where something is stopped by it, nothing more begins to leave before that is in the
+    /// ledger.
     pub(super) fn count_end(
         &mut self,
         ledger: &mut Ledger,
-        breakers: &mut Breakers,
+        (breakers, permit): (&mut Breakers, &Permit),
         scopes: &[Scope],
         end: End,
     ) -> Result<(), Fault> {
         let changes = breakers.count(scopes, end);
+        if changes.iter().any(|(.., change)| matches!(change, Change::Stopped { .. })) {
+            permit.withdraw();
+        }
         self.tell_changes(ledger, changes)
     }
 
