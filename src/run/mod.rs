@@ -372,7 +372,7 @@ impl Night<'_> {
         self.follow(ledger, &built, &obligations).await?;
         obligations.append(&mut self.absent);
         self.leave_dossiers(ledger, &built, &obligations).await?;
-        self.send(ledger, &built, &obligations).await?;
+        self.send(ledger, &mut built, &obligations).await?;
         self.tell_requests(ledger)?;
         self.settle_dossiers(ledger)?;
         self.forget_sealed(ledger)?;
