@@ -1,6 +1,6 @@
 //! Sending beside its peers, as rates measured in one run.
 //!
-//! `cargo bench --bench reminders -- [send] [plan] [--rounds N]`
+//! `cargo bench --bench reminders -- [send] [plan] [night] [--rounds N]`
 //!
 //! **send**: `CHUDONG_BENCH_MESSAGES` distinct personal messages (200,000 if not set) are planned; then each is
 //! reserved, rendered, recorded durably, sent to a local `smtp-sink` over 16 connections, and settled. Beside it
@@ -11,9 +11,15 @@
 //! persons as on a night, beside the bare inserts of the same rows in commits of the same size into the same table. The
 //! peak of memory is that of a part: it must be the same for two million.
 //!
+//! **night**: a whole night, as `chudong run` has it, of an agency of `CHUDONG_BENCH_PERSONS` persons (200,000 if not set)
+//! each of whom has something due, into a local `smtp-sink`: from the files of the sources to the published pages. Then
+//! another of twice as many. What it asks is how its peak of memory grows, which says what is held of each person; the
+//! seconds are those of the whole, and depend on how fast the sink is.
+//!
 //! Ours runs in a process of its own, so that its peak memory is its own. `smtp-source` and `smtp-sink` come with the
 //! package postfix (`./test.sh --install`). Files are kept in `CHUDONG_BENCH_DIR` (`target/bench` if not set).
 
+mod night;
 mod ours;
 mod peers;
 
@@ -54,6 +60,8 @@ enum Part {
     Send,
     /// Planned and recorded.
     Plan,
+    /// A whole night.
+    Night,
 }
 
 fn main() -> Fallible<()> {
@@ -71,6 +79,9 @@ fn main() -> Fallible<()> {
     }
     if is_asked(Part::Plan) {
         plan(&folder, args.rounds)?;
+    }
+    if is_asked(Part::Night) {
+        night(&folder, args.rounds)?;
     }
     Ok(())
 }
@@ -129,6 +140,29 @@ fn plan(folder: &std::path::Path, rounds: u32) -> Fallible<()> {
     say(&format!("{reminders} reminders, median of {rounds}: {ours:.1} s beside {bare:.1} s of bare inserts"))?;
     goal("times the bare inserts", ours / bare, 2.0, ours <= bare * 2.0)?;
     goal("peak memory in MB", peak as f64, PEAK_MB_MAX as f64, peak <= PEAK_MB_MAX)
+}
+
+fn night(folder: &std::path::Path, rounds: u32) -> Fallible<()> {
+    let persons = number("CHUDONG_BENCH_PERSONS", 200_000)?;
+    let mut peaks: [Vec<f64>; 2] = Default::default();
+    for round in 1..=rounds {
+        for (persons, peaks) in [persons, persons * 2].into_iter().zip(&mut peaks) {
+            let sink = peers::Sink::start()?;
+            let done = ours::run(folder, "night", persons, sink.port())?;
+            say(&format!(
+                "round {round}: a night of {persons} persons in {:.1} s, peak {} MB, ledger of {} MB",
+                done.seconds,
+                done.peak_mb,
+                done.bytes >> 20
+            ))?;
+            peaks.push(done.peak_mb as f64);
+        }
+    }
+    let [once, twice] = peaks.map(median);
+    let held_bytes = (twice - once).max(0.0) * f64::from(1 << 20) / persons as f64;
+    say(&format!("a night of {persons} and of twice as many, median of {rounds}: {once:.0} and {twice:.0} MB"))?;
+    say(&format!("  {held_bytes:.0} bytes for each person more"))?;
+    goal("peak memory in MB", twice, PEAK_MB_MAX as f64, twice <= PEAK_MB_MAX as f64)
 }
 
 fn goal(what: &str, is: f64, wanted: f64, holds: bool) -> Fallible<()> {

@@ -73,6 +73,7 @@ pub fn child(words: &[String]) -> Fallible<()> {
     let done = match part.as_str() {
         "send" => send(messages, port, &state)?,
         "plan" => plan_and_record(messages, &state)?,
+        "night" => super::night::night(messages, port, &state)?,
         _ => bare(messages, &state)?,
     };
     say(&serde_json::to_string(&done)?)
@@ -402,7 +403,7 @@ fn insert(connection: &mut rusqlite::Connection, records: &[Record]) -> Fallible
     Ok(transaction.commit()?)
 }
 
-fn peak_mb() -> Fallible<u64> {
+pub fn peak_mb() -> Fallible<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).ok_or("no peak memory")?;
     let kb: u64 = line.split_whitespace().nth(1).ok_or("no peak memory")?.parse()?;

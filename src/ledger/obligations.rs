@@ -6,7 +6,7 @@
 //! stands, and `followed`, the newest night of each item. Subjects are keyed pseudonyms.
 
 use jiff::civil::Date;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde_json::{Value, json};
 
 use super::{Error, Ledger, append};
@@ -65,41 +65,54 @@ impl Ledger {
 
     /// Writes down what became of the obligations of these items on a night: all of it, or nothing.
     pub fn follow(&mut self, run: &str, as_of: Date, items: &[Followed]) -> Result<(), Error> {
-        self.write("write down what became of the obligations", |transaction| {
-            let as_of = as_of.to_string();
-            for Followed { item, changes } in items {
-                // The rows stand in the order of their keys.
-                let mut changes: Vec<&Change> = changes.iter().collect();
-                changes.sort_by(|a, b| a.standing.key.cmp(&b.standing.key));
-                let parts = changes.chunks(CHANGES_PER_ENTRY);
-                let nothing: &[&Change] = &[];
-                let parts = if changes.is_empty() { vec![nothing] } else { parts.collect() };
-                for part in parts {
-                    let lines: Vec<Value> = part.iter().map(|change| line(change)).collect();
-                    let entry = append(transaction, run, KIND, item, &json!({ "as_of": as_of, "changes": lines }))?;
-                    let mut put = transaction.prepare_cached(
-                        "insert into obligation (item, key, subject, due_on, rule_version, state, since, fulfilled_on, run, entry)
-                         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-                         on conflict (item, key) do update set due_on = ?4, rule_version = ?5, state = ?6, since = ?7,
-                             fulfilled_on = ?8, run = ?9, entry = ?10",
-                    )?;
-                    for Change { standing, .. } in part {
-                        let fulfilled_on = standing.fulfilled_on.map(|on| on.to_string());
-                        put.execute(params![
-                            item, standing.key, standing.subject, standing.due_on.to_string(), standing.rule_version,
-                            standing.state.word(), standing.since.to_string(), fulfilled_on, run, entry
-                        ])?;
+        let mut followed = items.iter();
+        self.follow_made(run, as_of, items.iter().map(|one| one.item.as_str()), |_, take| {
+            let mut changes: Vec<&Change> = followed.next().into_iter().flat_map(|one| &one.changes).collect();
+            changes.sort_by(|a, b| a.standing.key.cmp(&b.standing.key));
+            changes.into_iter().for_each(|change| take(change.clone()));
+            Ok(())
+        })
+    }
+
+    /// Like [`Ledger::follow`], with changes that are made when they are written: no more of them than an entry holds
+    /// stand in memory. `changes_of` is asked for each item, once and in their order, and gives its changes in the
+    /// order of their keys, in which the rows stand.
+    pub fn follow_made<'i>(
+        &mut self,
+        run: &str,
+        as_of: Date,
+        items: impl IntoIterator<Item = &'i str>,
+        mut changes_of: impl FnMut(&str, &mut dyn FnMut(Change)) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut failed = None;
+        let written = self.write("write down what became of the obligations", |transaction| {
+            for item in items {
+                let mut page = Page { transaction, run, item, as_of: as_of.to_string(), changes: Vec::new() };
+                let (mut is_told, mut written) = (false, Ok(()));
+                let made = changes_of(item, &mut |change| {
+                    if written.is_err() {
+                        return;
                     }
-                    transaction
-                        .prepare_cached(
-                            "insert into followed (item, as_of, run, entry) values (?1, ?2, ?3, ?4)
-                             on conflict (item) do update set as_of = ?2, run = ?3, entry = ?4",
-                        )?
-                        .execute(params![item, as_of, run, entry])?;
+                    page.changes.push(change);
+                    if page.changes.len() == CHANGES_PER_ENTRY {
+                        is_told = true;
+                        written = page.write();
+                    }
+                });
+                written?;
+                if let Err(error) = made {
+                    failed = Some(error);
+                    // Nothing of it stays: what is wrong is said below.
+                    return Err(rusqlite::Error::QueryReturnedNoRows);
+                }
+                // That nothing changed is written down, too.
+                if !(is_told && page.changes.is_empty()) {
+                    page.write()?;
                 }
             }
             Ok(())
-        })
+        });
+        failed.map_or(written, Err)
     }
 
     /// How many obligations stand how, by item; of one item alone where one is named.
@@ -126,6 +139,52 @@ impl Ledger {
         let rows = select.query_map([KIND, item, key], |row| row.get::<_, String>(0));
         let rows: Vec<String> = rows.and_then(Iterator::collect).map_err(failed)?;
         Ok(rows.iter().filter_map(|row| serde_json::from_str(row).ok()).collect())
+    }
+}
+
+/// The changes of one entry.
+struct Page<'t> {
+    transaction: &'t Transaction<'t>,
+    run: &'t str,
+    item: &'t str,
+    as_of: String,
+    changes: Vec<Change>,
+}
+
+impl Page<'_> {
+    fn write(&mut self) -> rusqlite::Result<()> {
+        let Page { transaction, run, item, .. } = *self;
+        let (as_of, changes) = (&self.as_of, &mut self.changes);
+        let lines: Vec<Value> = changes.iter().map(line).collect();
+        let entry = append(transaction, run, KIND, item, &json!({ "as_of": as_of, "changes": lines }))?;
+        let mut put = transaction.prepare_cached(
+            "insert into obligation (item, key, subject, due_on, rule_version, state, since, fulfilled_on, run, entry)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             on conflict (item, key) do update set due_on = ?4, rule_version = ?5, state = ?6, since = ?7,
+                 fulfilled_on = ?8, run = ?9, entry = ?10",
+        )?;
+        for Change { standing, .. } in changes.drain(..) {
+            let fulfilled_on = standing.fulfilled_on.map(|on| on.to_string());
+            put.execute(params![
+                item,
+                standing.key,
+                standing.subject,
+                standing.due_on.to_string(),
+                standing.rule_version,
+                standing.state.word(),
+                standing.since.to_string(),
+                fulfilled_on,
+                run,
+                entry
+            ])?;
+        }
+        transaction
+            .prepare_cached(
+                "insert into followed (item, as_of, run, entry) values (?1, ?2, ?3, ?4)
+                 on conflict (item) do update set as_of = ?2, run = ?3, entry = ?4",
+            )?
+            .execute(params![item, as_of, run, entry])
+            .map(drop)
     }
 }
 

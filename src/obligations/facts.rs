@@ -84,6 +84,14 @@ impl Facts {
         }
     }
 
+    /// The row of the table of obligations that they are read from; none where they were given one by one.
+    pub fn table_row(&self) -> Option<usize> {
+        match &self.0 {
+            Held::Row(_, row) => usize::try_from(*row).ok(),
+            Held::Apart(_) => None,
+        }
+    }
+
     /// Facts by name, in order, for a letter.
     pub fn by_name(&self) -> BTreeMap<String, Fact> {
         match &self.0 {

@@ -16,7 +16,7 @@ use crate::satisfaction;
 use crate::sql::ahead::{self, Ahead};
 use crate::sql::engine::{Bound, given_tables};
 use crate::sql::through::{Keys, Sieve};
-use crate::sql::{Engine, Model};
+use crate::sql::{Engine, Library, Model};
 use crate::submission::{Becomes, Status};
 use crate::tables::{Contract, Stored, Table, TableName, Tables};
 
@@ -58,6 +58,15 @@ impl Built {
     /// Holds a table for a person.
     pub(super) fn hold(&mut self, name: TableName) {
         self.held.insert(name);
+    }
+
+    /// Forgets a table that is not asked for any more tonight, unless a select of these folders may ask.
+    pub(super) fn forget(&mut self, name: &TableName, library: &Library, folders: &[&str]) {
+        let mut models = folders.iter().flat_map(|folder| library.folder(folder));
+        if !models.any(|model| model.reads.contains(name)) {
+            self.tables.remove(name);
+            self.engine.forget(name);
+        }
     }
 
     /// Whether the obligations of an item could be computed and read tonight: what is not among them is not there.
@@ -159,12 +168,8 @@ impl Night<'_> {
             self.report.items.push(line);
         }
         self.absent = self.absent(built, &all);
-        let is_asked = |found: &&Obligation| found.is_open(self.as_of) || self.waiting.contains_key(&*found.key);
-        let open = all.iter().flat_map(|(_, found)| found).filter(is_asked).chain(&self.absent);
-        let mut due: Vec<&str> = open.map(|obligation| obligation.subject_id.reveal().as_str()).collect();
-        let mut seen = HashSet::with_capacity(due.len());
-        due.retain(|subject| seen.insert(*subject));
-        built.engine.register(&due_name(), &due_table(&due)).map_err(|error| error.fault())?;
+        let due = self.subjects_due(&all);
+        built.engine.register(&due_name(), &due).map_err(|error| error.fault())?;
         for model in self.checked.library.folder("reminders") {
             self.make(built, model, None, true).await;
         }
@@ -174,7 +179,22 @@ impl Night<'_> {
                 line.obligations = found.iter().filter(|found| found.is_open(self.as_of)).count() as u64;
             }
         }
-        Ok(all.into_iter().flat_map(|(_, found)| found).collect())
+        // Those of the first item stay where they are: they are not there twice.
+        let together = all.into_iter().map(|(_, found)| found).reduce(|mut all, found| {
+            all.extend(found);
+            all
+        });
+        Ok(together.unwrap_or_default())
+    }
+
+    /// Those who have something due, or wait to be told of it: each once.
+    fn subjects_due(&self, all: &[(&Item, Vec<Obligation>)]) -> Table {
+        let is_asked = |found: &&Obligation| found.is_open(self.as_of) || self.waiting.contains_key(&*found.key);
+        let open = all.iter().flat_map(|(_, found)| found).filter(is_asked).chain(&self.absent);
+        let mut due: Vec<&str> = open.map(|obligation| obligation.subject_id.reveal().as_str()).collect();
+        let mut seen = HashSet::with_capacity(due.len());
+        due.retain(|subject| seen.insert(*subject));
+        due_table(&due)
     }
 
     /// What somebody has filed a dossier for is done, whatever a register says or does not say yet: of the dossiers that

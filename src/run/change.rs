@@ -17,17 +17,55 @@ use crate::fault::{Explain, Fault};
 use crate::ledger::Ledger;
 use crate::obligations::Obligation;
 use crate::obligations::life::State;
-use crate::personal::{Personal, SharedText, ShortText};
+use crate::personal::{Personal, ShortText};
 use crate::pipeline::{Audience, ChangeBound};
 use crate::reminders::plan::Reminder;
 use crate::report::{CheckLine, Counts, HELD_BY_A_CHANGE, ItemLine, Report};
-use crate::tables::{self, TableName};
+use crate::tables::{self, Table, TableName, Texts};
 
 /// How many runs are looked through for one on which an item was not held.
 const RUNS_BACK: u32 = 60;
 
-/// The commune of each person and each business that has something due: many share one.
-type Communes = HashMap<(bool, Personal<ShortText>), SharedText>;
+/// The commune of each person and each business that has something due, as their table has it: beside it they take four
+/// bytes each.
+#[derive(Default)]
+struct Communes {
+    subjects: Texts,
+    kinds: Texts,
+    codes: Texts,
+    /// The rows in order of kind and subject.
+    rows: Vec<u32>,
+}
+
+impl Communes {
+    fn read(table: &Table) -> Result<Communes, tables::Error> {
+        let subjects = table.shared_texts("subject_id")?;
+        let (kinds, codes) = (table.shared_texts("kind")?, table.shared_texts("commune_code")?);
+        let rows = u32::try_from(table.rows()).unwrap_or(u32::MAX);
+        let is_known = |row: &u32| subjects.get(place(*row)).is_some() && codes.get(place(*row)).is_some();
+        let mut communes = Communes { rows: (0..rows).filter(is_known).collect(), subjects, kinds, codes };
+        let mut rows = std::mem::take(&mut communes.rows);
+        rows.sort_unstable_by(|a, b| (communes.whose(*a), a).cmp(&(communes.whose(*b), b)));
+        communes.rows = rows;
+        Ok(communes)
+    }
+
+    fn whose(&self, row: u32) -> (bool, Option<&str>) {
+        (self.kinds.get(place(row)) == Some("business"), self.subjects.get(place(row)))
+    }
+
+    /// The code of somebody's commune; of two rows of one subject the later one counts.
+    fn of(&self, is_business: bool, subject: &Personal<ShortText>) -> Option<&str> {
+        let wanted = (is_business, Some(subject.reveal().as_str()));
+        let after = self.rows.partition_point(|row| self.whose(*row) <= wanted);
+        let row = self.rows.get(after.checked_sub(1)?).filter(|row| self.whose(**row) == wanted)?;
+        self.codes.get(place(*row))
+    }
+}
+
+fn place(row: u32) -> usize {
+    usize::try_from(row).unwrap_or(usize::MAX)
+}
 
 impl Night<'_> {
     /// Counts the obligations of each item by commune, and holds an item of which there are far more or fewer than
@@ -124,22 +162,10 @@ impl Night<'_> {
 
     /// The communes of `sql/reminders/communes.sql`; none where the installation or the night has no such table.
     fn communes(&self, built: &Built) -> Result<Communes, Fault> {
-        let Some(table) = built.tables.get(&TableName::new("reminders", "communes")) else {
+        let Some(table) = built.tables.get(&communes_of_the_due()) else {
             return Ok(Communes::default());
         };
-        let failed = |error: tables::Error| error.fault();
-        let subjects = table.shared_texts("subject_id").map_err(failed)?;
-        let kinds = table.shared_texts("kind").map_err(failed)?;
-        let codes = table.shared_texts("commune_code").map_err(failed)?;
-        let mut known = Communes::with_capacity(table.rows());
-        let mut shared: BTreeMap<&str, SharedText> = BTreeMap::new();
-        for row in 0..table.rows() {
-            if let (Some(subject), Some(code)) = (subjects.get(row), codes.get(row)) {
-                let code = shared.entry(code).or_insert_with(|| code.into()).clone();
-                known.insert((kinds.get(row) == Some("business"), Personal::new(subject.into())), code);
-            }
-        }
-        Ok(known)
+        Communes::read(table).map_err(|error| error.fault())
     }
 
     /// Counts obligations in the line of their item, under the commune of their person.
@@ -153,7 +179,7 @@ impl Night<'_> {
         for obligation in obligations {
             let item = self.checked.pipeline.item(&obligation.item);
             let is_business = item.is_some_and(|item| item.audience == Audience::Business);
-            let commune = communes.get(&(is_business, obligation.subject_id.clone())).map_or("", SharedText::as_str);
+            let commune = communes.of(is_business, &obligation.subject_id).unwrap_or_default();
             *counts.entry((&obligation.item, commune)).or_default() += 1;
         }
         for ((item, commune), count) in counts {
@@ -162,6 +188,11 @@ impl Night<'_> {
             }
         }
     }
+}
+
+/// The communes of those who have something due.
+pub(super) fn communes_of_the_due() -> TableName {
+    TableName::new("reminders", "communes")
 }
 
 /// The line of each item on the newest run, up to tonight, that ended and on which it was not held; with its night.

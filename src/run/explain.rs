@@ -2,10 +2,10 @@
 //!
 //! Who asks later gets it from what is kept of the night, touching no source: its landed generations
 //! are read again with the law and the calendar as they were known then; the select of the item tells how
-//! it came to the date, for that one obligation. A night that sends asks once for each item, for all its
-//! reminders together, and keeps each text sealed beside the entry of its message.
+//! it came to the date, for that one obligation. What a night that sends keeps with each message is made in
+//! [`accounts`](super::accounts).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::StringArray;
@@ -20,19 +20,15 @@ use crate::fault::{Explain, Fault, Place};
 use crate::landing;
 use crate::ledger::Ledger;
 use crate::obligations::explain::{self, Due, Explanation, Night, Provenance, SourceField};
-use crate::obligations::{self, Obligation, key_of};
-use crate::personal::{Personal, PseudonymKey, SealingKey};
+use crate::obligations::{self, key_of};
+use crate::personal::{Personal, PseudonymKey};
 use crate::pipeline::{Item, Pipeline};
-use crate::reminders::plan::Reminder;
-use crate::report::FaultLine;
 use crate::sql::Engine;
 use crate::sql::cases::{Bench, Case};
 use crate::sql::engine::{Bound, given_tables};
 use crate::sql::steps::{KEYS, TOLD};
 use crate::tables::{Table, TableName};
 use crate::world::World;
-
-use super::build::Built;
 
 /// The fewest signs of a key that name an obligation.
 const PREFIX_MIN: usize = 4;
@@ -276,94 +272,6 @@ impl<'a> Kept<'a> {
         let everything = (pipeline.since(self.night), pipeline.until(self.night));
         let (since, until) = item.map_or(everything, |item| item.window(self.night));
         [("$as_of", self.night.date()), ("$until", until), ("$since", since)].into()
-    }
-}
-
-/// How the due dates of tonight's reminders came about.
-#[derive(Default)]
-pub(super) struct Accounts {
-    /// The account of the query, by the key of the obligation. It holds personal dates.
-    told: HashMap<String, String>,
-    provenance: Provenance,
-    key: Option<SealingKey>,
-}
-
-impl Accounts {
-    /// The key of sealing, once there is something to seal.
-    pub(super) fn key(&self) -> Option<&SealingKey> {
-        self.key.as_ref()
-    }
-}
-
-impl super::Night<'_> {
-    /// Asks the select of each item, once, how it came to the dates of these reminders.
-    ///
-    /// Where that fails it is said, and the messages leave without their explanation: a duty is not held back by it.
-    pub(super) async fn account(&mut self, ledger: &Ledger, built: &Built, reminders: &VecDeque<Reminder<'_>>) {
-        let mut wanted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for reminder in reminders {
-            wanted.entry(&reminder.item.id).or_default().insert(&reminder.obligation.key);
-        }
-        let pulled = ledger.pulled_at(self.as_of).unwrap_or_default();
-        self.accounts.provenance = provenance(self.checked, &pulled);
-        match self.world.sealing_key() {
-            Ok(key) => self.accounts.key = Some(key),
-            Err(error) => return self.report.faults.push(FaultLine::from(&error.fault())),
-        }
-        for (item, keys) in wanted {
-            self.world.progress.step(format!("explaining {} reminders of {item}", keys.len()));
-            match self.account_of(built, item, &keys).await {
-                Ok(told) => self.accounts.told.extend(told),
-                Err(fault) => self.report.faults.push(FaultLine::from(&fault)),
-            }
-        }
-    }
-
-    async fn account_of(
-        &self,
-        built: &Built,
-        item: &str,
-        wanted: &BTreeSet<&str>,
-    ) -> Result<Vec<(String, String)>, Fault> {
-        let name = TableName::new("obligations", item);
-        let (Some(table), Some(model)) = (built.tables.get(&name), self.checked.library.model(&name)) else {
-            return Ok(Vec::new());
-        };
-        let Some(item) = self.checked.pipeline.item(item) else { return Ok(Vec::new()) };
-        let rows = rows(item, table, &self.key, |key| wanted.contains(key));
-        let asked: Vec<(&str, Option<&str>, &str)> =
-            rows.iter().map(|row| (row.subject.as_str(), row.object.as_deref(), row.period.as_str())).collect();
-        let (since, until) = item.window(self.as_of);
-        let bound: Bound = [("$as_of", self.as_of.date()), ("$until", until), ("$since", since)].into();
-        let told = built.engine.steps(model, &bound, "due_on", Some(&keys(&asked))).await;
-        let told = told.map_err(|error| error.fault())?;
-        let accounts = told.texts(TOLD).unwrap_or_default();
-        let keyed = keyed(item, &told, &self.key).zip(accounts);
-        Ok(keyed.filter_map(|(row, account)| Some((row?.key, account?))).collect())
-    }
-
-    /// The year whose holidays are not decreed yet, where a due day rests on them.
-    ///
-    /// Where it is not known how the day came about, one that lies beside assumed days of rest is taken to rest on them:
-    /// a warning too many is better than a day that moves without one.
-    pub(super) fn assumed_year(&self, obligation: &Obligation) -> Option<i16> {
-        let calendar = &self.checked.pipeline.calendar;
-        match self.accounts.told.get(&*obligation.key) {
-            Some(account) => explain::assumed_year(account, calendar, self.known_on),
-            None => calendar.awaits_decree(obligation.due_on, self.known_on),
-        }
-    }
-
-    /// Why a reminder is sent, in the language of the person, sealed under the key of the message.
-    pub(super) fn sealed(&self, reminder: &Reminder<'_>) -> Option<Vec<u8>> {
-        let obligation = reminder.obligation;
-        let account = self.accounts.told.get(&*obligation.key)?;
-        // Nobody is written to about what is done.
-        let (on, rule_version) = (obligation.due_on, &*obligation.rule_version);
-        let due = Due { key: &obligation.key, on, rule_version, fulfilled: None };
-        let night = Night { known_on: self.known_on, ..of(&self.checked.pipeline, self.as_of) };
-        let explanation = explain::explain(reminder.item, due, account, night, &self.accounts.provenance).ok()?;
-        self.accounts.key.as_ref()?.seal(&reminder.key, &explanation.text(reminder.recipient.language()))
     }
 }
 

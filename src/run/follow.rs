@@ -1,6 +1,6 @@
 //! Step two and a half: what became of the obligations since the last night.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use super::Night;
 use super::build::Built;
 use crate::fault::{Explain, Fault};
-use crate::ledger::{Followed, Ledger};
+use crate::ledger::{self, Ledger};
 use crate::obligations::Obligation;
 use crate::obligations::life::{self, Change, Event, Window};
 use crate::personal::Personal;
@@ -16,6 +16,17 @@ use crate::pipeline::Item;
 use crate::report::FaultLine;
 use crate::sql::engine::Bound;
 use crate::tables::{self, TableName};
+
+/// What is followed of an item tonight.
+pub(super) struct Life<'n> {
+    item: &'n Item,
+    /// Its obligations as they are seen, in the order of their keys.
+    seen: Vec<&'n Obligation>,
+    window: Window,
+    /// Up to which day the register has something of those of whom something was withdrawn, by pseudonym; of an item that
+    /// is renewed in place.
+    latest: HashMap<String, Date>,
+}
 
 impl Night<'_> {
     /// Writes down what arose, moved, was fulfilled, withdrawn or lapsed, and counts it.
@@ -30,22 +41,36 @@ impl Night<'_> {
     ) -> Result<(), Fault> {
         self.world.progress.step("following the obligations".to_owned());
         let followed = self.followed(Some(ledger), built, obligations).await?;
-        ledger.follow(&self.run, self.as_of.date(), &followed).map_err(|error| error.fault())
+        // What was known is read as it stood before, while what became of it is written: a first night has a million
+        // changes, which do not stand in memory together.
+        let before = Ledger::read(&self.world.state).map_err(|error| error.fault())?;
+        let subject = |obligation: &Obligation| self.key.subject(&obligation.subject_id).into();
+        let mut lives = followed.iter();
+        let items = followed.iter().map(|life| life.item.id.as_str());
+        let written = ledger.follow_made(&self.run, self.as_of.date(), items, |_, take| match lives.next() {
+            Some(life) => life.each_change(Some(&before), subject, take),
+            None => Ok(()),
+        });
+        written.map_err(|error| error.fault())
     }
 
     /// Counts what would be written down; without a ledger, everything is new.
-    pub(super) async fn followed(
+    pub(super) async fn followed<'n>(
         &mut self,
         ledger: Option<&Ledger>,
         built: &Built,
-        obligations: &[Obligation],
-    ) -> Result<Vec<Followed>, Fault> {
-        let mut by_item: HashMap<&str, HashMap<&str, &Obligation>> = HashMap::new();
+        obligations: &'n [Obligation],
+    ) -> Result<Vec<Life<'n>>, Fault>
+    where
+        Self: 'n,
+    {
+        let mut by_item: HashMap<&str, Vec<&Obligation>> = HashMap::new();
         for obligation in obligations {
-            by_item.entry(&obligation.item).or_default().insert(&obligation.key, obligation);
+            by_item.entry(&obligation.item).or_default().push(obligation);
         }
         let mut followed = Vec::new();
-        for item in &self.checked.pipeline.items {
+        let checked = self.checked;
+        for item in &checked.pipeline.items {
             let newest = ledger.map(|ledger| ledger.followed_until(&item.id)).transpose();
             let newest = newest.map_err(|error| error.fault())?.flatten();
             let is_held = built.is_held(&TableName::new("obligations", &item.id));
@@ -54,79 +79,111 @@ impl Night<'_> {
             }
             let (since, until) = item.window(self.as_of);
             let window = Window { as_of: self.as_of.date(), since, until };
-            let seen = by_item.remove(item.id.as_str()).unwrap_or_default();
-            let mut changes = self.changes(ledger, &item.id, seen, window)?;
-            if item.renewed_in_place && changes.iter().any(|change| change.event == Event::Withdrawn) {
-                self.renew(built, item, &mut changes, window).await;
+            let mut seen = by_item.remove(item.id.as_str()).unwrap_or_default();
+            seen.sort_unstable_by_key(|obligation| obligation.key);
+            let mut life = Life { item, seen, window, latest: HashMap::new() };
+            if item.renewed_in_place {
+                life.latest = self.latest(ledger, built, &life).await?;
             }
-            self.count_life(&item.id, &changes);
-            followed.push(Followed { item: item.id.clone(), changes });
+            self.count_life(ledger, &life)?;
+            followed.push(life);
         }
         Ok(followed)
     }
 
-    fn changes(
-        &self,
+    /// Up to which day the register has something of those of whom something is gone tonight.
+    async fn latest(
+        &mut self,
         ledger: Option<&Ledger>,
-        item: &str,
-        mut seen: HashMap<&str, &Obligation>,
-        window: Window,
-    ) -> Result<Vec<Change>, Fault> {
-        let mut changes = Vec::new();
-        let known = ledger.map_or(Ok(()), |ledger| {
-            ledger.standings(item, |before| {
-                let seen = seen.remove(before.key.as_str());
-                changes.extend(life::next(&before, seen, window));
-            })
-        });
-        known.map_err(|error| error.fault())?;
-        for obligation in seen.into_values() {
-            let subject = || self.key.subject(&obligation.subject_id).into();
-            changes.extend(life::first(obligation, subject, window));
-        }
-        Ok(changes)
-    }
-
-    /// Fulfils what is gone because the same person's register entry now ends later than it did.
-    async fn renew(&mut self, built: &Built, item: &Item, changes: &mut [Change], window: Window) {
-        let Some(model) = self.checked.library.model(&TableName::new("obligations", &item.id)) else { return };
-        let far = window.as_of.saturating_add(FAR_YEARS.years());
-        let bound: Bound = [("$as_of", window.as_of), ("$until", far), ("$since", window.as_of)].into();
+        built: &Built,
+        life: &Life<'_>,
+    ) -> Result<HashMap<String, Date>, Fault> {
+        let mut gone: HashSet<String> = HashSet::new();
+        life.each_change(ledger, |_| String::new(), &mut |change| {
+            if change.event == Event::Withdrawn {
+                gone.insert(change.standing.subject);
+            }
+        })
+        .map_err(|error| error.fault())?;
+        let mut latest = HashMap::new();
+        let model = self.checked.library.model(&TableName::new("obligations", &life.item.id));
+        let Some(model) = model.filter(|_| !gone.is_empty()) else { return Ok(latest) };
+        let as_of = life.window.as_of;
+        let bound: Bound =
+            [("$as_of", as_of), ("$until", as_of.saturating_add(FAR_YEARS.years())), ("$since", as_of)].into();
         let ends = built.engine.look(model, &bound).await;
         let ends = ends.map_err(|error| error.fault()).and_then(|table| {
             let failed = |error: tables::Error| error.fault();
-            Ok(table.texts("subject_id").map_err(failed)?.into_iter().zip(table.dates("due_on").map_err(failed)?))
+            Ok((table.shared_texts("subject_id").map_err(failed)?, table.dates("due_on").map_err(failed)?))
         });
-        let ends = match ends {
+        let (subjects, days) = match ends {
             Ok(ends) => ends,
-            Err(fault) => return self.report.faults.push(FaultLine::from(&fault)),
+            Err(fault) => {
+                self.report.faults.push(FaultLine::from(&fault));
+                return Ok(latest);
+            }
         };
-        let mut latest: HashMap<String, Date> = HashMap::new();
-        for (subject, due_on) in ends.filter_map(|(subject, due_on)| Some((Personal::new(subject?), due_on?))) {
-            let known = latest.entry(self.key.pseudonym(&subject)).or_insert(due_on);
-            *known = due_on.max(*known);
-        }
-        for change in changes.iter_mut().filter(|change| change.event == Event::Withdrawn) {
-            let standing = &change.standing;
-            if latest.get(&standing.subject).is_some_and(|due_on| *due_on > standing.due_on) {
-                *change = life::renewed(change.clone(), window);
+        for (row, due_on) in days.into_iter().enumerate() {
+            let (Some(subject), Some(due_on)) = (subjects.get(row), due_on) else { continue };
+            let subject = self.key.subject(&Personal::new(subject));
+            if gone.contains(subject.as_str()) {
+                let known = latest.entry(subject.into()).or_insert(due_on);
+                *known = due_on.max(*known);
             }
         }
+        Ok(latest)
     }
 
-    fn count_life(&mut self, item: &str, changes: &[Change]) {
-        let mut counts = std::collections::BTreeMap::<String, u64>::new();
-        for change in changes {
-            *counts.entry(change.event.word().to_owned()).or_default() += 1;
+    fn count_life(&mut self, ledger: Option<&Ledger>, life: &Life<'_>) -> Result<(), Fault> {
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+        // Whose it is does not count.
+        let counted = life.each_change(ledger, |_| String::new(), &mut |change| {
+            *counts.entry(change.event.word()).or_default() += 1;
             if change.event == Event::Fulfilled && change.standing.is_late() {
-                *counts.entry(LATE.to_owned()).or_default() += 1;
-            }
-        }
-        self.tally(item, |line| {
-            for (word, count) in counts {
-                *line.life.entry(word).or_default() += count;
+                *counts.entry(LATE).or_default() += 1;
             }
         });
+        counted.map_err(|error| error.fault())?;
+        self.tally(&life.item.id, |line| {
+            for (word, count) in counts {
+                *line.life.entry(word.to_owned()).or_default() += count;
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Life<'_> {
+    /// Gives each change, in the order of the keys of obligations: of what the ledger knows, and of what is new.
+    fn each_change(
+        &self,
+        ledger: Option<&Ledger>,
+        subject: impl Fn(&Obligation) -> String,
+        give: &mut dyn FnMut(Change),
+    ) -> Result<(), ledger::Error> {
+        let mut fresh = self.seen.iter().copied().peekable();
+        let first = |new: &Obligation| life::first(new, || subject(new), self.window);
+        if let Some(ledger) = ledger {
+            ledger.standings(&self.item.id, |before| {
+                while let Some(new) = fresh.next_if(|next| *next.key < *before.key) {
+                    first(new).into_iter().for_each(&mut *give);
+                }
+                let seen = fresh.next_if(|next| *next.key == *before.key);
+                life::next(&before, seen, self.window).into_iter().for_each(|change| give(self.renewed(change)));
+            })?;
+        }
+        fresh.filter_map(first).for_each(give);
+        Ok(())
+    }
+
+    /// Fulfils what is gone because the same person's register entry now ends later than it did.
+    fn renewed(&self, change: Change) -> Change {
+        let standing = &change.standing;
+        let is_gone = change.event == Event::Withdrawn;
+        match self.latest.get(&standing.subject).is_some_and(|due_on| is_gone && *due_on > standing.due_on) {
+            true => life::renewed(change, self.window),
+            false => change,
+        }
     }
 }
 

@@ -8,7 +8,9 @@
 //! Each step is in a file of its own beside this one; each decision is in its
 //! chapter. This is where the world meets them.
 
+mod accounts;
 mod analyst;
+mod aside;
 mod attend;
 mod bounces;
 mod budget;
@@ -142,7 +144,7 @@ async fn run_for(
         waiting: unfiled::Waiting::new(),
         absent: Vec::new(),
         unfiled: BTreeMap::new(),
-        accounts: explain::Accounts::default(),
+        accounts: accounts::Accounts::default(),
         dossiers: dossiers::Links::new(),
         recommended: options::Recommended::default(),
         events: Vec::new(),
@@ -271,7 +273,7 @@ struct Night<'a> {
     /// The confirmed dossiers that are not handed in, by the key of their obligation.
     unfiled: BTreeMap<String, unfiled::NotFiled>,
     /// How the due dates of tonight's reminders came about.
-    accounts: explain::Accounts,
+    accounts: accounts::Accounts,
     /// The dossiers that were prepared tonight, by the key of their obligation.
     dossiers: dossiers::Links,
     /// Which ways are recommended to those who are written to tonight.
@@ -305,7 +307,7 @@ impl<'a> Night<'a> {
             waiting: unfiled::Waiting::new(),
             absent: Vec::new(),
             unfiled: BTreeMap::new(),
-            accounts: explain::Accounts::default(),
+            accounts: accounts::Accounts::default(),
             dossiers: dossiers::Links::new(),
             recommended: options::Recommended::default(),
             events: Vec::new(),
@@ -370,7 +372,7 @@ impl Night<'_> {
         self.follow(ledger, &built, &obligations).await?;
         obligations.append(&mut self.absent);
         self.leave_dossiers(ledger, &built, &obligations).await?;
-        self.send(ledger, &built, &obligations).await?;
+        self.send(ledger, &mut built, &obligations).await?;
         self.tell_requests(ledger)?;
         self.settle_dossiers(ledger)?;
         self.forget_sealed(ledger)?;

@@ -124,6 +124,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Makes a table unknown, and lets go of its rows where nobody else holds them.
+    pub fn forget(&self, name: &TableName) {
+        if let Ok(schema) = self.schema(&name.schema) {
+            // One that was not known is not known.
+            drop(schema.deregister_table(&name.table));
+        }
+    }
+
     /// How a query is carried out, with what each step did: for finding out what was read.
     pub async fn explain(&self, text: &str) -> Result<String, Error> {
         let failed = |error| Error::Query { error: Box::new(error) };

@@ -71,6 +71,8 @@ mod log;
 /// The lunar calendar against published tables.
 mod lookup;
 mod lunar;
+/// A night of more people than are looked at together.
+mod many;
 /// What a person receives: both parts of every letter, in both languages.
 mod messages;
 /// A source on a real MariaDB server.

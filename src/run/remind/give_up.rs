@@ -20,6 +20,9 @@ impl Night<'_> {
         people: Option<&Recipients>,
         plan: &Plan<'_>,
     ) -> Result<(), Fault> {
+        if !ledger.has_waiting().map_err(|error| error.fault())? {
+            return Ok(());
+        }
         let going: HashSet<&str> = plan.reminders.iter().map(|reminder| reminder.key.as_str()).collect();
         let mut waiting = Vec::new();
         ledger

@@ -3,6 +3,7 @@
 mod admit;
 mod again;
 pub mod convoy;
+mod decide;
 mod give_up;
 mod land;
 mod look;
@@ -12,7 +13,7 @@ mod stop;
 mod told;
 mod write;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -26,15 +27,16 @@ use crate::calendar::{now, vietnam};
 use crate::delivery::breaker::Breakers;
 use crate::delivery::{self, Address, Class, Code, Outcome, Permit, Post};
 use crate::fault::{Explain, Fault};
-use crate::ledger::{self, Ledger, MessageKey, MessageState, OutboxRow, Preference, Stance};
+use crate::ledger::{self, Ledger, MessageKey, MessageState, Preference, Stance};
 use crate::obligations::Obligation;
 use crate::pipeline::Uncertain;
-use crate::reminders::plan::{self, Before, Circumstances, History, Parts, Plan, Reason, Recipients, Reminder};
-use crate::reminders::{attention, letter};
+use crate::reminders::letter;
+use crate::reminders::plan::{History, Plan, Reason, Reminder};
 use crate::report::ItemLine;
 use crate::tables::TableName;
 
 pub(super) use self::admit::today;
+pub(super) use self::decide::history;
 pub(super) use self::write::{address_index, index_of};
 
 /// Messages on their way, and those that wait for another try.
@@ -53,7 +55,7 @@ impl Night<'_> {
     pub(super) async fn send(
         &mut self,
         ledger: &mut Ledger,
-        built: &Built,
+        built: &mut Built,
         obligations: &[Obligation],
     ) -> Result<(), Fault> {
         let people = self.recipients(built)?;
@@ -65,6 +67,7 @@ impl Night<'_> {
         drop(history);
         let telling = super::unfiled::telling(&plan);
         self.count_reminders(built, &plan.reminders)?;
+        self.forget_the_due(built);
         self.give_up(ledger, built, obligations, people.as_ref(), &plan)?;
         let mut reminders = VecDeque::from(std::mem::take(&mut plan.reminders));
         self.hold_for_window(&mut reminders, &mut plan);
@@ -110,27 +113,6 @@ impl Night<'_> {
         self.tell_waiting(ledger)?;
         self.count_held(&plan);
         Ok(())
-    }
-
-    /// What was recorded earlier of the obligations that are open tonight: of all others nothing is asked, however many
-    /// years of nights lie in the ledger.
-    fn history_of(&self, ledger: &Ledger, obligations: &[Obligation]) -> Result<History, Fault> {
-        let is_told = |obligation: &&Obligation| {
-            obligation.is_open(self.as_of) || self.unfiled.contains_key(obligation.key.as_str())
-        };
-        let open: HashSet<&str> = obligations.iter().filter(is_told).map(|open| open.key.as_str()).collect();
-        let has_form = |item: &str| self.checked.pipeline.form(item).is_some();
-        let mut adopted = Vec::new();
-        let mut history = history(ledger, |row| {
-            let is_open = open.contains(row.obligation.as_str());
-            if is_open && row.is_adopted() && has_form(&row.item) {
-                adopted.push(row.obligation.clone());
-            }
-            is_open
-        })?;
-        drop(open);
-        history.unlinked = self.unlinked(ledger, adopted)?;
-        Ok(self.with_unfiled(self.told(ledger, obligations, self.attended(ledger, history)?)?))
     }
 
     /// Reads the keys of signatures, once for a run and before anything is reserved.
@@ -346,50 +328,6 @@ impl Night<'_> {
         Ok(())
     }
 
-    /// Those who have something due; none when their table is blocked or held.
-    pub(super) fn recipients(&self, built: &Built) -> Result<Option<Recipients>, Fault> {
-        let table = built.tables.get(&TableName::new("reminders", "recipients"));
-        table.map(plan::recipients).transpose().map_err(|error| error.fault())
-    }
-
-    pub(super) fn decide<'o>(
-        &self,
-        obligations: &'o [Obligation],
-        people: Option<&'o Recipients>,
-        history: &History,
-    ) -> Result<Plan<'o>, Fault>
-    where
-        Self: 'o,
-    {
-        let pipeline = &self.checked.pipeline;
-        let circumstances = Circumstances {
-            items: &pipeline.items,
-            channels: &pipeline.channels,
-            people,
-            standing: &self.closed,
-            as_of: self.now_as_of(),
-            key: &self.key,
-        };
-        let elsewhere = self.elsewhere()?;
-        let mut plan = Plan::default();
-        // Each person is decided alone. What deciding takes beside the reminders is there for one part at a time.
-        let parts = Parts::of_obligations(obligations.len());
-        if parts.number() > 1 {
-            plan.reminders.reserve_exact(obligations.len());
-        }
-        for part in parts.split(obligations, &self.key) {
-            let mut of_part = plan::plan_of(&part, history, &circumstances);
-            self.keep_todays(&mut of_part, history, elsewhere.as_ref());
-            plan.take_in(of_part);
-        }
-        attention::in_order(&mut plan.reminders, pipeline.attention.is_digested);
-        // What was open on the day of a night that is caught up, and is past its day now.
-        let is_over =
-            |obligation: &&Obligation| obligation.is_open(self.as_of) && !obligation.is_open(self.now_as_of());
-        obligations.iter().filter(is_over).for_each(|obligation| plan.hold_back(obligation, Reason::Expired));
-        Ok(plan)
-    }
-
     pub(super) fn standing(&self) -> BTreeMap<String, Standing> {
         let pipeline = &self.checked.pipeline;
         let people = self.checked.library.origins(&TableName::new("staging", "people"));
@@ -468,31 +406,4 @@ fn state(outcome: Outcome) -> MessageState {
         Outcome::Refused { .. } => MessageState::Refused,
         Outcome::Uncertain { .. } => MessageState::Uncertain,
     }
-}
-
-/// What became of every message that was ever recorded, of those to be counted; the others are passed over one by one.
-pub(super) fn history(ledger: &Ledger, mut counts: impl FnMut(&OutboxRow) -> bool) -> Result<History, Fault> {
-    let before = |state| match state {
-        MessageState::Accepted => Some(Before::Sent),
-        MessageState::Refused => Some(Before::Refused),
-        MessageState::Deferred => Some(Before::Deferred),
-        // It was never on its way: it is decided anew.
-        MessageState::Reserved | MessageState::Dropped => None,
-        // A plan may be made while a run is at work: what is in flight is as good as uncertain.
-        MessageState::Uncertain | MessageState::InFlight => Some(Before::Uncertain),
-    };
-    let mut history = History::default();
-    let read = ledger.each_message(|row| {
-        if !counts(&row) {
-            return;
-        }
-        if row.state == MessageState::Accepted {
-            let shortest = history.shortest_sent.entry(row.obligation).or_insert(row.stage_notice_days);
-            *shortest = row.stage_notice_days.min(*shortest);
-        }
-        if let Some(before) = before(row.state) {
-            history.messages.insert(row.key.0, before);
-        }
-    });
-    read.map(|()| history).map_err(|error| error.fault())
 }

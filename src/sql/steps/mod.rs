@@ -17,11 +17,12 @@ mod told;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, JoinType, ScalarValue};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::error::DataFusionError;
 use datafusion::functions::expr_fn::coalesce;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
 
 use super::engine::{Bound, Engine};
 use super::{Error, Model};
@@ -70,7 +71,8 @@ pub(super) fn with_account(plan: &LogicalPlan, column: &str) -> Result<LogicalPl
     LogicalPlanBuilder::from(followed.plan).project(columns.into_iter().chain([told]))?.build()
 }
 
-/// The rows with these keys alone. One key is a filter, which is pushed down to the tables; many are a semi-join.
+/// The rows with these keys alone. One key is a filter, which is pushed down to the tables; many are a semi-join, below
+/// which the span of their subjects is such a filter: whoever asks for neighbours has no other rows told.
 fn narrowed(plan: LogicalPlan, keys: &Table) -> Result<LogicalPlan, DataFusionError> {
     let place = |name: &str| -> Result<Expr, DataFusionError> {
         let at = plan.schema().fields().iter().position(|field| field.name() == name);
@@ -89,10 +91,27 @@ fn narrowed(plan: LogicalPlan, keys: &Table) -> Result<LogicalPlan, DataFusionEr
         }
         return builder.build();
     }
+    let plan = match (span(keys)?, columns.first()) {
+        (Some((first, last)), Some(subject)) => {
+            let subject = subject.clone().cast_to(&DataType::Utf8, plan.schema())?;
+            LogicalPlanBuilder::from(plan).filter(subject.between(lit(first), lit(last)))?.build()?
+        }
+        _ => plan,
+    };
     let provider = MemTable::try_new(Arc::clone(&keys.schema), vec![keys.batches.clone()])?;
     let asked = LogicalPlanBuilder::scan("__asked", provider_as_source(Arc::new(provider)), None)?.build()?;
     let whole = |expr: Expr| coalesce(vec![expr, lit(ScalarValue::Utf8(Some(String::new())))]);
     let there = KEYS.iter().map(|name| whole(Expr::Column(Column::new(Some("__asked"), *name)))).collect::<Vec<_>>();
     let here: Vec<Expr> = columns.into_iter().map(whole).collect();
     LogicalPlanBuilder::from(plan).join_with_expr_keys(asked, JoinType::LeftSemi, (here, there), None)?.build()
+}
+
+/// The least and the greatest subject of these keys.
+fn span(keys: &Table) -> Result<Option<(String, String)>, DataFusionError> {
+    let subjects = keys.shared_texts("subject_id").map_err(|error| DataFusionError::External(Box::new(error)))?;
+    let mut span: Option<(&str, &str)> = None;
+    for subject in (0..keys.rows()).filter_map(|row| subjects.get(row)) {
+        span = span.map_or(Some((subject, subject)), |(first, last)| Some((first.min(subject), last.max(subject))));
+    }
+    Ok(span.map(|(first, last)| (first.to_owned(), last.to_owned())))
 }
