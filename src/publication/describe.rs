@@ -132,7 +132,14 @@ struct Column {
 struct RolledUp<'a> {
     meaning: Text,
     cells: Vec<RolledUpCell<'a>>,
+    /// How many there are, where they are too many to be listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<usize>,
 }
+
+/// More cells than this are not listed again beside the table, whose rows say the same: over a nation's communes and
+/// groups the list would be 120 MB of a sheet that people read.
+const LISTED_MOST: usize = 10_000;
 
 /// In alphabetical order, as they stood in files from the first on.
 #[derive(Serialize)]
@@ -247,7 +254,15 @@ fn rolled_up(Texts([status, commune, group, to]): &Texts, rows: usize) -> Rolled
     fn value(column: &Option<StringArray>, row: usize) -> Option<&str> {
         column.as_ref().filter(|column| column.is_valid(row)).map(|column| column.value(row))
     }
-    let rows = (0..rows).filter(|row| value(status, *row) == Some("rolled_up"));
+    let rows: Vec<usize> = (0..rows).filter(|row| value(status, *row) == Some("rolled_up")).collect();
+    if rows.len() > LISTED_MOST {
+        let meaning = Text::new(
+            "Những ô này có quá ít bản ghi để công bố riêng và quá nhiều để liệt kê ở đây: chúng là các dòng của bảng có status là rolled_up; bản ghi của chúng được tính trong số liệu nêu ở rolled_up_to, nếu có. Ô trống trong bảng không có nghĩa là số không.",
+            "These cells have too few records to be published by themselves and are too many to be listed here: they are the rows of the table whose status is rolled_up; their records are counted in what rolled_up_to names, if anything. A blank cell in the table does not mean zero.",
+        );
+        return RolledUp { meaning, cells: Vec::new(), count: Some(rows.len()) };
+    }
+    let rows = rows.into_iter();
     let cells = rows.map(|row| RolledUpCell {
         commune_code: value(commune, row),
         procedure_group: value(group, row),
@@ -258,7 +273,7 @@ fn rolled_up(Texts([status, commune, group, to]): &Texts, rows: usize) -> Rolled
         "Những ô này có quá ít bản ghi để công bố riêng; bản ghi của chúng được tính trong số liệu nêu ở rolled_up_to, nếu có. Ô trống trong bảng không có nghĩa là số không.",
         "These cells have too few records to be published by themselves; their records are counted in what rolled_up_to names, if anything. A blank cell in the table does not mean zero.",
     );
-    RolledUp { meaning, cells }
+    RolledUp { meaning, cells, count: None }
 }
 
 fn protection<'a>(sheet: &'a Sheet) -> Protection<'a> {

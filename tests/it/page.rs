@@ -285,6 +285,8 @@ fn a_month_with_too_few_records_is_a_gap_and_never_zero() {
     assert!(first.contains("Quá ít để công bố riêng: tính gộp vào số của quý."));
     assert!(first.contains("chưa có nơi nào đủ số liệu để so sánh"));
     for (path, html) in &pages {
+        // Nor is an empty frame drawn: the sentence and the table say it.
+        assert!(!html.contains("class=\"trend\""), "{}", path.display());
         assert!(!html.contains("class=\"dot\"") && !html.contains("class=\"number\""), "{}", path.display());
         assert!(!html.contains("NaN") && !html.contains("\"inf") && !html.contains(">inf"), "{}", path.display());
         assert!(!html.contains("<b>") && !html.contains("class=\"num main\""), "{}", path.display());

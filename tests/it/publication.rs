@@ -197,6 +197,38 @@ fn a_table_is_described_in_json_with_the_hashes_of_its_files() {
 }
 
 #[test]
+fn small_cells_by_the_ten_thousand_are_counted_in_the_sheet_and_listed_by_the_table_alone() {
+    let (_folder, shelf) = shelf();
+    let mut pipeline = pipeline();
+    let commune = pipeline.unit.communes[0].clone();
+    pipeline.unit.communes.extend((0..3_000).map(|number| {
+        let mut other = commune.clone();
+        other.code = format!("{}", 10_000 + number);
+        other
+    }));
+    for measure in &mut pipeline.privacy.as_mut().unwrap().measures {
+        measure.min_count = 1_000_000;
+    }
+    publish(&shelf, &pipeline, &["2026-09"]).unwrap();
+    let read = |table: &str, kind: &str| fs::read_to_string(shelf.join(format!("2026-09/{table}.{kind}"))).unwrap();
+    let rolled_up = |table: &str| {
+        let sheet: serde_json::Value = serde_json::from_str(&read(table, "json")).unwrap();
+        sheet.get("rolled_up").unwrap().clone()
+    };
+    let table = "satisfaction_by_commune_and_procedure_group";
+    let cells = pipeline.unit.communes.len() * pipeline.procedure_groups.len();
+    let many = rolled_up(table);
+    assert_eq!(many.get("count").unwrap(), cells);
+    assert_eq!(many.get("cells").unwrap().as_array().unwrap().len(), 0);
+    assert_eq!(read(table, "csv").matches(",rolled_up,").count(), cells);
+    assert!(read(table, "json").len() < 50_000);
+    // Fewer are listed as before.
+    let few = rolled_up("satisfaction_by_commune");
+    assert_eq!(few.get("cells").unwrap().as_array().unwrap().len(), pipeline.unit.communes.len());
+    assert!(few.get("count").is_none());
+}
+
+#[test]
 fn a_parquet_file_reads_back_as_the_released_table() {
     let (_folder, shelf) = shelf();
     let pipeline = pipeline();

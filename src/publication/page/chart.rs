@@ -24,6 +24,8 @@ pub(super) struct Trend {
     title: String,
     /// What it shows, in a sentence.
     reading: String,
+    /// Whether there is anything to draw.
+    has_figures: bool,
     desc: String,
     ticks: Vec<Tick>,
     /// Closed outlines of the band, one per run of months without a gap.
@@ -109,6 +111,8 @@ pub(super) fn trend(
     Some(Trend {
         id: format!("{}-trend", indicator.tag()),
         reading: reading(&months, language),
+        // An empty frame says less than the sentence above it.
+        has_figures: months.iter().any(|(_, cell)| cell.estimate().is_some()),
         desc: trend_desc(&months, &from, &to, language),
         ticks: axis.ticks(|percent| axis.down(percent), language),
         bands,

@@ -121,7 +121,10 @@ fn protection(sheet: &Sheet, language: Language) -> Vec<String> {
                 "Discrete Gaussian noise, σ = {sigma} in each measured count, drawn once; fitted to the measures of {measured}."
             ),
             format!("Standard deviation of the noise in the total after the fit: {total}."),
-            format!("At most {each} records of a person count in a month; cells below {least} are rolled up."),
+            match each {
+                1 => format!("At most one record of a person counts in a month; cells below {least} are rolled up."),
+                _ => format!("At most {each} records of a person count in a month; cells below {least} are rolled up."),
+            },
             format!(
                 "All tables of a month: ρ = {rho}, which is ε = {epsilon} at δ = {delta}; policy {}.",
                 noise.policy
