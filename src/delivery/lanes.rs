@@ -74,7 +74,8 @@ impl Ends {
         let code = self.row.last().and_then(|index| self.outcomes.get(*index)?.code())?;
         // A single answer of a busy service may be another one tomorrow; a way that is closed, or a refusal, is not.
         let is_telling = self.row.len() > 1 || code == Code::NotConnected || is_unexplained(code);
-        if !(self.is_long || (is_telling && !service.is_heard())) && !self.is_cut_off() {
+        let is_first = is_telling && !service.is_heard();
+        if !(self.is_long || is_first || self.is_cut_off()) {
             return None;
         }
         for index in &self.row {
