@@ -152,6 +152,32 @@ impl Code {
             Code::AnotherInPlace => Class::Data,
         }
     }
+
+    /// What a person does about a service that answers every message so.
+    pub(super) fn mend(self) -> &'static str {
+        match self {
+            Code::Busy { .. } => {
+                "nothing, if it is seldom: what waits is sent after that time; otherwise send slower, with per_second of \
+                 the channel"
+            }
+            Code::Http { status: 300..=399 | 404 | 405 | 410, said: None } => {
+                "correct the channel's url in pipeline.toml: what stands there takes no messages, or has moved, and a \
+                 redirect is not followed; then run again, nothing is sent twice"
+            }
+            Code::Http { status: 401 | 403 | 407, .. } => {
+                "put the right token or secret where the channel's points, or let the service admit this account; then \
+                 run again, nothing is sent twice"
+            }
+            Code::Http { said: None, .. } if self.class() == Class::Data => {
+                "ask whoever runs the service what it misses in our requests, and correct the channel's url and sender \
+                 in pipeline.toml; then run again: what it refused so is sent, and nothing twice"
+            }
+            _ => {
+                "look the code up, set the account, its quota or its templates right, then run again; nothing is sent \
+                 twice"
+            }
+        }
+    }
 }
 
 /// RFC 3463: what the subject and the detail of an enhanced status say; RFC 5321 where there is none.

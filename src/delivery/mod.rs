@@ -11,6 +11,7 @@ pub mod breaker;
 mod code;
 mod eml;
 mod folder;
+mod lanes;
 pub mod pace;
 mod permit;
 mod sender;
@@ -196,6 +197,14 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// A service takes nothing for now: there is no connection, or no answer that says more.
+    #[error("the service {why}")]
+    Unreachable {
+        /// Host and port.
+        service: String,
+        /// What was seen, as the end of the sentence.
+        why: String,
+    },
     /// A service refuses everything we send.
     #[error("the service takes no more messages: {code}")]
     Provider {
@@ -245,6 +254,7 @@ impl Explain for Error {
             Error::Dkim { .. } => "delivery.dkim-key",
             Error::Random => "delivery.no-random",
             Error::Service { .. } => "delivery.service-unusable",
+            Error::Unreachable { .. } => "delivery.service-unreachable",
             Error::Provider { code: Code::Busy { .. }, .. } => "delivery.service-busy",
             Error::Provider { .. } => "delivery.service-refuses",
             Error::Token { .. } => "delivery.no-token",
@@ -263,7 +273,7 @@ impl Explain for Error {
             | Error::Tls { server, .. }
             | Error::Server { server, .. }
             | Error::Account { server, .. } => Place::Thing(format!("mail server {server}")),
-            Error::Service { service, .. } | Error::Provider { service, .. } => {
+            Error::Service { service, .. } | Error::Unreachable { service, .. } | Error::Provider { service, .. } => {
                 Place::Thing(format!("service {service}"))
             }
             Error::Token { channel, .. } => Place::Thing(format!("channel {channel}")),
@@ -290,16 +300,12 @@ impl Explain for Error {
             Error::Server { .. } => "ask whoever runs the mail server, and give this code".into(),
             Error::Account { .. } => "correct the account or its password".into(),
             Error::Service { .. } => "correct the channel's url in pipeline.toml".into(),
-            Error::Provider { code: Code::Busy { .. }, .. } => {
-                "nothing, if it is seldom: what waits is sent after that time; otherwise send slower, with per_second of \
-                 the channel"
-                    .into()
-            }
-            Error::Provider { .. } => {
-                "look the code up, set the account, its quota or its templates right, then run again; nothing is sent \
+            Error::Unreachable { .. } => {
+                "check url and network, or ask whoever runs the service; what waits is sent by the next run, and nothing \
                  twice"
                     .into()
             }
+            Error::Provider { code, .. } => code.mend().into(),
             Error::Token { .. } => {
                 "run again if the network failed; otherwise let an administrator of the official account give a new \
                  refresh token and put it where refresh_token points"

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{
-    Address, Code, Envelope, Error, Form, Outcome, Outgoing, Permit, Slip, Timeouts, Vault, folder, service, sms, smtp,
+    Address, Code, Envelope, Error, Form, Outcome, Outgoing, Permit, Slip, Timeouts, Vault, folder, lanes, sms, smtp,
     webhook, zns,
 };
 use crate::ledger::{MessageKey, Recorded};
@@ -150,8 +150,8 @@ impl Sender {
                 let (outcomes, trouble) = account.send(&present(&slips), permit).await;
                 (spread(&slips, outcomes), trouble)
             }
-            Route::Sms(sms) => post(&**sms, &slips(), (sms.connections(), sms.name()), permit).await,
-            Route::Webhook(hook) => post(&**hook, &slips(), (hook.connections(), hook.name()), permit).await,
+            Route::Sms(sms) => post(&**sms, &slips(), sms.connections(), permit).await,
+            Route::Webhook(hook) => post(&**hook, &slips(), hook.connections(), permit).await,
         };
         self.trouble = self.trouble.take().or(trouble);
         self.ended.extend(waiting.into_iter().map(|(key, _)| key).zip(outcomes));
@@ -227,13 +227,12 @@ fn spread<T>(messages: &[Option<&T>], outcomes: Vec<Outcome>) -> Vec<Outcome> {
 }
 
 /// Sends by a service of short messages; a failure of the service as a whole is given beside the outcomes.
-async fn post<P: service::Peer>(
+async fn post<P: lanes::Peer>(
     peer: &P,
     slips: &[Option<&Slip>],
-    (lanes, service): (usize, &str),
+    lanes: usize,
     permit: &Permit,
 ) -> (Vec<Outcome>, Option<Error>) {
-    let (outcomes, stopper) = service::send_all(peer, &present(slips), lanes, permit).await;
-    let trouble = stopper.map(|code| Error::Provider { service: service.to_owned(), code });
+    let (outcomes, trouble) = lanes::send_all(peer, &present(slips), lanes, permit).await;
     (spread(slips, outcomes), trouble)
 }

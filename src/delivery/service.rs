@@ -3,22 +3,21 @@
 //! A redirect would carry personal data to an address that nobody has checked; a service that moved is a fault for a
 //! person. Answers are read up to a bound and never logged: their words may hold an address.
 
+use std::error::Error as _;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::future::join_all;
 use jiff::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::{Certificate, Client, Identity, Method, Url};
 
-use super::permit::RECALLED;
-use super::{Class, Code, Error, Outcome, Permit, Slip, Timeouts};
+use super::{Class, Code, Error, Outcome, Timeouts};
 use crate::calendar::now;
-use crate::pipeline::is_public;
 use crate::pipeline::secret::Secret;
+use crate::pipeline::{is_public, leads_into_private_network};
 
 /// The most bytes of an answer that are read.
 const ANSWER_BYTES_MAX: usize = 65_536;
@@ -29,6 +28,10 @@ pub(crate) struct Service {
     client: Client,
     /// Host and port, for errors.
     name: String,
+    /// Why the last connection could not be made.
+    why: Mutex<Option<String>>,
+    /// Whether it has taken a message since it was opened, or said of one alone why not.
+    is_heard: AtomicBool,
 }
 
 /// Whom the two ends of a connection trust beyond the authorities of this machine.
@@ -88,6 +91,10 @@ impl Service {
         if parsed.len() < urls.len() {
             return Err(failed("its address cannot be read".into()));
         }
+        // The resolver is asked for names alone: an address that is written as one is followed without it.
+        if trust.is_public && urls.iter().any(|url| leads_into_private_network(url)) {
+            return Err(failed("its address leads into a private network".into()));
+        }
         let is_near = parsed.iter().all(is_loopback);
         let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, HeaderValue::from_static("chudong"));
@@ -120,11 +127,36 @@ impl Service {
             });
         }
         let client = builder.build().map_err(|error| failed(error.without_url().to_string()))?;
-        Ok(Service { client, name })
+        Ok(Service { client, name, why: Mutex::default(), is_heard: AtomicBool::new(false) })
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Notes that it has taken a message, or said of one alone why not.
+    pub(super) fn hears(&self) {
+        self.is_heard.store(true, Ordering::Relaxed);
+    }
+
+    /// What befalls all of its messages, with the reason where no connection could be made.
+    pub(super) fn trouble(&self, code: Code) -> Error {
+        let service = self.name.clone();
+        let why = match code {
+            Code::NotConnected => {
+                let why = self.why.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                format!("cannot be reached: {}", why.unwrap_or_else(|| code.to_string()))
+            }
+            Code::TimedOut | Code::ConnectionLost | Code::Unreadable => format!("gives no answer: {code}"),
+            Code::Http { .. } if code.class() == Class::RetryLater => format!("takes no message: {code}"),
+            _ => return Error::Provider { service, code },
+        };
+        Error::Unreachable { service, why }
+    }
+
+    /// Whether it has taken a message since it was opened, or said of one alone why not.
+    pub(super) fn is_heard(&self) -> bool {
+        self.is_heard.load(Ordering::Relaxed)
     }
 
     /// Sends JSON and waits for the answer.
@@ -157,7 +189,10 @@ impl Service {
         }
         let mut response = match request.send().await {
             Ok(response) => response,
-            Err(error) if error.is_connect() || error.is_builder() => return Answer::NotConnected,
+            Err(error) if error.is_connect() || error.is_builder() => {
+                *self.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(innermost(&error));
+                return Answer::NotConnected;
+            }
             Err(error) => return Answer::Lost(lost(&error)),
         };
         let status = response.status().as_u16();
@@ -171,62 +206,6 @@ impl Service {
                 Ok(None) => return Answer::Full { status, wait_seconds, body },
                 Err(error) => return Answer::Lost(lost(&error)),
             }
-        }
-    }
-}
-
-/// A peer that takes short messages one by one.
-pub(super) trait Peer: Sync {
-    /// Sends one message and says what became of it.
-    fn send_one(&self, slip: &Slip) -> impl Future<Output = Outcome> + Send;
-
-    /// Whether after this failure every other message would fail in the same way.
-    fn stops(&self, code: Code) -> bool {
-        matches!(code.class(), Class::Ours | Class::Quota) || matches!(code, Code::Busy { .. })
-    }
-}
-
-/// What the lanes share while they work.
-struct Work<'m> {
-    slips: &'m [&'m Slip],
-    permit: &'m Permit,
-    next: AtomicUsize,
-    has_stopped: AtomicBool,
-    outcomes: Mutex<Vec<Outcome>>,
-}
-
-/// Gives each message to a peer, several at once; outcomes are in the order of the messages. A failure that would be
-/// the same for each stops the rest, and is given beside them.
-pub(super) async fn send_all<P: Peer>(
-    peer: &P,
-    slips: &[&Slip],
-    lanes: usize,
-    permit: &Permit,
-) -> (Vec<Outcome>, Option<Code>) {
-    let work = Work {
-        slips,
-        permit,
-        next: AtomicUsize::new(0),
-        has_stopped: AtomicBool::new(false),
-        outcomes: Mutex::new(vec![Outcome::Deferred { code: Code::Stopped }; slips.len()]),
-    };
-    join_all((0..lanes.clamp(1, slips.len().max(1))).map(|_| lane(peer, &work))).await;
-    let outcomes = work.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let stopper = outcomes.iter().filter_map(Outcome::code).find(|code| *code != Code::Stopped && peer.stops(*code));
-    (outcomes, stopper)
-}
-
-/// One lane takes messages until none is left or the peer has said enough.
-async fn lane<P: Peer>(peer: &P, work: &Work<'_>) {
-    while !work.has_stopped.load(Ordering::Relaxed) {
-        let index = work.next.fetch_add(1, Ordering::Relaxed);
-        let Some(slip) = work.slips.get(index) else { return };
-        let outcome = if work.permit.holds() { peer.send_one(slip).await } else { RECALLED };
-        if outcome.code().is_some_and(|code| peer.stops(code)) {
-            work.has_stopped.store(true, Ordering::Relaxed);
-        }
-        if let Some(place) = work.outcomes.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
-            *place = outcome;
         }
     }
 }
@@ -276,6 +255,16 @@ pub(super) fn outcome(answer: &Answer, is_idempotent: bool) -> Outcome {
 
 fn lost(error: &reqwest::Error) -> Code {
     if error.is_timeout() { Code::TimedOut } else { Code::ConnectionLost }
+}
+
+/// What lies at the bottom of an error: the system's own words, or those of the resolver. Nothing was sent yet that
+/// speaks of a person.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut last = error.source();
+    while let Some(deeper) = last.and_then(std::error::Error::source) {
+        last = Some(deeper);
+    }
+    last.map_or_else(|| "its address cannot be used".to_owned(), ToString::to_string)
 }
 
 fn authority(url: &Url) -> String {

@@ -11,7 +11,8 @@
 
 use serde_json::json;
 
-use super::service::{Answer, Peer, Service, outcome};
+use super::lanes::Peer;
+use super::service::{Answer, Service, outcome};
 use super::{Body, Code, Destination, Error, Outcome, Slip, Timeouts};
 use crate::pipeline::Gateway;
 use crate::pipeline::secret::Secret;
@@ -34,13 +35,13 @@ impl Sms {
     pub(super) fn connections(&self) -> usize {
         self.settings.connections
     }
-
-    pub(super) fn name(&self) -> &str {
-        self.service.name()
-    }
 }
 
 impl Peer for Sms {
+    fn service(&self) -> &Service {
+        &self.service
+    }
+
     async fn send_one(&self, slip: &Slip) -> Outcome {
         let (Destination::Phone(phone), Body::Text { text, .. }) = (&slip.to, &slip.body) else {
             return Outcome::Refused { code: Code::WrongForm };

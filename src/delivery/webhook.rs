@@ -10,7 +10,8 @@
 
 use serde_json::json;
 
-use super::service::{Peer, Service, Trust, outcome};
+use super::lanes::Peer;
+use super::service::{Service, Trust, outcome};
 use super::{Body, Code, Destination, Error, Outcome, Slip, Timeouts, signature};
 use crate::calendar::now;
 use crate::pipeline::Webhook;
@@ -35,13 +36,13 @@ impl Hook {
     pub(super) fn connections(&self) -> usize {
         self.settings.connections
     }
-
-    pub(super) fn name(&self) -> &str {
-        self.service.name()
-    }
 }
 
 impl Peer for Hook {
+    fn service(&self) -> &Service {
+        &self.service
+    }
+
     async fn send_one(&self, slip: &Slip) -> Outcome {
         let Body::Text { subject, text } = &slip.body else {
             return Outcome::Refused { code: Code::WrongForm };

@@ -2,7 +2,9 @@
 //!
 //! A closed list. This module must not know how any of them is spoken to.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::{Host, Url};
 
 use super::secret::SecretRef;
 use crate::language::{Language, Text};
@@ -277,19 +279,52 @@ pub struct Webhook {
     pub connections: usize,
 }
 
-/// Whether an address is one that everybody reaches: neither of a private or shared network, nor of this machine or link.
+/// Whether an address is one that everybody reaches: neither of a private or shared network, nor of this machine or link,
+/// nor one in the new protocol that stands for such a one in the old.
 pub fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
-        IpAddr::V4(four) => {
-            let [first, second, ..] = four.octets();
-            // 100.64.0.0/10 is shared by those behind one provider (RFC 6598); 198.18.0.0/15 is for measuring.
-            let is_shared = (first, second & 0xc0) == (100, 64) || (first, second & 0xfe) == (198, 18);
-            let is_special = four.is_private() || four.is_loopback() || four.is_link_local();
-            !(is_special || is_shared || first == 0 || first >= 224)
-        }
-        IpAddr::V6(six) => {
-            let is_special = six.is_loopback() || six.is_unspecified() || six.is_multicast();
-            !(is_special || six.is_unique_local() || six.is_unicast_link_local())
+        IpAddr::V4(four) => is_public_four(four),
+        IpAddr::V6(six) => is_public_six(six),
+    }
+}
+
+fn is_public_four(four: Ipv4Addr) -> bool {
+    let [first, second, third, _] = four.octets();
+    // 100.64.0.0/10 is shared by those behind one provider (RFC 6598); 198.18.0.0/15 is for measuring; 192.0.0.0/24 is
+    // for what networks need themselves (RFC 6890).
+    let is_shared = (first, second & 0xc0) == (100, 64) || (first, second & 0xfe) == (198, 18);
+    let is_special = four.is_private() || four.is_loopback() || four.is_link_local();
+    !(is_special || is_shared || (first, second, third) == (192, 0, 0) || first == 0 || first >= 224)
+}
+
+fn is_public_six(six: Ipv6Addr) -> bool {
+    let embedded = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        is_public_four(Ipv4Addr::new(a, b, c, d))
+    };
+    match six.segments() {
+        // Translated into the old protocol by a network (RFC 6052), or carried through it (RFC 3056).
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => embedded(high, low),
+        // Compatible with the old protocol and long out of use (RFC 4291), this machine among them; a translation of one
+        // network's own (RFC 8215); to be discarded (RFC 6666); an address behind a router, in disguise (RFC 4380).
+        [0, 0, 0, 0, 0, 0, _, _] | [0x64, 0xff9b, 1, ..] | [0x100, 0, 0, 0, ..] | [0x2001, 0, ..] => false,
+        // fec0::/10 was for one site (RFC 3879).
+        [first, ..] => {
+            let is_special = six.is_multicast() || six.is_unique_local() || six.is_unicast_link_local();
+            !(is_special || first & 0xffc0 == 0xfec0)
         }
     }
+}
+
+/// Whether the host of an address of the web is an address of a private network, in whatever way it is written: as a
+/// client reads it, `https://167772161` and `https://10.0.0.1.` are 10.0.0.1. This machine is no network, and where a
+/// name leads is not known before it is asked for.
+pub fn leads_into_private_network(url: &str) -> bool {
+    let parsed = Url::parse(url).ok();
+    let address = match parsed.as_ref().and_then(Url::host) {
+        Some(Host::Ipv4(four)) => IpAddr::V4(four),
+        Some(Host::Ipv6(six)) => IpAddr::V6(six),
+        _ => return false,
+    };
+    !address.is_loopback() && !is_public(address)
 }

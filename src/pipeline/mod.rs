@@ -38,7 +38,7 @@ use law::Law;
 
 pub use channel::{
     Channel, ChannelKind, ChannelPace, Gateway, Hours, Parameter, RECHECK_MINUTES, Reach, Smtp, Template, Tls, Webhook,
-    Zns, is_public,
+    Zns, is_public, leads_into_private_network,
 };
 pub use check::{agencies, catalogue, is_word, items, read};
 pub use column::{Column, Family, OnFault, Type};

@@ -381,9 +381,10 @@ fn is_lasting(error: &delivery::Error) -> bool {
     use delivery::Error;
     match error {
         Error::Provider { code, .. } | Error::Account { code, .. } | Error::Token { code, .. } => {
-            matches!(code.class(), Class::Ours | Class::Quota)
+            matches!(code.class(), Class::Ours | Class::Quota | Class::Data)
         }
-        Error::Connect { .. } | Error::Server { .. } | Error::Tls { .. } | Error::Folder { .. } => false,
+        Error::Connect { .. } | Error::Unreachable { .. } => false,
+        Error::Server { .. } | Error::Tls { .. } | Error::Folder { .. } => false,
         _ => true,
     }
 }

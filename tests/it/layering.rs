@@ -147,7 +147,7 @@ const CLI: (&str, &[&str]) = (
 );
 
 /// Each library that is worth keeping in one place, and the files or folders of `src/` that are its homes.
-const HOMES: [(&str, &[&str]); 34] = [
+const HOMES: [(&str, &[&str]); 35] = [
     ("datafusion", &["sql/"]),
     ("mimalloc", &["lib.rs"]),
     // The parser alone; whole selects are parsed by the engine.
@@ -215,6 +215,8 @@ const HOMES: [(&str, &[&str]); 34] = [
     ("unicode_security", &["delivery/eml/address.rs"]),
     // Its addresses alone: a domain in ASCII.
     ("reqwest", &["delivery/eml/address.rs", "delivery/service.rs"]),
+    // What an address of a service leads to, before it is followed.
+    ("url", &["pipeline/channel.rs"]),
 ];
 
 /// What only `calendar` may say.

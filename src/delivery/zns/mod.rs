@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::service::{Answer, Peer, Service, send_all};
+use super::lanes::{Peer, send_all};
+use super::service::{Answer, Service};
 use super::{Body, Class, Code, Destination, Error, Outcome, Permit, Slip, Timeouts, Vault};
 use crate::calendar::{now, vietnam};
 use crate::pipeline::Zns;
@@ -75,9 +76,7 @@ impl Account {
             return (vec![Outcome::Deferred { code: Code::NoToken }; slips.len()], Some(error));
         }
         self.ask_templates(slips).await;
-        let (outcomes, stopper) = send_all(self, slips, self.settings.connections, permit).await;
-        let trouble = stopper.map(|code| Error::Provider { service: self.service.name().to_owned(), code });
-        (outcomes, trouble)
+        send_all(self, slips, self.settings.connections, permit).await
     }
 
     /// Asks, once for each template, whether it may be sent, before the first message is made of it.
@@ -137,6 +136,10 @@ impl Account {
 }
 
 impl Peer for Account {
+    fn service(&self) -> &Service {
+        &self.service
+    }
+
     async fn send_one(&self, slip: &Slip) -> Outcome {
         let (Destination::Phone(phone), Body::Template { id, data }) = (&slip.to, &slip.body) else {
             return Outcome::Refused { code: Code::WrongForm };

@@ -1,6 +1,6 @@
 //! How messages leave: the table `[channel]` or the list `[[channels]]`, and references to secrets.
 
-use super::super::channel::is_public;
+use super::super::channel::leads_into_private_network;
 use super::super::reader::Node;
 use super::super::secret::SecretRef;
 use super::super::{Agency, Channel, ChannelKind, ChannelPace, Gateway, RECHECK_MINUTES, Reach, Smtp, Tls, Webhook};
@@ -158,7 +158,7 @@ fn gateway(node: &Node<'_>) -> Option<Gateway> {
 fn webhook(node: &Node<'_>) -> Option<Webhook> {
     let url = service_address(node, "url", None);
     let is_private = node.bool_or("private_network", false);
-    if url.as_deref().and_then(host_of).is_some_and(|host| !is_private && is_of_private_network(host)) {
+    if url.as_deref().is_some_and(|url| !is_private && leads_into_private_network(url)) {
         let what = "url leads into a private network";
         let next = "write the address of the service as others reach it; where it is meant to be there, add \
                     private_network = true";
@@ -168,21 +168,6 @@ fn webhook(node: &Node<'_>) -> Option<Webhook> {
     let reach = node.word_or("address", &[("email", Reach::Email), ("phone", Reach::Phone)], Reach::Phone);
     let connections = connections(node);
     Some(Webhook { url: url?, secret: secret?, reach, is_private, connections: connections? })
-}
-
-/// The host of an address that was checked.
-fn host_of(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    let authority = rest.split('/').next()?;
-    match authority.strip_prefix('[') {
-        Some(inner) => inner.split(']').next(),
-        None => authority.split(':').next(),
-    }
-}
-
-/// Whether a host is written as an address of a private network. This machine is none.
-fn is_of_private_network(host: &str) -> bool {
-    host.parse::<std::net::IpAddr>().is_ok_and(|address| !address.is_loopback() && !is_public(address))
 }
 
 /// How many requests at once.

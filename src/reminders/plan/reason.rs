@@ -83,7 +83,7 @@ impl Reason {
             Reason::Deceased => "deceased",
             Reason::Closed => "business is closed",
             Reason::NotInRegister => "not in the register of people",
-            Reason::RefusedByServer => "refused by the mail server",
+            Reason::RefusedByServer => "refused by whoever was to take it",
             Reason::Suppressed => "address gives messages back",
             Reason::DoesNotFit => "does not fit the channel",
             Reason::ChannelFailed => "channel failed tonight",

@@ -86,6 +86,7 @@ impl Night<'_> {
                     // The only channel: nothing leaves tonight, and each person's trace says why.
                     decided.into_iter().for_each(|obligation| plan.hold_back(obligation, Reason::ChannelFailed));
                     drop(self.remember_unsent(ledger, built, &plan));
+                    self.count_held(&plan);
                     return Err(fault);
                 }
             };

@@ -168,6 +168,9 @@ pub(super) fn end(outcome: Outcome, state: MessageState) -> Option<End> {
     match (state, class) {
         // A mail server says of one person what it says of the agency: 554, 5.7.1.
         (_, Some(Class::Ours)) if matches!(outcome.code(), Some(Code::Reply { .. })) => Some(End::Doubtful),
+        // A wrong token or address is a fault of the channel, which stops by itself and is told once: there is nothing
+        // to lift beside mending it.
+        (_, Some(Class::Ours)) if matches!(outcome.code(), Some(Code::Http { .. } | Code::NoToken)) => None,
         (MessageState::Refused | MessageState::Deferred, Some(Class::Ours)) => Some(End::Ours),
         // Who does not want it is no sign that something is broken.
         (MessageState::Refused, Some(Class::OptedOut)) => Some(End::Left),

@@ -9,6 +9,7 @@
 
 mod choice;
 mod night;
+mod outage;
 mod phones;
 mod receipts;
 mod services;

@@ -117,6 +117,10 @@ fn every_fault_of_a_channel_is_said() {
         (webhook("https://[fd00::1]/in"), "pipeline.private-network: url leads into a private network"),
         (webhook("https://[::ffff:192.168.0.9]:8443/in"), "pipeline.private-network: url leads"),
         (webhook("https://169.254.169.254"), "pipeline.private-network: url leads into a private network"),
+        (webhook("https://167772161:18999/in"), "pipeline.private-network: url leads into a private network"),
+        (webhook("https://0x0a.1/in"), "pipeline.private-network: url leads into a private network"),
+        (webhook("https://10.0.0.1.:18999/in"), "pipeline.private-network: url leads into a private network"),
+        (webhook("https://[2002:a00:1::]/in"), "pipeline.private-network: url leads into a private network"),
         (zns("[[channels.templates]]", "[[templat]]"), "pipeline.no-template: the channel has no approved template"),
         (zns("id = \"204001\"", "id = \"x\""), "pipeline.template-id: id is not the number"),
         (
@@ -180,7 +184,9 @@ fn a_service_in_a_private_network_is_meant_to_be_there() {
         assert_eq!(faults, Vec::<String>::new(), "{url}");
     }
     let is_public = |address: &str| chudong::pipeline::is_public(address.parse().unwrap());
-    for public in ["203.113.131.1", "8.8.8.8", "2001:ee0::1", "100.128.0.1", "172.32.0.1"] {
+    for public in
+        ["203.113.131.1", "8.8.8.8", "2001:ee0::1", "100.128.0.1", "172.32.0.1", "64:ff9b::808:808", "2002:808:808::1"]
+    {
         assert!(is_public(public), "{public}");
     }
     let private = [
@@ -200,6 +206,14 @@ fn a_service_in_a_private_network_is_meant_to_be_there() {
         "fe80::1",
         "ff02::1",
         "::ffff:10.0.0.1",
+        "::10.0.0.1",
+        "64:ff9b::a00:1",
+        "64:ff9b:1::a00:1",
+        "100::1",
+        "192.0.0.8",
+        "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+        "2002:a00:1::",
+        "fec0::1",
     ];
     for private in private {
         assert!(!is_public(private), "{private}");
