@@ -35,20 +35,24 @@ const RECEIPTS_MAX: usize = 10_000;
 pub struct Kept {
     /// SHA-256 of its bytes, in hexadecimal.
     pub id: String,
+    /// The channel whose service said it; none where a person brought it as a file.
+    pub channel: Option<String>,
     /// What it says, of one message each.
     pub reports: Vec<Report>,
     path: PathBuf,
 }
 
-/// Keeps a body until it is read; the same body twice is one.
+/// Keeps a body until it is read, with the channel whose service said it; the same body twice is one.
 ///
 /// # Errors
 ///
 /// Where the state folder cannot be written.
-pub fn keep(state: &Path, body: &[u8]) -> Result<(), Error> {
+pub fn keep(state: &Path, channel: Option<&str>, body: &[u8]) -> Result<(), Error> {
     let folder = state.join(FOLDER);
     files::private_folder(&folder).map_err(unusable(&folder))?;
-    let path = folder.join(format!("{}.{ENDING}", sha256(body)));
+    // The name of a channel is a word of a pipeline, of letters, digits and few signs.
+    let channel = channel.map_or_else(String::new, |channel| format!(".{channel}"));
+    let path = folder.join(format!("{}{channel}.{ENDING}", sha256(body)));
     files::replace(&path, body).map_err(unusable(&path))
 }
 
@@ -69,7 +73,9 @@ pub fn waiting(state: &Path, most: usize) -> Result<Vec<Kept>, Error> {
     paths.truncate(most);
     let read = |path: PathBuf| {
         let body = std::fs::read(&path).map_err(unusable(&path))?;
-        Ok(Kept { id: sha256(&body), reports: read(&body), path })
+        let channel = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.split_once('.'));
+        let channel = channel.map(|(_, channel)| channel.to_owned());
+        Ok(Kept { id: sha256(&body), channel, reports: read(&body), path })
     };
     paths.into_iter().map(read).collect()
 }

@@ -84,7 +84,7 @@ pub use recommendations::{KeptRecommendation, RECOMMENDATIONS, Recommendation, S
 pub use released::{ExactDecision, KeptExact};
 pub use runs::{Run, RunOutcome};
 pub use shared::Shared;
-pub use suppression::{AddressAct, NUMBER_REFUSED, RefusedAddress, Returned, Suppression, Taken, accepted_as};
+pub use suppression::{AddressAct, NUMBER_REFUSED, Origin, RefusedAddress, Returned, Suppression, Taken, accepted_as};
 pub use trace::{Told, Traced, TracedMessage};
 pub use trace_dossiers::{TracedDossier, TracedRecommendation};
 

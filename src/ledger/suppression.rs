@@ -80,6 +80,30 @@ pub enum AddressAct {
     Lift,
 }
 
+/// Whose word a report is: it may speak of messages that went by their channel, and of no others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A file that a person brought.
+    ByHand,
+    /// The service behind a channel.
+    Service(String),
+    /// A mailbox: every channel but these, which carry no letters.
+    Mailbox {
+        /// Their names.
+        never: Vec<String>,
+    },
+}
+
+impl Origin {
+    fn speaks_of(&self, channel: &str) -> bool {
+        match self {
+            Origin::ByHand => true,
+            Origin::Service(name) => name == channel,
+            Origin::Mailbox { never } => !never.iter().any(|name| name == channel),
+        }
+    }
+}
+
 /// What became of one report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Taken {
@@ -164,8 +188,14 @@ impl Ledger {
     /// # Errors
     ///
     /// Where the ledger cannot be read or written.
-    pub fn take_returned(&mut self, run: &str, on: Date, returned: &[Returned]) -> Result<Vec<Taken>, Error> {
-        let mut about = self.about(returned)?;
+    pub fn take_returned(
+        &mut self,
+        run: &str,
+        on: Date,
+        returned: &[Returned],
+        origin: &Origin,
+    ) -> Result<Vec<Taken>, Error> {
+        let mut about = self.about(returned, origin)?;
         let mut settlements = Vec::new();
         for returned in returned.iter().filter(|returned| returned.state.is_some()) {
             if !self.is_known(&returned.report)? {
@@ -179,11 +209,12 @@ impl Ledger {
         })
     }
 
-    /// The messages that reports are about, by the local part of their Message-ID: a digest has several.
+    /// The messages that reports are about, by the local part of their Message-ID: a digest has several. What went by a
+    /// channel of which they may not speak is not there.
     ///
     /// One look over the outbox for each batch: an index of its own would cost every message that is sent more than
     /// it saves the few that come back.
-    fn about(&self, returned: &[Returned]) -> Result<HashMap<String, Vec<About>>, Error> {
+    fn about(&self, returned: &[Returned], origin: &Origin) -> Result<HashMap<String, Vec<About>>, Error> {
         let asked: HashSet<&str> = returned.iter().map(|returned| returned.message.as_str()).collect();
         let mut about: HashMap<String, Vec<About>> = HashMap::new();
         if asked.is_empty() {
@@ -198,6 +229,10 @@ impl Ledger {
         while let Some(row) = rows.next().map_err(failed)? {
             let id = row.get_ref(0).and_then(|cell| Ok(cell.as_str()?)).map_err(failed)?;
             let local = id.split('@').next().unwrap_or_default();
+            let channel = row.get_ref(2).and_then(|cell| Ok(cell.as_str()?)).map_err(failed)?;
+            if !origin.speaks_of(channel) {
+                continue;
+            }
             let reason = row.get_ref(5).and_then(|cell| Ok(cell.as_str_or_null()?)).map_err(failed)?;
             let numbered = reason.filter(|reason| reason.starts_with(ACCEPTED_AS));
             for name in [Some(local), numbered].into_iter().flatten().filter(|name| asked.contains(name)) {
@@ -218,7 +253,7 @@ impl Ledger {
     /// # Errors
     ///
     /// Where the ledger cannot be read.
-    pub fn parties(&self, messages: &HashSet<String>) -> Result<Vec<(String, String)>, Error> {
+    pub fn parties(&self, messages: &HashSet<String>, origin: &Origin) -> Result<Vec<(String, String)>, Error> {
         let mut parties = Vec::new();
         if messages.is_empty() {
             return Ok(parties);
@@ -232,7 +267,10 @@ impl Ledger {
         while let Some(row) = rows.next().map_err(failed)? {
             let id = row.get_ref(0).and_then(|cell| Ok(cell.as_str()?)).map_err(failed)?;
             if messages.contains(id.split('@').next().unwrap_or_default()) {
-                parties.push((row.get(1).map_err(failed)?, row.get(2).map_err(failed)?));
+                let channel: String = row.get(2).map_err(failed)?;
+                if origin.speaks_of(&channel) {
+                    parties.push((row.get(1).map_err(failed)?, channel));
+                }
             }
         }
         parties.sort();

@@ -14,10 +14,10 @@ use crate::bounces::{self, Report, Reports, Shelf, Verdict, receipt};
 use crate::calendar::AsOf;
 use crate::fault::{Explain, Fault, Place};
 use crate::files;
-use crate::ledger::{self, Ledger, Lock, NUMBER_REFUSED, Preference, Returned, Stance, Suppression, Taken};
-use crate::personal::{PseudonymKey, sha256};
+use crate::ledger::{self, Ledger, Lock, NUMBER_REFUSED, Origin, Preference, Returned, Stance, Suppression, Taken};
+use crate::personal::PseudonymKey;
 use crate::pipeline::mail::Mailbox;
-use crate::pipeline::{Pipeline, Reach};
+use crate::pipeline::{Channel, Pipeline, Reach};
 use crate::reminders::plan::{self, Recipients};
 use crate::report::FaultLine;
 use crate::sql::lineage::ColumnName;
@@ -97,11 +97,11 @@ pub async fn bounces(world: &World, pipeline: &Pipeline, file: Option<&Path>) ->
             Fault::new("bounces.receipts-unreadable", Place::file(file), what, next)
         };
         let body = std::fs::read(file).map_err(unreadable)?;
-        receipt::keep(&world.state, &body).map_err(|error| error.fault())?;
+        receipt::keep(&world.state, None, &body).map_err(|error| error.fault())?;
     }
-    let receipts = read_receipts(&mut ledger, &world.state, "-", on);
+    let receipts = read_receipts(&mut ledger, &world.state, &key, ("-", on));
     let letters = match &pipeline.mail.mailbox {
-        Some(mailbox) => read(&mut ledger, mailbox, &key, "-", on).await,
+        Some(mailbox) => read(&mut ledger, (mailbox, &pipeline.channels), &key, ("-", on)).await,
         None => Ok(Back::default()),
     };
     ledger.anchor().map_err(|error| error.fault())?;
@@ -109,7 +109,12 @@ pub async fn bounces(world: &World, pipeline: &Pipeline, file: Option<&Path>) ->
 }
 
 /// Reads the receipts that wait to their end: what a body says is durable before it is removed.
-fn read_receipts(ledger: &mut Ledger, state: &Path, run: &str, on: Date) -> Result<Back, Fault> {
+fn read_receipts(
+    ledger: &mut Ledger,
+    state: &Path,
+    key: &PseudonymKey,
+    (run, on): (&str, Date),
+) -> Result<Back, Fault> {
     let mut back = Back::default();
     loop {
         let waiting = receipt::waiting(state, bounces::BATCH).map_err(|error| error.fault())?;
@@ -117,12 +122,13 @@ fn read_receipts(ledger: &mut Ledger, state: &Path, run: &str, on: Date) -> Resu
             return Ok(back);
         }
         for kept in waiting {
-            // Each of a body is known by its place in it.
-            let ids = (0..kept.reports.len()).map(|place| sha256(format!("{} {place}", kept.id).as_bytes()));
+            let origin = kept.channel.clone().map_or(Origin::ByHand, Origin::Service);
+            // Each of a body is known by its place in it, under a key: a body may hold a number of the person.
+            let ids = (0..kept.reports.len()).map(|place| key.mark("receipt", &format!("{} {place}", kept.id)));
             let returned: Vec<Returned> =
                 ids.zip(&kept.reports).filter_map(|(id, report)| returned(&id, report)).collect();
-            let taken = ledger.take_returned(run, on, &returned).map_err(|error| error.fault())?;
-            refuse_after_complaints(ledger, &kept.reports, on)?;
+            let taken = ledger.take_returned(run, on, &returned, &origin).map_err(|error| error.fault())?;
+            refuse_after_complaints(ledger, &kept.reports, on, &origin)?;
             let mut taken = taken.into_iter();
             for report in &kept.reports {
                 back.receipts += 1;
@@ -134,8 +140,15 @@ fn read_receipts(ledger: &mut Ledger, state: &Path, run: &str, on: Date) -> Resu
 }
 
 /// Reads a mailbox to its end: each batch is durable before its letters are put away.
-async fn read(ledger: &mut Ledger, mailbox: &Mailbox, key: &PseudonymKey, run: &str, on: Date) -> Result<Back, Fault> {
+async fn read(
+    ledger: &mut Ledger,
+    (mailbox, channels): (&Mailbox, &[Channel]),
+    key: &PseudonymKey,
+    (run, on): (&str, Date),
+) -> Result<Back, Fault> {
     let mut back = Back::default();
+    let without_letters = channels.iter().filter(|channel| !channel.carries_letters());
+    let origin = Origin::Mailbox { never: without_letters.map(|channel| channel.name.clone()).collect() };
     let mut reports = Reports::open(mailbox).await.map_err(|error| error.fault())?;
     loop {
         let letters = reports.next().await.map_err(|error| error.fault())?;
@@ -145,8 +158,8 @@ async fn read(ledger: &mut Ledger, mailbox: &Mailbox, key: &PseudonymKey, run: &
         let read: Vec<Report> = letters.iter().map(|letter| bounces::report::read(&letter.bytes, key)).collect();
         let returned: Vec<Returned> =
             letters.iter().zip(&read).filter_map(|(letter, report)| returned(&letter.id, report)).collect();
-        let taken = ledger.take_returned(run, on, &returned).map_err(|error| error.fault())?;
-        refuse_after_complaints(ledger, &read, on)?;
+        let taken = ledger.take_returned(run, on, &returned, &origin).map_err(|error| error.fault())?;
+        refuse_after_complaints(ledger, &read, on, &origin)?;
         let mut taken = taken.into_iter();
         for (letter, report) in letters.iter().zip(&read) {
             back.letters += 1;
@@ -161,12 +174,12 @@ async fn read(ledger: &mut Ledger, mailbox: &Mailbox, key: &PseudonymKey, run: &
 /// Who called a message unwanted refuses its channel, for every item: they said so to their mail provider.
 ///
 /// Also where the report was taken already: a run may have ended between the two.
-fn refuse_after_complaints(ledger: &mut Ledger, read: &[Report], on: Date) -> Result<(), Fault> {
+fn refuse_after_complaints(ledger: &mut Ledger, read: &[Report], on: Date, origin: &Origin) -> Result<(), Fault> {
     let complaints = read.iter().filter_map(|report| match report {
         Report::About { message, verdict: Verdict::Complaint, .. } => Some(message.clone()),
         _ => None,
     });
-    let parties = ledger.parties(&complaints.collect()).map_err(|error| error.fault())?;
+    let parties = ledger.parties(&complaints.collect(), origin).map_err(|error| error.fault())?;
     let refused: Vec<Preference> = parties
         .into_iter()
         .map(|(subject, channel)| Preference {
@@ -223,13 +236,14 @@ impl Back {
 impl Night<'_> {
     /// Reads what came back since the last night. A mailbox that cannot be read is said, and stops nobody's reminder.
     pub(super) async fn read_mailbox(&mut self, ledger: &mut Ledger) {
-        match read_receipts(ledger, &self.world.state, &self.run, self.today) {
+        match read_receipts(ledger, &self.world.state, &self.key, (&self.run, self.today)) {
             Ok(back) => self.report.notes.extend(back.lines()),
             Err(fault) => self.report.faults.push(FaultLine::from(&fault)),
         }
         let Some(mailbox) = &self.checked.pipeline.mail.mailbox else { return };
         self.world.progress.step("reading what came back".to_owned());
-        match read(ledger, mailbox, &self.key, &self.run, self.today).await {
+        let channels = &self.checked.pipeline.channels;
+        match read(ledger, (mailbox, channels), &self.key, (&self.run, self.today)).await {
             Ok(back) => self.report.notes.extend(back.lines()),
             // The mail server makes the maildir with the first letter: until then nothing came back.
             Err(fault) if fault.code == NOT_YET => self.report.notes.push(format!("{}: {}", fault.place, fault.what)),

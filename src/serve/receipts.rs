@@ -102,7 +102,7 @@ pub(super) async fn take(
     let rating = matches!(signer, Signer::Zalo { .. }).then(|| feedback(&body)).flatten();
     let kept = tokio::task::spawn_blocking(move || match rating {
         Some(said) => keeper.keep_feedback(&said),
-        None => receipt::keep(&keeper.state, &body).map_err(|error| error.fault()),
+        None => receipt::keep(&keeper.state, Some(&channel), &body).map_err(|error| error.fault()),
     });
     match kept.await {
         Ok(Ok(())) => StatusCode::OK,

@@ -10,7 +10,7 @@ use chudong::delivery::pace::{Lane, Limit, Pace, Want};
 use chudong::fault::Explain;
 use chudong::language::Language;
 use chudong::ledger::verify::verify;
-use chudong::ledger::{AddressAct, Ledger, MessageKey, MessageState, Record, Returned, Settlement, Stop};
+use chudong::ledger::{AddressAct, Ledger, MessageKey, MessageState, Origin, Record, Returned, Settlement, Stop};
 use chudong::pipeline::attention::Breaker;
 use jiff::civil::date;
 use jiff::{SignedDuration, Timestamp};
@@ -281,7 +281,7 @@ fn a_letter_of_several_is_recorded_settled_and_comes_back_as_one() {
         state: Some((MessageState::Refused, &[MessageState::Accepted])),
         address: AddressAct::Nothing,
     };
-    ledger.take_returned(&run, date(2026, 11, 21), &[back]).unwrap();
+    ledger.take_returned(&run, date(2026, 11, 21), &[back], &Origin::ByHand).unwrap();
     assert_eq!(all(&ledger, MessageState::Refused), 2);
     ledger.anchor().unwrap();
     assert_eq!(verify(folder.path()).unwrap().faults.len(), 0);

@@ -119,12 +119,17 @@ fn a_receipt_is_taken_where_it_is_signed_and_known_by_either_number() {
     assert_eq!(serving.standard("sms", "another secret", of_nobody), 401);
     assert_eq!(serving.standard("sms", simulate::SECRET, of_nobody), 200);
     assert_eq!(serving.standard("sms", simulate::SECRET, "no receipt"), 200);
+    // The service of one channel has nothing to say about what went by another.
+    let of_another =
+        format!(r#"{{"receipts":[{{"id":"{}","status":"failed","error":"opted_out"}}]}}"#, rows[2].message_id);
+    assert_eq!(serving.standard("sms", simulate::SECRET, &of_another), 200);
     drop(serving);
     assert_eq!(returned(&world), BTreeSet::new(), "a run reads them");
     let out = world.chudong(&["bounces"]).with(0).out;
     assert!(out.contains("What came back: 2 delivered"), "{out}");
-    assert!(out.contains("1 about no message of ours, 1 not understood"), "{out}");
+    assert!(out.contains("2 about no message of ours, 1 not understood"), "{out}");
     assert_eq!(returned(&world), [&rows[0], &rows[1]].map(|row| row.key.0.clone()).into());
+    assert!(world.ledger().refused().unwrap().is_empty() && world.ledger().suppressions().unwrap().is_empty());
     assert_eq!(std::fs::read_dir(world.state().join("receipts")).unwrap().count(), 0);
     assert_eq!(world.chudong(&["bounces"]).with(0).out, "Nothing came back.\n");
     world.ledger_is_sound();

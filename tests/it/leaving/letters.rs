@@ -56,8 +56,13 @@ fn a_letter_of_several_keeps_a_number_that_was_reserved() {
     }
     // Whoever calls it unwanted refuses, though the report names the letter alone.
     let asked = sent.iter().map(|id| id.split('@').next().unwrap().to_owned()).collect();
-    let mut parties: Vec<String> =
-        world.ledger().parties(&asked).unwrap().into_iter().map(|(subject, _)| subject).collect();
+    let mut parties: Vec<String> = world
+        .ledger()
+        .parties(&asked, &chudong::ledger::Origin::ByHand)
+        .unwrap()
+        .into_iter()
+        .map(|(subject, _)| subject)
+        .collect();
     parties.sort();
     assert_eq!(parties, subjects(&world));
     world.ledger_is_sound();

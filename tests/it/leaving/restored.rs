@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use chudong::ledger::{ALL, AddressAct, MessageState, Preference, Record, Returned, Settlement, Stance, Stop};
-use chudong::ledger::{MessageKey, Taken};
+use chudong::ledger::{MessageKey, Origin, Taken};
 use jiff::civil::{Date, date};
 
 use super::*;
@@ -44,7 +44,10 @@ fn a_restored_ledger_remembers_who_is_not_to_be_written_to() {
     let mut ledger = opened(&world);
     let unwanted = row(&ledger, &people[1]).message_id;
     let complaint = about(&unwanted, "r1", "complaint", AddressAct::Suppress { days: None });
-    assert_eq!(ledger.take_returned("-", date(2026, 11, 17), std::slice::from_ref(&complaint)).unwrap(), [Taken::New]);
+    assert_eq!(
+        ledger.take_returned("-", date(2026, 11, 17), std::slice::from_ref(&complaint), &Origin::ByHand).unwrap(),
+        [Taken::New]
+    );
     let stop = Stop {
         scope: "domain example.org smtp".into(),
         reason: "refusals".into(),
@@ -72,7 +75,10 @@ fn a_restored_ledger_remembers_who_is_not_to_be_written_to() {
     assert_eq!(world.ledger().suppressions().unwrap(), suppressed);
     assert_eq!(world.ledger().stops().unwrap(), [stop]);
     // The report is not taken a second time.
-    assert_eq!(opened(&world).take_returned("-", date(2026, 11, 27), &[complaint]).unwrap(), [Taken::Known]);
+    assert_eq!(
+        opened(&world).take_returned("-", date(2026, 11, 27), &[complaint], &Origin::ByHand).unwrap(),
+        [Taken::Known]
+    );
     world.ledger_is_sound();
     let ended = world.night("2026-11-27").with(0);
     assert!(!ended.out.contains("were not known"), "{}", ended.out);
@@ -195,7 +201,7 @@ fn proof_of_delivery_lifts_what_did_not_arrive_and_no_complaint() {
         about("a@", "3", "delivered", AddressAct::Lift),
         about("b@", "4", "delivered", AddressAct::Lift),
     ];
-    ledger.take_returned(&run, date(2026, 11, 21), &came_back).unwrap();
+    ledger.take_returned(&run, date(2026, 11, 21), &came_back, &Origin::ByHand).unwrap();
     let left: Vec<String> = ledger.suppressions().unwrap().into_iter().map(|one| one.reason).collect();
     assert_eq!(left, ["complaint"]);
     assert_eq!(ledger.lift_suppression("address of a", "clerk").unwrap(), 1);
@@ -220,7 +226,10 @@ fn what_comes_back_of_a_message_that_the_journal_knew_is_heard() {
 
     let gone = world.outbox().remove(0).message_id;
     let report = about(&gone, "r1", "address_wrong", AddressAct::Suppress { days: Some(180) });
-    assert_eq!(opened(&world).take_returned("-", date(2026, 11, 18), &[report]).unwrap(), [Taken::New]);
+    assert_eq!(
+        opened(&world).take_returned("-", date(2026, 11, 18), &[report], &Origin::ByHand).unwrap(),
+        [Taken::New]
+    );
     assert_eq!(world.ledger().suppressions().unwrap().len(), 1);
     world.night("2026-11-26").with(0);
     assert_eq!(taken(&server), 5);
