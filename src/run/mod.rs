@@ -26,6 +26,7 @@ mod figures;
 mod follow;
 pub mod leaving;
 mod lineage;
+mod made;
 mod options;
 mod provenance;
 mod pull;

@@ -135,7 +135,7 @@ impl Night<'_> {
         let Some(last) = Part::of(policy).last() else { return Ok(()) };
         let closed = taken.iter().filter_map(|(month, part, _)| {
             let month: Month = month.parse().ok()?;
-            (*part == super::figures::name_of(month, *last)).then_some(month)
+            (*part == super::made::name_of(month, *last)).then_some(month)
         });
         let Some(open) = closed.max().and_then(|month| month.next()?.next()) else { return Ok(()) };
         Answers::of(&self.world.state).forget_before(open.first_day()).map(drop).map_err(|error| error.fault())
@@ -159,7 +159,7 @@ impl Night<'_> {
         let mut due = Vec::new();
         for month in months {
             for part in Part::of(policy).iter().filter(|part| part.is_due(policy, month, self.as_of)) {
-                let name = super::figures::name_of(month, *part);
+                let name = super::made::name_of(month, *part);
                 if !kept.iter().any(|kept| kept.part == name) {
                     due.push((month, name));
                 }

@@ -10,7 +10,7 @@ use jiff::ToSpan;
 
 use super::Night;
 use super::build::Built;
-use super::figures::name_of;
+use super::made::name_of;
 use crate::disclosure::{self, Draws, Edition, Month, Part, Period, Request, Week, closed_weeks};
 use crate::fault::{Explain, Fault, Place};
 use crate::ledger::{Ledger, Reservation};
