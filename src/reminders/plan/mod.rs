@@ -363,11 +363,11 @@ fn decide_stage<'a>(
             }
             Some(_) => said,
         };
-        closed = if objection == Some(Reason::Refuses) { objection } else { closed.or(objection) };
+        // A channel by which the person cannot be reached anyway says less than one that is closed to them.
+        closed = closed.filter(|known| !is_missing(*known) || objection.is_none_or(is_missing)).or(objection);
         objection.is_none()
     });
-    // A refusal is told before anything else; of other reasons that of the first channel, which is the one that the agency
-    // would rather use.
+    // Of such reasons that of the first channel is told: it is the one that the agency would rather use.
     let mut ways = ways.into_iter();
     let way = ways.next().ok_or(closed.unwrap_or(Reason::RefusedByServer))?;
     // The notices fall: the longest is the first stage. There are at most 730 of them.
@@ -395,6 +395,11 @@ fn decide_stage<'a>(
         is_alone: false,
         unfiled: None,
     })
+}
+
+/// Whether it says that there is no address, and nothing of the person.
+fn is_missing(reason: Reason) -> bool {
+    matches!(reason, Reason::NoAddress | Reason::BadAddress)
 }
 
 /// The days between which a message leaves.

@@ -201,6 +201,24 @@ fn a_refusal_and_a_dead_address_close_a_channel_and_no_other() {
     assert_eq!(town.ways(), Err(Reason::Refuses));
 }
 
+#[test]
+fn that_somebody_refused_is_told_before_an_address_that_is_missing() {
+    // No telephone, for the channels that the agency would rather use.
+    let mut town = Town::of(&[(5, false, true)]);
+    assert_eq!(town.ways().unwrap(), ["email"]);
+    let subject = town.key.pseudonym(&Personal::new("p0".into()));
+    let closed = |channel: &str| (subject.clone(), ALL.to_owned(), channel.to_owned());
+    town.standing.suppressed.insert(closed("email"));
+    assert_eq!(town.ways(), Err(Reason::Suppressed));
+    town.standing.refused.insert(closed("email"));
+    assert_eq!(town.ways(), Err(Reason::Refuses));
+    // Nor does who has no address at all lack one when they have refused.
+    let mut town = Town::of(&[(5, false, false)]);
+    assert_eq!(town.ways(), Err(Reason::NoAddress));
+    town.standing.refused.insert(closed(ALL));
+    assert_eq!(town.ways(), Err(Reason::Refuses));
+}
+
 fn room(today: u32, daily: u32) -> HashMap<String, Places> {
     HashMap::from([("zns".to_owned(), Places { today, daily })])
 }
