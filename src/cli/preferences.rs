@@ -55,6 +55,19 @@ struct Wishes {
     faults: Vec<Fault>,
 }
 
+/// The first rows that are wrong, and how many more there are: of a file in another form all of them are.
+fn first_of(file: &Path, mut faults: Vec<Fault>) -> Vec<Fault> {
+    const SHOWN: usize = 20;
+    let more = faults.len().saturating_sub(SHOWN);
+    if more > 0 {
+        faults.truncate(SHOWN);
+        let what = format!("{more} more rows are wrong");
+        let next = "look whether the columns are those of `chudong preferences import --help`; nothing was taken";
+        faults.push(Fault::new("preferences.rows", Place::file(file), what, next));
+    }
+    faults
+}
+
 impl Wishes {
     /// A refusal that was done before stays done on that day: whoever takes its row again, to say when its receipt was
     /// confirmed, does not do it again.
@@ -84,7 +97,7 @@ fn import(world: &World, pipeline: &Pipeline, file: &Path) -> Result<Ended, Vec<
     let reader = Reader { file, pipeline, key: &key, today: AsOf::today().date() };
     let mut wishes = reader.read(&bytes);
     if !wishes.faults.is_empty() {
-        return Err(wishes.faults);
+        return Err(first_of(file, wishes.faults));
     }
     // The head of the ledger is noted when a run ends; until then these entries lie after it.
     let mut ledger = Ledger::open(&world.state, &pipeline.id).map_err(explained)?;

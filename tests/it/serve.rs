@@ -254,6 +254,9 @@ fn a_file_of_wishes_is_taken_whole_or_not_at_all() {
     let said = import(bad, 1).said();
     assert_eq!(said.matches("error[preferences.row]").count(), 5, "{said}");
     assert!(!said.contains("097000000001"), "{said}");
+    let said = import(&"1,sing,,,,2026-11-20,,\n".repeat(2_500), 1).said();
+    assert_eq!(said.matches("error[preferences.row]").count(), 20, "{said}");
+    assert!(said.contains("2480 more rows are wrong"), "{said}");
     assert!(world.entries("preference.").is_empty() && world.entries("request.").is_empty());
 
     let today = AsOf::today().date();

@@ -8,6 +8,7 @@ use crate::calendar::to_days;
 use crate::fault::{Explain, Fault};
 use crate::ledger::{Ledger, MessageKey, MessageState, OutboxRow};
 use crate::obligations::Obligation;
+use crate::pipeline::Channel;
 use crate::reminders::plan::{self, Plan, Recipients};
 
 impl Night<'_> {
@@ -68,12 +69,13 @@ impl Night<'_> {
         let subject = self.key.subject(&obligation.subject_id);
         let refused = self.closed.objection(&subject, &row.item, &row.channel) == Some(plan::Reason::Refuses);
         // Whether there is an address is asked of the channel by which it waits.
-        let reach = self.checked.pipeline.channel(&row.channel)?.reach();
+        let channel = self.checked.pipeline.channel(&row.channel);
+        let has_address = |channel: &Channel| recipient.address(channel.reach()).is_some();
         let reasons = [
             (recipient.is_deceased(), "deceased"),
             (recipient.is_closed(), "business is closed"),
             (refused || recipient.refuses_reminders(), "refuses reminders"),
-            (recipient.address(reach).is_none(), "no address"),
+            (channel.is_some_and(|channel| !has_address(channel)), "no address"),
         ];
         if let Some((_, why)) = reasons.into_iter().find(|(holds, _)| *holds) {
             return Some(why);
