@@ -30,6 +30,7 @@ use axum::serve::ListenerExt;
 use jiff::ToSpan;
 use tokio::net::TcpListener;
 
+use crate::calendar::cron::Cron;
 use crate::calendar::{AsOf, vietnam};
 use crate::fault::{Explain, Fault, Place};
 use crate::language::{Language, Text};
@@ -123,7 +124,8 @@ impl Desk {
     /// the clock.
     #[must_use]
     pub fn with_dossiers(self, links: DossierLinks, key: SealingKey, today: Option<AsOf>) -> Self {
-        Desk { dossiers: Some(dossier::Drawer::new(links, key, today)), ..self }
+        let nights = Cron::parse(&self.pipeline.schedule.cron).ok();
+        Desk { dossiers: Some(dossier::Drawer::new(links, key, nights, today)), ..self }
     }
 }
 

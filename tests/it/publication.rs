@@ -200,7 +200,7 @@ fn a_table_is_described_in_json_with_the_hashes_of_its_files() {
 fn small_cells_by_the_ten_thousand_are_counted_in_the_sheet_and_listed_by_the_table_alone() {
     let (_folder, shelf) = shelf();
     let mut pipeline = pipeline();
-    let commune = pipeline.unit.communes[0].clone();
+    let commune = pipeline.unit.communes.first().unwrap().clone();
     pipeline.unit.communes.extend((0..3_000).map(|number| {
         let mut other = commune.clone();
         other.code = format!("{}", 10_000 + number);

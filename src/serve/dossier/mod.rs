@@ -49,6 +49,8 @@ const POSTPONE_DAYS: [i64; 3] = [3, 7, 14];
 pub(super) struct Drawer {
     links: DossierLinks,
     key: SealingKey,
+    /// When the next night begins. A line is read in the time that a third of a page takes, and so once.
+    nights: Option<Cron>,
     /// Who makes the pages; nobody before the process serves.
     readers: OnceLock<Readers>,
     /// The day of a rehearsal; without it, that of the clock.
@@ -56,8 +58,8 @@ pub(super) struct Drawer {
 }
 
 impl Drawer {
-    pub(super) fn new(links: DossierLinks, key: SealingKey, today: Option<AsOf>) -> Self {
-        Drawer { links, key, readers: OnceLock::new(), today }
+    pub(super) fn new(links: DossierLinks, key: SealingKey, nights: Option<Cron>, today: Option<AsOf>) -> Self {
+        Drawer { links, key, nights, readers: OnceLock::new(), today }
     }
 
     /// Starts what makes the pages.
@@ -228,7 +230,7 @@ impl Desk {
         let asked_at = drawer.today.map_or_else(now, |_| {
             today.at(12, 0, 0, 0).to_zoned(vietnam()).map_or_else(|_| now(), |noon| noon.timestamp())
         });
-        let next = Cron::parse(&self.pipeline.schedule.cron).ok().and_then(|cron| cron.next_after(asked_at));
+        let next = drawer.nights.as_ref().and_then(|nights| nights.next_after(asked_at));
         let tomorrow = today.saturating_add(1.day());
         let next_night = next.map_or(tomorrow, |next| next.to_zoned(vietnam()).date());
         Way { is_portal: self.pipeline.submission.is_some(), next_night }

@@ -1,17 +1,16 @@
 //! Threads that read dossiers and make their pages, one for each core, each with a ledger of its own that stays open.
 //!
-//! A page waits for its turn in a queue, and not on a thread: however many ask at once, no more are made at a time than
-//! there are cores to make them. It must not know what a page says.
+//! A page waits for its turn in one queue, and not on a thread: however many ask at once, no more are made at a time than
+//! there are cores to make them, and where the system holds one thread up the others take its turn. It must not know what a page says.
 
 use std::collections::HashMap;
 use std::io;
 use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::thread;
 
 use axum::response::Response;
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use tokio::sync::oneshot;
 
 use super::{Closed, Desk};
@@ -70,29 +69,25 @@ struct Asked {
 /// The threads. They end with the desk.
 #[derive(Debug)]
 pub(super) struct Readers {
-    queues: Vec<Sender<Asked>>,
-    next: AtomicUsize,
+    queue: Sender<Asked>,
 }
 
 impl Readers {
     /// Starts one thread for each core.
     pub(super) fn start(desk: &Arc<Desk>) -> io::Result<Self> {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let start = |_| {
-            let (queue, asked) = channel();
-            let desk = Arc::downgrade(desk);
+        let (queue, asked) = unbounded();
+        for _ in 0..cores.max(2) {
+            let (desk, asked) = (Arc::downgrade(desk), asked.clone());
             thread::Builder::new().name("dossier-reader".into()).spawn(move || read(&desk, &asked))?;
-            Ok(queue)
-        };
-        let queues = (0..cores.max(2)).map(start).collect::<io::Result<_>>()?;
-        Ok(Readers { queues, next: AtomicUsize::new(0) })
+        }
+        Ok(Readers { queue })
     }
 
     /// The page of a link; none where no thread is left to make it.
     pub(super) async fn page(&self, token: String, language: Language) -> Option<Response> {
         let (answer, page) = oneshot::channel();
-        let at = self.next.fetch_add(1, Relaxed) % self.queues.len().max(1);
-        self.queues.get(at)?.send(Asked { token, language, answer }).ok()?;
+        self.queue.send(Asked { token, language, answer }).ok()?;
         page.await.ok()
     }
 }

@@ -329,10 +329,8 @@ fn a_run_that_is_aborted_on_the_wire_leaves_no_person_behind() {
 /// Every hexadecimal text of 32 characters and more in what an entry says.
 fn marks(value: &serde_json::Value, found: &mut BTreeSet<String>) {
     match value {
-        serde_json::Value::String(text) => {
-            if text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                found.insert(text.clone());
-            }
+        serde_json::Value::String(text) if text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            found.insert(text.clone());
         }
         serde_json::Value::Array(all) => all.iter().for_each(|value| marks(value, found)),
         serde_json::Value::Object(all) => all.values().for_each(|value| marks(value, found)),
