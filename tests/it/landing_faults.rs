@@ -50,7 +50,7 @@ fn fill(folder: &Path, people: i64, note_bytes: usize) -> Connection {
     database
 }
 
-fn store(folder: &Path) -> Store {
+pub fn store(folder: &Path) -> Store {
     Store::Folder(folder.join("landing"))
 }
 
@@ -86,7 +86,7 @@ fn worker() {
 }
 
 /// Every generation that is there, read back whole: manifest, rows, reasons.
-fn generations(folder: &Path) -> Vec<(String, Vec<String>)> {
+pub fn generations(folder: &Path) -> Vec<(String, Vec<String>)> {
     let kept = folder.join("landing/insurance.people");
     let mut generations = Vec::new();
     for entry in std::fs::read_dir(&kept).into_iter().flatten() {

@@ -109,6 +109,8 @@ mod postfix;
 mod postgres;
 /// What a PostgreSQL server does to a reader: it hides, dies, hangs, changes, has no room.
 mod postgres_faults;
+/// Nights over a PostgreSQL server that go wrong on our side: killed, without room, two at once, a clock put back.
+mod postgres_nights;
 /// Every type of PostgreSQL there and back, and the totals that prove it.
 mod postgres_types;
 /// Proofs on the real binary: killed, without power, restored, and searched for people.
