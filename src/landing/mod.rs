@@ -232,7 +232,7 @@ fn authorised(source: &Source, as_of: AsOf) -> Result<(), Error> {
 }
 
 /// How many bytes of packed rows stay in memory: together with what is being read and encoded, under 512 MB.
-pub const MEMORY_BYTES: usize = 240 << 20;
+pub const MEMORY_BYTES: usize = 208 << 20;
 
 /// What all tables of a source are landed with.
 struct Means {
