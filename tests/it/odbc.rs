@@ -7,7 +7,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use chudong::landing::{self, Error, Pulled, Store};
@@ -36,12 +36,18 @@ fn sqlite(sql: &str) -> (TempDir, SourceKind) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agency.sqlite");
     rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+    let kind = over_sqlite(&path);
+    (folder, kind)
+}
+
+/// An SQLite file behind its driver.
+pub fn over_sqlite(path: &Path) -> SourceKind {
     let connection = format!("Driver={};Database={}", driver("libsqlite3odbc.so"), path.display());
-    (folder, SourceKind::Odbc { connection, password: None })
+    SourceKind::Odbc { connection, password: None }
 }
 
 /// The server behind its driver, over 127.0.0.1.
-fn postgres(server: &Server, user: &str, password: &str) -> SourceKind {
+pub fn postgres(server: &Server, user: &str, password: &str) -> SourceKind {
     let known = server.over_loopback(user, password);
     let SourceKind::Postgres(known) = known else { return known };
     let connection = format!(

@@ -12,6 +12,8 @@ pub enum Reason {
     NotText,
     /// The bytes are not UTF-8.
     InvalidUtf8,
+    /// A text with an ASCII control character that is neither a tab nor part of a line end: NUL, escape, delete.
+    ControlCharacter,
     /// Letters and accents apart, as macOS writes them, or otherwise not in NFC.
     NotNfc,
     /// The text is longer than [`TEXT_BYTES_MAX`].
@@ -86,6 +88,7 @@ impl Reason {
         match self {
             Reason::NotText => "not a text",
             Reason::InvalidUtf8 => "invalid UTF-8",
+            Reason::ControlCharacter => "control character in a text",
             Reason::NotNfc => "not in NFC",
             Reason::TooLong => "text too long",
             Reason::NotAWholeNumber => "not a whole number",
