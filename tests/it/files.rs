@@ -672,10 +672,25 @@ fn golden_dates_of_parquet() {
     use arrow::array::{Date32Array, Int64Array, TimestampMicrosecondArray};
     let folder = tempfile::tempdir().unwrap();
     let mut columns: Vec<(&str, ArrayRef)> = vec![("id", Arc::new(Int64Array::from(vec![1])))];
-    let cannot =
-        ["zero_date", "zero_month", "february_30", "no_leap_year", "infinity", "other_zone", "other_zone_evening"];
+    let cannot = [
+        "zero_date",
+        "zero_month",
+        "february_30",
+        "no_leap_year",
+        "infinity",
+        "end_of_day",
+        "two_digits",
+        "other_zone",
+        "other_zone_evening",
+    ];
     for (name, iso, _) in AWKWARD_DATES.iter().filter(|(name, ..)| !cannot.contains(name)) {
+        let before_christ = match *name {
+            "before_christ" => Some(date(-43, 3, 15)),
+            "minus_44" => Some(date(-44, 3, 15)),
+            _ => None,
+        };
         let array: ArrayRef = match iso.parse::<jiff::civil::DateTime>() {
+            _ if let Some(day) = before_christ => Arc::new(Date32Array::from(vec![chudong::calendar::to_days(day)])),
             Ok(civil) if iso.len() > 10 => {
                 let micros = i64::from(chudong::calendar::to_days(civil.date())) * 86_400_000_000
                     + i64::from(civil.hour()) * 3_600_000_000
@@ -686,9 +701,15 @@ fn golden_dates_of_parquet() {
         };
         columns.push((name, array));
     }
-    write_parquet(&folder.path().join("dates.parquet"), &RecordBatch::try_from_iter(columns).unwrap(), 10);
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    write_parquet(&folder.path().join("dates.parquet"), &batch, 10);
     let kind = SourceKind::Parquet { path: folder.path().into() };
-    insta::assert_snapshot!("parquet", golden(&pull(kind, awkward_dates("dates", &cannot))));
+    let dates = golden(&pull(kind, awkward_dates("dates", &cannot)));
+    insta::assert_snapshot!("parquet", dates);
+    // The same file in a store is the same table.
+    let store = crate::support::s3::Store::start();
+    store.put("dates.parquet", parquet_bytes(&batch, 10));
+    assert_eq!(golden(&pull(SourceKind::ObjectStore(store.bucket("")), awkward_dates("dates", &cannot))), dates);
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub enum Reason {
     NoSuchDay,
     /// All zeros: MySQL's way of saying that there is no date.
     ZeroDate,
+    /// All zeros from an ODBC driver: the source has no date there, or infinity, which the driver writes as zeros too.
+    ZeroDateOrInfinity,
     /// A date outside the years 1900 to 2200: "no expiry" in disguise, or infinity.
     DateOutOfRange,
     /// A moment of the day where a date is declared.
@@ -101,6 +103,7 @@ impl Reason {
             Reason::NotADate => "not a date",
             Reason::NoSuchDay => "no such day",
             Reason::ZeroDate => "zero date",
+            Reason::ZeroDateOrInfinity => "zero date or infinity",
             Reason::DateOutOfRange => "date outside 1900 to 2200",
             Reason::TimeOfDay => "time of day in a date",
             Reason::NotATimestamp => "not a date and time",
