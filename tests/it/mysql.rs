@@ -106,8 +106,16 @@ fn every_type_comes_back_as_it_was() {
 fn golden_dates_of_mysql() {
     let server = Server::start();
     // It completes a year of two digits itself when it is given one; the others it takes in no column of dates.
-    let cannot =
-        ["infinity", "end_of_day", "two_digits", "before_christ", "minus_44", "other_zone", "other_zone_evening"];
+    let cannot = [
+        "infinity",
+        "end_of_day",
+        "two_digits",
+        "before_christ",
+        "bc_2026",
+        "minus_44",
+        "other_zone",
+        "other_zone_evening",
+    ];
     let create_without = |cannot: &[&str], kind: &dyn Fn(&str) -> &'static str, name: &str| {
         let all = || AWKWARD_DATES.iter().chain(&AWKWARD_MOMENTS).filter(|(name, ..)| !cannot.contains(name));
         let columns: Vec<_> = all().map(|(name, iso, _)| format!("{name} {}", kind(iso))).collect();

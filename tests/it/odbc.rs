@@ -172,7 +172,9 @@ fn golden_dates_of_odbc() {
     insta::assert_snapshot!("golden_sqlite", golden(&pull(kind, vec![awkward_dates("dates", &cannot)])));
 
     let server = Server::start();
-    let cannot = ["zero_date", "zero_month", "february_30", "no_leap_year", "end_of_day", "two_digits", "minus_44"];
+    // Its driver leaves the letters BC away: that year is far out of any register, and this kind is not for it.
+    let cannot =
+        ["zero_date", "zero_month", "february_30", "no_leap_year", "end_of_day", "two_digits", "bc_2026", "minus_44"];
     let named = || all().filter(|(name, ..)| !cannot.contains(name));
     let kind = |name: &str, iso: &str| {
         if name.starts_with("other") {

@@ -19,7 +19,7 @@ use crate::landing::{column, night, source, table};
 
 /// Awkward dates as their owners mean them: a column, the value in ISO 8601 where it has one, and what must
 /// land whatever the source. Each source writes them in its own way into one row of one table, a column each.
-pub const AWKWARD_DATES: [(&str, &str, Option<jiff::civil::Date>); 19] = [
+pub const AWKWARD_DATES: [(&str, &str, Option<jiff::civil::Date>); 20] = [
     ("no_expiry", "9999-12-31", None),
     ("year_one", "0001-01-01", None),
     ("before_1970", "1969-12-31", Some(date(1969, 12, 31))),
@@ -37,8 +37,9 @@ pub const AWKWARD_DATES: [(&str, &str, Option<jiff::civil::Date>); 19] = [
     ("midnight", "2026-11-21 00:00:00", Some(date(2026, 11, 21))),
     ("end_of_day", "2026-11-21 24:00:00", None),
     ("two_digits", "26-11-21", None),
-    // The year 44 before Christ in words, and 45 before Christ as ISO 8601 counts, which has a year 0.
+    // The years 44 and 2026 before Christ in words, and 45 before Christ as ISO 8601 counts, which has a year 0.
     ("before_christ", "0044-03-15 BC", None),
+    ("bc_2026", "2026-11-21 BC", None),
     ("minus_44", "-0044-03-15", None),
 ];
 

@@ -260,7 +260,7 @@ fn key(node: &Node<'_>, columns: &[Column]) -> Option<Vec<String>> {
                 let what = format!("the key column {name} is not among the columns");
                 fault("pipeline.key-column", what, "add it to columns, or correct the key");
             }
-            Some(kind @ (Type::Float | Type::Interval | Type::List(_))) => {
+            Some(kind) if kind.is_list() || matches!(kind, Type::Float | Type::Interval) => {
                 let what = format!("the key column {name} is {}, which identifies no row", kind.word());
                 fault("pipeline.key-column", what, "name the column by which the source itself tells its rows apart");
             }

@@ -290,6 +290,9 @@ impl Values {
             Type::Interval => Values::Interval(IntervalMonthDayNanoBuilder::new()),
             Type::Bytes => Values::Bytes(BinaryBuilder::new()),
             Type::List(family) => Values::List(Box::new(List::new(family.element(), format))),
+            Type::DecimalList { digits, scale } => {
+                Values::List(Box::new(List::new(Type::Decimal { digits, scale }, format)))
+            }
         }
     }
 
