@@ -55,8 +55,15 @@ pub enum Type {
     Interval,
     /// Bytes.
     Bytes,
-    /// A list of values, of which any may be empty. Exact numbers are listed as text.
+    /// A list of values, of which any may be empty; of [`Family::Decimal`], exact numbers of any size as text.
     List(Family),
+    /// A list of exact numbers, of which any may be empty.
+    DecimalList {
+        /// See [`Type::Decimal`].
+        digits: u8,
+        /// See [`Type::Decimal`].
+        scale: u8,
+    },
 }
 
 /// What types have in common, whatever their size.
@@ -125,11 +132,15 @@ impl Family {
 }
 
 impl Type {
-    /// The type that a file names: `date`, `decimal(18,2)`, `text[]`.
+    /// The type that a file names: `date`, `decimal(18,2)`, `text[]`, `decimal(18,2)[]`.
     pub fn parse(text: &str) -> Option<Type> {
         let family = |word: &str| Family::WORDS.iter().find(|(known, _)| *known == word).map(|(_, family)| *family);
         if let Some(word) = text.strip_suffix("[]") {
-            return family(word).filter(|family| *family != Family::Decimal).map(Type::List);
+            // A list holds no list.
+            return match Some(word).filter(|word| !word.ends_with("[]")).and_then(Type::parse)? {
+                Type::Decimal { digits, scale } => Some(Type::DecimalList { digits, scale }),
+                one => Some(Type::List(one.family())),
+            };
         }
         if let Some(sizes) = text.strip_prefix("decimal(").and_then(|rest| rest.strip_suffix(')')) {
             let (digits, scale) = sizes.split_once(',')?;
@@ -148,6 +159,7 @@ impl Type {
         match self {
             Type::Decimal { digits, scale } => format!("decimal({digits},{scale})"),
             Type::List(family) => format!("{}[]", family.word()),
+            Type::DecimalList { digits, scale } => format!("decimal({digits},{scale})[]"),
             other => other.family().word().to_owned(),
         }
     }
@@ -160,7 +172,7 @@ impl Type {
             Type::Float => Family::Float,
             Type::Bool => Family::Bool,
             Type::Date => Family::Date,
-            Type::Decimal { .. } => Family::Decimal,
+            Type::Decimal { .. } | Type::DecimalList { .. } => Family::Decimal,
             Type::Timestamp => Family::Timestamp,
             Type::Instant => Family::Instant,
             Type::Time => Family::Time,
@@ -173,6 +185,7 @@ impl Type {
     /// The Arrow type.
     pub fn arrow(self) -> arrow::datatypes::DataType {
         use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
+        let list = |one: Type| DataType::List(std::sync::Arc::new(Field::new_list_field(one.arrow(), true)));
         match self {
             Type::Text => DataType::Utf8,
             Type::Int => DataType::Int64,
@@ -187,10 +200,14 @@ impl Type {
             Type::Time => DataType::Time64(TimeUnit::Microsecond),
             Type::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
             Type::Bytes => DataType::Binary,
-            Type::List(family) => {
-                DataType::List(std::sync::Arc::new(Field::new_list_field(family.element().arrow(), true)))
-            }
+            Type::List(family) => list(family.element()),
+            Type::DecimalList { digits, scale } => list(Type::Decimal { digits, scale }),
         }
+    }
+
+    /// Whether each value is a list.
+    pub fn is_list(self) -> bool {
+        matches!(self, Type::List(_) | Type::DecimalList { .. })
     }
 }
 

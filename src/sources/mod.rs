@@ -89,7 +89,7 @@ pub struct Found {
 impl Found {
     /// Whether a column of the declared type can be filled from it.
     pub fn can_fill(&self, kind: Type) -> bool {
-        self.is_list == matches!(kind, Type::List(_)) && self.fills.contains(&kind.family())
+        self.is_list == kind.is_list() && self.fills.contains(&kind.family())
     }
 }
 

@@ -45,8 +45,7 @@ pub(super) fn describe(file: &Named, table: &SourceTable) -> Result<Vec<Found>, 
     }
     opened.is_unchanged(file)?;
     // A name of which the first lines have no value may hold lists all the same.
-    let is_list =
-        |name: &str, seen| seen || table.column(name).is_some_and(|column| matches!(column.kind, Type::List(_)));
+    let is_list = |name: &str, seen| seen || table.column(name).is_some_and(|column| column.kind.is_list());
     let found = names.into_iter().map(|(name, seen)| Found {
         is_list: is_list(&name, seen),
         name,
@@ -226,7 +225,10 @@ fn push(rows: &mut Rows, columns: &[Column], values: &[Option<&[u8]>]) {
 }
 
 fn push_list(rows: &mut Rows, place: usize, row: usize, kind: Type, list: &[u8]) {
-    let Type::List(family) = kind else { return rows.push(place, row, Raw::Fault(Reason::NotAList)) };
+    if !kind.is_list() {
+        return rows.push(place, row, Raw::Fault(Reason::NotAList));
+    }
+    let family = kind.family();
     let mut items = Vec::new();
     let mut rest = list.strip_prefix(b"[").and_then(|list| list.strip_suffix(b"]")).unwrap_or_default().trim_ascii();
     while let Some((item, behind)) = rest.split_at_checked(end_of(rest)).filter(|(item, _)| !item.is_empty()) {

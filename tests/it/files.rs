@@ -262,6 +262,37 @@ fn each_line_is_an_object_and_each_value_keeps_its_digits() {
 }
 
 #[test]
+fn exact_numbers_in_a_list_keep_their_digits() {
+    let folder = tempfile::tempdir().unwrap();
+    let objects = [
+        r#"{"id": 1, "paid": [1.5, null, -804600, 1234567.89]}"#,
+        r#"{"id": 2, "paid": [0.001]}"#,
+        r#"{"id": 3, "paid": ["1.50"]}"#,
+        r#"{"id": 4, "paid": 1.5}"#,
+        r#"{"id": 5, "paid": [10000000]}"#,
+    ];
+    std::fs::write(folder.path().join("fees.ndjson"), objects.join("\n")).unwrap();
+    let fees = table("fees", vec![column("id", Type::Int), column("paid", Type::DecimalList { digits: 9, scale: 2 })]);
+    let (_, rows) = read(&ndjson(folder.path()), &fees, None).unwrap();
+    insta::assert_snapshot!(lines(&rows));
+    // Parquet keeps them as what they are.
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("id", Arc::new(arrow::array::Int64Array::from(vec![1, 2]))),
+        ("paid", {
+            let values = arrow::array::Decimal128Builder::new().with_precision_and_scale(12, 3).unwrap();
+            let mut lists = arrow::array::ListBuilder::new(values);
+            lists.append_value([Some(1_500), None]);
+            lists.append_value([Some(1_505)]);
+            Arc::new(lists.finish())
+        }),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    write_parquet(&folder.path().join("fees.parquet"), &batch, 10);
+    let (_, rows) = read(&SourceKind::Parquet { path: folder.path().into() }, &fees, None).unwrap();
+    insta::assert_snapshot!(lines(&rows));
+}
+
+#[test]
 fn golden_dates_of_ndjson() {
     let folder = tempfile::tempdir().unwrap();
     let members: Vec<_> = AWKWARD_DATES.iter().map(|(name, iso, _)| format!("\"{name}\": \"{iso}\"")).collect();
@@ -672,10 +703,26 @@ fn golden_dates_of_parquet() {
     use arrow::array::{Date32Array, Int64Array, TimestampMicrosecondArray};
     let folder = tempfile::tempdir().unwrap();
     let mut columns: Vec<(&str, ArrayRef)> = vec![("id", Arc::new(Int64Array::from(vec![1])))];
-    let cannot =
-        ["zero_date", "zero_month", "february_30", "no_leap_year", "infinity", "other_zone", "other_zone_evening"];
+    let cannot = [
+        "zero_date",
+        "zero_month",
+        "february_30",
+        "no_leap_year",
+        "infinity",
+        "end_of_day",
+        "two_digits",
+        "other_zone",
+        "other_zone_evening",
+    ];
     for (name, iso, _) in AWKWARD_DATES.iter().filter(|(name, ..)| !cannot.contains(name)) {
+        let before_christ = match *name {
+            "before_christ" => Some(date(-43, 3, 15)),
+            "bc_2026" => Some(date(-2025, 11, 21)),
+            "minus_44" => Some(date(-44, 3, 15)),
+            _ => None,
+        };
         let array: ArrayRef = match iso.parse::<jiff::civil::DateTime>() {
+            _ if let Some(day) = before_christ => Arc::new(Date32Array::from(vec![chudong::calendar::to_days(day)])),
             Ok(civil) if iso.len() > 10 => {
                 let micros = i64::from(chudong::calendar::to_days(civil.date())) * 86_400_000_000
                     + i64::from(civil.hour()) * 3_600_000_000
@@ -686,9 +733,15 @@ fn golden_dates_of_parquet() {
         };
         columns.push((name, array));
     }
-    write_parquet(&folder.path().join("dates.parquet"), &RecordBatch::try_from_iter(columns).unwrap(), 10);
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    write_parquet(&folder.path().join("dates.parquet"), &batch, 10);
     let kind = SourceKind::Parquet { path: folder.path().into() };
-    insta::assert_snapshot!("parquet", golden(&pull(kind, awkward_dates("dates", &cannot))));
+    let dates = golden(&pull(kind, awkward_dates("dates", &cannot)));
+    insta::assert_snapshot!("parquet", dates);
+    // The same file in a store is the same table.
+    let store = crate::support::s3::Store::start();
+    store.put("dates.parquet", parquet_bytes(&batch, 10));
+    assert_eq!(golden(&pull(SourceKind::ObjectStore(store.bucket("")), awkward_dates("dates", &cannot))), dates);
 }
 
 #[test]

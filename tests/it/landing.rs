@@ -224,6 +224,14 @@ fn invalid_utf8() {
 }
 
 #[test]
+fn control_character() {
+    insta::assert_snapshot!(said(&pull(&csv("control_character.csv"))), @r#"
+    insurance.control_character: read 3, landed 2
+    Quarantined 1 for full_name: control character in a text
+    "#);
+}
+
+#[test]
 fn utf_16() {
     insta::assert_snapshot!(said(&pull(&csv("utf_16.csv"))), @r#"
     error[sources.utf-16]: the file is in UTF-16, not in UTF-8

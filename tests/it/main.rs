@@ -14,6 +14,8 @@ mod calendar;
 mod cell_key;
 /// Zalo, an SMS gateway and a webhook: which channel a message takes, and what becomes of it.
 mod channels;
+/// Control characters in texts, from every kind of source.
+mod controls;
 /// How messages leave: the bytes of a message, the folder, and a conversation with a mail server.
 mod counting;
 mod delivery;

@@ -7,7 +7,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use chudong::landing::{self, Error, Pulled, Store};
@@ -36,12 +36,18 @@ fn sqlite(sql: &str) -> (TempDir, SourceKind) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("agency.sqlite");
     rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+    let kind = over_sqlite(&path);
+    (folder, kind)
+}
+
+/// An SQLite file behind its driver.
+pub fn over_sqlite(path: &Path) -> SourceKind {
     let connection = format!("Driver={};Database={}", driver("libsqlite3odbc.so"), path.display());
-    (folder, SourceKind::Odbc { connection, password: None })
+    SourceKind::Odbc { connection, password: None }
 }
 
 /// The server behind its driver, over 127.0.0.1.
-fn postgres(server: &Server, user: &str, password: &str) -> SourceKind {
+pub fn postgres(server: &Server, user: &str, password: &str) -> SourceKind {
     let known = server.over_loopback(user, password);
     let SourceKind::Postgres(known) = known else { return known };
     let connection = format!(
@@ -153,8 +159,9 @@ fn golden_dates_of_odbc() {
     // SQLite keeps any text in a date column, as others keep what their own tools let in.
     let cannot = ["other_zone", "other_zone_evening"];
     let named = || all().filter(|(name, ..)| !cannot.contains(name));
-    let columns: Vec<_> =
-        named().map(|(name, iso, _)| format!("{name} {}", if iso.len() > 10 { "timestamp" } else { "date" })).collect();
+    let columns: Vec<_> = named()
+        .map(|(name, iso, _)| format!("{name} {}", if iso.contains(':') { "timestamp" } else { "date" }))
+        .collect();
     let values: Vec<_> = named().map(|(_, iso, _)| format!("'{iso}'")).collect();
     let sql = format!(
         "create table dates (id integer primary key, {}); insert into dates values (1, {})",
@@ -165,12 +172,14 @@ fn golden_dates_of_odbc() {
     insta::assert_snapshot!("golden_sqlite", golden(&pull(kind, vec![awkward_dates("dates", &cannot)])));
 
     let server = Server::start();
-    let cannot = ["zero_date", "zero_month", "february_30", "no_leap_year"];
+    // Its driver leaves the letters BC away: that year is far out of any register, and this kind is not for it.
+    let cannot =
+        ["zero_date", "zero_month", "february_30", "no_leap_year", "end_of_day", "two_digits", "bc_2026", "minus_44"];
     let named = || all().filter(|(name, ..)| !cannot.contains(name));
     let kind = |name: &str, iso: &str| {
         if name.starts_with("other") {
             "timestamptz"
-        } else if iso.len() > 10 {
+        } else if iso.contains(':') {
             "timestamp"
         } else {
             "date"

@@ -115,7 +115,7 @@ control_totals = ["fee", "valid_to"]"#;
 #[test]
 fn every_fault_of_a_source_is_said_at_its_line_with_what_to_do() {
     let key = "key = [\"number\"]";
-    let cases: [(&str, &str); 32] = [
+    let cases: [(&str, &str); 37] = [
         (SERVER, "key = [\"nobody\"]"),
         (SERVER, "key = [\"number\", \"number\"]"),
         (SERVER, "key = [\"weight\"]"),
@@ -132,7 +132,15 @@ fn every_fault_of_a_source_is_said_at_its_line_with_what_to_do() {
         (SERVER, "key = [\"number\"]\ncontrol_totals = [\"weight\", \"fee\", \"fee\"]"),
         (SERVER, "key = [\"number\"]\ncolumns.day = { type = \"date\", class = \"personal\", subject = true }"),
         (SERVER, "key = [\"number\"]\ncolumns.sum = { type = \"decimal(90,2)\", class = \"personal\" }"),
+        (SERVER, "key = [\"number\"]\ncolumns.sum = { type = \"decimal(18,2)[][]\", class = \"personal\" }"),
+        (SERVER, "key = [\"sums\"]\ncolumns.sums = { type = \"decimal(18,2)[]\", class = \"personal\" }"),
         (SERVER, "key = [\"number\"]\ncolumns.sum = { type = \"int\", class = \"personal\", format = \"%d\" }"),
+        (SERVER, "key = [\"number\"]\ncolumns.day = { type = \"date\", class = \"personal\", format = \"%d/%m/%y\" }"),
+        (
+            SERVER,
+            "key = [\"number\"]\ncolumns.day = { type = \"timestamp\", class = \"personal\", format = \"%D %H:%M\" }",
+        ),
+        (SERVER, "key = [\"number\"]\ncolumns.day = { type = \"date\", class = \"personal\", format = \"%d%m%_3C\" }"),
         (SERVER, "key = [\"number\"]\ncolumns.day = { type = \"date\", class = \"personal\", on_fault = \"default\" }"),
         ("kind = \"csv\"\npath = \"a\"", "key = [\"number\"]\nincrement = { cursor = \"changed_at\" }"),
         ("kind = \"csv\"\npath = \"a\"\ndelimiter = \"||\"", key),

@@ -9,6 +9,7 @@ use chudong::pipeline::{OnFault, SourceKind, SourceTable, Type};
 
 use crate::landing::{column, night, said, source, table};
 use crate::support::postgres::Server;
+use crate::types::{AWKWARD_DATES, AWKWARD_MOMENTS, awkward_dates, golden};
 
 fn pull(kind: SourceKind, tables: Vec<SourceTable>) -> Result<Pulled, Error> {
     landing::pull(&source(kind, tables), crate::root(), night(), &Store::Nowhere)
@@ -29,6 +30,39 @@ fn a_name_with_a_quote_and_a_backslash_is_a_name() {
     let named = SourceTable { name: "odd".into(), ..table(r"l'a\b", vec![column("id", Type::Int)]) };
     let pulled = pull(server.over_socket("owner"), vec![named]).unwrap();
     assert_eq!(pulled.tables.iter().map(|table| table.rows_landed).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn golden_dates_of_postgresql() {
+    let server = Server::start();
+    // What it does not take, and what it makes another date of when it is given it: 24:00 is the next day's midnight.
+    let cannot = ["zero_date", "zero_month", "february_30", "no_leap_year", "end_of_day", "two_digits", "minus_44"];
+    let create = |cannot: &[&str], kind: &dyn Fn(&str, &str) -> &'static str, name: &str| {
+        let all = || AWKWARD_DATES.iter().chain(&AWKWARD_MOMENTS).filter(|(name, ..)| !cannot.contains(name));
+        let columns: Vec<_> = all().map(|(name, iso, _)| format!("{name} {}", kind(name, iso))).collect();
+        let values: Vec<_> = all().map(|(_, iso, _)| format!("'{iso}'")).collect();
+        server.run(&format!(
+            "create table {name} (id int primary key, {}); insert into {name} values (1, {})",
+            columns.join(", "),
+            values.join(", ")
+        ));
+    };
+    let kind = |name: &str, iso: &str| match name {
+        _ if name.starts_with("other") => "timestamptz",
+        _ if iso.contains(':') => "timestamp",
+        _ => "date",
+    };
+    create(&cannot, &kind, "dates");
+    let dates = golden(&pull(server.over_socket("owner"), vec![awkward_dates("dates", &cannot)]));
+    insta::assert_snapshot!("golden_dates", dates);
+    // A column of timestamps gives no other dates.
+    create(&cannot, &|name, _| if name.starts_with("other") { "timestamptz" } else { "timestamp" }, "moments");
+    assert_eq!(golden(&pull(server.over_socket("owner"), vec![awkward_dates("moments", &cannot)])), dates);
+    // As text, all of them can be written.
+    let cannot = ["other_zone"];
+    create(&cannot, &|_, _| "text", "texts");
+    let texts = golden(&pull(server.over_socket("owner"), vec![awkward_dates("texts", &cannot)]));
+    insta::assert_snapshot!("golden_texts", texts);
 }
 
 #[test]

@@ -131,12 +131,12 @@ fn every_type_and_every_list_of_it_comes_back_as_the_server_writes_it() {
         create.push(format!("{one} {kind}, {list} {kind}[]"));
         columns.push(column(&one, *declared));
         wanted.insert(one.clone(), written.replace('@', &one));
-        // Exact numbers are listed as text.
-        let family = declared.family();
-        if family != Family::Decimal {
-            columns.push(column(&list, Type::List(family)));
-            wanted.insert(list, written.replace('@', "item"));
-        }
+        let listed = match *declared {
+            Type::Decimal { digits, scale } => Type::DecimalList { digits, scale },
+            one => Type::List(one.family()),
+        };
+        columns.push(column(&list, listed));
+        wanted.insert(list, written.replace('@', "item"));
     }
     server.run(&format!("create table types (id int primary key, {})", create.join(", ")));
     for (index, (kind, _, _, values)) in LINES.iter().enumerate() {
@@ -215,6 +215,30 @@ fn an_interval_keeps_months_days_and_microseconds_apart() {
     // More nanoseconds than 64 bits hold.
     let faults: Vec<_> = batches[0].faults.iter().map(|fault| (fault.row, fault.column, fault.reason)).collect();
     assert_eq!(faults, vec![(4, Some(1), Reason::TooLarge)]);
+}
+
+#[test]
+fn a_list_of_exact_numbers_is_one_whole_or_a_fault() {
+    let server = Server::start();
+    server.run(
+        "create table fees (id int primary key, paid numeric[]);
+        insert into fees values (1, '{1.50,NULL,-804600}'), (2, '{}'), (3, null), (4, '{1,NaN}'), (5, '{1,0.005}'),
+            (6, '{{1},{2}}'), (7, '{1000000000}'), (8, '{0.10}')",
+    );
+    let paid = Type::parse("decimal(9,2)[]").unwrap();
+    let fees = table("fees", vec![column("id", Type::Int), column("paid", paid)]);
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::Folder(folder.path().to_owned());
+    let pulled = landing::pull(&source(server.over_socket("owner"), vec![fees]), crate::root(), night(), &store);
+    let room = std::fs::read_dir(folder.path().join("insurance.fees")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = room.filter(|path| path.extension().is_some_and(|end| end == "parquet")).collect();
+    files.retain(|path| !path.to_string_lossy().ends_with(".quarantine.parquet"));
+    let kept = landing::read_generation(&files[0]).unwrap();
+    let kept = concat_batches(&kept.schema, &kept.batches).unwrap();
+    assert_eq!(kept.column_by_name("paid").unwrap().data_type(), &paid.arrow());
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(texts(&kept, "paid"), [text("[1.50, , -804600.00]"), text("[]"), None, text("[0.10]")]);
+    insta::assert_snapshot!(said(&pulled));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::landing::{column, night, source, table};
 
 /// Awkward dates as their owners mean them: a column, the value in ISO 8601 where it has one, and what must
 /// land whatever the source. Each source writes them in its own way into one row of one table, a column each.
-pub const AWKWARD_DATES: [(&str, &str, Option<jiff::civil::Date>); 15] = [
+pub const AWKWARD_DATES: [(&str, &str, Option<jiff::civil::Date>); 20] = [
     ("no_expiry", "9999-12-31", None),
     ("year_one", "0001-01-01", None),
     ("before_1970", "1969-12-31", Some(date(1969, 12, 31))),
@@ -35,6 +35,12 @@ pub const AWKWARD_DATES: [(&str, &str, Option<jiff::civil::Date>); 15] = [
     ("infinity", "infinity", None),
     ("time_of_day", "2026-11-21 08:30:00", None),
     ("midnight", "2026-11-21 00:00:00", Some(date(2026, 11, 21))),
+    ("end_of_day", "2026-11-21 24:00:00", None),
+    ("two_digits", "26-11-21", None),
+    // The years 44 and 2026 before Christ in words, and 45 before Christ as ISO 8601 counts, which has a year 0.
+    ("before_christ", "0044-03-15 BC", None),
+    ("bc_2026", "2026-11-21 BC", None),
+    ("minus_44", "-0044-03-15", None),
 ];
 
 /// Moments that a source with zones has beside them: what must land as the date in Vietnam.
@@ -93,14 +99,13 @@ fn golden_dates_of_csv() {
     let cannot = ["other_zone"];
     insta::assert_snapshot!("csv_iso", golden(&pull(kind(), awkward_dates("iso", &cannot))));
 
-    // 2026-11-21 as 21/11/2026; what has no such form is as before.
-    let local = |iso: &&str| match iso.split_once(' ').unwrap_or((iso, "")) {
-        (day, time) if day.len() == 10 => {
-            let (year, rest) = day.split_once('-').unwrap();
-            let (month, day) = rest.split_once('-').unwrap();
-            format!("{day}/{month}/{year} {time}").trim_end().to_owned()
+    // 2026-11-21 as 21/11/2026, and with as many digits of the year; what has no such form is as before.
+    let local = |iso: &&str| {
+        let (day, time) = iso.split_once(' ').unwrap_or((iso, ""));
+        match day.rsplitn(3, '-').collect::<Vec<_>>().as_slice() {
+            [day, month, year] => format!("{day}/{month}/{year} {time}").trim_end().to_owned(),
+            _ => (*iso).to_owned(),
         }
-        _ => (*iso).to_owned(),
     };
     let rows = iso.iter().map(local).collect::<Vec<_>>().join(",");
     std::fs::write(folder.path().join("local.csv"), format!("{header}\n1,{rows}\n")).unwrap();
@@ -225,6 +230,10 @@ fn times_are_read_by_their_format_or_strictly() {
                 "2026-11-21T08:30:00Z",
                 "2026-11-21T08:30:00+07:00",
                 "2026-11-21 24:00:00",
+                "2026-11-21 24:00",
+                "0044-03-15 08:30:00 BC",
+                "-0044-03-15 08:30:00",
+                "26-11-21 08:30:00",
                 "2026-11-21 23:59:60",
                 "2026-02-30 00:00:00",
                 "0000-00-00 00:00:00",
@@ -249,6 +258,9 @@ fn times_are_read_by_their_format_or_strictly() {
                 "2026-11-21 08:30",
                 "30/02/2026 08:30",
                 "00/00/0000 00:00",
+                "21/11/2026 24:00",
+                "21/11/26 08:30",
+                "15/03/-0044 08:30",
                 "21/11/2026",
             ]
         )
@@ -268,6 +280,9 @@ fn times_are_read_by_their_format_or_strictly() {
                 "1900-01-01T00:00:00+07:00",
                 "2026-11-21T08:30:00+7",
                 "2026-11-21T08:30:00 +07:00",
+                "2026-11-21T24:00:00Z",
+                "0044-03-15 08:30:00+00 BC",
+                "-0044-03-15T08:30:00Z",
                 "now",
             ]
         )

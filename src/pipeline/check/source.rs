@@ -260,7 +260,7 @@ fn key(node: &Node<'_>, columns: &[Column]) -> Option<Vec<String>> {
                 let what = format!("the key column {name} is not among the columns");
                 fault("pipeline.key-column", what, "add it to columns, or correct the key");
             }
-            Some(kind @ (Type::Float | Type::Interval | Type::List(_))) => {
+            Some(kind) if kind.is_list() || matches!(kind, Type::Float | Type::Interval) => {
                 let what = format!("the key column {name} is {}, which identifies no row", kind.word());
                 fault("pipeline.key-column", what, "name the column by which the source itself tells its rows apart");
             }
@@ -412,6 +412,11 @@ fn column(name: &str, node: &Node<'_>, standard: bool) -> Option<Column> {
             jiff::fmt::strtime::parse(format, "").is_err_and(|error| !error.to_string().contains("expected"))
         }) {
             node.fault("format", "pipeline.format", "this is not a date format", "write it like \"%d/%m/%Y\"");
+        } else if format.as_deref().is_some_and(is_without_century) {
+            let what = "the format reads a year without its century, which nobody knows";
+            let next = "ask the owner for years of four digits and write %Y; \
+                        where there are only two, declare the column as text and say the century in a model";
+            node.fault("format", "pipeline.format", what, next);
         }
         let words = [("error", OnFault::Error), ("quarantine", OnFault::Quarantine), ("null", OnFault::Null)];
         on_fault = node.word_or("on_fault", &words, OnFault::Quarantine);
@@ -429,4 +434,18 @@ fn column(name: &str, node: &Node<'_>, standard: bool) -> Option<Column> {
         nullable,
         meaning,
     })
+}
+
+/// Whether a format reads a year of two digits (`%y`, `%g`, `%D`) or a century alone: the library would choose the
+/// other half itself, 1969 for `69` and 2068 for `68`.
+fn is_without_century(format: &str) -> bool {
+    let mut letters = format.chars();
+    while letters.by_ref().any(|letter| letter == '%') {
+        // Between the sign and its letter may stand flags, a width, colons or a point.
+        let directive = letters.find(|letter| !matches!(letter, '-' | '_' | '^' | '#' | ':' | '.' | '0'..='9'));
+        if matches!(directive, Some('y' | 'g' | 'D' | 'C')) {
+            return true;
+        }
+    }
+    false
 }

@@ -110,14 +110,13 @@ fn fitted(column: &Column, comparison: Comparison, given: Given) -> Result<Given
         (Given::Literal(Literal::Text(text)), Some(held)) => held.literal(day(&text)?).map(Given::Literal),
         (Given::Literal(literal), None) => {
             let is_ordered = !matches!(column.kind.family(), Family::Text | Family::Bool);
-            let is_list = matches!(column.kind, Type::List(_));
             let fits = matches!(
                 (column.kind.family(), &literal),
                 (Family::Text, Literal::Text(_))
                     | (Family::Int | Family::Float | Family::Decimal, Literal::Int(_))
                     | (Family::Bool, Literal::Bool(_))
             );
-            if !fits || is_list {
+            if !fits || column.kind.is_list() {
                 return Err(mismatch(column));
             }
             if !is_ordered && !is_equality {
@@ -135,7 +134,9 @@ fn mismatch(column: &Column) -> String {
         Type::Int | Type::Float | Type::Decimal { .. } => "a whole number",
         Type::Bool => "true or false",
         Type::Date | Type::Timestamp | Type::Instant => "$as_of, $until, $since or date '2026-11-21'",
-        Type::Time | Type::Interval | Type::Bytes | Type::List(_) => "nothing; it is null or it is not",
+        Type::Time | Type::Interval | Type::Bytes | Type::List(_) | Type::DecimalList { .. } => {
+            "nothing; it is null or it is not"
+        }
     };
     format!("{} is {}: it is compared with {with}", column.name, column.kind.word())
 }

@@ -115,16 +115,22 @@ fn of_text(form: Form, bytes: &[u8]) -> Raw<'_> {
     match (form, std::str::from_utf8(bytes)) {
         (_, Err(_)) => Raw::Fault(Reason::InvalidUtf8),
         (Form::Bit, Ok(_)) => Raw::Field(bytes),
-        (Form::Date, Ok(text)) => iso_day(text).map_or_else(Raw::Fault, Raw::Days),
+        (Form::Date, Ok(text)) => iso_day(text).map_or_else(no_date, Raw::Days),
         (Form::Civil | Form::Moment, Ok(text)) => match iso_moment(text) {
             Ok((civil, None)) => Raw::Civil(civil),
             Ok((civil, Some(offset_seconds))) => Raw::Instant(civil - offset_seconds * 1_000_000),
-            Err(reason) => Raw::Fault(reason),
+            Err(reason) => no_date(reason),
         },
         (Form::Time, Ok(text)) => iso_time(text).map_or_else(Raw::Fault, Raw::Time),
         (_, Ok(text)) if text.eq_ignore_ascii_case("nan") => Raw::Fault(Reason::NotFinite),
         (_, Ok(_)) => Raw::Digits(bytes),
     }
+}
+
+/// Why a driver's date is none. PostgreSQL's driver writes the zeros of a date for infinity as well, and ODBC has no
+/// other way to ask.
+fn no_date(reason: Reason) -> Raw<'static> {
+    Raw::Fault(if reason == Reason::ZeroDate { Reason::ZeroDateOrInfinity } else { reason })
 }
 
 /// The exclusive or of a hash of each row's key, of the bytes as the driver gave them.

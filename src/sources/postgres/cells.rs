@@ -2,7 +2,7 @@
 //!
 //! What nearly all columns of a register are is put together here, at a few
 //! nanoseconds a value: numbers, days, truth values, and texts of which each byte is
-//! ASCII and so needs no look at its form. Everything else goes through the type
+//! printable ASCII and so needs no look at its form. Everything else goes through the type
 //! policy that all sources share. This module must not know how rows come.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::decode::{EPOCH_DAYS, Plan, Wrong, exactly, int};
 use super::types::Decode;
 use crate::pipeline::{Column, Type};
 use crate::sources::TEXT_BYTES_MAX;
-use crate::sources::values::{DAYS, Put, Raw, Reason, Values, append_text};
+use crate::sources::values::{DAYS, Put, Raw, Reason, Values, append_text, is_plain_text};
 
 /// The values of one column, so far.
 pub(super) enum Cells {
@@ -72,7 +72,7 @@ impl Cells {
             }
             Cells::Bool(builder) => builder.append_value(exactly::<1>(bytes)? != [0]),
             Cells::Text(texts) => {
-                if bytes.len() > TEXT_BYTES_MAX || !bytes.is_ascii() {
+                if bytes.len() > TEXT_BYTES_MAX || !is_plain_text(bytes) {
                     return texts.put_other(bytes);
                 }
                 texts.put(bytes)?;

@@ -2,7 +2,8 @@
 //!
 //! Never a default: what cannot be represented exactly is empty *and* has a
 //! fault. Text is brought to NFC, which is counted, and otherwise kept as it is,
-//! blanks included. A file without types is read by the declared format or in
+//! blanks, tabs and line ends included; one with any other control character is a
+//! fault. A file without types is read by the declared format or in
 //! ISO 8601; a typed source's text is never read as a number. This module must
 //! not know which source a value comes from.
 
@@ -33,6 +34,7 @@ use totals::Sums;
 
 pub(super) use moments::{DAYS, civil_days, iso_day, iso_moment, iso_time};
 pub(super) use numbers::units;
+pub(super) use quick::is_plain_text;
 pub use reason::Reason;
 
 /// As much text and bytes as one batch may hold before it is handed over, however few its rows.
@@ -185,7 +187,9 @@ impl Rows {
                 quick::local_day(field.as_bytes(), *separator).map(|day| builder.append_value(day))
             }
             // An empty field is no text, and any other in ASCII is one in NFC.
-            Values::Text(builder) if (1..=TEXT_BYTES_MAX).contains(&field.len()) && field.is_ascii() => {
+            Values::Text(builder)
+                if (1..=TEXT_BYTES_MAX).contains(&field.len()) && quick::is_plain_text(field.as_bytes()) =>
+            {
                 self.bytes += field.len();
                 builder.append_value(field);
                 Some(())
@@ -286,6 +290,9 @@ impl Values {
             Type::Interval => Values::Interval(IntervalMonthDayNanoBuilder::new()),
             Type::Bytes => Values::Bytes(BinaryBuilder::new()),
             Type::List(family) => Values::List(Box::new(List::new(family.element(), format))),
+            Type::DecimalList { digits, scale } => {
+                Values::List(Box::new(List::new(Type::Decimal { digits, scale }, format)))
+            }
         }
     }
 

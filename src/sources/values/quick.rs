@@ -1,4 +1,4 @@
-//! Whole numbers and dates in their commonest form, straight from bytes.
+//! Whole numbers, dates and texts in their commonest form, straight from bytes.
 //!
 //! Each function answers for the one form that it knows and is silent about all
 //! others, which then take the long way: an answer from here is the answer that
@@ -65,4 +65,42 @@ fn day(year: i32, month: i32, day: i32) -> Option<i32> {
     let year = if month > 2 { year } else { year - 1 };
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     Some(365 * year + year / 4 - year / 100 + year / 400 + of_year - 719_468)
+}
+
+/// Whether the text may land as it is, unless it is too long: all of it is ASCII, and it has no control character
+/// but tabs and line ends.
+#[inline]
+pub(in crate::sources) fn is_plain_text(text: &[u8]) -> bool {
+    // Nearly no text has a tab or a line end, so that it is looked at byte by byte only where one may be.
+    is_printable(text) || (text.is_ascii() && !has_controls(text))
+}
+
+/// Whether a byte is an ASCII control character other than a tab, a line feed and a carriage return.
+pub(super) fn has_controls(text: &[u8]) -> bool {
+    // Without a way out in the middle, so that many bytes are looked at in one step.
+    text.iter().fold(false, |seen, byte| seen | (byte.is_ascii_control() & !matches!(byte, b'\t' | b'\n' | b'\r')))
+}
+
+/// Whether each byte is one from the blank to the tilde.
+#[inline]
+fn is_printable(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    let odd = words.iter().fold(0, |odd, word| odd | odd_bytes(*word));
+    let rest = match (text.last_chunk::<8>(), rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
+        // The last eight bytes, or four, may overlap with those before.
+        (Some(last), ..) => odd_bytes(*last),
+        (None, Some([a, b, c, d]), Some([e, f, g, h])) => odd_bytes([*a, *b, *c, *d, *e, *f, *g, *h]),
+        _ => u64::from(!rest.iter().all(|byte| (b' '..=b'~').contains(byte))),
+    };
+    odd | rest == 0
+}
+
+/// Not 0 where one of the bytes lies below the blank or above the tilde. Each is judged by its highest bit, which
+/// is set in it, in what is left of it without a blank, or in the byte after it. What it borrows from the byte above
+/// it or carries over counts for nothing, for then it is odd itself.
+#[inline]
+fn odd_bytes(word: [u8; 8]) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let word = u64::from_le_bytes(word);
+    (word | word.wrapping_sub(ONES * 0x20) | word.wrapping_add(ONES)) & (ONES * 0x80)
 }

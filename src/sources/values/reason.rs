@@ -12,6 +12,8 @@ pub enum Reason {
     NotText,
     /// The bytes are not UTF-8.
     InvalidUtf8,
+    /// A text with an ASCII control character that is neither a tab nor part of a line end: NUL, escape, delete.
+    ControlCharacter,
     /// Letters and accents apart, as macOS writes them, or otherwise not in NFC.
     NotNfc,
     /// The text is longer than [`TEXT_BYTES_MAX`].
@@ -36,6 +38,8 @@ pub enum Reason {
     NoSuchDay,
     /// All zeros: MySQL's way of saying that there is no date.
     ZeroDate,
+    /// All zeros from an ODBC driver: the source has no date there, or infinity, which the driver writes as zeros too.
+    ZeroDateOrInfinity,
     /// A date outside the years 1900 to 2200: "no expiry" in disguise, or infinity.
     DateOutOfRange,
     /// A moment of the day where a date is declared.
@@ -86,6 +90,7 @@ impl Reason {
         match self {
             Reason::NotText => "not a text",
             Reason::InvalidUtf8 => "invalid UTF-8",
+            Reason::ControlCharacter => "control character in a text",
             Reason::NotNfc => "not in NFC",
             Reason::TooLong => "text too long",
             Reason::NotAWholeNumber => "not a whole number",
@@ -98,6 +103,7 @@ impl Reason {
             Reason::NotADate => "not a date",
             Reason::NoSuchDay => "no such day",
             Reason::ZeroDate => "zero date",
+            Reason::ZeroDateOrInfinity => "zero date or infinity",
             Reason::DateOutOfRange => "date outside 1900 to 2200",
             Reason::TimeOfDay => "time of day in a date",
             Reason::NotATimestamp => "not a date and time",

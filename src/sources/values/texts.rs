@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
+use super::quick::{has_controls, is_plain_text};
 use super::{Raw, Reason};
 use crate::sources::TEXT_BYTES_MAX;
 
@@ -34,7 +35,12 @@ pub(super) fn text(raw: Raw<'_>) -> Result<Option<Text<'_>>, Reason> {
         _ => return Err(Reason::NotText),
     };
     let text = utf8(bytes)?;
-    if is_surely_nfc(text) {
+    let is_plain = is_plain_text(bytes) || is_plain_vietnamese(text);
+    // Nobody sees them, and not all that comes later can hold them: PostgreSQL has no NUL, XML hardly any of them.
+    if !is_plain && has_controls(bytes) {
+        return Err(Reason::ControlCharacter);
+    }
+    if is_plain || is_nfc_quick(text.chars()) == IsNormalized::Yes {
         return if text.len() > TEXT_BYTES_MAX { Err(Reason::TooLong) } else { Ok(Some(Text::plain(text))) };
     }
     // Normalising cannot make a text shorter than a third, so a huge one need not be normalised to be refused.
@@ -52,12 +58,11 @@ pub(super) fn text(raw: Raw<'_>) -> Result<Option<Text<'_>>, Reason> {
     Ok(Some(Text { text: Cow::Owned(composed), is_normalised: true }))
 }
 
-/// Vietnamese needs ASCII, letters below U+0300, and the precomposed block from U+1EA0 on: none of these
-/// is ever changed by NFC where nothing else stands beside them. Other texts ask the library.
-fn is_surely_nfc(text: &str) -> bool {
-    text.is_ascii()
-        || text.chars().all(|c| c < '\u{300}' || ('\u{1EA0}'..='\u{1EF9}').contains(&c))
-        || is_nfc_quick(text.chars()) == IsNormalized::Yes
+/// Vietnamese needs ASCII, letters below U+0300, and the precomposed block from U+1EA0 on: none of these is ever
+/// changed by NFC where nothing else stands beside them. No ASCII control character is among them; of a text with a
+/// tab or a line end the library is asked.
+fn is_plain_vietnamese(text: &str) -> bool {
+    text.chars().all(|c| matches!(c, ' '..='~' | '\u{80}'..='\u{2ff}' | '\u{1EA0}'..='\u{1EF9}'))
 }
 
 /// The bytes; of a file without types in hexadecimal, with or without PostgreSQL's `\x` before them.

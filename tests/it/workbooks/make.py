@@ -99,6 +99,8 @@ def awkward(name):
         "last_day": dt.date(2200, 12, 31), "too_late": dt.date(2201, 1, 1), "zero_date": "0000-00-00",
         "zero_month": "2026-00-10", "february_30": "2026-02-30", "no_leap_year": ("serial", 60), "infinity": "infinity",
         "time_of_day": dt.datetime(2026, 11, 21, 8, 30), "midnight": dt.datetime(2026, 11, 21),
+        "end_of_day": "2026-11-21 24:00:00", "two_digits": "26-11-21", "before_christ": "0044-03-15 BC",
+        "bc_2026": "2026-11-21 BC", "minus_44": "-0044-03-15",
     }
     for column, (header, value) in enumerate(values.items(), 1):
         sheet.cell(1, column).value = header
