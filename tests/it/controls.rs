@@ -60,7 +60,6 @@ fn is_judged(kind: &SourceKind, texts: &[(&str, bool)]) {
     landed.sort_unstable();
     let expected: Vec<_> =
         (1..).zip(texts).map(|(id, (text, lands))| (Some(id), lands.then(|| (*text).to_owned()))).collect();
-    let landed: Vec<_> = landed.into_iter().map(|(id, text)| (id, text.map(Into::into))).collect();
     assert_eq!(landed, expected);
     assert_eq!(
         said(&Ok(nulled)),

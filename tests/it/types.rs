@@ -384,6 +384,29 @@ fn text_that_was_not_in_nfc_is_normalised_and_counted() {
     assert_eq!(batches[0].normalised, [(1, 1)]);
 }
 
+/// Each character but the control characters, among letters: in the form that the library gives it.
+#[test]
+fn every_letter_lands_in_nfc() {
+    use unicode_normalization::UnicodeNormalization;
+    let given: Vec<_> =
+        (' '..=char::MAX).filter(|c| !['"', ';', '\u{7f}'].contains(c)).map(|c| format!("a{c}b")).collect();
+    let batches = read_csv(Type::Text, None, &given.iter().map(String::as_str).collect::<Vec<_>>());
+    let (mut rows, mut normalised) = (0, 0);
+    for batch in &batches {
+        assert_eq!(batch.faults, vec![]);
+        let texts = batch.rows.column(1).as_string::<i32>();
+        for row in 0..batch.rows.num_rows() {
+            let given = &given[usize::try_from(batch.number_of(row)).unwrap() - 1];
+            let composed: String = given.nfc().collect();
+            assert_eq!(texts.value(row), composed);
+            rows += 1;
+            normalised += u64::from(composed != *given);
+        }
+    }
+    let counted: u64 = batches.iter().flat_map(|batch| &batch.normalised).map(|(_, texts)| texts).sum();
+    assert_eq!((rows, counted), (given.len(), normalised));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 

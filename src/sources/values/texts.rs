@@ -58,11 +58,22 @@ pub(super) fn text(raw: Raw<'_>) -> Result<Option<Text<'_>>, Reason> {
     Ok(Some(Text { text: Cow::Owned(composed), is_normalised: true }))
 }
 
-/// Vietnamese needs ASCII, letters below U+0300, and the precomposed block from U+1EA0 on: none of these is ever
-/// changed by NFC where nothing else stands beside them. No ASCII control character is among them; of a text with a
-/// tab or a line end the library is asked.
+/// Vietnamese needs ASCII, letters below U+0300, and the precomposed block from U+1EA0 to U+1EF9: none of these is
+/// ever changed by NFC where nothing else stands beside them. They are told by their bytes, which is quicker than to
+/// put each letter together. No ASCII control character is among them; of a text with a tab or a line end the library
+/// is asked.
 fn is_plain_vietnamese(text: &str) -> bool {
-    text.chars().all(|c| matches!(c, ' '..='~' | '\u{80}'..='\u{2ff}' | '\u{1EA0}'..='\u{1EF9}'))
+    let mut bytes = text.as_bytes();
+    loop {
+        bytes = match bytes {
+            [] => return true,
+            [b' '..=b'~', rest @ ..]
+            | [0xc2..=0xcb, _, rest @ ..]
+            | [0xe1, 0xba, 0xa0..=0xbf, rest @ ..]
+            | [0xe1, 0xbb, 0x80..=0xb9, rest @ ..] => rest,
+            _ => return false,
+        };
+    }
 }
 
 /// The bytes; of a file without types in hexadecimal, with or without PostgreSQL's `\x` before them.
