@@ -268,6 +268,8 @@ fn before_anything_is_published_the_page_says_so() {
     let en = fs::read_to_string(shelf.join("index.en.html")).unwrap();
     assert!(vi.contains("Chưa có số liệu nào được công bố.") && en.contains("No figures have been published yet."));
     assert_eq!(vi.matches("<svg").count() + en.matches("<svg").count(), 0);
+    // Of what is not there it does not say how it is protected.
+    assert!(!en.contains("exact counts") && !en.contains("How people are protected"));
     for (path, html) in pages(&shelf) {
         is_whole(&path, &tags(&html));
     }
@@ -315,7 +317,7 @@ fn units_are_ranked_in_bands_and_in_no_other_order() {
 }
 
 /// Exact tables and score sheets of two months.
-const EXACT: &str = r#"
+pub const EXACT: &str = r#"
 [exact]
 policy = "an-binh-exact-1"
 first_month = 2026-09-01
@@ -346,6 +348,16 @@ fn score_sheets_are_shown_by_group_with_what_is_withheld_in_words() {
     let pages = pages(&shelf);
     let first = pages.get(Path::new("index.en.html")).unwrap();
     assert!(first.contains("Score by group of the index") && first.contains("October 2026"));
+    assert!(
+        !first.contains("No figures have been published yet.") && first.contains("The figures here are exact counts")
+    );
+    assert!(first.contains("received in the period") && !first.contains("groups/index"));
+    // Each commune is reached from the first page, and says nothing of figures that are not published in this way.
+    for (path, html) in pages.iter().filter(|(path, _)| path.starts_with("communes") && is_english(path)) {
+        let link = format!("<a href=\"{}\">", path.to_string_lossy().replace('/', "&#x2f;"));
+        assert!(first.contains(&link), "{}", path.display());
+        assert!(!html.contains("id=\"overview\""), "{}", path.display());
+    }
     let csv = fs::read_to_string(shelf.join("exact/scores_766/2026-10/scores_766.csv")).unwrap();
     let whole: Vec<&str> = csv.lines().filter(|line| line.starts_with("2026-10,97,")).collect();
     assert_eq!(whole.len(), 2, "{csv}");
@@ -361,7 +373,7 @@ fn score_sheets_are_shown_by_group_with_what_is_withheld_in_words() {
     let withheld = csv.lines().filter(|line| line.contains(",withheld,") && line.starts_with("2026-10,9700")).count();
     let said: usize = pages
         .iter()
-        .filter(|(path, _)| path.starts_with("communes") && path.to_string_lossy().ends_with(".en.html"))
+        .filter(|(path, _)| path.starts_with("communes") && is_english(path))
         .map(|(_, html)| html.matches("withheld to protect people").count())
         .sum();
     assert_eq!(said, withheld);
@@ -372,6 +384,10 @@ fn score_sheets_are_shown_by_group_with_what_is_withheld_in_words() {
     for (path, html) in &pages {
         is_whole(path, &tags(html));
     }
+}
+
+fn is_english(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(".en.html")
 }
 
 /// A province of a hundred communes and three hundred procedure groups.

@@ -13,6 +13,7 @@ use chudong::publication::{self, Issued, Labels};
 
 use crate::publication::{QUARTER, YEAR, released, shelf};
 use crate::support::browser::{Browser, Page};
+use crate::support::world::World;
 
 /// The narrowest phone (WCAG 2.2, 1.4.10), and a desk of 1280 pixels at 200 % (1.4.4).
 const WIDTHS: [u32; 2] = [320, 640];
@@ -81,6 +82,24 @@ fn every_page_of_both_agencies_is_accessible() {
             }
         });
     }
+}
+
+/// The pages of exact tables, with scores and with cells that are withheld, as a night makes them.
+#[test]
+fn every_page_of_exact_tables_is_accessible() {
+    let world = World::small(2000);
+    world.without_figures();
+    let path = "pipelines/an-binh/pipeline.toml";
+    let text = std::fs::read_to_string(world.root().join(path)).unwrap();
+    world.put(path, format!("{text}{}", crate::page::EXACT).as_bytes());
+    world.night("2026-11-15").with(0);
+    let shelf = world.state().join("published");
+    let all: Vec<String> = crate::page::pages(&shelf).into_keys().map(|path| address(&shelf.join(path))).collect();
+    let scored: Vec<&String> = all.iter().filter(|address| address.contains("/communes/")).collect();
+    assert_eq!(scored.len(), 16);
+    let browser = Browser::start();
+    let mut page = browser.empty();
+    all.iter().filter(|address| !address.contains("/groups/")).for_each(|address| is_accessible(&mut page, address));
 }
 
 /// With the tabulator every link, every folded part and every table that scrolls is reached, in the order of the page,

@@ -61,15 +61,26 @@ struct Section {
     computed: Vec<Computed>,
 }
 
+/// A way to another page.
+#[derive(Serialize)]
+struct Link {
+    name: String,
+    href: String,
+}
+
 /// The first page.
 #[derive(Serialize)]
 pub(super) struct Province {
     latest: Option<String>,
+    /// Whether only exact tables are published, which have no charts.
+    is_exact: bool,
     /// Whether a published table was corrected or withdrawn.
     has_amendments: bool,
     preliminary: bool,
     headlines: Vec<Headline>,
     scores: Vec<scores::Shown>,
+    /// The communes that have scores of their own.
+    scored_places: Vec<Link>,
     scores_computed: Vec<Computed>,
     sections: Vec<Section>,
     method: Method,
@@ -132,14 +143,22 @@ impl<'s> Site<'s> {
             |sheet: &Sheet| Some(sheet.period) == latest && sheet.edition == crate::disclosure::Edition::Preliminary;
         Province {
             latest: latest.map(|period| period.words(language)),
+            is_exact: latest.is_none() && self.sheets.iter().any(|sheet| sheet.noise.is_none()),
             has_amendments: !self.amendments.is_empty(),
             preliminary: self.sheets.iter().any(is_preliminary),
             headlines: self.headlines(Place::Unit, language),
             scores: self.scores.shown(&self.labels.unit_code, self.labels, language),
+            scored_places: self.scored_places(language),
             scores_computed: self.scores.sources().map(|sheet| computed::of(sheet, "", language)).collect(),
             sections: self.sections(Kind::Province, language),
             method: computed::method(self.sheets, language),
         }
+    }
+
+    fn scored_places(&self, language: Language) -> Vec<Link> {
+        let communes = self.entries(language, Kind::Commune, Place::Commune, "").into_iter().zip(&self.labels.communes);
+        let scored = communes.filter(|(_, (code, _))| self.scores.knows(code));
+        scored.map(|(entry, _)| Link { name: entry.name, href: entry.href }).collect()
     }
 
     pub(super) fn groups(&self, language: Language) -> Groups {

@@ -76,6 +76,11 @@ impl<'s> Sheets<'s> {
         self.sheets.iter().map(|(sheet, _)| *sheet)
     }
 
+    /// Whether they say anything of a unit.
+    pub(super) fn knows(&self, unit: &str) -> bool {
+        self.sheets.iter().any(|(_, units)| units.contains_key(unit))
+    }
+
     /// What they say of a unit.
     pub(super) fn shown(&self, unit: &str, labels: &Labels, language: Language) -> Vec<Shown> {
         let of = |(sheet, units): &(&Sheet, BTreeMap<String, Vec<Row>>)| {
