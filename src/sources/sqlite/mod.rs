@@ -13,7 +13,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
-use self::proof::{Keys, Read, Tally};
+use self::proof::{Keys, Read, Sums, Tally};
 use self::readers::Parted;
 use super::values::{Raw, Reason, Rows};
 use super::{ANY, Answer, Error, Found, Request, Take, selects};
@@ -73,32 +73,36 @@ impl Database {
         // By itself, a count may go by an index, and tells when the index and the table disagree.
         let list = std::iter::once("count(*)").chain(sums.iter().map(|(_, select)| select.as_str()));
         let total = count.replacen("count(*)", &list.collect::<Vec<_>>().join(", "), 1);
-        let totals = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, proof::counted(&sums, row)?));
-        let (rows, counted_sums) = self.connection.query_row(&total, [], totals).map_err(&failed)?;
-        let rows = u64::try_from(rows).unwrap_or(0);
-        let parts = if rows < readers::SMALL_ROWS { None } else { self.parts(table).map_err(&failed)? };
+        let totals = |row: &rusqlite::Row<'_>| -> rusqlite::Result<(i64, Sums)> {
+            Ok((row.get(0)?, proof::counted(&sums, row)?))
+        };
+        let in_all = |connection: &Connection| -> rusqlite::Result<(u64, Sums)> {
+            let (rows, sums) = connection.query_row(&total, [], totals)?;
+            Ok((u64::try_from(rows).unwrap_or(0), sums))
+        };
         let keys = proof::keys(table, &|name| Dialect::Sqlite.quote(name));
         let tally = Tally::new(table, &sums);
         let take: &Take<'_> = &|batch| {
             tally.add(&batch);
             take(batch)
         };
-        let (counted, received) = match parts {
+        let ((rows, counted_sums), counted, received) = match self.parts(table).map_err(&failed)? {
             Some((rowid, range)) => {
                 let rows = request.condition.map(|condition| format!("({}) and ", condition.sql(Dialect::Sqlite)));
                 let part = format!(" where {}t.{rowid} between ?1 and ?2", rows.unwrap_or_default());
                 let (all, _) = selects(Request { condition: None, ..request }, &relation, Dialect::Sqlite);
                 let count = format!("select count(*), {keys} from {relation} as t{part}");
-                let parted = Parted { table, select: &format!("{all}{part}"), count: &count, range };
+                let parted = Parted { table, select: &format!("{all}{part}"), count: &count, range, in_all: &in_all };
                 let mut connections: Vec<_> = std::iter::once(&mut self.connection).chain(&mut self.others).collect();
                 parted.read(&mut connections, &failed, take)?
             }
             None => {
+                let in_all = in_all(&self.connection).map_err(&failed)?;
                 let keyed = count.replacen("count(*)", &format!("count(*), {keys}"), 1);
                 let counted = self.connection.query_row(&keyed, [], Read::counted).map_err(&failed)?;
                 let mut statement = self.connection.prepare(&select).map_err(&failed)?;
                 let cursor = statement.query([]).map_err(&failed)?;
-                (counted, read_rows(cursor, table, 1, &failed, take)?)
+                (in_all, counted, read_rows(cursor, table, 1, &failed, take)?)
             }
         };
         let (counted, received) = tally.compared(Read { rows, ..counted }, counted_sums, received);
@@ -116,9 +120,13 @@ impl Database {
         let sql = format!(
             "select (select min(t.{rowid}) from {relation} as t), (select max(t.{rowid}) from {relation} as t)"
         );
-        let range = self.connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let ends = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));
+        let range = self.connection.query_row(&sql, [], ends)?;
+        // Numbers that lie close together are of few rows; where they have gaps, reading in parts costs little.
         Ok(match range {
-            (Some(least), Some(greatest)) => Some((rowid, (least, greatest))),
+            (Some(least), Some(greatest)) if greatest.abs_diff(least) >= readers::SMALL_ROWS => {
+                Some((rowid, (least, greatest)))
+            }
             _ => None,
         })
     }

@@ -100,7 +100,7 @@ pub(super) fn keys(table: &SourceTable, quote: &dyn Fn(&str) -> String) -> Strin
 }
 
 /// By column, how many values are filled, and their sum.
-type Sums = BTreeMap<String, (u64, i128)>;
+pub(super) type Sums = BTreeMap<String, (u64, i128)>;
 
 /// The columns whose totals can be compared, each with what to select: filled values, the two halves of
 /// their sum, and how many values are of another type.

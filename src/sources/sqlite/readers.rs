@@ -16,14 +16,14 @@ use rusqlite::{Connection, OpenFlags, Result};
 
 use super::super::blocks::{locked, threads};
 use super::super::{Error, Take};
-use super::proof::{self, Read};
+use super::proof::{self, Read, Sums};
 use super::{begin, read_rows};
 use crate::pipeline::SourceTable;
 
 /// Files below this are read by one connection.
 const SMALL_BYTES: u64 = 16 << 20;
 
-/// Tables below this are read by one connection.
+/// Tables whose rowids lie less far apart are read by one connection.
 pub(super) const SMALL_ROWS: u64 = 200_000;
 
 /// How often to try to begin all readers while nobody writes.
@@ -92,23 +92,36 @@ pub(super) struct Parted<'a> {
     pub(super) count: &'a str,
     /// The least and the greatest rowid.
     pub(super) range: (i64, i64),
+    /// Counts and sums the whole table, by itself.
+    pub(super) in_all: &'a InAll<'a>,
 }
 
+/// How many rows a table has, and the sums of its columns, without parts.
+pub(super) type InAll<'a> = dyn Fn(&Connection) -> Result<(u64, Sums)> + Sync + 'a;
+
 impl Parted<'_> {
-    /// Reads all parts on all connections; gives what SQLite counted and what was read. Rows are numbered in
-    /// the order of their rowids, which is that of one reader.
+    /// Reads all parts on all connections; gives what SQLite counted in all and in parts, and what was read. Rows are
+    /// numbered in the order of their rowids, which is that of one reader.
     pub(super) fn read(
         &self,
         connections: &mut [&mut Connection],
         failed: &(dyn Fn(rusqlite::Error) -> Error + Sync),
         take: &Take<'_>,
-    ) -> std::result::Result<(Read, Read), Error> {
+    ) -> std::result::Result<((u64, Sums), Read, Read), Error> {
         let parts = parts(self.range, connections.len());
-        let counts = on_all(connections, parts.len(), &|connection, part| {
+        let in_all = Mutex::new(None);
+        // One connection counts the whole while the others begin with the parts.
+        let counts = on_all(connections, parts.len() + 1, &|connection, task| {
+            let Some(part) = task.checked_sub(1) else {
+                *locked(&in_all) = Some((self.in_all)(connection).map_err(failed)?);
+                return Ok(Read::default());
+            };
             let range = parts.get(part).copied().unwrap_or((0, -1));
             let mut statement = connection.prepare_cached(self.count).map_err(failed)?;
             statement.query_row(range, Read::counted).map_err(failed)
         })?;
+        let counts: Vec<Read> = counts.into_iter().skip(1).collect();
+        let in_all = in_all.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).unwrap_or_default();
         let first_row = |part: usize| 1 + counts.iter().take(part).map(|part| part.rows).sum::<u64>();
         let taken = on_all(connections, parts.len(), &|connection, part| {
             let range = parts.get(part).copied().unwrap_or((0, -1));
@@ -116,7 +129,7 @@ impl Parted<'_> {
             let cursor = statement.query(range).map_err(failed)?;
             read_rows(cursor, self.table, first_row(part), failed, take)
         })?;
-        Ok((Read::sum(&counts), Read::sum(&taken)))
+        Ok((in_all, Read::sum(&counts), Read::sum(&taken)))
     }
 }
 
