@@ -14,9 +14,9 @@ pub struct Request {
     pub subject: String,
     /// What is asked: `refuse`, `access`, `rectify`, `restrict`, `delete`.
     pub kind: String,
-    /// The item, or [`ALL`].
+    /// The item, or [`super::ALL`].
     pub item: String,
-    /// The channel, or [`ALL`].
+    /// The channel, or [`super::ALL`].
     pub channel: String,
     /// The day on which it came in.
     pub received_on: Date,

@@ -17,7 +17,8 @@ use crate::landing::{column, on, said, source, table};
 
 const NIGHT: Date = date(2026, 11, 21);
 
-fn people() -> SourceTable {
+/// The register of people, read by changes.
+pub fn people() -> SourceTable {
     let columns = vec![
         column("id", Type::Int),
         column("moved", Type::Int),
@@ -138,12 +139,16 @@ fn a_pull_killed_at_any_moment_leaves_whole_generations() {
     assert_eq!(aside, 0);
 }
 
-#[test]
-fn a_disk_that_fills_is_said_and_leaves_the_earlier_generation() {
-    // Where nobody may mount, nothing can be proved here.
+/// Where nobody may mount, a disk that fills cannot be had.
+pub fn may_mount() -> bool {
     let may =
         Command::new("unshare").args(["--mount", "--map-root-user", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]).status();
-    if !may.is_ok_and(|status| status.success()) {
+    may.is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_disk_that_fills_is_said_and_leaves_the_earlier_generation() {
+    if !may_mount() {
         return;
     }
     let (short, long) = (4200, 17_500);

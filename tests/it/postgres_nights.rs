@@ -8,26 +8,18 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use chudong::landing;
-use chudong::pipeline::{Load, Source, SourceKind, Type};
+use chudong::pipeline::{Source, SourceKind};
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
 
-use crate::landing::{column, on, said, source, table};
-use crate::landing_faults::{generations, store};
+use crate::landing::{on, said, source};
+use crate::landing_faults::{generations, may_mount, people, store};
 use crate::support::postgres::Server;
 
 const FIRST: Date = date(2026, 11, 21);
 
 /// The register of people at a server, read by changes.
 fn register(host: &str, port: u16) -> Source {
-    let columns = vec![
-        column("id", Type::Int),
-        column("moved", Type::Int),
-        column("note", Type::Text),
-        column("subject", Type::Text),
-    ];
-    let mut people = table("people", columns);
-    people.load = Load::Incremental { cursor: "moved".into(), overlap: 1, compare_days: 30 };
     let server = chudong::pipeline::Server {
         host: host.into(),
         port,
@@ -38,7 +30,7 @@ fn register(host: &str, port: u16) -> Source {
         readers: 4,
         silence_seconds: 60,
     };
-    source(SourceKind::Postgres(server), vec![people])
+    source(SourceKind::Postgres(server), vec![people()])
 }
 
 fn socket(server: &Server) -> (String, u16) {
@@ -161,10 +153,7 @@ fn a_pull_killed_while_its_files_are_put_in_place_leaves_whole_generations() {
 
 #[test]
 fn a_disk_that_fills_while_a_server_is_read_is_said_and_leaves_the_earlier_generation() {
-    // Where nobody may mount, nothing can be proved here.
-    let may =
-        Command::new("unshare").args(["--mount", "--map-root-user", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]).status();
-    if !may.is_ok_and(|status| status.success()) {
+    if !may_mount() {
         return;
     }
     let server = Server::start();
