@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use chudong::pipeline::form::{FieldKind, Form};
 use rusqlite::Connection;
 
+use crate::support::world::World;
+
 use super::{Desk, NIGHT, PIPELINE, confirmed, links, opened, value, version, world};
 
 const ITEMS: [&str; 4] = ["driving_licence", "temporary_residence", "health_insurance", "passport"];
@@ -32,6 +34,17 @@ select passport_number, citizen_id as subject_id, citizen_id as holder_id, birth
 from population.passports
 ";
 
+/// Has the agency remind of passports, of which its population register has some that end soon.
+pub fn with_passports(world: &World) {
+    Connection::open(world.root().join("data-samples/an-binh/population.sqlite"))
+        .unwrap()
+        .execute_batch(PASSPORTS)
+        .unwrap();
+    world.edit(PIPELINE, "[sources.transport]\n", PASSPORTS_TABLE);
+    world.edit(PIPELINE, "use = [\"identity_card\",", "use = [\"passport\",");
+    world.put("sql/staging/an-binh/passports.sql", PASSPORTS_STAGED.as_bytes());
+}
+
 /// A sound answer to whatever a field asks.
 fn answer(form: &Form, id: &str) -> String {
     let field = form.field(id).unwrap();
@@ -48,13 +61,7 @@ fn answer(form: &Form, id: &str) -> String {
 #[test]
 fn every_form_is_prepared_shown_and_confirmed() {
     let world = world(&ITEMS);
-    Connection::open(world.root().join("data-samples/an-binh/population.sqlite"))
-        .unwrap()
-        .execute_batch(PASSPORTS)
-        .unwrap();
-    world.edit(PIPELINE, "[sources.transport]\n", PASSPORTS_TABLE);
-    world.edit(PIPELINE, "use = [\"identity_card\",", "use = [\"passport\",");
-    world.put("sql/staging/an-binh/passports.sql", PASSPORTS_STAGED.as_bytes());
+    with_passports(&world);
     world.night(NIGHT).with(0);
     let desk = Desk::start(&world);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

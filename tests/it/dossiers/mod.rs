@@ -11,7 +11,7 @@ mod checks;
 /// What people decide, in which order, by which link.
 mod decisions;
 /// Every form of the catalogue.
-mod forms;
+pub mod forms;
 /// The link in a text message.
 mod phone;
 /// Prefill equals the registers on random data.

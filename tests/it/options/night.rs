@@ -70,6 +70,31 @@ fn a_night_recommends_writes_it_down_and_says_the_same_again() {
     world.ledger_is_sound();
 }
 
+/// The fourth outcome, at an agency whose population register has passports. They were issued on 2 January 2017.
+#[test]
+fn an_agency_that_has_passports_compares_their_ways() {
+    let world = world();
+    crate::dossiers::forms::with_passports(&world);
+    let (path, items) = ("pipelines/an-binh/pipeline.toml", "\"temporary_residence\", \"health_insurance\"]\n# What");
+    world.edit(path, items, &items.replace("]", ", \"passport\"]"));
+    world.night(NIGHT).with(0);
+    let all = recommended(&world, "passport");
+    assert_eq!(all.len(), 20);
+    let letters = letters(&world);
+    for (key, word, _) in &all {
+        let said = world.chudong(&["explain", "--options", key]).with(0).out;
+        assert!(said.contains("Online, through the public service portal"), "{said}");
+        assert!(said.contains("At the counter of the immigration office"), "{said}");
+        assert_eq!(word.as_deref(), Some("online"), "{said}");
+        assert!(
+            said.contains("saves one visit and 2 papers") && said.contains("still 25 days before your deadline"),
+            "{said}"
+        );
+    }
+    let told = letters.iter().filter(|letter| letter.contains("phòng quản lý xuất nhập cảnh")).count();
+    assert!(told > 0, "{letters:?}");
+}
+
 #[test]
 fn what_was_said_stays_when_the_files_change() {
     let world = world();
