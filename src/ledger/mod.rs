@@ -76,7 +76,7 @@ pub use error::Error;
 pub use lock::Lock;
 pub use obligations::{Followed, ObligationCount};
 pub use outbox::{MessageKey, MessageState, OutboxRow, Record, Recorded, Recovered, SentMessage, Settlement};
-pub use outcomes::Outcomes;
+pub use outcomes::{Outcomes, OutcomesOf};
 pub use preferences::{ALL, Chosen, Preference, Sent, Stance};
 pub use prepared::{DossierState, KeptDossier, PreparedDossier, dossier_name};
 pub use publications::{Acknowledged, Amendment, Receipt, Withdrawn};
@@ -90,7 +90,7 @@ pub use suppression::{AddressAct, NUMBER_REFUSED, Origin, RefusedAddress, Return
 pub use trace::{Told, Traced, TracedMessage};
 pub use trace_dossiers::{TracedDossier, TracedRecommendation};
 
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// What makes the tables, in order: each part that keeps tables of its own adds the text that makes them.
 ///

@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde_json::{Value, json};
 
-use super::{Error, Ledger, append};
+use super::{Error, Ledger, append, migrate};
 use crate::obligations::life::{Change, Standing, State};
 
 /// The kind of its entries.
@@ -53,14 +53,22 @@ impl Ledger {
     /// Shows each obligation of an item that was ever followed, in order of their keys, one at a time.
     pub fn standings(&self, item: &str, mut visit: impl FnMut(Standing)) -> Result<(), Error> {
         let failed = |source| self.failed("read the obligations", source);
-        let sql = "select key, subject, due_on, rule_version, state, since, fulfilled_on
-                   from obligation where item = ?1 order by key";
-        let mut select = self.connection.prepare(sql).map_err(failed)?;
+        let sql = format!(
+            "select key, subject, due_on, rule_version, state, since, fulfilled_on, {} from obligation
+             where item = ?1 order by key",
+            self.unit_column().map_err(failed)?
+        );
+        let mut select = self.connection.prepare(&sql).map_err(failed)?;
         let mut rows = select.query([item]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             visit(standing(row).map_err(failed)?);
         }
         Ok(())
+    }
+
+    /// How the unit of an obligation is read: a ledger of an earlier layout has no such column until it is next written.
+    pub(super) fn unit_column(&self) -> rusqlite::Result<&'static str> {
+        Ok(if migrate::has_unit(&self.connection)? { "unit" } else { "null" })
     }
 
     /// Writes down what became of the obligations of these items on a night: all of it, or nothing.
@@ -158,10 +166,11 @@ impl Page<'_> {
         let lines: Vec<Value> = changes.iter().map(line).collect();
         let entry = append(transaction, run, KIND, item, &json!({ "as_of": as_of, "changes": lines }))?;
         let mut put = transaction.prepare_cached(
-            "insert into obligation (item, key, subject, due_on, rule_version, state, since, fulfilled_on, run, entry)
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+            "insert into obligation
+                 (item, key, subject, due_on, rule_version, state, since, fulfilled_on, run, entry, unit)
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              on conflict (item, key) do update set due_on = ?4, rule_version = ?5, state = ?6, since = ?7,
-                 fulfilled_on = ?8, run = ?9, entry = ?10",
+                 fulfilled_on = ?8, run = ?9, entry = ?10, unit = ?11",
         )?;
         for Change { standing, .. } in changes.drain(..) {
             let fulfilled_on = standing.fulfilled_on.map(|on| on.to_string());
@@ -175,7 +184,8 @@ impl Page<'_> {
                 standing.since.to_string(),
                 fulfilled_on,
                 run,
-                entry
+                entry,
+                standing.unit
             ])?;
         }
         transaction
@@ -188,8 +198,8 @@ impl Page<'_> {
     }
 }
 
-/// A change as the entry says it: event, key, subject, due date, rule, state, since, fulfilled on, and where it moved
-/// from. It holds the whole row, so that the newest line of a key is how it stands.
+/// A change as the entry says it: event, key, subject, due date, rule, state, since, fulfilled on, where it moved from,
+/// and the unit. It holds the whole row, so that the newest line of a key is how it stands.
 fn line(change: &Change) -> Value {
     let standing = &change.standing;
     let from = change.from.as_ref();
@@ -204,6 +214,7 @@ fn line(change: &Change) -> Value {
         standing.fulfilled_on.map(|on| on.to_string()),
         from.map(|(due_on, _)| due_on.to_string()),
         from.map(|(_, rule_version)| rule_version),
+        standing.unit,
     ])
 }
 
@@ -223,5 +234,6 @@ fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
         state: State::from_word(&state).ok_or_else(unknown)?,
         since: date(5)?,
         fulfilled_on: if is_fulfilled { Some(date(6)?) } else { None },
+        unit: row.get(7)?,
     })
 }

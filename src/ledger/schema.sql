@@ -75,6 +75,8 @@ create table if not exists obligation (
     fulfilled_on text,
     run text not null,
     entry integer not null references entry (seq),
+    -- The commune in which the person lived when it was first seen; empty: none of the agency's; null: nobody looked.
+    unit text,
     primary key (item, key)
 ) strict, without rowid;
 

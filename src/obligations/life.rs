@@ -95,6 +95,9 @@ pub struct Standing {
     pub since: Date,
     /// The day it was done; set when it is fulfilled.
     pub fulfilled_on: Option<Date>,
+    /// The commune, of those of the agency, in which the person lived when the obligation was first seen; empty where it
+    /// was none of them. None where nobody looked: the night had no such table, or an earlier version wrote it down.
+    pub unit: Option<String>,
 }
 
 impl Standing {
@@ -128,7 +131,12 @@ pub struct Window {
 
 /// What the first sight of an obligation means. One that is done or over when it is first seen never was open, and
 /// nobody follows it.
-pub fn first(seen: &Obligation, subject: impl FnOnce() -> String, window: Window) -> Option<Change> {
+pub fn first(
+    seen: &Obligation,
+    subject: impl FnOnce() -> String,
+    unit: impl FnOnce() -> Option<String>,
+    window: Window,
+) -> Option<Change> {
     let is_open = seen.fulfilled_on.is_none() && seen.due_on >= window.as_of;
     is_open.then(|| Change {
         event: Event::Arisen,
@@ -140,12 +148,14 @@ pub fn first(seen: &Obligation, subject: impl FnOnce() -> String, window: Window
             state: State::Open,
             since: window.as_of,
             fulfilled_on: None,
+            unit: unit(),
         },
         from: None,
     })
 }
 
-/// What happened since to an obligation that is known; none of `seen` means that it is not among tonight's.
+/// What happened since to an obligation that is known; none of `seen` means that it is not among tonight's. Its unit
+/// stays.
 pub fn next(before: &Standing, seen: Option<&Obligation>, window: Window) -> Vec<Change> {
     let Some(seen) = seen else { return gone(before, window) };
     let becomes = |standing: &Standing, event, state, fulfilled_on| {

@@ -29,7 +29,7 @@ const RUNS_BACK: u32 = 60;
 /// The commune of each person and each business that has something due, as their table has it: beside it they take four
 /// bytes each.
 #[derive(Default)]
-struct Communes {
+pub(super) struct Communes {
     subjects: Texts,
     kinds: Texts,
     codes: Texts,
@@ -55,7 +55,7 @@ impl Communes {
     }
 
     /// The code of somebody's commune; of two rows of one subject the later one counts.
-    fn of(&self, is_business: bool, subject: &Personal<ShortText>) -> Option<&str> {
+    pub(super) fn of(&self, is_business: bool, subject: &Personal<ShortText>) -> Option<&str> {
         let wanted = (is_business, Some(subject.reveal().as_str()));
         let after = self.rows.partition_point(|row| self.whose(*row) <= wanted);
         let row = self.rows.get(after.checked_sub(1)?).filter(|row| self.whose(**row) == wanted)?;
@@ -161,7 +161,7 @@ impl Night<'_> {
     }
 
     /// The communes of `sql/reminders/communes.sql`; none where the installation or the night has no such table.
-    fn communes(&self, built: &Built) -> Result<Communes, Fault> {
+    pub(super) fn communes(&self, built: &Built) -> Result<Communes, Fault> {
         let Some(table) = built.tables.get(&communes_of_the_due()) else {
             return Ok(Communes::default());
         };

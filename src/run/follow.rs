@@ -7,12 +7,13 @@ use jiff::civil::Date;
 
 use super::Night;
 use super::build::Built;
+use super::change::communes_of_the_due;
 use crate::fault::{Explain, Fault};
 use crate::ledger::{self, Ledger};
 use crate::obligations::Obligation;
 use crate::obligations::life::{self, Change, Event, Window};
 use crate::personal::Personal;
-use crate::pipeline::Item;
+use crate::pipeline::{Audience, Item};
 use crate::report::FaultLine;
 use crate::sql::engine::Bound;
 use crate::tables::{self, TableName};
@@ -44,11 +45,18 @@ impl Night<'_> {
         // What was known is read as it stood before, while what became of it is written: a first night has a million
         // changes, which do not stand in memory together.
         let before = Ledger::read(&self.world.state).map_err(|error| error.fault())?;
+        let communes = self.communes(built)?;
         let subject = |obligation: &Obligation| self.key.subject(&obligation.subject_id).into();
+        let is_looked_up = built.tables.contains_key(&communes_of_the_due());
+        let units: HashSet<&str> = self.checked.pipeline.unit.communes.iter().map(|one| one.code.as_str()).collect();
+        let unit = |item: &Item, obligation: &Obligation| {
+            let code = communes.of(item.audience == Audience::Business, &obligation.subject_id);
+            is_looked_up.then(|| code.filter(|code| units.contains(code)).unwrap_or_default().to_owned())
+        };
         let mut lives = followed.iter();
         let items = followed.iter().map(|life| life.item.id.as_str());
         let written = ledger.follow_made(&self.run, self.as_of.date(), items, |_, take| match lives.next() {
-            Some(life) => life.each_change(Some(&before), subject, take),
+            Some(life) => life.each_change(Some(&before), Whose { subject: &subject, unit: &unit }, take),
             None => Ok(()),
         });
         written.map_err(|error| error.fault())
@@ -99,7 +107,7 @@ impl Night<'_> {
         life: &Life<'_>,
     ) -> Result<HashMap<String, Date>, Fault> {
         let mut gone: HashSet<String> = HashSet::new();
-        life.each_change(ledger, |_| String::new(), &mut |change| {
+        life.each_change(ledger, Whose::NOBODY, &mut |change| {
             if change.event == Event::Withdrawn {
                 gone.insert(change.standing.subject);
             }
@@ -137,7 +145,7 @@ impl Night<'_> {
     fn count_life(&mut self, ledger: Option<&Ledger>, life: &Life<'_>) -> Result<(), Fault> {
         let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
         // Whose it is does not count.
-        let counted = life.each_change(ledger, |_| String::new(), &mut |change| {
+        let counted = life.each_change(ledger, Whose::NOBODY, &mut |change| {
             *counts.entry(change.event.word()).or_default() += 1;
             if change.event == Event::Fulfilled && change.standing.is_late() {
                 *counts.entry(LATE).or_default() += 1;
@@ -153,22 +161,39 @@ impl Night<'_> {
     }
 }
 
+/// How it is known whose an obligation is.
+#[derive(Clone, Copy)]
+struct Whose<'w> {
+    /// The keyed pseudonym.
+    subject: &'w dyn Fn(&Obligation) -> String,
+    /// Where the person lives, as [`life::Standing::unit`] says it.
+    unit: &'w dyn Fn(&Item, &Obligation) -> Option<String>,
+}
+
+impl Whose<'_> {
+    /// For counting: whose it is does not matter.
+    const NOBODY: Whose<'static> = Whose { subject: &|_| String::new(), unit: &|_, _| None };
+}
+
 impl Life<'_> {
     /// Gives each change, in the order of the keys of obligations: of what the ledger knows, and of what is new.
     fn each_change(
         &self,
         ledger: Option<&Ledger>,
-        subject: impl Fn(&Obligation) -> String,
+        whose: Whose<'_>,
         give: &mut dyn FnMut(Change),
     ) -> Result<(), ledger::Error> {
         let mut fresh = self.seen.iter().copied().peekable();
-        let first = |new: &Obligation| life::first(new, || subject(new), self.window);
+        let unit = |seen: &Obligation| (whose.unit)(self.item, seen);
+        let first = |new: &Obligation| life::first(new, || (whose.subject)(new), || unit(new), self.window);
         if let Some(ledger) = ledger {
-            ledger.standings(&self.item.id, |before| {
+            ledger.standings(&self.item.id, |mut before| {
                 while let Some(new) = fresh.next_if(|next| *next.key < *before.key) {
                     first(new).into_iter().for_each(&mut *give);
                 }
                 let seen = fresh.next_if(|next| *next.key == *before.key);
+                // What an earlier version wrote down gets its place with the next thing that happens to it.
+                before.unit = before.unit.or_else(|| seen.and_then(unit));
                 life::next(&before, seen, self.window).into_iter().for_each(|change| give(self.renewed(change)));
             })?;
         }

@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::Date;
+
 use super::explain::{Kept, last_night, none_yet};
 use crate::calendar::{AsOf, Span};
 use crate::check::Checked;
 use crate::disclosure::exact::scores;
 use crate::disclosure::{Month, Provenance};
 use crate::fault::{Explain, Fault, Place};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Outcomes, OutcomesOf};
 use crate::pipeline::exact::{ExactPolicy, ExactScores};
 use crate::pipeline::indices::Definition;
-use crate::pipeline::{Counted, Pipeline};
+use crate::pipeline::{Counted, Item, Pipeline};
 use crate::quality::index::{Counts, Scope, Sheet, flags, score};
 use crate::satisfaction::standard_table;
 use crate::sql::cases::{Bench, Case, Difference};
@@ -91,13 +93,33 @@ pub async fn quality(world: &World, checked: &Checked, asked: &Asked) -> Result<
     if !counts.is_any && !is_known(pipeline, &scope) {
         return Err(unknown_unit(pipeline, &scope));
     }
-    // The ledger does not know where a person lives, nor by which procedure an obligation is met.
-    if scope.is_root && scope.procedure.is_none() {
-        let outcomes = ledger.outcomes(period.first_day(), last_day).map_err(|error| error.fault())?;
+    if let Some(outcomes) = outcomes(pipeline, &ledger, &scope, (period.first_day(), last_day))? {
         counts.put("reminded", outcomes.reminded);
         counts.put("acted_in_time", outcomes.acted_in_time);
     }
     score(definition, period, night.date(), &scope, &counts).map_err(|error| error.fault())
+}
+
+/// What became of the reminders of a unit or of a procedure; none where the ledger cannot tell: of a department, since no
+/// obligation names the one that will settle its dossier.
+fn outcomes(
+    pipeline: &Pipeline,
+    ledger: &Ledger,
+    scope: &Scope,
+    (first, last): (Date, Date),
+) -> Result<Option<Outcomes>, Fault> {
+    let is_commune = pipeline.unit.communes.iter().any(|commune| commune.code == scope.unit);
+    if !scope.is_root && !is_commune {
+        return Ok(None);
+    }
+    let is_of = |item: &&Item| scope.procedure.is_none() || item.procedure_code == scope.procedure;
+    let items: Vec<&str> = pipeline.items.iter().filter(is_of).map(|item| item.id.as_str()).collect();
+    let of = OutcomesOf {
+        unit: (!scope.is_root).then_some(scope.unit.as_str()),
+        // What was followed of an item that is no longer in the pipeline counts for the unit as well.
+        items: scope.procedure.is_some().then_some(&items),
+    };
+    ledger.outcomes(first, last, of).map_err(|error| error.fault())
 }
 
 /// Notes in the ledger who is about to see a sheet of exact figures. Call it before the sheet is shown.

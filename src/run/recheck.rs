@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::Night;
 use super::build::filed_dossiers;
+use super::change::communes_of_the_due;
 use crate::calendar::now;
 use crate::fault::{Explain, Fault};
 use crate::landing::Store;
@@ -76,7 +77,9 @@ impl Night<'_> {
         let mut models: BTreeSet<TableName> = checked.library.needs(&recipients);
         let mut origins = checked.library.origins(&recipients);
         // What was filed since counts as what a register says since.
-        for name in items.iter().map(|item| TableName::new("obligations", item)).chain([filed_dossiers()]) {
+        // What is seen for the first time is written down with its commune.
+        let others = [filed_dossiers(), communes_of_the_due()];
+        for name in items.iter().map(|item| TableName::new("obligations", item)).chain(others) {
             origins.extend(checked.library.origins(&name));
             models.extend(checked.library.needs(&name));
         }

@@ -163,15 +163,16 @@ fn answer(traced: &Traced, obligation: &str, told: &[Told], day: &str) -> String
     }
     // Each change holds until the next one.
     let cell = |told: &Told, at: usize| told.says.get(at).and_then(Value::as_str).map(str::to_owned);
-    let until_then = |kind: &str, night_at: usize| {
-        let is_before = |told: &Told| cell(told, night_at).is_some_and(|night| night.as_str() <= day);
+    let until_then = |kind: &str| {
+        // The last cell of a line is its night.
+        let night = |told: &Told| told.says.as_array()?.last()?.as_str().map(str::to_owned);
+        let is_before = |told: &Told| night(told).is_some_and(|night| night.as_str() <= day);
         told.iter().rfind(|told| told.kind == kind && is_before(told)).cloned()
     };
-    if let Some((reason, since)) = until_then("reminders.unsent", 3).and_then(|last| cell(&last, 2).zip(cell(&last, 3)))
-    {
+    if let Some((reason, since)) = until_then("reminders.unsent").and_then(|last| cell(&last, 2).zip(cell(&last, 3))) {
         return format!("nothing was sent: {reason} (since {since})");
     }
-    let Some(life) = until_then("obligations.followed", 10) else {
+    let Some(life) = until_then("obligations.followed") else {
         return "nothing was sent: the obligation was not known yet".to_owned();
     };
     match cell(&life, 5).as_deref() {

@@ -17,7 +17,7 @@ use chudong::calendar::AsOf;
 use chudong::check::{self, Checked};
 use chudong::fault::Fault;
 use chudong::language::Language;
-use chudong::ledger::{Entry, Followed, Ledger, MessageKey, MessageState, Outcomes, Record, Settlement};
+use chudong::ledger::{Entry, Followed, Ledger, MessageKey, MessageState, Outcomes, OutcomesOf, Record, Settlement};
 use chudong::obligations::life::{Change, Event, Standing, State};
 use chudong::pipeline::indices::Definition;
 use chudong::pipeline::reader::Faults;
@@ -58,14 +58,7 @@ impl Office {
     }
 
     async fn ask(&self, decision: &str, unit: Option<&str>, period: &str) -> Result<Sheet, Fault> {
-        let asked = Asked {
-            decision: decision.into(),
-            unit: unit.map(str::to_owned),
-            procedure: None,
-            period: period.parse().unwrap(),
-            night: None,
-        };
-        self.by(&asked).await
+        self.by(&asked(decision, unit, period)).await
     }
 
     async fn by(&self, asked: &Asked) -> Result<Sheet, Fault> {
@@ -74,10 +67,48 @@ impl Office {
     }
 }
 
+fn asked(decision: &str, unit: Option<&str>, period: &str) -> Asked {
+    let unit = unit.map(str::to_owned);
+    Asked { decision: decision.into(), unit, procedure: None, period: period.parse().unwrap(), night: None }
+}
+
 /// What stands above and below the line of a metric.
 fn counts(sheet: &Sheet, code: &str) -> [i64; 2] {
     let line = sheet.metric(code).unwrap();
     [line.numerator, line.denominator].map(|count| count.unwrap().to_string().parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_those_reminded_by_commune_and_by_procedure() {
+    let world = World::small(2_000);
+    world.night("2026-10-20").with(0);
+    world.night(NIGHT).with(0);
+    let checked = check::check(&world.root(), "an-binh").await.unwrap();
+    let office = Office { world, checked };
+    let acted = async |asked: &Asked| counts(&office.by(asked).await.unwrap(), "ACTED_IN_TIME");
+    let province = acted(&asked("224", None, "2026-11")).await;
+    let mut sums = [0; 2];
+    let mut communes_with_some = 0;
+    for commune in &office.checked.pipeline.unit.communes {
+        let found = acted(&asked("224", Some(&commune.code), "2026-11")).await;
+        communes_with_some += i32::from(found[1] > 0);
+        sums = [sums[0] + found[0], sums[1] + found[1]];
+    }
+    // No obligation is of two communes, and none of no commune.
+    assert_eq!(sums, province);
+    assert!(communes_with_some > 1 && province[1] > 0, "{province:?}");
+    let codes = office.checked.pipeline.items.iter().filter_map(|item| item.procedure_code.clone());
+    let codes: std::collections::BTreeSet<String> = codes.collect();
+    let mut sums = [0; 2];
+    for code in codes {
+        let asked = Asked { procedure: Some(code), ..asked("224", None, "2026-11") };
+        // Of some nobody files a dossier, and there is no sheet.
+        let Ok(sheet) = office.by(&asked).await else { continue };
+        let found = counts(&sheet, "ACTED_IN_TIME");
+        sums = [sums[0] + found[0], sums[1] + found[1]];
+    }
+    // Not every obligation is met by a procedure whose code is sourced.
+    assert!(sums[1] > 0 && sums[1] < province[1], "{sums:?} of {province:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -226,20 +257,20 @@ fn of_those_reminded_how_many_acted_in_time() {
     let mut ledger = Ledger::open(folder.path(), "an-binh").unwrap();
     let as_of = date(2026, 11, 21);
     let run = ledger.begin_run(AsOf::new(as_of)).unwrap();
-    // Key, state of the obligation, done on, state of the message.
+    // Key, due on, state of the obligation, done on, state of the message, commune.
     let (done, open) = (State::Fulfilled, State::Open);
     let (taken, refused) = (Some(MessageState::Accepted), Some(MessageState::Refused));
     let obligations = [
-        ("a", date(2026, 10, 1), done, Some(date(2026, 10, 1)), taken),
-        ("b", date(2026, 10, 31), done, Some(date(2026, 11, 1)), taken),
-        ("c", date(2026, 10, 31), State::Lapsed, None, taken),
-        ("d", date(2026, 10, 5), done, Some(date(2026, 10, 4)), refused),
-        ("e", date(2026, 10, 5), done, Some(date(2026, 10, 4)), None),
-        ("f", date(2026, 10, 5), State::Withdrawn, None, taken),
-        ("g", date(2026, 9, 30), done, Some(date(2026, 9, 29)), taken),
-        ("h", date(2026, 11, 1), open, None, taken),
+        ("a", date(2026, 10, 1), done, Some(date(2026, 10, 1)), taken, Some("97001")),
+        ("b", date(2026, 10, 31), done, Some(date(2026, 11, 1)), taken, Some("97001")),
+        ("c", date(2026, 10, 31), State::Lapsed, None, taken, Some("97002")),
+        ("d", date(2026, 10, 5), done, Some(date(2026, 10, 4)), refused, Some("97001")),
+        ("e", date(2026, 10, 5), done, Some(date(2026, 10, 4)), None, None),
+        ("f", date(2026, 10, 5), State::Withdrawn, None, taken, None),
+        ("g", date(2026, 9, 30), done, Some(date(2026, 9, 29)), taken, Some("")),
+        ("h", date(2026, 11, 1), open, None, taken, None),
     ];
-    let changes = obligations.iter().map(|(key, due_on, state, fulfilled_on, _)| Change {
+    let changes = obligations.iter().map(|(key, due_on, state, fulfilled_on, _, unit)| Change {
         event: Event::Arisen,
         standing: Standing {
             key: (*key).into(),
@@ -249,12 +280,13 @@ fn of_those_reminded_how_many_acted_in_time() {
             state: *state,
             since: as_of,
             fulfilled_on: *fulfilled_on,
+            unit: unit.map(str::to_owned),
         },
         from: None,
     });
     let followed = Followed { item: "driving_licence".into(), changes: changes.collect() };
     ledger.follow(&run, as_of, &[followed]).unwrap();
-    for (key, due_on, _, _, message) in obligations {
+    for (key, due_on, _, _, message, _) in obligations {
         let Some(state) = message else { continue };
         // Two reminders of one obligation are one obligation.
         for stage_notice_days in [30, 7] {
@@ -277,8 +309,22 @@ fn of_those_reminded_how_many_acted_in_time() {
             ledger.settle(&run, &[Settlement { key: message, state, reason: "250".into(), retry_at: None }]).unwrap();
         }
     }
-    let october = ledger.outcomes(date(2026, 10, 1), date(2026, 10, 31)).unwrap();
-    assert_eq!(october, Outcomes { reminded: 3, acted_in_time: 1 });
-    let year = ledger.outcomes(date(2026, 1, 1), date(2026, 12, 31)).unwrap();
-    assert_eq!(year, Outcomes { reminded: 5, acted_in_time: 2 });
+    let of = |first, last, of| {
+        let found = ledger.outcomes(first, last, of).unwrap();
+        found.map(|Outcomes { reminded, acted_in_time }| (reminded, acted_in_time))
+    };
+    let october = |asked| of(date(2026, 10, 1), date(2026, 10, 31), asked);
+    let year = |asked| of(date(2026, 1, 1), date(2026, 12, 31), asked);
+    let all = OutcomesOf::default();
+    assert_eq!((october(all), year(all)), (Some((3, 1)), Some((5, 2))));
+    // By commune, where it is known of all that may be of it: a figure that lacks some of its people is not given.
+    let commune = |unit| OutcomesOf { unit: Some(unit), items: None };
+    assert_eq!((october(commune("97001")), october(commune("97002"))), (Some((2, 1)), Some((1, 0))));
+    assert_eq!((october(commune("97003")), year(commune("97001"))), (Some((0, 0)), None));
+    let september = of(date(2026, 9, 1), date(2026, 9, 30), commune("97001"));
+    assert_eq!(september, Some((0, 0)));
+    // By item.
+    let items = |items| OutcomesOf { unit: Some("97001"), items: Some(items) };
+    assert_eq!(october(items(&["driving_licence", "passport"])), Some((2, 1)));
+    assert_eq!((october(items(&["passport"])), october(items(&[]))), (Some((0, 0)), Some((0, 0))));
 }

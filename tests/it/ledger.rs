@@ -640,7 +640,7 @@ fn the_ledger_of_another_agency_is_refused_and_left_alone() {
     assert!(said.contains("setting agency"), "{said}");
     assert!(Ledger::open(copy.path(), "binh-minh").is_ok());
     let (copy, said) = edited(state.path(), |connection| {
-        connection.execute("update meta set value = '3' where name = 'schema_version'", []).unwrap();
+        connection.execute("update meta set value = '9' where name = 'schema_version'", []).unwrap();
     });
     assert!(said.contains("setting schema_version"), "{said}");
     assert_eq!(Ledger::open(copy.path(), "an-binh").unwrap_err().code(), "ledger.version");
@@ -721,6 +721,7 @@ fn follow(item: u64, round: u64) -> Followed {
         state: State::Open,
         since: day(3).date(),
         fulfilled_on: None,
+        unit: Some("97001".into()),
     };
     let change = |n| Change { event: Event::Arisen, standing: standing(n), from: None };
     Followed { item: format!("item-{item}"), changes: (0..CHANGES).map(change).collect() }

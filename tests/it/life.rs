@@ -63,7 +63,7 @@ proptest! {
             let before = known.clone();
             let changes = match (&before, &seen) {
                 (None, None) => Vec::new(),
-                (None, Some(seen)) => life::first(seen, || "pseudonym".into(), window).into_iter().collect(),
+                (None, Some(seen)) => life::first(seen, || "pseudonym".into(), || Some("97001".into()), window).into_iter().collect(),
                 (Some(before), seen) => life::next(before, seen.as_ref(), window),
             };
             prop_assert!(changes.len() <= 2);
@@ -98,6 +98,8 @@ proptest! {
                 prop_assert!(known.state == State::Fulfilled || known.due_on == seen.due_on && known.rule_version == seen.rule_version);
                 prop_assert_eq!(known.fulfilled_on.is_some(), known.state == State::Fulfilled);
             }
+            // Where the person lived when it was first seen stays.
+            prop_assert!(known.as_ref().is_none_or(|known| known.unit.as_deref() == Some("97001")));
             for change in &changes {
                 let moved = change.event == Event::Moved;
                 prop_assert_eq!(change.from.is_some(), moved);
@@ -265,10 +267,11 @@ fn a_standing_that_somebody_changed_is_found_and_named() {
     for (change, says) in [
         ("update obligation set state = 'fulfilled'", "is not what its entries say"),
         ("update obligation set due_on = '2026-12-02'", "is not what its entries say"),
+        ("update obligation set unit = '97999'", "is not what its entries say"),
         ("update obligation set fulfilled_on = ''", "is not what its entries say"),
         ("delete from obligation", "the state of 3 obligations was removed"),
         (
-            "insert into obligation select item, 'another', subject, due_on, rule_version, state, since, fulfilled_on, run, entry from obligation limit 1",
+            "insert into obligation select item, 'another', subject, due_on, rule_version, state, since, fulfilled_on, run, entry, unit from obligation limit 1",
             "obligation another has a state but no entry",
         ),
         ("update followed set as_of = '2026-01-01'", "the nights until which items were followed"),

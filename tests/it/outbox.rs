@@ -17,7 +17,10 @@ use chudong::calendar::AsOf;
 use chudong::delivery::{Class, Code, Envelope, Outcome, Sender, Timeouts};
 use chudong::fault::Explain;
 use chudong::ledger::verify::verify;
-use chudong::ledger::{Entry, Ledger, Lock, MessageKey, MessageState, Record, Recovered, RunOutcome, Settlement};
+use chudong::ledger::{
+    Entry, Followed, Ledger, Lock, MessageKey, MessageState, Record, Recovered, RunOutcome, Settlement,
+};
+use chudong::obligations::life::{Change, Event, Standing, State};
 use chudong::personal::Personal;
 use chudong::pipeline::{Channel, ChannelKind, Smtp, Tls};
 use chudong::run::remind::convoy::{self, Convoy, GROUPS_IN_FLIGHT, settlement};
@@ -289,13 +292,18 @@ const OUTBOX_1: &str = "
     ) strict, without rowid;
     create index outbox_by_state on outbox (state) where state in ('in_flight', 'uncertain', 'deferred');";
 
+/// Both had no place for the commune of an obligation.
+const OBLIGATION_2: &str = "alter table obligation drop column unit";
+
 /// A ledger as the first version wrote it: two entries for each message.
 fn of_layout_1(state: &Path) {
     let connection = rusqlite::Connection::open(state.join("ledger.sqlite")).unwrap();
     connection.execute_batch(include_str!("../../src/ledger/schema.sql")).unwrap();
     connection.execute_batch(OUTBOX_1).unwrap();
+    connection.execute_batch(OBLIGATION_2).unwrap();
+    connection.pragma_update(None, "foreign_keys", false).unwrap();
     connection.execute_batch("insert into meta values ('agency', 'an-binh'), ('schema_version', '1')").unwrap();
-    let run = "2026-11-20.1";
+    let run = RUN_BEFORE;
     let line = |key: &str| {
         json!({ "attempt": 1, "channel": "smtp", "due_on": "2026-12-21", "item": "driving_licence",
                 "message_id": format!("{key}@x"), "obligation": "o", "rendered_hash": "h", "rule_version": "r",
@@ -307,14 +315,45 @@ fn of_layout_1(state: &Path) {
         ("message.recorded", "open", line("open")),
         ("message.settled", "sent", json!({ "state": "accepted", "reason": "250" })),
     ];
+    let sql = "insert into outbox values (?1, 's', 'o', 'driving_licence', 30, 'smtp', ?1 || '@x', ?2, 1, ?3, ?4)";
+    connection.execute(sql, rusqlite::params!["sent", "accepted", run, 4]).unwrap();
+    connection.execute(sql, rusqlite::params!["open", "in_flight", run, 3]).unwrap();
+    written_before(state, &connection, &bodies);
+}
+
+/// A ledger as the second version wrote it: of an obligation nobody knew in which commune its person lived.
+fn of_layout_2(state: &Path) {
+    let connection = rusqlite::Connection::open(state.join("ledger.sqlite")).unwrap();
+    connection.execute_batch(include_str!("../../src/ledger/schema.sql")).unwrap();
+    connection.execute_batch(include_str!("../../src/ledger/outbox.sql")).unwrap();
+    connection.execute_batch(OBLIGATION_2).unwrap();
+    connection.pragma_update(None, "foreign_keys", false).unwrap();
+    connection.execute_batch("insert into meta values ('agency', 'an-binh'), ('schema_version', '2')").unwrap();
+    let change = json!(["arisen", "o", "s", "2026-12-21", "r", "open", "2026-11-20", null, null, null]);
+    let begun = json!({ "agency": "an-binh", "as_of": "2026-11-20", "layout": 2, "version": "0.1.0" });
+    let followed = json!({ "as_of": "2026-11-20", "changes": [change] });
+    let bodies = [("run.started", RUN_BEFORE, begun), ("obligations.followed", "driving_licence", followed)];
+    let sql = "insert into obligation values
+                   ('driving_licence', 'o', 's', '2026-12-21', 'r', 'open', '2026-11-20', null, ?1, 2)";
+    connection.execute(sql, [RUN_BEFORE]).unwrap();
+    connection.execute("insert into followed values ('driving_licence', '2026-11-20', ?1, 2)", [RUN_BEFORE]).unwrap();
+    written_before(state, &connection, &bodies);
+}
+
+/// The run of an earlier version.
+const RUN_BEFORE: &str = "2026-11-20.1";
+
+/// Writes the entries of an earlier version, the run that wrote them, and the head.
+fn written_before(state: &Path, connection: &rusqlite::Connection, bodies: &[(&str, &str, serde_json::Value)]) {
+    let run = RUN_BEFORE;
     let mut prev = vec![0; 32];
     for (seq, (kind, key, body)) in (1_i64..).zip(bodies) {
         let mut entry = Entry {
             seq,
             at: "2026-11-20T20:00:00Z".into(),
             run: run.into(),
-            kind: kind.into(),
-            key: key.into(),
+            kind: (*kind).into(),
+            key: (*key).into(),
             body: body.to_string(),
             prev: prev.clone(),
             hash: vec![],
@@ -326,12 +365,10 @@ fn of_layout_1(state: &Path) {
         connection.execute("insert into entry values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)", cells).unwrap();
         prev.clone_from(&entry.hash);
     }
-    let sql = "insert into outbox values (?1, 's', 'o', 'driving_licence', 30, 'smtp', ?1 || '@x', ?2, 1, ?3, ?4)";
-    connection.execute(sql, rusqlite::params!["sent", "accepted", run, 4]).unwrap();
-    connection.execute(sql, rusqlite::params!["open", "in_flight", run, 3]).unwrap();
     let started = "insert into run values (?1, '2026-11-20', '2026-11-20T20:00:00Z', null, null, null, 1)";
     connection.execute(started, [run]).unwrap();
-    std::fs::write(state.join("ledger.head"), format!("4 {}\n", chudong::personal::hex(&prev))).unwrap();
+    let head = format!("{} {}\n", bodies.len(), chudong::personal::hex(&prev));
+    std::fs::write(state.join("ledger.head"), head).unwrap();
 }
 
 #[test]
@@ -359,6 +396,40 @@ fn a_ledger_of_the_first_layout_verifies_and_is_brought_to_this_one() {
     connection.execute("update meta set value = '9' where name = 'schema_version'", []).unwrap();
     drop(connection);
     assert_eq!(Ledger::open(folder.path(), "an-binh").unwrap_err().code(), "ledger.version");
+}
+
+#[test]
+fn a_ledger_of_the_second_layout_gets_a_place_for_communes() {
+    let folder = tempfile::tempdir().unwrap();
+    of_layout_2(folder.path());
+    is_sound(folder.path());
+    let standing = |ledger: &Ledger| {
+        let mut found = Vec::new();
+        ledger.standings("driving_licence", |standing| found.push(standing)).unwrap();
+        assert_eq!(found.len(), 1);
+        found.remove(0)
+    };
+    let before = standing(&Ledger::read(folder.path()).unwrap());
+    assert_eq!((before.key.as_str(), before.unit.as_deref()), ("o", None));
+    let (mut ledger, run) = opened(folder.path());
+    assert_eq!(standing(&ledger), before);
+    is_sound(folder.path());
+    // With the next thing that happens to it its commune is written down.
+    let after = Standing { state: State::Lapsed, unit: Some("97001".into()), ..before };
+    let change = Change { event: Event::Lapsed, standing: after.clone(), from: None };
+    let followed = Followed { item: "driving_licence".into(), changes: vec![change] };
+    ledger.follow(&run, date(2026, 12, 22), &[followed]).unwrap();
+    ledger.anchor().unwrap();
+    assert_eq!(standing(&ledger), after);
+    assert_eq!(ledger.list(Some("ledger.migrated"), 9).unwrap().len(), 1);
+    is_sound(folder.path());
+    // The commune cannot be changed behind the ledger's back.
+    drop(ledger);
+    let connection = rusqlite::Connection::open(folder.path().join("ledger.sqlite")).unwrap();
+    connection.execute("update obligation set unit = '97002'", []).unwrap();
+    drop(connection);
+    let faults = verify(folder.path()).unwrap().faults;
+    assert_eq!(faults.len(), 1, "{faults:?}");
 }
 
 // ---- kill -9 -------------------------------------------------------------------

@@ -68,6 +68,7 @@ fn followed(as_of: Date, records: &[Record]) -> Followed {
             state: State::Open,
             since: as_of,
             fulfilled_on: None,
+            unit: Some("97001".into()),
         },
         from: None,
     };

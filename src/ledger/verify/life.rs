@@ -37,8 +37,8 @@ impl Lives {
         let (run, number) = (entry.run.as_str(), entry.seq.to_string());
         for change in body.get("changes").and_then(Value::as_array).into_iter().flatten() {
             let cell = |index: usize| change.get(index).and_then(Value::as_str);
-            // Event, key, subject, due date, rule, state, since, fulfilled on.
-            let row = [cell(2), cell(3), cell(4), cell(5), cell(6), cell(7), Some(run), Some(&number)];
+            // Event, key, subject, due date, rule, state, since, fulfilled on; after where it moved from, the unit.
+            let row = [cell(2), cell(3), cell(4), cell(5), cell(6), cell(7), cell(10), Some(run), Some(&number)];
             self.rows.insert(print(&[Some(&entry.key), cell(1)]), print(&row));
         }
         let as_of = body.get("as_of").and_then(Value::as_str).unwrap_or_default();
@@ -67,15 +67,18 @@ impl Lives {
     }
 
     fn compare(&mut self, ledger: &Ledger, found: &mut Vec<String>) -> rusqlite::Result<()> {
-        let sql =
-            "select item, key, subject, due_on, rule_version, state, since, fulfilled_on, run, cast(entry as text)
-                   from obligation";
-        let mut select = ledger.connection.prepare(sql)?;
+        let unit = ledger.unit_column()?;
+        let sql = format!(
+            "select item, key, subject, due_on, rule_version, state, since, fulfilled_on, {unit}, run,
+                 cast(entry as text)
+             from obligation"
+        );
+        let mut select = ledger.connection.prepare(&sql)?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let cell = |index: usize| row.get_ref(index).ok().and_then(|cell| cell.as_str_or_null().ok().flatten());
             let key = cell(1).unwrap_or_default();
-            let actual = [cell(2), cell(3), cell(4), cell(5), cell(6), cell(7), cell(8), cell(9)];
+            let actual = [cell(2), cell(3), cell(4), cell(5), cell(6), cell(7), cell(8), cell(9), cell(10)];
             match self.rows.remove(&print(&[cell(0), cell(1)])) {
                 Some(expected) if expected == print(&actual) => {}
                 Some(_) => found.push(format!("the state of obligation {key} is not what its entries say")),

@@ -19,7 +19,7 @@ const SETTLED: &str = "settled";
 /// The columns that no table gives: what became of reminders, from the ledger.
 pub const GIVEN: [&str; 2] = ["reminded", "acted_in_time"];
 
-/// What lacks where they were not given: it knows neither communes nor procedures.
+/// What lacks where they were not given: it does not know which department settles what.
 const LEDGER: &str = "ledger";
 
 /// Whether the columns of a table of the schema `indices` are summed by a sheet.
