@@ -22,8 +22,8 @@ ratings as (
         0 as on_time,
         0 as online,
         1 as rated,
-        case when ratings.level >= 4 then 1 else 0 end as satisfied
-    from source.ratings as ratings
+        case when ratings.is_satisfied then 1 else 0 end as satisfied
+    from (select dossier_id, level >= 4 as is_satisfied from source.ratings) as ratings
     join source.dossiers as dossiers on ratings.dossier_id = dossiers.dossier_id
 ),
 
