@@ -344,8 +344,10 @@ const UNHELPED: &str = "set local max_parallel_workers_per_gather to default; \
                         set local min_parallel_index_scan_size to default; \
                         set local seq_page_cost to default; set local random_page_cost to default";
 
-/// A process of the server takes longer to begin and to end than another to find so many rows, 6 µs each.
-const HELPED_ROWS_MIN: u64 = 4_000;
+/// A process of the server takes longer to begin and to end than another to find some thousand rows, 6 µs each. How many
+/// they are is what the planner thinks: of one row in a thousand its sample holds thirty, and it may be wrong by a
+/// factor of five.
+const HELPED_ROWS_MIN: u64 = 500;
 
 /// So many rows the server keeps for a moment while it adds them up; more would go to its disk.
 const TOGETHER_ROWS_MAX: u64 = 50_000;
