@@ -217,7 +217,8 @@ fn unfilled(checked: &Checked, scope: &Scope) -> BTreeSet<String> {
 /// Whether there is such a unit although nothing was counted of it.
 fn is_known(pipeline: &Pipeline, scope: &Scope) -> bool {
     let is_commune = pipeline.unit.communes.iter().any(|commune| commune.code == scope.unit);
-    (scope.is_root || is_commune) && scope.procedure.is_none()
+    let is_reminded_of = || pipeline.items.iter().any(|item| item.procedure_code == scope.procedure);
+    (scope.is_root || is_commune) && (scope.procedure.is_none() || is_reminded_of())
 }
 
 fn unknown_unit(pipeline: &Pipeline, scope: &Scope) -> Fault {
