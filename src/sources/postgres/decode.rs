@@ -50,6 +50,8 @@ impl From<Malformed> for Wrong {
 /// How one column is read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
+    /// Which column of the contract it is, counting from 0.
+    pub(super) column: usize,
     /// How its bytes are read.
     pub(super) decode: Decode,
     /// Whether each value is a list of such.
@@ -63,11 +65,12 @@ pub(super) struct Plan {
 /// Rows of one copy, on their way into batches.
 pub(super) struct CopyRows {
     schema: SchemaRef,
+    /// In the order in which they come.
     columns: Vec<Cells>,
     plans: Vec<Plan>,
     zone: TimeZone,
     faults: Vec<ValueFault>,
-    /// Per column, how many texts of this batch were brought to NFC.
+    /// Per column of the contract, how many texts of this batch were brought to NFC.
     normalised: Vec<u64>,
     row: usize,
     bytes: usize,
@@ -91,18 +94,18 @@ pub(super) struct Copied {
 }
 
 impl CopyRows {
-    /// For a table whose columns are read by `plans`, in batches of up to `batch_rows`; its first row has the number
-    /// `first_row`.
+    /// For a table whose columns come in the order of `plans`, one for each, in batches of up to `batch_rows`; its first
+    /// row has the number `first_row`.
     pub(super) fn new(table: &SourceTable, plans: &[Plan], batch_rows: usize, first_row: u64) -> Self {
         let batch_rows = batch_rows.clamp(1, BATCH_ROWS);
-        let columns = table.columns.iter().zip(plans);
+        let columns = || plans.iter().filter_map(|plan| Some((table.columns.get(plan.column)?, plan)));
         let fields: Vec<_> = table.columns.iter().map(|c| Field::new(&c.name, c.kind.arrow(), true)).collect();
         let keys = plans.iter().any(|plan| plan.key.is_some()).then_some(0);
-        let summed = table.columns.iter().zip(plans).filter(|(_, plan)| plan.is_summed);
+        let summed = columns().filter(|(_, plan)| plan.is_summed);
         let sums = summed.map(|(column, _)| (column.name.clone(), (0, 0))).collect();
         CopyRows {
             schema: Arc::new(Schema::new(fields)),
-            columns: columns.map(|(column, plan)| Cells::new(column, plan, batch_rows)).collect(),
+            columns: columns().map(|(column, plan)| Cells::new(column, plan, batch_rows)).collect(),
             plans: plans.to_vec(),
             zone: crate::calendar::vietnam(),
             faults: Vec::new(),
@@ -178,7 +181,7 @@ impl CopyRows {
             return Ok(());
         }
         let mut key = Some(0);
-        for (index, (cells, plan)) in self.columns.iter_mut().zip(&self.plans).enumerate() {
+        for (cells, plan) in self.columns.iter_mut().zip(&self.plans) {
             let (length, after) = rest.split_first_chunk::<4>().ok_or(Malformed)?;
             let length = i32::from_be_bytes(*length);
             if length == -1 {
@@ -198,13 +201,13 @@ impl CopyRows {
             match cells.append(value, plan, &self.zone) {
                 Ok(put) => {
                     if put.is_normalised
-                        && let Some(texts) = self.normalised.get_mut(index)
+                        && let Some(texts) = self.normalised.get_mut(plan.column)
                     {
                         *texts += 1;
                     }
                 }
                 Err(Wrong::Value(reason)) => {
-                    self.faults.push(ValueFault { row: self.row, column: Some(index), reason });
+                    self.faults.push(ValueFault { row: self.row, column: Some(plan.column), reason });
                 }
                 Err(Wrong::Malformed) => return Err(Malformed),
             }
@@ -228,7 +231,9 @@ impl CopyRows {
         let failed = |source| Error::Arrow { source };
         let rows = self.batch_rows;
         let arrays =
-            self.columns.iter_mut().map(|cells| cells.finish(rows)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+            self.columns.iter_mut().zip(&self.plans).map(|(cells, plan)| Ok((plan.column, cells.finish(rows)?)));
+        let arrays: BTreeMap<usize, ArrayRef> = arrays.collect::<Result<_, _>>().map_err(failed)?;
+        let arrays: Vec<ArrayRef> = arrays.into_values().collect();
         self.add_up(&arrays);
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(failed)?;
         let first_row = self.first_row + self.received.rows;

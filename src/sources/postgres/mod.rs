@@ -191,16 +191,20 @@ impl Session {
             // Asked together: the server need not wait for us between its answers.
             let (statement, sizes) = futures::future::try_join(prepared, sizes).await?;
             let readings: Vec<_> = statement.columns().iter().map(|column| Reading::of(column.type_())).collect();
-            let proof = Proof::new(table, &readings, hashes);
-            let plans = table.columns.iter().zip(&readings).map(|(column, reading)| Plan {
+            // In the order in which they stand in a row: where all are granted, the server sends rows as they lie.
+            let mut asked: Vec<_> = table.columns.iter().zip(&readings).enumerate().collect();
+            asked.sort_by_key(|(index, _)| statement.columns().get(*index).and_then(|column| column.column_id()));
+            let proof = Proof::new(table, asked.iter().map(|(_, column)| *column), hashes);
+            let plans = asked.iter().map(|(index, (column, reading))| Plan {
+                column: *index,
                 decode: reading.decode,
                 is_list: reading.is_list,
                 key: proof.key(table, column, reading),
                 is_summed: proof.sums(column),
             });
-            let columns = names.iter().zip(&readings).map(|(name, reading)| match reading.cast {
-                Some(kind) => format!("{name}::{kind}"),
-                None => name.clone(),
+            let columns = asked.iter().map(|(_, (column, reading))| {
+                let cast = reading.cast.map(|kind| format!("::{kind}")).unwrap_or_default();
+                format!("t.{}{cast}", quote(&column.name))
             });
             let is_of_text = |name: &str| {
                 table.columns.iter().any(|column| column.name == name && column.kind.family() == Family::Text)

@@ -82,10 +82,15 @@ pub(super) struct Proof {
 }
 
 impl Proof {
-    /// For the columns of a table and how they are read. Without `keys`, keys are not digested.
-    pub(super) fn new(table: &SourceTable, readings: &[Reading], keys: bool) -> Self {
-        let columns = || table.columns.iter().zip(readings);
-        let key = columns()
+    /// For the columns of a table and how they are read, in the order in which they are asked for; so are the parts of
+    /// a key chained. Without `keys`, keys are not digested.
+    pub(super) fn new<'t>(
+        table: &SourceTable,
+        columns: impl Iterator<Item = (&'t Column, &'t Reading)> + Clone,
+        keys: bool,
+    ) -> Self {
+        let key = columns
+            .clone()
             .filter(|(column, _)| table.key.contains(&column.name))
             .try_fold("0".to_owned(), |seed, (column, reading)| {
                 KeyPart::of(reading).map(|part| part.sql(&name(column), &seed))
@@ -93,7 +98,7 @@ impl Proof {
             .filter(|key| keys && key != "0");
         let mut proof = Proof { list: vec!["count(*)".to_owned()], has_keys: key.is_some(), sums: Vec::new() };
         proof.list.extend(key.map(|key| format!("pg_catalog.bit_xor({key})")));
-        for (column, reading) in columns().filter(|(column, _)| table.control_totals.contains(&column.name)) {
+        for (column, reading) in columns.filter(|(column, _)| table.control_totals.contains(&column.name)) {
             if let Some((count, sum)) = sum(column, reading) {
                 proof.list.extend([count, format!("({sum})::text")]);
                 proof.sums.push(column.name.clone());

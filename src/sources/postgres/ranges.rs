@@ -14,8 +14,12 @@ use crate::sources::Request;
 /// A table of fewer pages is read by one reader: 8 MB in pages of 8 KB.
 const PAGES_MIN: i64 = 1_024;
 
-/// How many ranges each reader finds on the average, so that they end together.
-const RANGES_PER_READER: usize = 8;
+/// A range is not made smaller than so many pages: what it costs to ask for it would be felt.
+const RANGE_PAGES_MIN: i64 = PAGES_MIN / 4;
+
+/// Each range is such a part of what one reader would get of the pages that are left. So the last ranges are small, and
+/// readers end together, however long each took for its first ones.
+const PARTS_OF_A_READER: i64 = 3;
 
 /// How a table is read.
 pub(super) enum Division {
@@ -44,8 +48,12 @@ pub(super) async fn divide(
     {
         return Ok(Division::Sought { rows });
     }
-    let ranges = (readers * RANGES_PER_READER).min(usize::try_from(total / (PAGES_MIN / 4)).unwrap_or(1));
-    let mut bounds: Vec<_> = (1..ranges).map(|part| bound(sizes, total, part, ranges)).collect();
+    let mut bounds = Vec::new();
+    let (mut before, parts) = (0, i64::try_from(readers).unwrap_or(1).saturating_mul(PARTS_OF_A_READER));
+    while total - before >= 2 * RANGE_PAGES_MIN {
+        before += ((total - before) / parts).max(RANGE_PAGES_MIN);
+        bounds.push(bound(sizes, before));
+    }
     bounds.dedup();
     Ok(match conditions(&bounds) {
         ranges if ranges.len() > 1 => Division::Ranges(ranges),
@@ -63,10 +71,8 @@ fn conditions(bounds: &[i64]) -> Vec<String> {
     std::iter::once(before(first)).chain(inner).chain([after(last)]).collect()
 }
 
-/// The page before which lie `part` of `parts` of all pages, when every piece is cut at the same page.
-fn bound(sizes: &[i64], total: i64, part: usize, parts: usize) -> i64 {
-    let (part, parts) = (i64::try_from(part).unwrap_or(1), i64::try_from(parts).unwrap_or(1));
-    let wanted = total / parts * part;
+/// The page before which lie so many of all pages, when every piece is cut at the same page.
+fn bound(sizes: &[i64], wanted: i64) -> i64 {
     let before = |page: i64| sizes.iter().map(|size| page.min(*size)).sum::<i64>();
     let (mut low, mut high) = (0, sizes.iter().copied().max().unwrap_or(0));
     while low < high {
