@@ -110,7 +110,9 @@ impl Closing<'_> {
         // A quarter's noisy figures are made of its months alone; they are named where its trees know them.
         let is_known = |code: &String| trees.iter().any(|tree| tree.name() == PERIOD && tree.node(code).is_ok());
         shown.retain(is_known);
-        let offers = privacy.measures.iter().map(|measure| {
+        // A week's records are those of its month: what is measured by weeks is as much beside as what is by months.
+        let by_weeks = privacy.weekly.iter().flat_map(|weekly| &weekly.measures);
+        let offers = privacy.measures.iter().chain(by_weeks).map(|measure| {
             let words = measure.by.iter().map(|dimension| bins::dimension_word(*dimension));
             let known: Vec<&str> = words.filter(|word| trees.iter().any(|tree| tree.name() == *word)).collect();
             let mut layout = Layout::by(&measure.table, &known);
