@@ -50,20 +50,30 @@ fn check_beside(pipeline: &Pipeline, table: &AnalystTable, faults: &Faults) {
     }
 }
 
+/// The most metrics of dossiers in one score sheet: each doubles the combinations that are decided together.
+const METRICS_MAX: usize = 10;
+
 /// A metric whose parts are no flags of dossiers cannot be protected as a share, in any version of its decision.
 fn check_scores(pipeline: &Pipeline, faults: &Faults) {
     let Some(policy) = &pipeline.exact else { return };
     for sheet in &policy.scores {
+        let place = || policy.place.clone();
         let Some(definition) = pipeline.indices.iter().find(|known| known.name == sheet.decision) else { continue };
         let metrics = definition.versions.iter().flat_map(|version| &version.groups).flat_map(|group| &group.metrics);
-        for metric in metrics.filter(|metric| sheet.metrics.contains(&metric.code)) {
-            if flags::share(&metric.formula).is_none() {
+        let wanted = || metrics.clone().filter(|metric| sheet.metrics.contains(&metric.code));
+        let of_dossiers = wanted().filter(|metric| flags::share(&metric.formula).is_some());
+        if of_dossiers.map(|metric| &metric.code).collect::<BTreeSet<_>>().len() > METRICS_MAX {
+            let what = format!("the score sheet {} has more than {METRICS_MAX} metrics of dossiers", sheet.table);
+            faults.push(Fault::new("pipeline.out-of-range", place(), what, "name fewer, or make two tables"));
+        }
+        for metric in wanted() {
+            if flags::share(&metric.formula).is_none() && !flags::is_public(&metric.formula) {
                 let what = format!(
-                    "{} of {} is no share of dossiers that can be published exactly",
+                    "{} of {} is neither a share of dossiers that can be published exactly nor one of procedures",
                     metric.code, sheet.decision
                 );
                 let next = "take it out of metrics: its parts are no counts of which each dossier has at most one";
-                faults.push(Fault::new("pipeline.exact-metric", policy.place.clone(), what, next));
+                faults.push(Fault::new("pipeline.exact-metric", place(), what, next));
             }
         }
     }

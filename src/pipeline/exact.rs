@@ -131,13 +131,16 @@ pub struct ExactTable {
     pub has_quarters: bool,
 }
 
-/// A score sheet by commune: the metrics of a decision that are a share of dossiers, with what they are computed from.
+/// A score sheet: the metrics of a decision that are a share of dossiers, with what they are computed from, and those that
+/// speak of procedures alone.
 #[derive(Debug, Clone)]
 pub struct ExactScores {
     /// The table's name.
     pub table: String,
     /// What it is called.
     pub title: Text,
+    /// Whether each commune has its own, besides the whole unit.
+    pub is_by_commune: bool,
     /// The decision: the name of its file in `pipelines/indices/`.
     pub decision: String,
     /// The codes of its metrics that are published.

@@ -277,11 +277,16 @@ impl<'d> Node<'d> {
         Some(Text { vi: vi?, en: en? })
     }
 
+    /// A list of texts that must be there, and may be empty.
+    pub fn texts_or_empty(&self, key: &str) -> Option<Vec<String>> {
+        self.required(key, "[\"...\"]", |v| {
+            v.as_array()?.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        })
+    }
+
     /// A list of texts that must be there and must not be empty.
     pub fn texts(&self, key: &str) -> Option<Vec<String>> {
-        let list = self.required(key, "[\"...\"]", |v| {
-            v.as_array()?.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
-        })?;
+        let list = self.texts_or_empty(key)?;
         if list.is_empty() {
             self.fault(key, "toml.empty", format!("{} is empty", self.path_of(key)), "name at least one");
             return None;

@@ -81,12 +81,16 @@ pub struct Labels {
 /// A metric of an index: its code in the tables, its name, and the group of the index that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metric {
+    /// The index: the name of its file in `pipelines/indices/`.
+    pub definition: String,
     /// `PROCESSED_ON_TIME`.
     pub code: String,
     /// What it is called.
     pub name: Text,
     /// What its group is called.
     pub group: Text,
+    /// The most points of its group; none where that gives none.
+    pub group_maximum: Option<i64>,
 }
 
 impl Labels {
@@ -128,17 +132,24 @@ impl From<&Pipeline> for Labels {
 
 /// The metrics of every index, by the newest version that has them.
 fn metrics(pipeline: &Pipeline) -> Vec<Metric> {
-    let versions = pipeline.indices.iter().flat_map(|definition| definition.versions.iter().rev());
-    let of = |group: &crate::pipeline::indices::Group| {
-        let title = group.title.clone();
-        let metric = |metric: &crate::pipeline::indices::Metric| Metric {
-            code: metric.code.clone(),
-            name: metric.title.clone(),
-            group: title.clone(),
-        };
-        group.metrics.iter().map(metric).collect::<Vec<_>>()
-    };
-    versions.flat_map(|version| &version.groups).flat_map(of).collect()
+    let mut all: Vec<Metric> = Vec::new();
+    for definition in &pipeline.indices {
+        for group in definition.versions.iter().rev().flat_map(|version| &version.groups) {
+            for metric in &group.metrics {
+                if all.iter().any(|known| known.definition == definition.name && known.code == metric.code) {
+                    continue;
+                }
+                all.push(Metric {
+                    definition: definition.name.clone(),
+                    code: metric.code.clone(),
+                    name: metric.title.clone(),
+                    group: group.title.clone(),
+                    group_maximum: group.maximum,
+                });
+            }
+        }
+    }
+    all
 }
 
 /// What stands on the shelf after publishing.

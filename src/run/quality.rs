@@ -267,20 +267,29 @@ impl super::Night<'_> {
             let counts = read(&scope)?;
             by_unit.push((scope, counts));
         }
-        let mut source = Provenance::default();
-        for (name, _) in &tables {
-            let own = self.provenance(built, name, &[month]);
-            source.inputs.extend(own.inputs);
-            source.queries.extend(own.queries);
-        }
-        for hashed in [&mut source.inputs, &mut source.queries] {
-            hashed.sort();
-            hashed.dedup();
-        }
-        let sheets = policy.scores.iter().map(|wanted| self.score_sheet(wanted, month, &by_unit, &source));
+        // Where its columns come from, and nothing else: what a sheet does not count, ratings above all, its files do not
+        // depend on.
+        let source = |wanted: &ExactScores| -> Result<Provenance, Fault> {
+            let version = definition(pipeline, &wanted.decision)?.in_force(month.last_day(), self.known_on);
+            let metrics = version.into_iter().flat_map(|version| &version.groups).flat_map(|group| &group.metrics);
+            let metrics = metrics.filter(|metric| wanted.metrics.contains(&metric.code));
+            let columns: BTreeSet<&str> = metrics.flat_map(|metric| metric.formula.columns()).collect();
+            let mut source = Provenance::default();
+            for (name, _) in tables.iter().filter(|(_, table)| columns.iter().any(|column| table.has(column))) {
+                let own = self.provenance(built, name, &[month]);
+                source.inputs.extend(own.inputs);
+                source.queries.extend(own.queries);
+            }
+            for hashed in [&mut source.inputs, &mut source.queries] {
+                hashed.sort();
+                hashed.dedup();
+            }
+            Ok(source)
+        };
+        let sheets = policy.scores.iter().map(|wanted| self.score_sheet(wanted, month, &by_unit, source(wanted)?));
         let sheets = sheets.collect::<Result<Vec<_>, Fault>>()?;
-        let columns = sheets.iter().flat_map(|sheet| &sheet.metrics).flat_map(|m| [&m.numerator, &m.denominator]);
-        let columns: BTreeSet<&str> = columns.map(String::as_str).chain([flags::BASE]).collect();
+        let columns = sheets.iter().flat_map(|sheet| &sheet.metrics).filter_map(scores::Metric::columns);
+        let columns: BTreeSet<&str> = columns.flat_map(|(part, whole)| [part, whole]).chain([flags::BASE]).collect();
         let sums = by_unit.iter().map(|(scope, counts)| {
             let sums = columns.iter().map(|column| ((*column).to_owned(), counts.total(column)));
             (scope.unit.clone(), sums.collect())
@@ -294,7 +303,7 @@ impl super::Night<'_> {
         wanted: &ExactScores,
         month: Month,
         by_unit: &[(Scope, Counts)],
-        source: &Provenance,
+        source: Provenance,
     ) -> Result<scores::Sheet, Fault> {
         let definition = definition(&self.checked.pipeline, &wanted.decision)?;
         let period: Span = month.to_string().parse().map_err(|_| unknown_month(month))?;
@@ -308,29 +317,29 @@ impl super::Night<'_> {
             let formulas: Vec<_> = metrics.flat_map(|v| &v.groups).flat_map(|group| &group.metrics).collect();
             for line in sheet.groups.iter().flat_map(|group| &group.metrics) {
                 let parts = formulas.iter().find(|metric| metric.code == line.code);
-                let parts = parts.and_then(|metric| flags::share(&metric.formula));
-                let Some((numerator, denominator)) = parts.filter(|_| wanted.metrics.contains(&line.code)) else {
-                    continue;
-                };
+                let of = parts.and_then(|metric| scores::Of::by(&metric.formula));
+                let Some(of) = of.filter(|_| wanted.metrics.contains(&line.code)) else { continue };
                 // Of what an agency does not fill nothing is known, and nothing is published.
                 if !line.lacks.is_empty() {
                     continue;
                 }
                 let metric = found.entry(line.code.clone()).or_insert_with(|| scores::Metric {
                     code: line.code.clone(),
-                    numerator: numerator.to_owned(),
-                    denominator: denominator.to_owned(),
+                    of,
                     maximum: line.maximum,
                     shown: BTreeMap::new(),
                 });
                 let text = |value: Option<crate::quality::index::Decimal>| value.map(|value| value.to_string());
-                let shown = scores::Shown { percent: text(line.percent), score: text(line.score) };
+                let whole = |value: Option<crate::quality::index::Decimal>| value?.to_string().parse().ok();
+                let counts = whole(line.numerator).zip(whole(line.denominator));
+                let shown = scores::Shown { counts, percent: text(line.percent), score: text(line.score) };
                 metric.shown.insert(scope.unit.clone(), shown);
             }
         }
         let metrics = wanted.metrics.iter().filter_map(|code| found.remove(code)).collect();
-        let provenance = Provenance { definition: definition.name.clone(), version, ..source.clone() };
-        Ok(scores::Sheet { table: wanted.table.clone(), title: wanted.title.clone(), metrics, provenance })
+        let provenance = Provenance { definition: definition.name.clone(), version, ..source };
+        let (table, title, is_by_commune) = (wanted.table.clone(), wanted.title.clone(), wanted.is_by_commune);
+        Ok(scores::Sheet { table, title, is_by_commune, metrics, provenance })
     }
 }
 

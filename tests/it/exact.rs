@@ -423,6 +423,7 @@ fn by_subtraction(rows: &[BTreeMap<String, String>], column: &str) {
 fn the_same_records_by_two_engines_need_an_invariant() {
     let world = World::small(150);
     world.edit(PIPELINE, "first_month = 2026-07-01", "first_month = 2026-10-01");
+    world.without_exact();
     let pipeline = std::fs::read_to_string(world.root().join(PIPELINE)).unwrap();
     let exact = EXACT.replace("first_month = 2026-09-01", "first_month = 2026-10-01");
     let (tables, _) = exact.split_once("[[exact.scores]]").unwrap();
@@ -461,6 +462,107 @@ fn the_same_records_by_two_engines_need_an_invariant() {
     assert_eq!(fresh.night(NIGHT).with(1).out.matches("  2026-10  unchanged").count(), 2);
     assert!(!world.state().join("published/exact/dossiers_by_commune_and_group").exists());
     world.ledger_is_sound();
+}
+
+/// What is measured by weeks is of the same dossiers: exact totals of their month stand beside it, whether the month itself
+/// is measured or not.
+#[test]
+fn exact_tables_beside_weekly_increments_need_an_invariant() {
+    let world = World::of("an-binh");
+    world.without_exact();
+    let text = std::fs::read_to_string(world.root().join(PIPELINE)).unwrap();
+    // By month there are noisy figures of ratings alone.
+    let (before, _) = text.split_once("[[privacy.measures]]\ntable = \"service_quality_by_commune\"").unwrap();
+    assert!(!before.contains("\nof = \"dossiers\"") && before.contains("\nof = \"ratings\""), "{before}");
+    let exact = EXACT.split_once("[[exact.scores]]").unwrap().0;
+    world.put(PIPELINE, format!("{before}{exact}").as_bytes());
+    world.chudong(&["check"]).with(0);
+    let weekly = "[privacy.weekly]\nafter_days = 3\n\n[[privacy.weekly.measures]]\ntable = \"weekly\"\n\
+                  of = \"dossiers\"\nby = [\"commune\"]\nbins = \"timeliness_and_channel\"\nsigma = 16\n\
+                  min_count = 200\n";
+    world.put(PIPELINE, format!("{before}{weekly}{exact}").as_bytes());
+    let said = world.chudong(&["check"]).with(1).said();
+    assert!(said.contains("disclosure.two-engines") && said.contains("weekly"), "{said}");
+    assert!(said.contains("dossiers_by_commune would be held when a month closes"), "{said}");
+}
+
+/// The sheet of the sample agency: the whole province exactly, each commune with noise, and both say so.
+#[test]
+fn the_score_of_the_province_stands_beside_its_noisy_figures() {
+    let world = World::small(2000);
+    world.edit(PIPELINE, "first_month = 2026-07-01", "first_month = 2026-10-01");
+    world.chudong(&["check"]).with(0);
+    world.night(NIGHT).with(0);
+    let published = rows(&world, "scores_766", "2026-10");
+    assert_eq!(published.len(), 13);
+    let asked = ["quality", "--period", "2026-10", "--as-of", NIGHT, "--format", "json"];
+    let sheet: serde_json::Value = serde_json::from_str(&world.chudong(&asked).with(0).out).unwrap();
+    let groups = sheet["groups"].as_array().unwrap();
+    let metrics: Vec<&serde_json::Value> =
+        groups.iter().flat_map(|group| group["metrics"].as_array().unwrap()).collect();
+    for row in &published {
+        assert_eq!((text(row, "commune_code"), text(row, "status")), ("97", "published"), "{row:?}");
+        let metric = metrics.iter().find(|metric| metric["code"] == text(row, "metric")).unwrap();
+        for column in ["numerator", "denominator", "percent", "score", "maximum"] {
+            let own = match &metric[column] {
+                serde_json::Value::String(text) => text.parse::<f64>().ok(),
+                other => other.as_f64(),
+            };
+            assert_eq!(text(row, column).parse::<f64>().ok(), own, "{column} {row:?}");
+        }
+    }
+    // Procedures are counted by what everybody sees, the certified copies are given: neither is a cell.
+    let decided = decided(&world);
+    assert_eq!(decided.len(), 1);
+    assert!(decided[0].cells().iter().all(|cell| cell.at.iter().all(|code| !code.starts_with("announced"))));
+    let sheet = |path: &str| -> serde_json::Value {
+        serde_json::from_str(&std::fs::read_to_string(world.state().join("published").join(path)).unwrap()).unwrap()
+    };
+    let exact = named(&sheet("exact/scores_766/2026-10/scores_766.json"));
+    assert!(["on_time", "online", "fee_due"].iter().all(|flag| exact.iter().any(|word| word == flag)), "{exact:?}");
+    assert!(!exact.iter().any(|word| word == "commune"), "{exact:?}");
+    assert_eq!(named(&sheet("2026-10/service_quality_by_commune.json")), exact);
+    assert_eq!(named(&sheet("2026-10/satisfaction_by_commune.json")), Vec::<String>::new());
+
+    // The first page shows every group, how much of it is published, and what was reached.
+    let page = std::fs::read_to_string(world.state().join("published/index.en.html")).unwrap();
+    let points =
+        |column: &str| -> f64 { published.iter().filter_map(|row| text(row, column).parse::<f64>().ok()).sum() };
+    let reached = format!(
+        "Of the 100 points of the index, {:.0} are published exactly; of these the whole area reached {:.2}.",
+        points("maximum"),
+        points("score")
+    );
+    for said in [reached.as_str(), "66 are published", "12 of 18 points", "none of 18 points is", "20 of 22 points"] {
+        assert!(page.contains(said), "{said}");
+    }
+    assert_eq!(page.matches("<th colspan=\"3\" scope=\"rowgroup\">").count(), 6);
+
+    // Without the invariant it is held, and by commune it would need another one.
+    let said = |from: &str, to: &str| {
+        let other = World::beside(&world);
+        other.edit(PIPELINE, from, to);
+        other.chudong(&["check"]).with(1).said()
+    };
+    let said = [
+        said("[[exact.invariants]]\nby = [\"metric\"]\n", ""),
+        said("by = []\ndecision", "by = [\"commune\"]\ndecision"),
+    ];
+    for said in said {
+        assert!(said.contains("scores_766 would be held when a month closes"), "{said}");
+    }
+}
+
+/// Nothing in `by` is the whole unit.
+#[test]
+fn a_table_of_the_whole_unit_has_one_row() {
+    let (tables, _) = EXACT.split_once("[[exact.tables]]\ntable = \"dossiers_by_commune_and_group\"").unwrap();
+    let world = world(300, &tables.replace("by = [\"commune\"]", "by = []"));
+    world.night(NIGHT).with(0);
+    let published = rows(&world, "dossiers_by_commune", "2026-10");
+    let due: u64 = recount(&world, "2026-10").values().map(|counts| counts[0]).sum();
+    assert_eq!(published.len(), 1);
+    assert_eq!(text(&published[0], "dossiers"), due.to_string());
 }
 
 /// The dimensions of the first invariant that the sheet of a noisy table names.
@@ -542,6 +644,7 @@ fn small_counts_can_be_rounded_instead() {
 #[test]
 fn a_policy_is_checked() {
     let world = World::of("an-binh");
+    world.without_exact();
     let pipeline = std::fs::read_to_string(world.root().join(PIPELINE)).unwrap();
     for (from, to, code) in [
         ("\"civil_status\"", "\"civil_states\"", "pipeline.unknown-group"),
@@ -549,6 +652,8 @@ fn a_policy_is_checked() {
         ("by = [\"commune\"]", "by = [\"timeliness\"]", "pipeline.exact-rows"),
         ("\"DOSSIERS_ONLINE\"", "\"DOSSIERS_OFFLINE\"", "pipeline.unknown-metric"),
         ("\"DOSSIERS_ONLINE\"", "\"AVERAGE_WORKING_DAYS\"", "pipeline.exact-metric"),
+        ("decision = \"decision_766\"", "decision = \"decision_766\"\nby = [\"channel\"]", "pipeline.exact-rows"),
+        ("[\"PROCESSED_ON_TIME\", \"DOSSIERS_ONLINE\"]", "[]", "toml.empty"),
         ("decision = \"decision_766\"", "decision = \"decision_767\"", "pipeline.unknown-decision"),
         ("first_month = 2026-09-01", "first_month = 2026-09-02", "pipeline.first-month"),
         ("first_month = 2026-09-01", "first_month = 2026-09-01\nrounding = 3", "pipeline.exact-rounding"),
@@ -642,6 +747,7 @@ fn an_analyst_asks_by_cell_key_and_every_question_is_written_down() {
 #[test]
 fn what_analysts_may_ask_beside_published_figures_has_to_be_decided() {
     let world = World::of("an-binh");
+    world.without_exact();
     let pipeline = std::fs::read_to_string(world.root().join(PIPELINE)).unwrap();
     let check = |exact: &str, beside: &str, code| {
         let analysts = ANALYSTS.replace("beside = [\"noise\", \"exact\"]", beside);
@@ -664,8 +770,11 @@ fn what_analysts_may_ask_beside_published_figures_has_to_be_decided() {
 #[test]
 fn what_is_asked_of_the_selects_is_checked() {
     let world = World::of("an-binh");
+    world.without_exact();
     let pipeline = std::fs::read_to_string(world.root().join(PIPELINE)).unwrap();
-    let exact = EXACT.replace("\"DOSSIERS_ONLINE\"", "\"DOSSIER_RECEIVING_SATISFACTION\"");
+    // Whether a procedure has a dossier says something of one.
+    let more = "\"DOSSIER_RECEIVING_SATISFACTION\", \"SERVICES_WITH_DOSSIERS\", \"PROCEDURES_ONLINE\"";
+    let exact = EXACT.replace("\"DOSSIERS_ONLINE\"", more);
     let analysts = ANALYSTS.replace("\"is_on_time\"", "\"subject_id\", \"is_late\"").replace("{ env", "{ credential");
     let analysts = analysts.replace("names = [\"ha\"]", "names = [\"Thu Hà\"]");
     let more = ["reach", "nothing"]
@@ -679,8 +788,10 @@ fn what_is_asked_of_the_selects_is_checked() {
         "quality.dossiers has no column is_late",
         "quality.reach has no record_id",
         "quality.nothing, which there is not",
-        "DOSSIER_RECEIVING_SATISFACTION of decision_766 is no share",
+        "DOSSIER_RECEIVING_SATISFACTION of decision_766 is neither a share of dossiers",
+        "SERVICES_WITH_DOSSIERS of decision_766 is neither a share of dossiers",
     ] {
         assert!(said.contains(part), "{part} is not in\n{said}");
     }
+    assert!(!said.contains("PROCEDURES_ONLINE of"), "{said}");
 }

@@ -138,6 +138,8 @@ fn a_ledger_that_is_gone_or_broken_stops_the_night() {
 #[test]
 fn a_policy_changed_under_its_name_draws_nothing_and_breaks_nothing() {
     let world = World::small(400);
+    // Exact totals have a policy of their own, which nobody changes here.
+    world.without_exact();
     world.night("2026-10-12").with(0);
     let published = world.published();
     let pipeline = "pipelines/an-binh/pipeline.toml";

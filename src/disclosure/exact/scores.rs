@@ -1,5 +1,7 @@
 //! Score sheets: a share is shown where both of its parts are, and its score with it.
 //!
+//! What counts procedures by what everybody can see of them, or counts nothing, is no cell: it is shown as it is.
+//!
 //! A score beside a denominator gives the numerator away, and two scores their difference. So every numerator and every
 //! denominator is a cell, and so is what is left of a denominator without its numerator. All sheets of a month are
 //! decided together: their metrics count the same dossiers.
@@ -22,9 +24,9 @@ use super::settle::{Candidate, Settled, Way, settle};
 use super::{Closing, DOSSIERS, Month, Outcome, PERIOD, Period, names};
 use crate::fault::{Explain, Fault, Place};
 use crate::language::Text;
-use crate::pipeline::exact::{ExactPolicy, ExactScores};
-use crate::pipeline::indices::Definition;
-use crate::quality::index::flags::{BASE, part_of, share};
+use crate::pipeline::exact::{ExactDimension, ExactPolicy, ExactScores};
+use crate::pipeline::indices::{Definition, Formula};
+use crate::quality::index::flags::{BASE, is_public, part_of, share};
 
 /// The scope of these cells: the dossiers that were received in a month.
 const RECEIVED: &str = "dossiers received";
@@ -42,6 +44,8 @@ pub struct Sheet {
     pub table: String,
     /// What it is called.
     pub title: Text,
+    /// Whether each commune has its own, besides the whole unit.
+    pub is_by_commune: bool,
     /// Its metrics.
     pub metrics: Vec<Metric>,
     /// The decision and its version, and how it was counted.
@@ -53,19 +57,55 @@ pub struct Sheet {
 pub struct Metric {
     /// Its code.
     pub code: String,
-    /// The column above the line.
-    pub numerator: String,
-    /// The column below the line.
-    pub denominator: String,
+    /// What it counts.
+    pub of: Of,
     /// The most points that it gives; none where it gives none.
     pub maximum: Option<i64>,
     /// The share in percent and the points, by unit. Private.
     pub shown: BTreeMap<String, Shown>,
 }
 
+/// What a metric counts, which says how it is protected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Of {
+    /// Dossiers: a flag among those that can have it.
+    Dossiers {
+        /// The column above the line.
+        numerator: String,
+        /// The column below the line.
+        denominator: String,
+    },
+    /// Procedures, by what everybody can see of them; or nothing.
+    Procedures,
+}
+
+impl Of {
+    /// What a formula counts; none of which nothing can be published exactly.
+    pub fn by(formula: &Formula) -> Option<Self> {
+        match share(formula) {
+            Some((numerator, denominator)) => {
+                Some(Of::Dossiers { numerator: numerator.to_owned(), denominator: denominator.to_owned() })
+            }
+            None => is_public(formula).then_some(Of::Procedures),
+        }
+    }
+}
+
+impl Metric {
+    /// The columns above and below the line, of a metric that counts dossiers.
+    pub fn columns(&self) -> Option<(&str, &str)> {
+        match &self.of {
+            Of::Dossiers { numerator, denominator } => Some((numerator, denominator)),
+            Of::Procedures => None,
+        }
+    }
+}
+
 /// What a decision makes of the two parts.
 #[derive(Clone, Default)]
 pub struct Shown {
+    /// What was counted, above and below the line, of what is no cell.
+    pub counts: Option<(u64, u64)>,
     /// In percent.
     pub percent: Option<String>,
     /// Points.
@@ -155,19 +195,29 @@ impl Closing<'_> {
             std::iter::once(unit.to_owned()).chain(rest).collect()
         };
         let count = |unit: &str, column: &str| settled.cells.get(&at(unit, column)).and_then(|cell| cell.count);
-        let communes = self.unit.communes.iter().map(|commune| commune.code.as_str());
+        let communes = self.unit.communes.iter().filter(|_| sheet.is_by_commune).map(|commune| commune.code.as_str());
         let mut rows = Vec::new();
         for unit in std::iter::once(self.unit.code.as_str()).chain(communes) {
             for metric in &sheet.metrics {
-                let parts = count(unit, &metric.numerator).zip(count(unit, &metric.denominator));
-                let shown = metric.shown.get(unit).filter(|_| parts.is_some()).cloned().unwrap_or_default();
+                let known = metric.shown.get(unit);
+                let (numerator, denominator, is_shown) = match &metric.of {
+                    Of::Dossiers { numerator, denominator } => {
+                        let parts = (count(unit, numerator), count(unit, denominator));
+                        (parts.0, parts.1, parts.0.is_some() && parts.1.is_some())
+                    }
+                    Of::Procedures => {
+                        let counts = known.and_then(|shown| shown.counts);
+                        (counts.map(|(part, _)| part), counts.map(|(_, whole)| whole), true)
+                    }
+                };
+                let shown = known.filter(|_| is_shown).cloned().unwrap_or_default();
                 rows.push(vec![
                     Some(Value::text(&period)),
                     Some(Value::text(unit)),
                     Some(Value::text(&metric.code)),
-                    Some(Value::text(if parts.is_some() { "published" } else { "withheld" })),
-                    count(unit, &metric.numerator).map(Value::Count),
-                    count(unit, &metric.denominator).map(Value::Count),
+                    Some(Value::text(if is_shown { "published" } else { "withheld" })),
+                    numerator.map(Value::Count),
+                    denominator.map(Value::Count),
                     shown.percent.map(Value::Text),
                     shown.score.map(Value::Text),
                     metric.maximum.map(|maximum| Value::Text(maximum.to_string())),
@@ -175,7 +225,7 @@ impl Closing<'_> {
             }
         }
         let own: BTreeSet<Vec<String>> =
-            sheet.metrics.iter().flat_map(|metric| self.cells_of(metric, cube, &at)).collect();
+            sheet.metrics.iter().flat_map(|metric| cells_of(sheet, metric, cube, &at)).collect();
         let cells = settled.cells.iter().filter(|(at, _)| own.contains(*at)).map(|(_, cell)| cell.clone()).collect();
         Decided::new(Parts {
             table: sheet.table.clone(),
@@ -192,26 +242,32 @@ impl Closing<'_> {
             provenance: sheet.provenance.clone(),
         })
     }
+}
 
-    /// All cells that a metric stands for, those of the rest and of no commune with them.
-    fn cells_of(&self, metric: &Metric, cube: &Cube, at: &dyn Fn(&str, &str) -> Vec<String>) -> Vec<Vec<String>> {
-        let Some(communes) = cube.trees().first() else { return Vec::new() };
-        let units = std::iter::once(communes.total()).chain(communes.leaf_codes());
-        let mut all = Vec::new();
-        for unit in units {
-            all.extend([at(unit, &metric.denominator), at(unit, &metric.numerator)]);
-            let rest = at(unit, &metric.numerator).into_iter();
-            all.push(rest.map(|code| if code == metric.numerator { not(&code) } else { code }).collect());
-        }
-        all
+/// The code of a column of a unit in every dimension.
+type At<'a> = dyn Fn(&str, &str) -> Vec<String> + 'a;
+
+/// All cells that a metric stands for, those of the rest and of no commune with them.
+fn cells_of(sheet: &Sheet, metric: &Metric, cube: &Cube, at: &At<'_>) -> Vec<Vec<String>> {
+    let (Some(communes), Some((numerator, denominator))) = (cube.trees().first(), metric.columns()) else {
+        return Vec::new();
+    };
+    let below = communes.leaf_codes().filter(|_| sheet.is_by_commune);
+    let mut all = Vec::new();
+    for unit in std::iter::once(communes.total()).chain(below) {
+        all.extend([at(unit, denominator), at(unit, numerator)]);
+        let rest = at(unit, numerator).into_iter();
+        all.push(rest.map(|code| if code == numerator { not(&code) } else { code }).collect());
     }
+    all
 }
 
 /// The flags that the sheets speak of, with those that they are parts of.
 pub(super) fn flags(sheets: &[Sheet]) -> BTreeSet<String> {
-    let metrics = sheets.iter().flat_map(|sheet| &sheet.metrics);
-    let columns = metrics.flat_map(|metric| [&metric.numerator, &metric.denominator]).filter(|column| *column != BASE);
-    columns.flat_map(|column| std::iter::once(column.clone()).chain(part_of(column).map(str::to_owned))).collect()
+    let metrics = sheets.iter().flat_map(|sheet| &sheet.metrics).filter_map(Metric::columns);
+    let columns =
+        metrics.flat_map(|(numerator, denominator)| [numerator, denominator]).filter(|column| *column != BASE);
+    columns.flat_map(|column| [Some(column), part_of(column)]).flatten().map(str::to_owned).collect()
 }
 
 /// The flags that are dimensions of their own, and no branch of another.
@@ -226,17 +282,16 @@ pub(super) fn outline(policy: &ExactPolicy, definitions: &[Definition], month: M
         let version = definition.in_force(month.last_day(), month.last_day())?;
         let metrics = version.groups.iter().flat_map(|group| &group.metrics);
         let metrics = metrics.filter(|metric| wanted.metrics.contains(&metric.code)).filter_map(|metric| {
-            let (numerator, denominator) = share(&metric.formula)?;
             Some(Metric {
                 code: metric.code.clone(),
-                numerator: numerator.to_owned(),
-                denominator: denominator.to_owned(),
+                of: Of::by(&metric.formula)?,
                 maximum: metric.formula.maximum(),
                 shown: BTreeMap::new(),
             })
         });
         let (table, title) = (wanted.table.clone(), wanted.title.clone());
-        Some(Sheet { table, title, metrics: metrics.collect(), provenance: Provenance::default() })
+        let (is_by_commune, metrics) = (wanted.is_by_commune, metrics.collect());
+        Some(Sheet { table, title, is_by_commune, metrics, provenance: Provenance::default() })
     };
     policy.scores.iter().filter_map(sheet).collect()
 }
@@ -295,23 +350,25 @@ fn contradiction(column: &str) -> Fault {
 /// The cells of a sheet: for each metric the denominator, the numerator and the rest, of the unit and each commune.
 pub(super) fn layouts(sheet: &Sheet, month: Month) -> Vec<Layout> {
     let month = month.to_string();
+    let commune = ExactDimension::Commune.word();
+    let by: &[&str] = if sheet.is_by_commune { &[commune] } else { &[] };
     let of = |metric: &Metric| {
-        let commune = crate::pipeline::exact::ExactDimension::Commune.word();
-        let mut layout = Layout::by(&names(&sheet.table, &metric.code), &[commune]).only(PERIOD, &[&month]);
-        let (flag, rest) = (metric.numerator.clone(), not(&metric.numerator));
-        let (dimension, whole) = match part_of(&metric.numerator) {
-            Some(parent) => (parent.to_owned(), parent.to_owned()),
-            None => (flag.clone(), ANY.to_owned()),
+        let (flag, _) = metric.columns()?;
+        let mut layout = Layout::by(&names(&sheet.table, &metric.code), by).only(PERIOD, &[&month]);
+        let (dimension, whole) = match part_of(flag) {
+            Some(parent) => (parent, parent),
+            None => (flag, ANY),
         };
-        layout.axes.insert(dimension, Axis::Only(vec![whole, flag, rest]));
-        layout
+        let codes = vec![whole.to_owned(), flag.to_owned(), not(flag)];
+        layout.axes.insert(dimension.to_owned(), Axis::Only(codes));
+        Some(layout)
     };
-    sheet.metrics.iter().map(of).collect()
+    sheet.metrics.iter().filter_map(of).collect()
 }
 
 fn columns() -> Vec<Column> {
     let none = || Text::new("", "");
-    let dossiers = || Text::new("hồ sơ", "dossiers");
+    let counted = || Text::new("hồ sơ, hoặc thủ tục", "dossiers, or procedures");
     let plain = |name: &str, kind, title: Text, unit: Text| Column::new(name, kind, title.clone(), unit, title);
     vec![
         plain(PERIOD, Kind::Dimension, Text::new("Tháng tiếp nhận", "Month of receipt"), none()),
@@ -327,8 +384,8 @@ fn columns() -> Vec<Column> {
         ),
         plain("metric", Kind::Dimension, Text::new("Mã chỉ số", "Code of the metric"), none()),
         Column::status(),
-        plain("numerator", Kind::Count, Text::new("Tử số", "Numerator"), dossiers()),
-        plain("denominator", Kind::Count, Text::new("Mẫu số", "Denominator"), dossiers()),
+        plain("numerator", Kind::Count, Text::new("Tử số", "Numerator"), counted()),
+        plain("denominator", Kind::Count, Text::new("Mẫu số", "Denominator"), counted()),
         plain("percent", Kind::Share, Text::new("Tỷ lệ", "Share"), Text::new("%", "%")),
         plain("score", Kind::Score, Text::new("Điểm", "Points"), Text::new("điểm", "points")),
         plain("maximum", Kind::Score, Text::new("Điểm tối đa", "The most points"), Text::new("điểm", "points")),

@@ -11,9 +11,6 @@ use super::super::{Pipeline, ProcedureGroup};
 use super::channel::secret_at;
 use super::{done, in_range, is_word};
 
-/// The most metrics of one score sheet: each doubles the combinations that are decided together.
-const METRICS_MAX: usize = 10;
-
 /// Bases to which small counts may be rounded.
 const BASES: std::ops::RangeInclusive<i64> = 3..=100;
 
@@ -116,7 +113,8 @@ fn rules(node: &Node<'_>, groups: &[ProcedureGroup]) -> Option<ExactRules> {
 
 fn dimensions(node: &Node<'_>, key: &str) -> Vec<ExactDimension> {
     let mut found = Vec::new();
-    for word in node.texts(key).unwrap_or_default() {
+    // Nothing is the whole unit.
+    for word in node.texts_or_empty(key).unwrap_or_default() {
         match ExactDimension::WORDS.iter().find(|(known, _)| *known == word) {
             Some((_, dimension)) if !found.contains(dimension) => found.push(*dimension),
             Some(_) => node.fault(key, "pipeline.twice", format!("{word} is named twice"), "remove one"),
@@ -177,6 +175,16 @@ fn table(node: &Node<'_>) -> Option<ExactTable> {
 fn sheet(node: &Node<'_>, indices: &[Definition]) -> Option<ExactScores> {
     let table = name(node);
     let title = node.both("title");
+    // Without the key, as it was before there was one.
+    let is_by_commune = match node.has("by").then(|| dimensions(node, "by")).as_deref() {
+        None | Some([ExactDimension::Commune]) => true,
+        Some([]) => false,
+        Some(_) => {
+            let what = "a score sheet is by commune, or of the whole unit";
+            node.fault("by", "pipeline.exact-rows", what, "write by = [\"commune\"], or by = [] for the whole unit");
+            true
+        }
+    };
     let decision = node.text("decision");
     let metrics = node.texts("metrics");
     let definition = indices.iter().find(|definition| Some(&definition.name) == decision.as_ref());
@@ -189,7 +197,7 @@ fn sheet(node: &Node<'_>, indices: &[Definition]) -> Option<ExactScores> {
         let Some(definition) = definition else { break };
         let mut known = definition.versions.iter().flat_map(|version| &version.groups).flat_map(|group| &group.metrics);
         match known.find(|metric| metric.code == *code).map(|metric| &metric.formula) {
-            Some(Formula::Share { .. } | Formula::Information { .. }) => {}
+            Some(Formula::Share { .. } | Formula::Information { .. } | Formula::Constant { .. }) => {}
             Some(_) => {
                 let what = format!("{code} is no share of one count in another");
                 let next = "publish metrics that are a share: of others, neither the parts nor the score can be protected here";
@@ -206,11 +214,10 @@ fn sheet(node: &Node<'_>, indices: &[Definition]) -> Option<ExactScores> {
             }
         }
     }
-    if metrics.as_ref().is_some_and(|metrics| metrics.is_empty() || metrics.len() > METRICS_MAX) {
-        let what = format!("a score sheet has between 1 and {METRICS_MAX} metrics");
-        node.fault("metrics", "pipeline.out-of-range", what, "name fewer, or make two tables");
+    if metrics.as_ref().is_some_and(Vec::is_empty) {
+        node.fault("metrics", "toml.empty", "the score sheet has no metric", "name at least one of the decision");
     }
-    Some(ExactScores { table: table?, title: title?, decision: decision?, metrics: metrics? })
+    Some(ExactScores { table: table?, title: title?, is_by_commune, decision: decision?, metrics: metrics? })
 }
 
 /// A table of recommended options that were taken.

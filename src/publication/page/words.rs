@@ -184,7 +184,7 @@ const EN: Words = Words {
     scores_lead: "Shares and points of the metrics that may be published exactly; a small cell is withheld by rule and is not zero.",
     metric: "Metric",
     points: "Points",
-    of_counted: "Numerator of denominator",
+    of_counted: "Numerator over denominator",
     withheld: "withheld to protect people",
     data: "Table",
     interval_note: "Below each share is its 95% interval.",
@@ -274,6 +274,30 @@ pub(super) fn rolled_up_short(to: Option<RolledUp>, language: Language) -> &'sta
         (Some(RolledUp::Wider(_)), Language::En) => "in a wider table",
         (_, Language::Vi) => "quá ít để công bố",
         (_, Language::En) => "too few to publish",
+    }
+}
+
+/// How many of a group's points are published exactly, where these are not all.
+pub(super) fn part_of_points(published: f64, whole: i64, language: Language) -> String {
+    let part = decimal(published, 0, language);
+    match (language, published > 0.0) {
+        (Language::Vi, true) => format!("công bố chính xác {part} trong {whole} điểm"),
+        (Language::Vi, false) => format!("không điểm nào trong {whole} điểm được công bố chính xác"),
+        (Language::En, true) => format!("{part} of {whole} points are published exactly"),
+        (Language::En, false) => format!("none of {whole} points is published exactly"),
+    }
+}
+
+/// What was reached of the points of an index that are published exactly.
+pub(super) fn points_reached(reached: f64, published: f64, whole: i64, language: Language) -> String {
+    let (reached, published) = (decimal(reached, 2, language), decimal(published, 0, language));
+    match language {
+        Language::Vi => format!(
+            "Trong {whole} điểm của bộ chỉ số, {published} điểm được công bố chính xác; toàn địa bàn đạt {reached} điểm trong số đó."
+        ),
+        Language::En => format!(
+            "Of the {whole} points of the index, {published} are published exactly; of these the whole area reached {reached}."
+        ),
     }
 }
 

@@ -33,6 +33,36 @@ pub fn part_of(flag: &str) -> Option<&'static str> {
     FLAGS.iter().find(|(known, _)| *known == flag).and_then(|(_, whole)| *whole)
 }
 
+/// Columns of `procedures.sql` and `publications.sql`: what an agency offers, and what it announced and published, which
+/// everybody can see. They say nothing of any dossier; whether a procedure had one does.
+const OFFERED: [&str; 10] = [
+    "offered",
+    "offered_online",
+    "with_fee",
+    "for_people",
+    "announced",
+    "announced_late",
+    "to_publish",
+    "published_late",
+    "published",
+    "published_incomplete",
+];
+
+/// Whether a formula counts procedures by what everybody can see of them, or counts nothing: nobody is to be protected.
+pub fn is_public(formula: &Formula) -> bool {
+    let is_seen = |count: &Count| match count {
+        Count::Procedures { with, without } => {
+            with.iter().chain(without).all(|column| OFFERED.contains(&column.as_str()))
+        }
+        Count::Sum(_) | Count::Greatest { .. } => false,
+    };
+    match formula {
+        Formula::Constant { .. } => true,
+        Formula::Share { of, .. } | Formula::Information { of } => is_seen(&of.numerator) && is_seen(&of.denominator),
+        _ => false,
+    }
+}
+
 /// The numerator and the denominator of a formula that is the share of a flag in what it is a part of.
 pub fn share(formula: &Formula) -> Option<(&str, &str)> {
     let (Formula::Share { of, .. } | Formula::Information { of }) = formula else { return None };

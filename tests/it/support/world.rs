@@ -102,6 +102,14 @@ impl World {
         self.put(&path, before.as_bytes());
     }
 
+    /// Publishes nothing exact: what the agency's own `[exact]` says stands at the end of its file.
+    pub fn without_exact(&self) {
+        let path = format!("pipelines/{}/pipeline.toml", self.agency);
+        let text = std::fs::read_to_string(self.root().join(&path)).unwrap();
+        let (before, _) = text.split_once("\n[exact]").unwrap();
+        self.put(&path, format!("{before}\n").as_bytes());
+    }
+
     /// The installation folder.
     pub fn root(&self) -> PathBuf {
         self.folder.path().join("installation")
