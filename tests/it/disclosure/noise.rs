@@ -41,11 +41,12 @@ fn chi_square_limit(freedom: f64) -> f64 {
     freedom * (1.0 - spread + 6.36 * spread.sqrt()).powi(3)
 }
 
-/// Nothing but noise: one count of level 1 to 5 for each of so many communes.
+/// Nothing but noise: one count of level 1 to 5 for each of so many communes. They are so many that a shift by one, of
+/// noise with a deviation of 7.3, is ten deviations of the statistic beyond its limit.
 fn noise_of(policy: &PrivacyPolicy, part: Part) -> Vec<i64> {
     let (_, mut unit, groups) = sample();
     let commune = unit.communes[0].clone();
-    unit.communes = (0..1_500).map(|code| Commune { code: format!("{code:05}"), ..commune.clone() }).collect();
+    unit.communes = (0..6_000).map(|code| Commune { code: format!("{code:05}"), ..commune.clone() }).collect();
     let (ratings, dossiers) = (rows::ratings(&[]), rows::dossiers(&[]));
     let asked = (rows::october(), part);
     let request = Request::new(asked, policy, &unit, &groups, &ratings, &dossiers, &rows::key()).unwrap();
