@@ -28,7 +28,16 @@ fn grey() -> (Server, Arc<AtomicUsize>) {
     (server, asked)
 }
 
-/// A night in this process, whose pauses between tries have so many hundredths of their length.
+/// A town whose stays end ten days from today: what is tried again is judged by the clock, and would be too late on another
+/// day.
+fn soon(server: &Server, people: usize) -> World {
+    let ends = AsOf::today().date().saturating_add(jiff::ToSpan::days(10)).to_string();
+    let world = town(server, people, |_| vec![ends.as_str()]);
+    any_day(&world);
+    world
+}
+
+/// A night of today in this process, whose pauses between tries have so many hundredths of their length.
 fn patient(world: &World, pauses_percent: u32) -> std::thread::JoinHandle<Report> {
     let (root, state) = (world.root(), world.state());
     std::thread::spawn(move || {
@@ -37,7 +46,7 @@ fn patient(world: &World, pauses_percent: u32) -> std::thread::JoinHandle<Report
             chudong::world::World { retry_minutes: 5, pauses_percent, ..chudong::world::World::new(root, state) };
         runtime.block_on(async {
             let checked = check::check(&world.root, "an-binh").await.unwrap();
-            run::run(&world, &checked, NIGHT.parse().unwrap(), &[]).await.unwrap()
+            run::run(&world, &checked, AsOf::today(), &[]).await.unwrap()
         })
     })
 }
@@ -55,7 +64,7 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 fn a_refusal_is_heard_by_what_waits_for_another_try() {
     const PEOPLE: usize = 12;
     let (server, asked) = grey();
-    let world = town(&server, PEOPLE, |_| vec!["2026-12-01"]);
+    let world = soon(&server, PEOPLE);
     let run = patient(&world, 2);
     wait_until("all are put off", || asked.load(Ordering::Relaxed) >= PEOPLE);
     refuse(&world, &subjects(&world));
@@ -82,7 +91,7 @@ fn a_second_look_is_taken_at_what_waits_for_another_try() {
             Mood::DropsAtData
         }
     });
-    let world = town(&server, PEOPLE, |_| vec!["2026-12-01"]);
+    let world = soon(&server, PEOPLE);
     world.edit(PIPELINE, "connections = 1", "connections = 1\nrecheck_minutes = 1");
     let table = "[sources.population.tables.temporary_residences]";
     world.edit(PIPELINE, table, &format!("{table}\nvolume = {{ drop_percent = 100 }}"));
@@ -101,8 +110,10 @@ fn a_second_look_is_taken_at_what_waits_for_another_try() {
 fn a_sending_run_waits_for_the_time_and_a_night_does_not() {
     const PEOPLE: usize = 5;
     let (server, asked) = grey();
-    let world = town(&server, PEOPLE, |_| vec!["2026-12-01"]);
-    let ended = world.chudong(&["run", "--as-of", NIGHT, "--format", "json"]).with(0);
+    let world = soon(&server, PEOPLE);
+    let today = AsOf::today().date();
+    let tonight = today.to_string();
+    let ended = world.chudong(&["run", "--as-of", &tonight, "--format", "json"]).with(0);
     let notes = report(&ended).notes.join("\n");
     assert!(notes.contains("5 messages wait to be tried again, the first at "), "{notes}");
     let deferred = world.ledger().deferred().unwrap();
@@ -116,10 +127,10 @@ fn a_sending_run_waits_for_the_time_and_a_night_does_not() {
 
     server.set_moods(|_| Mood::Takes);
     let before = asked.load(Ordering::Relaxed);
-    let ended = world.chudong(&["run", "--send", "--as-of", NIGHT, "--format", "json"]).with(0);
+    let ended = world.chudong(&["run", "--send", "--as-of", &tonight, "--format", "json"]).with(0);
     assert_eq!(held(&ended).get("waits for another try"), Some(&(PEOPLE as u64)), "{}", ended.out);
     assert_eq!((asked.load(Ordering::Relaxed), taken(&server)), (before, 0));
-    world.night("2026-11-22").with(0);
+    world.night(&today.tomorrow().unwrap().to_string()).with(0);
     assert_eq!(taken(&server), PEOPLE);
     world.ledger_is_sound();
 }
@@ -163,9 +174,7 @@ fn the_scheduler_sends_what_was_put_off_within_the_day() {
         }
     });
     let today = AsOf::today().date();
-    let ends = today.saturating_add(jiff::ToSpan::days(10)).to_string();
-    let world = town(&server, PEOPLE, |_| vec![ends.as_str()]);
-    any_day(&world);
+    let world = soon(&server, PEOPLE);
     world.edit(PIPELINE, "cron = \"0 2 * * *\"", "cron = \"0 0 * * *\"");
     let earlier = today.saturating_sub(jiff::ToSpan::days(7)).to_string();
     world.night(&earlier).with(0);
