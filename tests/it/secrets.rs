@@ -121,7 +121,8 @@ fn world_with(kind: &str) -> World {
         std::fs::remove_dir_all(world.root().join("pipelines").join(agency)).unwrap();
     }
     let awkward = |file: &str| std::fs::read_to_string(crate::root().join("data-samples/awkward").join(file)).unwrap();
-    let sound = awkward("pipelines/sound.toml");
+    // A server gives what it holds today, whichever day that is.
+    let sound = awkward("pipelines/sound.toml").replace("to = 2027-06-30", "to = 2099-12-31");
     assert!(sound.contains("kind = \"csv\"\npath = \"register\"\n"));
     let pipeline = sound.replace("kind = \"csv\"\npath = \"register\"\n", kind);
     world.put("pipelines/awkward/pipeline.toml", pipeline.as_bytes());
