@@ -72,7 +72,8 @@ fn check_scores(pipeline: &Pipeline, faults: &Faults) {
                     "{} of {} is neither a share of dossiers that can be published exactly nor one of procedures",
                     metric.code, sheet.decision
                 );
-                let next = "take it out of metrics: its parts are no counts of which each dossier has at most one";
+                let next = "take it out of metrics: its parts are neither counts of which each dossier has at most one, nor what \
+                            everybody sees of procedures";
                 faults.push(Fault::new("pipeline.exact-metric", place(), what, next));
             }
         }

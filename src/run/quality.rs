@@ -14,7 +14,7 @@ use crate::ledger::{Ledger, Outcomes, OutcomesOf};
 use crate::pipeline::exact::{ExactPolicy, ExactScores};
 use crate::pipeline::indices::Definition;
 use crate::pipeline::{Counted, Item, Pipeline};
-use crate::quality::index::{Counts, Scope, Sheet, flags, score};
+use crate::quality::index::{Counts, Decimal, Scope, Sheet, flags, score};
 use crate::satisfaction::standard_table;
 use crate::sql::cases::{Bench, Case, Difference};
 use crate::sql::engine::Bound;
@@ -329,8 +329,8 @@ impl super::Night<'_> {
                     maximum: line.maximum,
                     shown: BTreeMap::new(),
                 });
-                let text = |value: Option<crate::quality::index::Decimal>| value.map(|value| value.to_string());
-                let whole = |value: Option<crate::quality::index::Decimal>| value?.to_string().parse().ok();
+                let text = |value: Option<Decimal>| value.map(|value| value.to_string());
+                let whole = |value: Option<Decimal>| value?.to_string().parse().ok();
                 let counts = whole(line.numerator).zip(whole(line.denominator));
                 let shown = scores::Shown { counts, percent: text(line.percent), score: text(line.score) };
                 metric.shown.insert(scope.unit.clone(), shown);
