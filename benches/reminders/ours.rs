@@ -282,7 +282,7 @@ fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
     let reminders = nation.in_order(&whole);
     let from: Address = nation.channel.from.parse()?;
     let one = reminders.first().ok_or("nothing is due")?;
-    let bytes = nation.write(one)?.1.bytes.len() as u64 * messages;
+    let bytes = nation.write(one)?.1.text.len() as u64 * messages;
     // On their own, so that each cost can be seen beside the whole.
     let begun = Instant::now();
     let tries = reminders.len().min(2000);

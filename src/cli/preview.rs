@@ -230,7 +230,7 @@ fn part(checked: &Checked, shown: &Shown<'_>, letter: &Letter, as_of: AsOf, part
             })?;
             let head = delivery::Head { key: &key, channel, agency: &pipeline.agency, as_of, to: &to };
             let envelope = delivery::build(letter, &head).map_err(explained)?;
-            String::from_utf8_lossy(&envelope.bytes).into_owned()
+            envelope.text.to_string()
         }
     })
 }

@@ -73,7 +73,7 @@ impl Folder {
     fn write_one(&self, envelope: &Envelope) -> io::Result<Outcome> {
         let path = self.path.join(format!("{}.eml", envelope.file_stem()));
         match fs::read(&path) {
-            Ok(bytes) if bytes == *envelope.bytes => {
+            Ok(bytes) if bytes == envelope.text.as_bytes() => {
                 self.already_there.fetch_add(1, Ordering::Relaxed);
                 return Ok(Outcome::Accepted);
             }
@@ -83,7 +83,7 @@ impl Folder {
             Err(error) => return Err(error),
         }
         let aside = self.path.join(format!(".{}.part", envelope.file_stem()));
-        let written = write_whole(&aside, &envelope.bytes).and_then(|()| fs::rename(&aside, &path));
+        let written = write_whole(&aside, envelope.text.as_bytes()).and_then(|()| fs::rename(&aside, &path));
         if written.is_err() {
             // The half of a file takes room on a full disk; if it cannot be removed either, the next run replaces it.
             let _ = fs::remove_file(&aside);

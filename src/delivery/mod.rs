@@ -56,7 +56,7 @@ pub struct Envelope {
     /// The one recipient.
     pub to: Personal<Address>,
     /// The whole message of RFC 5322, lines ended by CRLF; shared with the connection that sends it.
-    pub bytes: Arc<Vec<u8>>,
+    pub text: Arc<String>,
 }
 
 impl fmt::Debug for Envelope {
@@ -66,6 +66,11 @@ impl fmt::Debug for Envelope {
 }
 
 impl Envelope {
+    /// The same message for a server that takes no 8 bits (RFC 6152): what is not ASCII in its parts is encoded.
+    pub fn in_seven_bits(&self) -> String {
+        eml::in_seven_bits(&self.text)
+    }
+
     /// The name of its file in the folder channel, without `.eml`: the local part of the Message-ID.
     pub fn file_stem(&self) -> &str {
         self.message_id.split('@').next().unwrap_or("")

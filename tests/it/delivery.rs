@@ -61,8 +61,7 @@ fn recorded(envelopes: &[&Envelope]) -> Vec<Recorded<Envelope>> {
 
 /// The headers of a message as lines, folded ones as they are.
 fn headers(envelope: &Envelope) -> String {
-    let text = String::from_utf8(envelope.bytes.to_vec()).unwrap();
-    text.split("\r\n\r\n").next().unwrap().replace("\r\n", "\n")
+    envelope.text.split("\r\n\r\n").next().unwrap().replace("\r\n", "\n")
 }
 
 #[test]
@@ -74,13 +73,17 @@ fn headers_of_a_message() {
 }
 
 #[test]
-fn a_message_is_ascii_in_short_lines_and_the_same_every_time() {
-    let message_of = || envelope("k", "van@example.com", Language::Vi, &"Nguyễn".repeat(300));
-    let first = message_of();
-    assert_eq!(first.bytes, message_of().bytes);
-    assert!(first.bytes.is_ascii());
-    let text = String::from_utf8(first.bytes.to_vec()).unwrap();
-    assert!(text.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n'])));
+fn a_message_is_in_lines_that_servers_take_and_the_same_every_time() {
+    let message_of = |times| envelope("k", "van@example.com", Language::Vi, &"Nguyễn".repeat(times));
+    // A name that no line has room for is encoded, with all around it; every other message stays as it is.
+    let (first, usual) = (message_of(300), message_of(1));
+    assert_eq!(first.text, message_of(300).text);
+    assert!(first.text.is_ascii() && !usual.text.is_ascii());
+    assert!(usual.text.contains("Nguyễn") && usual.text.matches("Content-Transfer-Encoding: 8bit").count() == 2);
+    let text = &first.text;
+    for text in [text, &usual.text, &usual.in_seven_bits()] {
+        assert!(text.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n'])));
+    }
     assert_ne!(first.message_id, message("other", "van@example.com").message_id);
     // Plain first, HTML last: a mail program shows the last part that it can.
     let (plain, html) = (text.find("text/plain").unwrap(), text.find("text/html").unwrap());
@@ -137,8 +140,8 @@ proptest! {
         let head = Head { key: "k", channel: pipeline.channels.first().unwrap(), agency: &pipeline.agency, as_of, to: &to };
         let odd = delivery::build(&letter, &head).unwrap();
         prop_assert_eq!(names(&headers(&odd)), names(&plain));
-        prop_assert!(odd.bytes.is_ascii());
-        prop_assert!(odd.bytes.split(|byte| *byte == b'\n').all(|line| line.len() <= 998));
+        prop_assert!(headers(&odd).is_ascii() && odd.in_seven_bits().is_ascii());
+        prop_assert!(odd.text.split('\n').all(|line| line.len() <= 998));
     }
 }
 
@@ -169,7 +172,7 @@ async fn a_folder_holds_each_message_once_for_its_owner_alone() {
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
     let first = messages.first().unwrap();
-    assert_eq!(std::fs::read(outbox.join(format!("{}.eml", first.file_stem()))).unwrap(), *first.bytes);
+    assert_eq!(std::fs::read(outbox.join(format!("{}.eml", first.file_stem()))).unwrap(), first.text.as_bytes());
     assert_eq!(std::fs::metadata(&outbox).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
@@ -182,7 +185,7 @@ async fn what_has_left_is_not_changed() {
     assert_eq!(sender.send(&recorded(&[&first])).await, [Outcome::Accepted]);
     let outcomes = sender.send(&recorded(&[&other])).await;
     assert_eq!(outcomes.first().unwrap().reason().unwrap(), "another message of this key is in the folder");
-    assert_eq!(std::fs::read(folder.path().join(format!("{}.eml", first.file_stem()))).unwrap(), *first.bytes);
+    assert_eq!(std::fs::read(folder.path().join(format!("{}.eml", first.file_stem()))).unwrap(), first.text.as_bytes());
 }
 
 #[tokio::test]
@@ -287,14 +290,31 @@ async fn each_message_gets_its_own_outcome_and_no_address_in_it() {
 
 #[tokio::test]
 async fn the_server_gets_the_bytes_of_the_message() {
-    let server = Server::start("220 test.example", &[], 100);
-    let mut sender = open(server.port, 1).await.unwrap();
     let mut dotted = message("dots", "van@example.com");
-    std::sync::Arc::make_mut(&mut dotted.bytes).extend_from_slice(b".\r\n..two\r\nend\r\n");
-    assert_eq!(sender.send(&recorded(&[&dotted])).await, [Outcome::Accepted]);
-    let (_, bytes) = server.taken.lock().unwrap().first().unwrap().clone();
-    let text = String::from_utf8(bytes).unwrap().replace("\r\n..", "\r\n.");
-    assert_eq!(text.trim_end(), String::from_utf8(dotted.bytes.to_vec()).unwrap().trim_end());
+    std::sync::Arc::make_mut(&mut dotted.text).push_str(".\r\n..two\r\nend\r\n");
+    // One that takes no 8 bits, and refuses what has them, gets the same words in 7; also where it is told of the next
+    // message at once.
+    let takers: [(&'static [&'static str], String); 3] = [
+        (&["8BITMIME"], dotted.text.to_string()),
+        (&[], dotted.in_seven_bits()),
+        (&["PIPELINING"], dotted.in_seven_bits()),
+    ];
+    for (extensions, expected) in takers {
+        let server = Server::start("220 test.example", extensions, 100);
+        let mut sender = open(server.port, 1).await.unwrap();
+        let other = message("other", "lan@example.com");
+        assert_eq!(sender.send(&recorded(&[&dotted, &other])).await, [Outcome::Accepted; 2], "{extensions:?}");
+        let (_, bytes) = server.taken.lock().unwrap().first().unwrap().clone();
+        let text = String::from_utf8(bytes).unwrap().replace("\r\n..", "\r\n.");
+        assert_eq!(text.trim_end(), expected.trim_end(), "{extensions:?}");
+    }
+    let read = |message: &str| {
+        let read = mail_parser::MessageParser::new().parse(message.as_bytes()).unwrap();
+        (read.body_text(0).unwrap().into_owned(), read.body_html(0).unwrap().into_owned())
+    };
+    let seven = dotted.in_seven_bits();
+    assert!(seven.is_ascii() && read(&seven) == read(&dotted.text));
+    assert!(read(&seven).0.contains("Nguyễn Thị Hồng Vân"));
 }
 
 #[tokio::test]

@@ -3,34 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+use mail_parser::MessageParser;
+
 use crate::support::world::World;
 
 fn text_of_messages(world: &World) -> Vec<String> {
-    // The text part is quoted in base64; the subject and the last line say enough in either language.
-    let decode = |bytes: &Vec<u8>| {
-        let message = String::from_utf8(bytes.clone()).unwrap();
-        let body = message.split("Content-Transfer-Encoding: base64\r\n\r\n").nth(1).unwrap_or_default();
-        let body: String = body.split("\r\n--").next().unwrap().split_whitespace().collect();
-        base64(&body)
-    };
-    world.messages().values().flatten().map(decode).collect()
-}
-
-fn base64(text: &str) -> String {
-    let value = |byte: u8| match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let mut bytes = Vec::new();
-    for chunk in text.trim_end_matches('=').as_bytes().chunks(4) {
-        let number = chunk.iter().fold(0_u32, |number, byte| (number << 6) | u32::from(value(*byte)));
-        let number = number << (6 * (4 - chunk.len()));
-        bytes.extend(number.to_be_bytes().iter().skip(1).take(chunk.len() * 6 / 8));
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    let text = |bytes: &Vec<u8>| MessageParser::new().parse(bytes).unwrap().body_text(0).unwrap().into_owned();
+    world.messages().values().flatten().map(text).collect()
 }
 
 #[test]

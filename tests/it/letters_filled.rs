@@ -265,7 +265,7 @@ proptest! {
         let as_of = AsOf::new(date(2026, 11, 21));
         let head = Head { key: "k", channel: pipeline.channels.first().unwrap(), agency: &pipeline.agency, as_of, to: &to };
         let ours = delivery::build(&letter, &head).unwrap();
-        let bytes = String::from_utf8(ours.bytes.to_vec()).unwrap();
+        let bytes = ours.in_seven_bits();
         let boundary = bytes.split("boundary=\"").nth(1).unwrap().split('"').next().unwrap();
         let theirs = String::from_utf8(by_lettre(&letter, &head, &ours.message_id, boundary)).unwrap();
         prop_assert_eq!(&bytes, &theirs);

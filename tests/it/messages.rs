@@ -194,10 +194,15 @@ fn html_is_accessible_and_fetches_nothing() {
             let html = wish(&item.id, language).render().unwrap().html;
             let lang = format!("<html lang=\"{}\">", language.tag());
             assert!(html.contains(&lang) && html.contains("<title>"));
+            let style = html.split("<style>").nth(1).and_then(|rest| rest.split("</style>").next()).unwrap();
+            assert!(
+                !["color", "background", "url(", "@", "display"].iter().any(|word| style.contains(word)),
+                "{style}"
+            );
             let tags = tags(&html);
             let known = [
-                "!DOCTYPE", "html", "head", "meta", "title", "body", "div", "h1", "h2", "p", "ul", "li", "a", "strong",
-                "br",
+                "!DOCTYPE", "html", "head", "meta", "title", "style", "body", "div", "h1", "h2", "p", "ul", "li", "a",
+                "strong", "br",
             ];
             let levels: Vec<&str> = tags.iter().filter(|tag| tag.starts_with('h')).map(|tag| &tag[..2]).collect();
             assert_eq!(levels.iter().filter(|level| **level == "h1").count(), 1);

@@ -68,9 +68,7 @@ fn envelope(key: &str) -> Envelope {
         message_id: format!("{key}@an-binh.example"),
         from: "agency@an-binh.example".parse().unwrap(),
         to: Personal::new(format!("{key}@example.com").parse().unwrap()),
-        bytes: format!("Message-ID: <{key}@an-binh.example>\r\nSubject: {key}\r\n\r\nxin chao {key}\r\n")
-            .into_bytes()
-            .into(),
+        text: format!("Message-ID: <{key}@an-binh.example>\r\nSubject: {key}\r\n\r\nxin chao {key}\r\n").into(),
     }
 }
 

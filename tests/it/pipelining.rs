@@ -48,7 +48,7 @@ fn recorded(to: &[&str]) -> Vec<Recorded<Envelope>> {
             message_id: format!("{key}@anbinh.example"),
             from: "nhac-viec@anbinh.example".parse().unwrap(),
             to: Personal::new(format!("{to}@example.com").parse().unwrap()),
-            bytes: format!("Subject: {key}\r\n\r\n.{number}\r\n").into_bytes().into(),
+            text: format!("Subject: {key}\r\n\r\n.{number}\r\n").into(),
         };
         (Record { key: MessageKey(key), ..Record::default() }, envelope)
     };

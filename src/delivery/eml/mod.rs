@@ -15,6 +15,7 @@ use lettre::message::header::{self, Header, HeaderName, HeaderValue, Headers};
 use lettre::message::{Mailbox, Mailboxes};
 use sha2::{Digest, Sha256};
 
+use self::mime::Bits;
 use super::{Address, Envelope, Error};
 use crate::calendar::AsOf;
 use crate::personal::{Personal, PseudonymKey, hex};
@@ -23,7 +24,7 @@ use crate::pipeline::{Agency, Channel};
 use crate::reminders::letter::Letter;
 
 pub use address::{BadAddress, recipient};
-pub(super) use mime::stuff;
+pub(super) use mime::{in_seven_bits, stuff};
 pub use verp::{Sign, envelope_sender, sign};
 
 /// What stands above a letter.
@@ -81,16 +82,18 @@ impl Post {
     ///
     /// Where the letter cannot be dated, put together or signed.
     pub fn compose(&self, letter: &Letter, head: &Head<'_>, refuse: Option<&str>) -> Result<Envelope, Error> {
-        let mut envelope = unsigned(letter, head, refuse)?;
+        // A server that put a signed message into other bits would break its signature (RFC 6376, 5.3).
+        let bits = if self.signers.is_empty() { Bits::Eight } else { Bits::Seven };
+        let mut envelope = unsigned(letter, head, refuse, bits)?;
         let domain = self.return_domain.as_deref().unwrap_or(envelope.from.domain());
         envelope.from = envelope_sender(envelope.file_stem(), &self.key, domain).map_err(Error::From)?;
         let mut signatures = String::new();
         for signer in &self.signers {
-            let signature = signer.sign(&envelope.bytes);
+            let signature = signer.sign(envelope.text.as_bytes());
             signatures.push_str(&signature.ok_or(Error::Random)?);
         }
         if !signatures.is_empty() {
-            Arc::make_mut(&mut envelope.bytes).splice(0..0, signatures.into_bytes());
+            Arc::make_mut(&mut envelope.text).insert_str(0, &signatures);
         }
         Ok(envelope)
     }
@@ -98,10 +101,10 @@ impl Post {
 
 /// The message for a letter, ready for the wire: from the channel's own address, and not signed.
 pub fn build(letter: &Letter, head: &Head<'_>) -> Result<Envelope, Error> {
-    unsigned(letter, head, None)
+    unsigned(letter, head, None, Bits::Eight)
 }
 
-fn unsigned(letter: &Letter, head: &Head<'_>, refuse: Option<&str>) -> Result<Envelope, Error> {
+fn unsigned(letter: &Letter, head: &Head<'_>, refuse: Option<&str>, bits: Bits) -> Result<Envelope, Error> {
     let from: Address = head.channel.from.parse().map_err(Error::From)?;
     let message_id = message_id(head.key, &from);
     // The library cannot write a date before 1970.
@@ -123,21 +126,21 @@ fn unsigned(letter: &Letter, head: &Head<'_>, refuse: Option<&str>) -> Result<En
     }
     let boundary = digest("boundary", head.key);
     // What base64 makes of a part, and its headers.
-    let mut bytes = Vec::with_capacity((letter.text.len() + letter.html.len()) * 3 / 2 + 2048);
-    bytes.extend(headers.to_string().as_bytes());
-    bytes.extend(b"MIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary=\"=_");
-    bytes.extend(boundary.as_bytes());
-    bytes.extend(b"\"\r\n\r\n");
-    for (subtype, text) in [("plain", &letter.text), ("html", &letter.html)] {
-        bytes.extend(b"--=_");
-        bytes.extend(boundary.as_bytes());
-        bytes.extend(b"\r\n");
-        mime::part(subtype, text, &mut bytes);
+    let mut text = String::with_capacity((letter.text.len() + letter.html.len()) * 3 / 2 + 2048);
+    text.push_str(&headers.to_string());
+    text.push_str("MIME-Version: 1.0\r\nContent-Type: multipart/alternative;\r\n boundary=\"=_");
+    text.push_str(&boundary);
+    text.push_str("\"\r\n\r\n");
+    for (subtype, words) in [("plain", &letter.text), ("html", &letter.html)] {
+        text.push_str("--=_");
+        text.push_str(&boundary);
+        text.push_str("\r\n");
+        mime::part(subtype, words, bits, &mut text);
     }
-    bytes.extend(b"--=_");
-    bytes.extend(boundary.as_bytes());
-    bytes.extend(b"--\r\n");
-    Ok(Envelope { key: head.key.to_owned(), message_id, from, to: head.to.clone(), bytes: Arc::new(bytes) })
+    text.push_str("--=_");
+    text.push_str(&boundary);
+    text.push_str("--\r\n");
+    Ok(Envelope { key: head.key.to_owned(), message_id, from, to: head.to.clone(), text: Arc::new(text) })
 }
 
 /// 128 bits of SHA-256, in hexadecimal. The key holds a pseudonym made under a secret, no identifier.

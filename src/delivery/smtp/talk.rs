@@ -12,8 +12,8 @@ use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParam
 use lettre::transport::smtp::{self, response};
 use tokio::time::timeout;
 
-use super::super::eml::stuff;
-use super::super::{Code, Envelope, Outcome, Timeouts};
+use super::super::eml::{in_seven_bits, stuff};
+use super::super::{Address, Code, Envelope, Outcome, Timeouts};
 
 /// What can still be done with a connection after a message.
 #[derive(Clone, Copy, PartialEq)]
@@ -28,38 +28,27 @@ pub(super) enum After {
 
 /// A message in the words of the protocol.
 pub(super) struct Parcel {
-    mail: String,
+    from: Address,
     rcpt: String,
     /// Whether an address has letters beyond ASCII, which not every server takes.
     is_international: bool,
+    /// Whether the message has octets beyond ASCII.
+    is_eight_bit: bool,
     /// The message as it is: its dots are stuffed by the connection that sends it.
-    bytes: Arc<Vec<u8>>,
+    text: Arc<String>,
 }
 
 impl Parcel {
     pub(super) fn of(envelope: &Envelope) -> Parcel {
         let (from, to) = (&envelope.from, envelope.to.reveal());
         let is_international = !AsRef::<str>::as_ref(from).is_ascii() || !AsRef::<str>::as_ref(to).is_ascii();
-        let mut parameters = Vec::new();
-        if is_international {
-            parameters.push(MailParameter::SmtpUtfEight);
-        }
-        if !envelope.bytes.is_ascii() {
-            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
-        }
         Parcel {
-            mail: Mail::new(Some(from.clone()), parameters).to_string(),
+            from: from.clone(),
             rcpt: Rcpt::new(to.clone(), Vec::new()).to_string(),
             is_international,
-            bytes: Arc::clone(&envelope.bytes),
+            is_eight_bit: !envelope.text.is_ascii(),
+            text: Arc::clone(&envelope.text),
         }
-    }
-
-    /// Sender, recipient and the word that the message follows, for a server that takes several commands at once.
-    fn announce(&self, out: &mut String) {
-        out.push_str(&self.mail);
-        out.push_str(&self.rcpt);
-        out.push_str(&Data.to_string());
     }
 }
 
@@ -68,6 +57,8 @@ pub(super) struct Line {
     smtp: AsyncSmtpConnection,
     /// Whether the server takes several commands at once (RFC 2920).
     pipelines: bool,
+    /// Whether it takes messages in 8 bits (RFC 6152).
+    takes_eight_bits: bool,
     /// Whether the message that is given to it next was announced behind the one before it: its replies are due.
     is_announced: bool,
     /// What leaves in one write, kept for the next.
@@ -79,7 +70,8 @@ type Reply = Result<response::Response, (Outcome, After)>;
 
 impl Line {
     pub(super) fn new(smtp: AsyncSmtpConnection, pipelines: bool) -> Line {
-        Line { smtp, pipelines, is_announced: false, buffer: String::new() }
+        let takes_eight_bits = smtp.server_info().supports_feature(Extension::EightBitMime);
+        Line { smtp, pipelines, takes_eight_bits, is_announced: false, buffer: String::new() }
     }
 
     /// Whether the server takes several commands at once.
@@ -132,15 +124,15 @@ impl Line {
     /// The message and its end in one packet, with the announcement of the next: lettre sends the end in one of its
     /// own.
     async fn contents(&mut self, parcel: &Parcel, next: Option<&Parcel>) -> Result<response::Response, smtp::Error> {
-        // What is no text is sent as the library sends it.
-        let Ok(message) = std::str::from_utf8(&parcel.bytes) else {
-            return self.smtp.message(&parcel.bytes).await;
-        };
         self.buffer.clear();
-        stuff(message, &mut self.buffer);
+        if parcel.is_eight_bit && !self.takes_eight_bits {
+            stuff(&in_seven_bits(&parcel.text), &mut self.buffer);
+        } else {
+            stuff(&parcel.text, &mut self.buffer);
+        }
         if let Some(next) = next.filter(|next| self.pipelines && self.takes(next)) {
             self.is_announced = true;
-            next.announce(&mut self.buffer);
+            self.announce(next);
         }
         self.smtp.command(self.buffer.as_str()).await
     }
@@ -148,6 +140,26 @@ impl Line {
     /// Whether the server takes the addresses of a message.
     fn takes(&self, parcel: &Parcel) -> bool {
         !parcel.is_international || self.smtp.server_info().supports_feature(Extension::SmtpUtfEight)
+    }
+
+    /// The command that names the sender, and what the server must know of the message.
+    fn mail(&self, parcel: &Parcel) -> String {
+        let mut parameters = Vec::new();
+        if parcel.is_international {
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        if parcel.is_eight_bit && self.takes_eight_bits {
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        Mail::new(Some(parcel.from.clone()), parameters).to_string()
+    }
+
+    /// Sender, recipient and the word that the message follows, for a server that takes several commands at once.
+    fn announce(&mut self, parcel: &Parcel) {
+        let mail = self.mail(parcel);
+        self.buffer.push_str(&mail);
+        self.buffer.push_str(&parcel.rcpt);
+        self.buffer.push_str(&Data.to_string());
     }
 
     /// Sender, recipient and the word that the message follows; nothing of it has left before `Ok`.
@@ -159,11 +171,11 @@ impl Line {
             return Err((Outcome::Refused { code: Code::NeedsSmtpUtf8 }, After::Ready));
         } else if self.pipelines {
             self.buffer.clear();
-            parcel.announce(&mut self.buffer);
+            self.announce(parcel);
             let first = read(timeout(timeouts.command, self.smtp.command(self.buffer.as_str())).await);
             self.rest(first, timeouts).await?
         } else {
-            self.command(&parcel.mail, timeouts).await?;
+            self.command(&self.mail(parcel), timeouts).await?;
             self.command(&parcel.rcpt, timeouts).await?;
             self.command(&Data.to_string(), timeouts).await?
         };

@@ -174,6 +174,7 @@ pub struct Letter {
 
 impl Letter {
     fn new(subject: String, text: String, html: String, language: Language, template_version: &str) -> Self {
+        let html = parts::in_lines(html);
         let rendered_hash = sha256(&[&subject, &text, &html]);
         Letter { subject, text, html, language, template_version: template_version.to_owned(), rendered_hash }
     }

@@ -135,7 +135,15 @@ fn wrap(text: &str, first: &str, rest: &str, out: &mut String) {
     }
 }
 
-/// The HTML part: one column, the language named, real headings, all style inline.
+/// What mail programs show where it differs from their own style, said once. Those that drop it show the same words in
+/// the same order, in the typeface and width of the element around them.
+const STYLE: &str =
+    "h1{font-size:1.5em}h2{font-size:1.2em}h1,h2,h3{line-height:1.3}ul,ol{padding-left:1.5em}li{margin:.25em 0}";
+
+/// Octets of a line that every mail server takes (RFC 5322, 2.1.1).
+const LINE_OCTETS: usize = 998;
+
+/// The HTML part: one column, the language named, real headings.
 pub(super) fn html(document: &Document, language: Language) -> String {
     let mut out = String::with_capacity(4096);
     let tag = language.tag();
@@ -145,7 +153,9 @@ pub(super) fn html(document: &Document, language: Language) -> String {
     out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     out.push_str("<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
     escape(&document.subject, &mut out);
-    out.push_str("</title>\n</head>\n<body style=\"margin:0;padding:0\">\n");
+    out.push_str("</title>\n<style>");
+    out.push_str(STYLE);
+    out.push_str("</style>\n</head>\n<body style=\"margin:0;padding:0\">\n");
     // Many mail programs keep the body and drop what is around it: the language is said again.
     out.push_str("<div role=\"article\" lang=\"");
     out.push_str(tag);
@@ -159,26 +169,17 @@ fn html_blocks(blocks: &[Block], out: &mut String) {
     for block in blocks {
         match block {
             Block::Heading(level, words) => {
-                let (level, size) = match level {
-                    1 => ('1', "1.5em"),
-                    2 => ('2', "1.2em"),
-                    3 => ('3', "1em"),
-                    4 => ('4', "1em"),
-                    5 => ('5', "1em"),
-                    _ => ('6', "1em"),
-                };
+                let level = char::from(b'0' + (*level).clamp(1, 6));
                 out.push_str("<h");
                 out.push(level);
-                out.push_str(" style=\"margin:1em 0 .5em;line-height:1.3;font-size:");
-                out.push_str(size);
-                out.push_str("\">");
+                out.push('>');
                 html_inlines(words, out);
                 out.push_str("</h");
                 out.push(level);
                 out.push_str(">\n");
             }
             Block::Paragraph(words) => {
-                out.push_str("<p style=\"margin:0 0 1em\">");
+                out.push_str("<p>");
                 html_inlines(words, out);
                 out.push_str("</p>\n");
             }
@@ -194,18 +195,16 @@ fn html_blocks(blocks: &[Block], out: &mut String) {
 }
 
 fn html_list(first: Option<u64>, items: &[Vec<Block>], out: &mut String) {
-    let style = " style=\"margin:0 0 1em;padding-left:1.5em\">\n";
     match first {
         Some(first) => {
             out.push_str("<ol start=\"");
             out.push_str(&first.to_string());
-            out.push('"');
+            out.push_str("\">\n");
         }
-        None => out.push_str("<ul"),
+        None => out.push_str("<ul>\n"),
     }
-    out.push_str(style);
     for item in items {
-        out.push_str("<li style=\"margin:0 0 .25em\">");
+        out.push_str("<li>");
         match item.split_first() {
             Some((Block::Paragraph(words), rest)) => {
                 html_inlines(words, out);
@@ -242,6 +241,34 @@ fn html_inlines(inlines: &[Inline], out: &mut String) {
             }
         }
     }
+}
+
+/// The HTML in lines that no mail server has to break: a long one is broken between words, where a browser shows a
+/// space all the same.
+pub(super) fn in_lines(html: String) -> String {
+    if html.lines().all(|line| line.len() <= LINE_OCTETS) {
+        return html;
+    }
+    let mut out = String::with_capacity(html.len());
+    for line in html.lines() {
+        let (mut octets, mut is_in_tag) = (0, false);
+        for c in line.chars() {
+            match c {
+                '<' => is_in_tag = true,
+                '>' => is_in_tag = false,
+                ' ' if !is_in_tag && line.len() > LINE_OCTETS && octets >= WIDTH => {
+                    out.push('\n');
+                    octets = 0;
+                    continue;
+                }
+                _ => {}
+            }
+            out.push(c);
+            octets += c.len_utf8();
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// Text as it stands in HTML, in an attribute as well.

@@ -59,10 +59,9 @@ impl Templates {
         let markdown = template.render(Value::from(shared.clone())).map_err(|error| self.refused(&error, &shared))?;
         let document = document::parse(&markdown).map_err(|flaw| Error::Flaw { path: path.into(), flaw })?;
         let (text, html) = (parts::text(&document), parts::html(&document, language));
-        let rendered_hash = sha256(&[&document.subject, &text, &html]);
         let versions: Vec<&str> = versions.iter().map(String::as_str).collect();
-        let template_version = sha256(&versions).chars().take(12).collect();
-        Ok(Letter { subject: document.subject, text, html, language, template_version, rendered_hash })
+        let template_version: String = sha256(&versions).chars().take(12).collect();
+        Ok(Letter::new(document.subject, text, html, language, &template_version))
     }
 
     fn section(&self, occasion: &Occasion<'_>, language: Language) -> Result<Value, Error> {

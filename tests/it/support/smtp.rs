@@ -217,7 +217,7 @@ fn serve<S: Read + Write>(
             return Ok(Ended::Closed);
         }
     }
-    let mut to = String::new();
+    let (mut to, mut bits) = (String::new(), 7);
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
@@ -233,6 +233,9 @@ fn serve<S: Read + Write>(
         } else if verb == "STARTTLS" {
             say(reader, "220 go on")?;
             return Ok(Ended::WantsTls);
+        } else if verb.starts_with("MAIL FROM:") {
+            bits = if verb.contains(" BODY=8BITMIME") && extensions.contains(&"8BITMIME") { 8 } else { 7 };
+            say(reader, "250 2.1.0 ok")?;
         } else if verb.starts_with("RCPT TO:") {
             to = line.trim_end()["RCPT TO:<".len()..].trim_end_matches('>').to_owned();
             match mood(moods, &to) {
@@ -249,7 +252,7 @@ fn serve<S: Read + Write>(
                 return Ok(Ended::Closed);
             }
             say(reader, "354 go on")?;
-            if !take_message(reader, &to, book, moods)? {
+            if !take_message(reader, &to, bits, book, moods)? {
                 return Ok(Ended::Closed);
             }
         } else if verb.starts_with("AUTH PLAIN") {
@@ -269,6 +272,7 @@ fn serve<S: Read + Write>(
 fn take_message<S: Read + Write>(
     reader: &mut BufReader<S>,
     to: &str,
+    bits: u32,
     book: Book<'_>,
     moods: &Moods,
 ) -> std::io::Result<bool> {
@@ -280,6 +284,9 @@ fn take_message<S: Read + Write>(
     }
     if reader.buffer().starts_with(b"MAIL FROM:") {
         book.announced.fetch_add(1, Ordering::Release);
+    }
+    if bits == 7 && !bytes.is_ascii() {
+        return say(reader, "554 5.6.1 8 bits were not announced").map(|()| true);
     }
     match mood(moods, to) {
         Mood::DropsAfterMessage => Ok(false),
