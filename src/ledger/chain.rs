@@ -110,6 +110,15 @@ pub(super) fn append(
     append_text(transaction, run, kind, key, body.to_string())
 }
 
+/// The number of the entry that is appended next.
+pub(super) fn next(connection: &Connection) -> rusqlite::Result<i64> {
+    let newest = connection
+        .prepare_cached("select coalesce(max(seq), 0) from entry")?
+        .query_row([], |row| row.get::<_, i64>(0))?;
+    // Only a ledger that somebody changed has such a number; `verify` says so.
+    newest.checked_add(1).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, newest))
+}
+
 /// Appends an entry whose body is written already.
 pub(super) fn append_text(
     transaction: &Transaction<'_>,

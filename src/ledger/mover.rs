@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, OpenFlags};
 
 /// Messages that are recorded or settled between two times of moving.
-const MESSAGES: usize = 4096;
+const MESSAGES: usize = 12288;
 
 /// Bytes of the log beyond which the thread is asked no more: a disk on which it is always at work would let no commit
 /// take the last pages, and the log would not end. Commits move everything then, as they do otherwise.

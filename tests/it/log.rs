@@ -25,7 +25,7 @@ fn bytes(file: &Path) -> u64 {
 #[test]
 fn pages_are_moved_while_the_sender_is_at_work_and_nothing_is_open_behind_it() {
     const GROUP: usize = 512;
-    const GROUPS: usize = 10;
+    const GROUPS: usize = 20;
     let folder = tempfile::tempdir().unwrap();
     let (file, log) = (folder.path().join("ledger.sqlite"), folder.path().join("ledger.sqlite-wal"));
     let mut ledger = Ledger::open(folder.path(), "an-binh").unwrap();

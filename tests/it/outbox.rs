@@ -119,6 +119,58 @@ fn what_is_reserved_leaves_once_and_what_is_dropped_says_why() {
     is_sound(folder.path());
 }
 
+#[test]
+fn messages_of_one_group_end_each_in_its_own_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut ledger, run) = opened(folder.path());
+    ledger.reserve_messages(&run, &["a", "b", "c"].map(record)).unwrap();
+    let mut group = records(&["a", "b", "c", "it's \"new\""]);
+    // What was known when it was reserved is not what is known when it leaves.
+    group[1].0.address = Some("another".into());
+    group[2].0.valid_until = Some(date(2026, 12, 1));
+    assert_eq!(ledger.record(&run, group).unwrap().len(), 4);
+    let cells = || -> Vec<(String, Option<String>, Option<String>)> {
+        let sqlite = rusqlite::Connection::open(folder.path().join("ledger.sqlite")).unwrap();
+        let mut select = sqlite.prepare("select key, address, valid_until from outbox order by key").unwrap();
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let cell = |key: &str, address: Option<&str>, day: Option<&str>| {
+        (key.to_owned(), address.map(str::to_owned), day.map(str::to_owned))
+    };
+    let expected = [
+        cell("a", None, None),
+        cell("b", Some("another"), None),
+        cell("c", None, Some("2026-12-01")),
+        cell("it's \"new\"", None, None),
+    ];
+    assert_eq!(cells(), expected);
+    let later = "2026-11-21T05:00:00Z".parse::<Timestamp>().unwrap();
+    let ends = [
+        settled("a", MessageState::Accepted),
+        Settlement { retry_at: Some(later), reason: "451".into(), ..settled("b", MessageState::Deferred) },
+        Settlement { reason: "550".into(), ..settled("c", MessageState::Refused) },
+        settled("it's \"new\"", MessageState::Accepted),
+    ];
+    ledger.settle(&run, &ends).unwrap();
+    let now = states(&ledger);
+    assert_eq!(now["a"], (MessageState::Accepted, Some("250".into())));
+    assert_eq!(now["b"], (MessageState::Deferred, Some("451".into())));
+    assert_eq!(now["c"], (MessageState::Refused, Some("550".into())));
+    assert_eq!(now["it's \"new\""], now["a"]);
+    // Of two ends of one message the later one counts.
+    assert_eq!(ledger.record(&run, records(&["b"])).unwrap().len(), 1);
+    ledger.settle(&run, &[settled("b", MessageState::Deferred), settled("b", MessageState::Accepted)]).unwrap();
+    assert_eq!(states(&ledger)["b"], now["a"]);
+    assert_eq!(ledger.outbox().unwrap().iter().map(|row| row.attempts).collect::<Vec<_>>(), [1, 2, 1, 1]);
+    // One that nobody knows undoes the whole commit.
+    let unknown = [settled("c", MessageState::Accepted), settled("nobody", MessageState::Accepted)];
+    assert_eq!(ledger.settle(&run, &unknown).unwrap_err().fault().code, "ledger.failed");
+    assert_eq!(states(&ledger)["c"], now["c"]);
+    ledger.anchor().unwrap();
+    is_sound(folder.path());
+}
+
 // ---- a commit that fails --------------------------------------------------------
 
 #[test]

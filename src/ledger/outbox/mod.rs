@@ -19,6 +19,7 @@
 //! the [lease](super::lease) and is journaled beside the ledger ([`super::journal`]).
 
 mod line;
+mod many;
 mod reserve;
 mod sent;
 mod turn;

@@ -4,17 +4,18 @@
 //! a group that was then not committed is taken back, and where a crash prevents that, the group is uncertain like
 //! every other that was on its way.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::resume_unwind;
 use std::thread;
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Transaction, params};
 
-use super::line::{EndLine, Line, append_lines};
+use super::line::{EndLine, Line, append_lines, body, count};
+use super::many::{self, Known};
 use super::write::{mark, put, put_end};
 use super::{MessageKey, MessageState, RECORDED, Record, Recorded, SETTLED, Settlement};
 use crate::ledger::journal::{Ends, Group, Journal};
-use crate::ledger::{Error, Ledger, addresses, explanations, one_row, together};
+use crate::ledger::{Error, Ledger, addresses, chain, explanations, one_row, together};
 
 /// A message of a group that leaves, its place in the outbox, and the others of its letter.
 struct Going<T> {
@@ -29,7 +30,12 @@ struct Going<T> {
 struct Place {
     attempt: i64,
     row: Option<i64>,
+    /// Whether the row has the address and the last day of the record.
+    is_same: bool,
 }
+
+/// A message that leaves, and its place.
+type Row<'a> = (&'a Record, Place);
 
 /// What was recorded: what may leave, and the letters of several.
 type Written<T> = (Vec<Recorded<T>>, Vec<Together>);
@@ -73,13 +79,15 @@ impl Ledger {
         let written = self.write_outbox("settle and record the messages", |transaction| {
             settle(transaction, run, settlements)?;
             let going = choose(transaction, messages)?;
-            let mut group = Group::default();
-            ends().for_each(|end| group.ends(&end));
-            for (record, place) in going.iter().flat_map(Going::rows) {
-                group.leaves(record, place.attempt);
-                entered.leaving.push(record.key.0.clone());
-            }
-            let (bytes, written) = beside(&mut journal, group, || record(transaction, run, going));
+            let rows: Vec<Row<'_>> = going.iter().flat_map(Going::rows).collect();
+            entered.leaving.extend(rows.iter().map(|(record, _)| record.key.0.clone()));
+            let group = || {
+                let mut group = Group::default();
+                ends().for_each(|end| group.ends(&end));
+                rows.iter().for_each(|(record, place)| group.leaves(record, place.attempt));
+                group
+            };
+            let (bytes, written) = beside(&mut journal, group, || record(transaction, run, &rows));
             match bytes {
                 Ok(bytes) => {
                     entered.is_done = true;
@@ -91,7 +99,8 @@ impl Ledger {
                     return Err(rusqlite::Error::StatementChangedRows(0));
                 }
             }
-            written
+            let entry = written?;
+            Ok(given_out(entry, going))
         });
         self.journal = journal;
         match written {
@@ -130,11 +139,15 @@ struct Entered {
     leaving: Vec<String>,
 }
 
-/// Writes a group into the journal while `act` runs. Says where the journal ends; none where there is none.
-fn beside<T>(journal: &mut Option<Journal>, group: Group, act: impl FnOnce() -> T) -> (Result<Option<u64>, Error>, T) {
+/// Makes a group and writes it into the journal while `act` runs. Says where the journal ends; none where there is none.
+fn beside<T>(
+    journal: &mut Option<Journal>,
+    group: impl FnOnce() -> Group + Send,
+    act: impl FnOnce() -> T,
+) -> (Result<Option<u64>, Error>, T) {
     let Some(journal) = journal else { return (Ok(None), act()) };
     thread::scope(|scope| {
-        let writing = scope.spawn(|| journal.append(group).map(Some));
+        let writing = scope.spawn(|| journal.append(group()).map(Some));
         let done = act();
         // A panic of the thread is that of this one.
         (writing.join().unwrap_or_else(|panic| resume_unwind(panic)), done)
@@ -143,16 +156,18 @@ fn beside<T>(journal: &mut Option<Journal>, group: Group, act: impl FnOnce() -> 
 
 /// Those of the messages that may leave, each with its attempt.
 fn choose<T>(transaction: &Transaction<'_>, messages: Vec<(Record, T)>) -> rusqlite::Result<Vec<Going<T>>> {
+    let rows = messages.iter().flat_map(|(record, _)| std::iter::once(record).chain(&record.others));
+    let known = many::known(transaction, &rows.map(|record| record.key.0.as_str()).collect::<Vec<_>>())?;
     let mut going = Vec::with_capacity(messages.len());
     let mut seen: HashSet<MessageKey> = HashSet::with_capacity(messages.len());
     for (mut record, value) in messages {
         let others = std::mem::take(&mut record.others);
-        let Some(place) = place(transaction, &record.key)? else { continue };
+        let Some(place) = place(&known, &record) else { continue };
         // What cannot leave keeps the whole letter: the next run puts together what is left.
         let mut places = Vec::with_capacity(others.len());
         for other in &others {
             let is_leaving = seen.contains(&other.key);
-            places.extend(if is_leaving { None } else { self::place(transaction, &other.key)? });
+            places.extend(if is_leaving { None } else { self::place(&known, other) });
         }
         if places.len() == others.len() && seen.insert(record.key.clone()) {
             seen.extend(others.iter().map(|other| other.key.clone()));
@@ -164,22 +179,45 @@ fn choose<T>(transaction: &Transaction<'_>, messages: Vec<(Record, T)>) -> rusql
 }
 
 impl<T> Going<T> {
-    fn rows(&self) -> impl Iterator<Item = (&Record, Place)> {
+    fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         let others = self.others.iter().map(|(other, place)| (other, *place));
         std::iter::once((&self.record, self.place)).chain(others)
     }
 }
 
-fn record<T>(transaction: &Transaction<'_>, run: &str, going: Vec<Going<T>>) -> rusqlite::Result<Written<T>> {
-    if going.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
+/// Records messages, and says in which entry. The words of the entry are put together while the rows are written: they
+/// have its number before it is there, in the same transaction.
+fn record(transaction: &Transaction<'_>, run: &str, rows: &[Row<'_>]) -> rusqlite::Result<i64> {
+    let entry = chain::next(transaction)?;
+    if rows.is_empty() {
+        return Ok(entry);
     }
-    let rows = || going.iter().flat_map(Going::rows);
-    let lines: Vec<Line<'_>> = rows().map(|(record, place)| Line::leaving(record, place.attempt)).collect();
-    let entry = append_lines(transaction, run, RECORDED, &lines)?;
-    for (record, place) in rows() {
-        put_leaving(transaction, run, entry, record, place)?;
+    let (words, put) = thread::scope(|scope| {
+        let lines = || rows.iter().map(|(record, place)| Line::leaving(record, place.attempt));
+        let words = scope.spawn(move || body(&lines().collect::<Vec<_>>()));
+        let put = put_all(transaction, run, entry, rows);
+        // A panic of the thread is that of this one.
+        (words.join().unwrap_or_else(|panic| resume_unwind(panic)), put)
+    });
+    put?;
+    let appended = chain::append_text(transaction, run, RECORDED, &count(rows.len()), words?)?;
+    if appended == entry { Ok(entry) } else { Err(rusqlite::Error::IntegralValueOutOfRange(0, appended)) }
+}
+
+fn put_all(transaction: &Transaction<'_>, run: &str, entry: i64, rows: &[Row<'_>]) -> rusqlite::Result<()> {
+    let mut same = Vec::with_capacity(rows.len());
+    for (record, place) in rows {
+        match place {
+            Place { row: Some(row), is_same: true, .. } => same.push(*row),
+            place => put_leaving(transaction, run, entry, record, *place)?,
+        }
+        put_beside(transaction, entry, record, place.attempt)?;
     }
+    many::set_leaving(transaction, run, entry, &same)
+}
+
+/// What was recorded in an entry, as it is given to the wire.
+fn given_out<T>(entry: i64, going: Vec<Going<T>>) -> Written<T> {
     let mut recorded = Vec::with_capacity(going.len());
     let mut letters = Vec::new();
     for Going { record, value, others, .. } in going {
@@ -188,23 +226,17 @@ fn record<T>(transaction: &Transaction<'_>, run: &str, going: Vec<Going<T>>) -> 
         }
         recorded.push(Recorded { value, entry, key: record.key });
     }
-    Ok((recorded, letters))
+    (recorded, letters)
 }
 
 /// Which attempt it is to send a message; none where it is not to be sent.
-fn place(transaction: &Transaction<'_>, key: &MessageKey) -> rusqlite::Result<Option<Place>> {
-    let known: Option<(i64, String, i64)> = transaction
-        .prepare_cached("select rowid, state, attempts from outbox where key = ?1")?
-        .query_row([&key.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    Ok(match known {
-        None => Some(Place { attempt: 1, row: None }),
-        Some((row, state, attempts)) => match state.as_str() {
-            "reserved" | "deferred" | "uncertain" | "dropped" => {
-                Some(Place { attempt: attempts.saturating_add(1), row: Some(row) })
-            }
-            _ => None,
-        },
+fn place(known: &HashMap<String, Known>, record: &Record) -> Option<Place> {
+    let Some(known) = known.get(&record.key.0) else { return Some(Place { attempt: 1, row: None, is_same: false }) };
+    let may_leave = ["reserved", "deferred", "uncertain", "dropped"].contains(&known.state.as_str());
+    may_leave.then(|| Place {
+        attempt: known.attempts.saturating_add(1),
+        row: Some(known.row),
+        is_same: known.address == record.address && known.valid_until == record.valid_until.map(|day| day.to_string()),
     })
 }
 
@@ -215,7 +247,7 @@ fn put_leaving(
     record: &Record,
     place: Place,
 ) -> rusqlite::Result<()> {
-    let Place { attempt, row } = place;
+    let Place { attempt, row, .. } = place;
     match row {
         None => put(transaction, run, entry, record, MessageState::InFlight, attempt)?,
         // What is fixed stays as it was first written.
@@ -236,6 +268,11 @@ fn put_leaving(
             one_row(changed)?;
         }
     }
+    Ok(())
+}
+
+/// Puts what stands beside the row of a message that leaves.
+fn put_beside(transaction: &Transaction<'_>, entry: i64, record: &Record, attempt: i64) -> rusqlite::Result<()> {
     together::put(transaction, record, attempt, entry)?;
     if let Some(sealed) = &record.explanation {
         explanations::put(transaction, &record.key, sealed, entry)?;
@@ -252,9 +289,21 @@ fn settle(transaction: &Transaction<'_>, run: &str, settlements: &[Settlement]) 
     }
     let lines: Vec<EndLine<'_>> = settlements.iter().map(EndLine::of).collect();
     let entry = append_lines(transaction, run, SETTLED, &lines)?;
-    for Settlement { key, state, reason, retry_at } in settlements {
-        let retry_at = retry_at.map(|at| at.to_string());
-        put_end(transaction, run, entry, &key.0, state.word(), reason, retry_at.as_deref())?;
+    let words = |end: &Settlement| (end.state.word(), end.reason.clone(), end.retry_at.map(|at| at.to_string()));
+    // Of two ends of one message the later one counts.
+    if settlements.iter().map(|end| &end.key).collect::<HashSet<_>>().len() < settlements.len() {
+        for end in settlements {
+            let (state, reason, retry_at) = words(end);
+            put_end(transaction, run, entry, &end.key.0, state, &reason, retry_at.as_deref())?;
+        }
+        return Ok(());
+    }
+    let mut alike: BTreeMap<_, Vec<&str>> = BTreeMap::new();
+    for end in settlements {
+        alike.entry(words(end)).or_default().push(&end.key.0);
+    }
+    for ((state, reason, retry_at), keys) in &alike {
+        many::set_ended(transaction, run, entry, keys, (state, reason, retry_at.as_deref()))?;
     }
     Ok(())
 }
