@@ -9,9 +9,11 @@
 use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use crate::calendar::now;
 use crate::delivery::{Code, Message, Outcome, Outgoing, Sender};
 use crate::ledger::{self, Ledger, MessageKey, Record, Recorded, Settlement};
 use crate::pipeline::{Channel, ChannelKind};
@@ -153,20 +155,27 @@ impl<M: Send + Sync, P: Send + Sync> Convoy<M, P> {
         let is_idle = written.is_empty() && batch.is_empty();
         self.group = self.group.max(batch.len());
         let handle = Handle::current();
-        let (recorded, letters, are_letters_late) = if handle.runtime_flavor() == RuntimeFlavor::MultiThread {
+        let (recorded, letters, pace) = if handle.runtime_flavor() == RuntimeFlavor::MultiThread {
+            let begun = now();
+            // A clock that is set back says nothing, and only decides how many threads write.
+            let elapsed = || Duration::try_from(now().duration_since(begun)).unwrap_or_default();
             tokio::task::block_in_place(|| {
                 thread::scope(|scope| {
-                    let carried = scope.spawn(|| handle.block_on(wire.carry()));
-                    let book = scope.spawn(|| ledger.turn(run, &settled, written));
+                    let carried = scope.spawn(|| {
+                        handle.block_on(wire.carry());
+                        elapsed()
+                    });
+                    let book = scope.spawn(|| (ledger.turn(run, &settled, written), elapsed()));
                     let letters = write_all(&batch, write, self.writers);
-                    let are_late = carried.is_finished() && book.is_finished();
-                    joined(carried);
-                    (joined(book), letters, are_late)
+                    let writing = elapsed();
+                    let carrying = joined(carried);
+                    let (recorded, booking) = joined(book);
+                    (recorded, letters, Pace { writing, others: booking.max(carrying) })
                 })
             })
         } else {
             wire.carry().await;
-            (ledger.turn(run, &settled, written), batch.iter().map(write).collect(), false)
+            (ledger.turn(run, &settled, written), batch.iter().map(write).collect(), Pace::default())
         };
         match recorded {
             Ok(recorded) => {
@@ -193,7 +202,8 @@ impl<M: Send + Sync, P: Send + Sync> Convoy<M, P> {
         // Where there is nothing else to do, it waits for the wire.
         let left = if is_idle { 0 } else { self.room() };
         // Where the wire is what everything waits for, letters that come late hold up nothing.
-        self.writers = writers(self.writers, size, are_letters_late && wire.under_way() <= left);
+        let is_awaited = wire.under_way() <= left;
+        self.writers = if size == 0 { self.writers } else { pace.writers(self.writers, is_awaited) };
         let ended = wire.collect(left).await;
         Ok(Turn { ended: self.ended(ended), unwritten })
     }
@@ -274,16 +284,31 @@ pub fn settlement(key: &str, outcome: Outcome) -> Settlement {
     }
 }
 
-/// How many threads write the next batch: one more where the turn waited for the letters and for nothing else, one less
-/// where they were done before the commit or did not matter because the wire had no room. Writing needs no more of the
-/// machine than keeps it from holding up the turn; what it leaves, the wire has.
-fn writers(writers: usize, batch: usize, is_awaited: bool) -> usize {
-    match (batch, is_awaited) {
-        (0, _) => writers,
-        (_, true) => writers.saturating_add(1).min(cores()),
-        (_, false) => writers.saturating_sub(1).max(1),
+/// How long the parts of a turn took that go on at once.
+#[derive(Default)]
+struct Pace {
+    writing: Duration,
+    /// The commit, or what the wire left undone.
+    others: Duration,
+}
+
+impl Pace {
+    /// How many threads write the next batch: as few as are done a little before the commit. Writing needs no more of
+    /// the machine than keeps it from holding up the turn; what it leaves, the wire has. One less where nobody waits
+    /// for the letters, because the wire has no room.
+    fn writers(&self, writers: usize, is_awaited: bool) -> usize {
+        if !is_awaited {
+            return writers.saturating_sub(1).max(1);
+        }
+        let work = self.writing.saturating_mul(u32::try_from(writers).unwrap_or(u32::MAX));
+        let room = self.others.saturating_mul(ROOM_PERCENT) / 100;
+        let wanted = work.as_nanos().div_ceil(room.as_nanos().max(1));
+        usize::try_from(wanted).unwrap_or(usize::MAX).clamp(1, cores())
     }
 }
+
+/// How much of the time of a commit the letters may take.
+const ROOM_PERCENT: u32 = 85;
 
 fn cores() -> usize {
     thread::available_parallelism().map_or(1, |cores| cores.get())
