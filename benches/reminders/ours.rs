@@ -71,7 +71,8 @@ pub fn child(words: &[String]) -> Fallible<()> {
     let [part, messages, port, state] = words else { return Err("four words are needed".into()) };
     let (messages, port, state) = (messages.parse()?, port.parse()?, PathBuf::from(state));
     let done = match part.as_str() {
-        "send" => send(messages, port, &state)?,
+        "send" => send(messages, port, &state, Path::new(env!("CARGO_MANIFEST_DIR")))?,
+        "short" => send(messages, port, &state, &short_letters(&state)?)?,
         "plan" => plan_and_record(messages, &state)?,
         "night" => super::night::night(messages, port, &state)?,
         _ => bare(messages, &state)?,
@@ -93,13 +94,18 @@ struct Nation {
 
 impl Nation {
     fn of(people: u64, port: u16) -> Fallible<Self> {
+        Self::with_letters(people, port, Path::new(env!("CARGO_MANIFEST_DIR")))
+    }
+
+    /// The same with the letters of another folder.
+    fn with_letters(people: u64, port: u16, written: &Path) -> Fallible<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let faults = Faults::default();
         let mut pipeline = pipeline::read(root, "an-binh", &faults).ok_or("the sample pipeline cannot be read")?;
         let names = ["licence_class", "issued_on"].map(str::to_owned).into();
         let facts: FactNames = [(ITEM.to_owned(), names)].into();
         let items: Vec<_> = pipeline.items.iter().filter(|item| item.id == ITEM).cloned().collect();
-        let letters = Letters::read(root, &items, &facts, &faults);
+        let letters = Letters::read(written, &items, &facts, &faults);
         if let Some(fault) = faults.into_vec().first() {
             return Err(fault.to_string().into());
         }
@@ -274,8 +280,59 @@ fn recipients(numbers: &[u64]) -> Fallible<Recipients> {
     Ok(plan::recipients(&Table::from_batch(RecordBatch::try_from_iter(columns)?))?)
 }
 
-fn send(messages: u64, port: u16, state: &Path) -> Fallible<Done> {
-    let nation = Nation::of(messages, port)?;
+/// The layout of an agency that writes no more than every letter must say, in the words of either language.
+const SHORT_LAYOUT: &str = "{{ message }}
+
+{% if told_before %}
+{{ told_before|date }} → **{{ due_on|date }}**
+
+{% endif %}
+{% if assumed_year %}
+{{ assumed_year }}?
+
+{% endif %}
+{% if options %}
+{{ options.recommended }}: {{ options.why }}
+
+{% for way in options.ways %}
+- {{ way.title }}: {{ way.words }}
+{% endfor %}
+
+{% endif %}
+{% if is_late %}
+!
+
+{% endif %}
+{{ agency }}, {{ contact }}.
+
+{% for reason in reasons %}
+- {{ reason.source }}, {{ reason.owner }}, {{ reason.legal_ground }}
+{% endfor %}
+{% for rule in rules %}
+- {{ rule.title }}: {{ rule.reference }}
+{% endfor %}
+
+[Từ chối nhận thư nhắc]({{ refuse_url }})
+";
+
+/// A folder with the sample's own words for the item, in a short layout.
+fn short_letters(state: &Path) -> Fallible<PathBuf> {
+    let root = state.join("short");
+    let of = |root: &Path| root.join("pipelines/items");
+    let (from, items) = (of(Path::new(env!("CARGO_MANIFEST_DIR"))).join(ITEM), of(&root));
+    std::fs::create_dir_all(items.join(ITEM))?;
+    for file in std::fs::read_dir(from)? {
+        let file = file?;
+        std::fs::copy(file.path(), items.join(ITEM).join(file.file_name()))?;
+    }
+    for layout in ["layout.vi.md", "layout.en.md"] {
+        std::fs::write(items.join(layout), SHORT_LAYOUT)?;
+    }
+    Ok(root)
+}
+
+fn send(messages: u64, port: u16, state: &Path, written: &Path) -> Fallible<Done> {
+    let nation = Nation::with_letters(messages, port, written)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut ledger = Ledger::open(state, "an-binh")?;
     let whole = nation.part(Parts::new(NonZero::<u32>::MIN), 0)?;
