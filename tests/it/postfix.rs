@@ -15,7 +15,7 @@ use crate::support::smtp::{Mood, Server};
 use crate::support::world::World;
 
 /// A world that sends through this Postfix and reads what it gives back.
-fn world(postfix: &Postfix, people: u64) -> World {
+fn world(postfix: &Postfix, people: u64, signs: bool) -> World {
     let world = World::small(people);
     world.without_figures();
     // Both kinds of signature, as RFC 8463 advises: whoever knows the newer one takes it.
@@ -28,7 +28,9 @@ fn world(postfix: &Postfix, people: u64) -> World {
             key.display()
         )
     };
-    let signatures = [("2026a", "dkim-ed25519.pem"), ("2026r", "dkim-rsa-pkcs8.pem")].map(signature).join(", ");
+    let keys: &[(&str, &str)] =
+        if signs { &[("2026a", "dkim-ed25519.pem"), ("2026r", "dkim-rsa-pkcs8.pem")] } else { &[] };
+    let signatures = keys.iter().copied().map(signature).collect::<Vec<_>>().join(", ");
     let password = world.temporary().join("password");
     std::fs::write(&password, "right").unwrap();
     std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -89,7 +91,7 @@ fn messages_go_through_postfix_and_what_cannot_be_delivered_comes_back() {
     let behind = Server::start("220 behind.example", &[], 1000);
     behind.set_moods(|_| Mood::AtRecipient("550 5.1.1 no such person here"));
     let postfix = Postfix::start("^[ac-l].*@", behind.port);
-    let world = world(&postfix, 300);
+    let world = world(&postfix, 300, true);
     night(&world, "2026-11-21").with(0);
     let sent = world.outbox();
     assert!(sent.len() > 10 && sent.iter().all(|row| row.state == MessageState::Accepted), "{sent:?}");
@@ -142,10 +144,31 @@ fn messages_go_through_postfix_and_what_cannot_be_delivered_comes_back() {
 }
 
 #[test]
+fn postfix_delivers_an_unsigned_letter_in_the_8_bits_in_which_it_left() {
+    let behind = Server::start("220 behind.example", &[], 1);
+    let postfix = Postfix::start("^nobody@", behind.port);
+    let world = world(&postfix, 100, false);
+    night(&world, "2026-11-21").with(0);
+    let sent = world.outbox().len();
+    postfix.has_delivered(sent);
+    let delivered = letters_in(&postfix.people());
+    assert!(sent > 3 && delivered.len() == sent);
+    for path in &delivered {
+        let bytes = std::fs::read(path).unwrap();
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        assert_eq!(text.matches("Content-Transfer-Encoding: 8bit").count(), 2, "{text}");
+        let letter = MessageParser::new().parse(&bytes).unwrap();
+        for words in [letter.body_text(0).unwrap(), letter.body_html(0).unwrap()] {
+            assert!(words.contains("Ủy ban nhân dân tỉnh An Bình") || words.contains("People's Committee"), "{words}");
+        }
+    }
+}
+
+#[test]
 fn postfix_wants_the_right_password() {
     let behind = Server::start("220 behind.example", &[], 1);
     let postfix = Postfix::start("^nobody@", behind.port);
-    let world = world(&postfix, 60);
+    let world = world(&postfix, 60, true);
     std::fs::write(world.temporary().join("password"), "wrong").unwrap();
     let ended = night(&world, "2026-11-21").with(1);
     assert!(ended.out.contains("delivery.account-refused"), "{}", ended.out);
