@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{PIPELINE, Running, town};
+use super::{NIGHT, PIPELINE, town};
 use crate::support::smtp::{Mood, Server};
 use crate::support::world::{ANY_TIME, World};
 
@@ -40,8 +40,10 @@ fn two_nights_at_once_are_no_faster_than_the_rate() {
     for world in [&first, &second] {
         world.night("2026-11-15").with(0);
     }
-    let mut runs = [Running::start(&first), Running::start(&second)];
-    assert!(runs.iter_mut().all(|run| run.0.wait().unwrap().success()));
+    std::thread::scope(|scope| {
+        let runs = [&first, &second].map(|world| scope.spawn(|| world.night(NIGHT)));
+        runs.into_iter().for_each(|run| drop(run.join().unwrap().with(0)));
+    });
 
     let arrived = arrived.lock().unwrap();
     assert_eq!(arrived.len(), 2 * PEOPLE);
