@@ -86,6 +86,7 @@ pub use released::{ExactDecision, KeptExact};
 pub use requests::{Asked, Request};
 pub use runs::{Run, RunOutcome};
 pub use shared::Shared;
+pub(crate) use shared::use_log;
 pub use suppression::{AddressAct, NUMBER_REFUSED, Origin, RefusedAddress, Returned, Suppression, Taken, accepted_as};
 pub use trace::{Told, Traced, TracedMessage};
 pub use trace_dossiers::{TracedDossier, TracedRecommendation};

@@ -8,16 +8,20 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::ToSpan;
 use jiff::civil::Date;
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
 use super::Error;
 use crate::personal::{Personal, PseudonymKey};
 
 /// Days for which a message is counted and kept.
 const KEPT_DAYS: i32 = 7;
+
+/// How long another process may hold the file.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The folder of several agencies, seen by one of them.
 #[derive(Debug)]
@@ -40,8 +44,8 @@ impl Shared {
         // Its log and its index get what the file itself has.
         let shared = share(&path, folder, 0o660).map_err(|source| Error::Lock { path: path.clone(), source });
         shared?;
-        connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(at)?;
-        connection.pragma_update(None, "journal_mode", "wal").map_err(at)?;
+        connection.busy_timeout(PATIENCE).map_err(at)?;
+        use_log(&connection, PATIENCE).map_err(at)?;
         let table = "create table if not exists sent (
                          message text not null, agency text not null, person text not null, day text not null,
                          primary key (agency, message)
@@ -86,6 +90,22 @@ impl Shared {
     }
 }
 
+/// Has a file that several processes open keep a log. SQLite waits for nobody there: of two that make the file at the
+/// same moment one is told that it is locked, and asks again here.
+pub(crate) fn use_log(connection: &Connection, patience: Duration) -> rusqlite::Result<()> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let mut left = patience;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && !left.is_zero() => {
+                std::thread::sleep(PAUSE);
+                left = left.saturating_sub(PAUSE);
+            }
+            done => return done,
+        }
+    }
+}
+
 /// Gives a file of ours to the group, as far as the folder itself is the group's.
 fn share(path: &Path, folder: &Path, mode: u32) -> std::io::Result<()> {
     let (file, folder) = (path.metadata()?, folder.metadata()?);
@@ -101,9 +121,11 @@ fn share(path: &Path, folder: &Path, mode: u32) -> std::io::Result<()> {
 fn key(path: &Path) -> std::io::Result<PseudonymKey> {
     let invalid = || std::io::Error::new(std::io::ErrorKind::InvalidData, "attention.key is not 32 bytes");
     if !path.exists() {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|_| std::io::Error::other("the system gives no random bytes"))?;
-        let aside = path.with_extension(format!("{}.part", std::process::id()));
+        let (mut bytes, mut number) = ([0; 32], [0; 8]);
+        let filled = getrandom::fill(&mut bytes).and_then(|()| getrandom::fill(&mut number));
+        filled.map_err(|_| std::io::Error::other("the system gives no random bytes"))?;
+        // A process of another machine may have our number, and so may one that ended in between.
+        let aside = path.with_extension(format!("{:016x}.part", u64::from_be_bytes(number)));
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(&aside)?;
         file.write_all(&bytes)?;
         file.sync_all()?;

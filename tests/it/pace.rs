@@ -33,6 +33,24 @@ fn pace(folder: &Path, agency: &str) -> Pace {
     pace
 }
 
+#[test]
+fn agencies_whose_first_nights_begin_at_the_same_moment_share_one_folder() {
+    for _ in 0..40 {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, gate) = (folder.path(), std::sync::Barrier::new(4));
+        std::thread::scope(|scope| {
+            for agency in ["police", "tax", "insurance", "justice"] {
+                let gate = &gate;
+                scope.spawn(move || {
+                    gate.wait();
+                    pace(path, agency);
+                    chudong::ledger::Shared::open(path, agency).unwrap();
+                });
+            }
+        });
+    }
+}
+
 /// How many of the instants lie in the busiest time of so many milliseconds.
 fn most_within(instants: &[i64], millis: i64) -> usize {
     instants

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::bucket::{Bucket, instant, nanoseconds};
 use super::{Buckets, Lane, Limit, Taken, Tally, Want};
+use crate::ledger::use_log;
 use crate::personal::sha256;
 
 const TABLES: &str = "
@@ -63,7 +64,7 @@ impl Shelf {
     pub(super) fn open(path: &Path, agency: &str, now: Timestamp) -> rusqlite::Result<Shelf> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(PATIENCE)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
+        use_log(&connection, PATIENCE)?;
         connection.pragma_update(None, "synchronous", "off")?;
         connection.execute_batch(TABLES)?;
         let mut number = [0; 8];
