@@ -153,19 +153,23 @@ fn read_rows(
     take: &Take<'_>,
 ) -> Result<Read, Error> {
     let (mut rows, mut keys) = (Rows::numbered_from(table, first_row), Keys::default());
-    let places: Vec<_> =
-        (table.key.iter()).filter_map(|name| table.columns.iter().position(|column| column.name == *name)).collect();
+    let is_key: Vec<bool> = table.columns.iter().map(|column| table.key.contains(&column.name)).collect();
     while let Some(row) = cursor.next().map_err(failed)? {
-        keys.add(places.iter().map(|place| row.get_ref(*place).unwrap_or(ValueRef::Null)));
-        rows.row(|column| match row.get_ref(column) {
-            Ok(ValueRef::Null) => Raw::Null,
-            Ok(ValueRef::Integer(value)) => Raw::Int(value),
-            Ok(ValueRef::Real(value)) => Raw::Float(value),
-            Ok(ValueRef::Text(bytes)) => Raw::Text(bytes),
-            Ok(ValueRef::Blob(bytes)) => Raw::Bytes(bytes),
+        rows.row(|column| {
             // There are as many columns as were selected.
-            Err(_) => Raw::Fault(Reason::RaggedRow),
+            let Ok(value) = row.get_ref(column) else { return Raw::Fault(Reason::RaggedRow) };
+            if is_key.get(column) == Some(&true) {
+                keys.part(value);
+            }
+            match value {
+                ValueRef::Null => Raw::Null,
+                ValueRef::Integer(value) => Raw::Int(value),
+                ValueRef::Real(value) => Raw::Float(value),
+                ValueRef::Text(bytes) => Raw::Text(bytes),
+                ValueRef::Blob(bytes) => Raw::Bytes(bytes),
+            }
         });
+        keys.end_row();
         rows.hand_over_when_full(take)?;
     }
     rows.hand_over(take)?;

@@ -36,21 +36,23 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Adds the key of a row.
-    pub(super) fn add<'a>(&mut self, parts: impl Iterator<Item = ValueRef<'a>>) {
-        self.bytes.clear();
-        for part in parts {
-            // Each part with its type and its length, so that two parts are not another two.
-            match part {
-                ValueRef::Null => self.bytes.push(b'-'),
-                ValueRef::Integer(value) => self.fixed(b'i', value.to_be_bytes()),
-                ValueRef::Real(value) => self.fixed(b'r', value.to_bits().to_be_bytes()),
-                ValueRef::Text(text) => self.long(b't', text),
-                ValueRef::Blob(bytes) => self.long(b'b', bytes),
-            }
+    /// The next part of a row's key, in the order of the columns.
+    pub(super) fn part(&mut self, part: ValueRef<'_>) {
+        // Each part with its type and its length, so that two parts are not another two.
+        match part {
+            ValueRef::Null => self.bytes.push(b'-'),
+            ValueRef::Integer(value) => self.fixed(b'i', value.to_be_bytes()),
+            ValueRef::Real(value) => self.fixed(b'r', value.to_bits().to_be_bytes()),
+            ValueRef::Text(text) => self.long(b't', text),
+            ValueRef::Blob(bytes) => self.long(b'b', bytes),
         }
+    }
+
+    /// Adds the key of the row whose parts were given.
+    pub(super) fn end_row(&mut self) {
         // Half of 128 bits is as good a hash of 64.
         self.digest ^= XxHash3_128::oneshot(&self.bytes) as u64;
+        self.bytes.clear();
     }
 
     pub(super) fn digest(&self) -> u64 {
@@ -77,7 +79,8 @@ impl Aggregate<Keys, i64> for OfKeys {
     }
 
     fn step(&self, context: &mut Context<'_>, keys: &mut Keys) -> rusqlite::Result<()> {
-        keys.add((0..context.len()).map(|part| context.get_raw(part)));
+        (0..context.len()).for_each(|part| keys.part(context.get_raw(part)));
+        keys.end_row();
         Ok(())
     }
 
@@ -95,7 +98,8 @@ pub(super) fn register(connection: &Connection) -> rusqlite::Result<()> {
 
 /// The digest of the keys of a table that is called `t`, to be selected. Without a key it is the same for any rows.
 pub(super) fn keys(table: &SourceTable, quote: &dyn Fn(&str) -> String) -> String {
-    let parts: Vec<_> = table.key.iter().map(|name| format!("t.{}", quote(name))).collect();
+    let columns = table.columns.iter().filter(|column| table.key.contains(&column.name));
+    let parts: Vec<_> = columns.map(|column| format!("t.{}", quote(&column.name))).collect();
     if parts.is_empty() { "0".to_owned() } else { format!("{KEYS}({})", parts.join(", ")) }
 }
 

@@ -4,6 +4,8 @@
 //! others, which then take the long way: an answer from here is the answer that
 //! the long way would give.
 
+use crate::sources::TEXT_BYTES_MAX;
+
 /// A whole number of at most 18 digits.
 #[inline]
 pub(super) fn whole_number(bytes: &[u8]) -> Option<i64> {
@@ -65,6 +67,14 @@ fn day(year: i32, month: i32, day: i32) -> Option<i32> {
     let year = if month > 2 { year } else { year - 1 };
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     Some(365 * year + year / 4 - year / 100 + year / 400 + of_year - 719_468)
+}
+
+/// A text that may land as it is: neither empty nor too long.
+#[inline]
+pub(super) fn plain_text(text: &[u8]) -> Option<&str> {
+    let is_plain = (1..=TEXT_BYTES_MAX).contains(&text.len()) && is_plain_text(text);
+    // All of it is ASCII, so that this never fails.
+    if is_plain { std::str::from_utf8(text).ok() } else { None }
 }
 
 /// Whether the text may land as it is, unless it is too long: all of it is ASCII, and it has no control character
